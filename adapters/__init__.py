@@ -1,0 +1,1 @@
+"""The world: one technology each, every one behind a port of the domain."""

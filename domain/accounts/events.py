@@ -1,0 +1,72 @@
+"""What is recorded of accounts: who they are, how they log in, their SSH keys."""
+
+from typing import Literal
+
+from domain.events import Event, Personal
+from domain.ids import AccountId, SshKeyId
+from domain.time import Instant
+
+Role = Literal["support", "finance", "admin"]
+
+
+class AccountRegistered(Event, frozen=True, tag="accounts.account-registered.v1"):
+    """An account exists."""
+
+    account_id: AccountId
+    email: Personal
+    password_hash: Personal
+    """Argon2id in its usual text form; it is erased with the account."""
+
+
+class RolesSet(Event, frozen=True, tag="accounts.roles-set.v1"):
+    """An account has these roles, and no others."""
+
+    account_id: AccountId
+    roles: tuple[Role, ...]
+
+
+class PasswordChanged(Event, frozen=True, tag="accounts.password-changed.v1"):
+    """The account has another password; every session before ends."""
+
+    account_id: AccountId
+    password_hash: Personal
+
+
+class SessionEnded(Event, frozen=True, tag="accounts.session-ended.v1"):
+    """One JWT is refused from here on; after ``expires_at`` it would be anyway."""
+
+    account_id: AccountId
+    jti: str
+    expires_at: Instant
+
+
+class LoginSucceeded(Event, frozen=True, tag="accounts.login-succeeded.v1"):
+    """A password was right, and a JWT was given."""
+
+    account_id: AccountId
+    jti: str
+
+
+class LoginFailed(Event, frozen=True, tag="accounts.login-failed.v1"):
+    """A login was refused; ``account_id`` is None where the address belongs to nobody."""
+
+    account_id: AccountId | None
+
+
+class SshKeyAdded(Event, frozen=True, tag="accounts.ssh-key-added.v1"):
+    """An account keeps an OpenSSH public key with us."""
+
+    account_id: AccountId
+    ssh_key_id: SshKeyId
+    name: Personal
+    public_key: Personal
+    """As given: type, key, comment."""
+    fingerprint: str
+    """SHA256:… as ``ssh-keygen -l`` tells it."""
+
+
+class SshKeyRemoved(Event, frozen=True, tag="accounts.ssh-key-removed.v1"):
+    """A key is no longer offered; VPSs that were made with it keep it."""
+
+    account_id: AccountId
+    ssh_key_id: SshKeyId

@@ -1,0 +1,111 @@
+"""The codec: between events of the domain and the text that the store keeps, sealing what is personal."""
+
+from collections.abc import Callable, Iterable
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from domain.events import Event, Metadata, all_events, personal_fields, stored_name
+from domain.ids import AccountId, EventId, StreamId
+from domain.ports import NewEvent, Recorded, Sealer
+from domain.time import Instant
+
+Upcast = Callable[[dict[str, Any]], dict[str, Any]]
+"""Turns the stored form of one version into that of the next, its ``type`` included."""
+
+UPCASTS: dict[str, Upcast] = {}
+"""By stored name; applied again and again until the name is one that has none."""
+
+_to_json = msgspec.json.Encoder()
+_from_json: msgspec.json.Decoder[dict[str, Any]] = msgspec.json.Decoder(dict[str, Any])
+_metadata_decoder = msgspec.json.Decoder(Metadata)
+_METADATA_PERSONAL = personal_fields(Metadata)
+
+
+def encode(
+    stream: StreamId, version: int, event: Event, metadata: Metadata, now: Instant, sealer: Sealer
+) -> NewEvent:
+    """Return the stored form of an event; the sealer must have the key of ``metadata.account_id`` at hand."""
+    kind = type(event)
+    return NewEvent(
+        stream=stream,
+        version=version,
+        type=stored_name(kind),
+        payload=_sealed_json(event, _personal(kind), metadata, sealer),
+        metadata=_sealed_json(metadata, _METADATA_PERSONAL, metadata, sealer),
+        happened_at=now,
+    )
+
+
+def decode(recorded: Recorded, sealer: Sealer | None = None) -> Event:
+    """Return the event that was stored; without a sealer, personal fields stay the sealed text they are."""
+    return decode_payload(recorded.type, recorded.payload, sealer)
+
+
+def decode_payload(name: str, payload: str, sealer: Sealer | None = None) -> Event:
+    """Return the event stored under this name, upcast where its shape has been followed by another."""
+    if name not in UPCASTS:
+        kind = _kind(name)
+        if sealer is None or not _personal(kind):
+            return _decoder(kind).decode(payload)
+    fields = _from_json.decode(payload)
+    while (upcast := UPCASTS.get(name)) is not None:
+        fields = upcast(fields)
+        name = fields["type"]
+    kind = _kind(name)
+    if sealer is not None:
+        _unseal_fields(fields, _personal(kind), sealer)
+    return msgspec.convert(fields, kind)
+
+
+def decode_metadata(recorded: Recorded, sealer: Sealer | None = None) -> Metadata:
+    """Return how the event came to be; without a sealer, personal fields stay sealed."""
+    if sealer is None:
+        return _metadata_decoder.decode(recorded.metadata)
+    fields = _from_json.decode(recorded.metadata)
+    _unseal_fields(fields, _METADATA_PERSONAL, sealer)
+    return msgspec.convert(fields, Metadata)
+
+
+def accounts_of(events: Iterable[Recorded]) -> set[AccountId]:
+    """Return whose keys are needed to unseal these events."""
+    owners = (_metadata_decoder.decode(recorded.metadata).account_id for recorded in events)
+    return {owner for owner in owners if owner is not None}
+
+
+@cache
+def _personal(kind: type[Event]) -> tuple[str, ...]:
+    return personal_fields(kind)
+
+
+@cache
+def _kind(name: str) -> type[Event]:
+    return all_events()[name]
+
+
+@cache
+def _decoder(kind: type[Event]) -> msgspec.json.Decoder[Event]:
+    return msgspec.json.Decoder(kind)
+
+
+def _sealed_json(
+    struct: msgspec.Struct, personal: tuple[str, ...], metadata: Metadata, sealer: Sealer
+) -> str:
+    changes = {}
+    for name in personal:
+        text = getattr(struct, name)
+        if text is not None:
+            assert metadata.account_id is not None, (
+                f"{type(struct).__name__}.{name} is personal, but to whom?"
+            )
+            changes[name] = sealer.seal(metadata.account_id, EventId(metadata.id), name, text)
+    if changes:
+        struct = msgspec.structs.replace(struct, **changes)
+    return _to_json.encode(struct).decode()
+
+
+def _unseal_fields(fields: dict[str, Any], personal: tuple[str, ...], sealer: Sealer) -> None:
+    for name in personal:
+        if fields.get(name) is not None:
+            fields[name] = sealer.unseal(fields[name])

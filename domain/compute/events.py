@@ -1,0 +1,143 @@
+"""What is recorded of a VPS and of the host that it is on."""
+
+from typing import Literal
+from uuid import UUID
+
+from domain.compute.ports import GuestSeen
+from domain.events import Event, Personal
+from domain.ids import AccountId, HostId, PlanId, SshKeyId, TokenId, VpsId
+from domain.time import Instant
+
+StopReason = Literal["requested", "unpaid", "limit", "expired"]
+OffReason = Literal["requested", "unpaid", "limit", "expired", "guest", "lost"]
+
+
+class VpsRequested(Event, frozen=True, tag="compute.vps-requested.v1"):
+    """A VPS was asked for and admitted; it is made as generation 1."""
+
+    vps_id: VpsId
+    account_id: AccountId
+    name: Personal
+    plan_id: PlanId
+    vcpu: int
+    memory_mb: int
+    disk_gb: int
+    image: str
+    ssh_key_ids: tuple[SshKeyId, ...]
+    authorized_keys: Personal
+    """The customer's OpenSSH public keys, one a line."""
+    user_data: Personal | None
+    labels: Personal | None
+    """JSON object of strings."""
+    token_id: TokenId | None
+
+
+class VpsPlaced(Event, frozen=True, tag="compute.vps-placed.v1"):
+    """The VPS has its place: a host, and a port there that leads to its SSH."""
+
+    host_id: HostId
+    ssh_port: int
+
+
+class VpsPrepared(Event, frozen=True, tag="compute.vps-prepared.v1"):
+    """Disk and seed are on the host, and the guest's SSH host key is known."""
+
+    host_key_public: str
+
+
+class VpsLaunched(Event, frozen=True, tag="compute.vps-launched.v1"):
+    """The host has started the guest; nobody has logged in yet."""
+
+    generation: int
+    start_id: str
+
+
+class VpsRunning(Event, frozen=True, tag="compute.vps-running.v1"):
+    """The service has logged in: from ``at`` on the VPS runs."""
+
+    generation: int
+    start_id: str
+    cpu_ns: int
+    at: Instant
+
+
+class VpsStopRequested(Event, frozen=True, tag="compute.vps-stop-requested.v1"):
+    """The VPS is to be off."""
+
+    reason: StopReason
+    generation: int
+
+
+class VpsStopped(Event, frozen=True, tag="compute.vps-stopped.v1"):
+    """The host shows the VPS off, since ``off_at`` at the latest."""
+
+    reason: OffReason
+    generation: int
+    off_at: Instant
+
+
+class VpsStartRequested(Event, frozen=True, tag="compute.vps-start-requested.v1"):
+    """The VPS was admitted again and is to be on, as this generation."""
+
+    generation: int
+
+
+class VpsRestartRequested(Event, frozen=True, tag="compute.vps-restart-requested.v1"):
+    """The guest's operating system is to start anew; the VPS goes on running."""
+
+    generation: int
+
+
+class VpsRestarted(Event, frozen=True, tag="compute.vps-restarted.v1"):
+    """The service has logged in again after a restart."""
+
+    generation: int
+
+
+class VpsFailed(Event, frozen=True, tag="compute.vps-failed.v1"):
+    """A step could not be done within its deadline, or never can be; the VPS is off or is put off."""
+
+    generation: int
+    step: str
+    error: str
+
+
+class VpsDeleteRequested(Event, frozen=True, tag="compute.vps-delete-requested.v1"):
+    """The VPS is gone for its owner; what is left of it on the host is removed."""
+
+    generation: int
+
+
+class VpsDeleted(Event, frozen=True, tag="compute.vps-deleted.v1"):
+    """Nothing is left of the VPS on its host."""
+
+    off_at: Instant
+
+
+class HostRegistered(Event, frozen=True, tag="compute.host-registered.v1"):
+    """A host can take VPSs."""
+
+    host_id: HostId
+    name: str
+    ssh_host: str
+    port_from: int
+    port_to: int
+
+
+class HostObserved(Event, frozen=True, tag="compute.host-observed.v1"):
+    """What a host showed: proof of the minutes of every guest in it."""
+
+    host_id: HostId
+    boot_id: str
+    collected_at: Instant
+    guests: tuple[GuestSeen, ...]
+
+
+class HostDiffered(Event, frozen=True, tag="compute.host-differed.v1"):
+    """Host and ledger did not agree about a guest, and what was done about it."""
+
+    host_id: HostId
+    vps_id: UUID
+    difference: Literal["orphan", "missing", "stale-generation", "off", "duplicate"]
+    action: Literal["removed", "stopped", "recorded-off", "relaunched", "none"]
+    collected_at: Instant

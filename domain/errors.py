@@ -1,0 +1,33 @@
+"""Refusals: every no that a caller can be told, named for its reason, with the facts of it."""
+
+from typing import ClassVar
+
+Fact = str | int | None | dict[str, str]
+
+
+class Refusal(Exception):
+    """A no. ``code`` is stable for programs, ``sentence`` for people, ``facts`` are told beside them.
+
+    Subclasses live beside what they refuse; the HTTP status of each is mapped once, in the API.
+    """
+
+    code: ClassVar[str]
+    sentence: ClassVar[str]
+
+    def __init__(self, **facts: Fact) -> None:
+        super().__init__(self.sentence)
+        self.facts = facts
+
+
+class NotFound(Refusal):
+    """What was asked for does not exist, or belongs to another account: the same answer for both."""
+
+    code = "not_found"
+    sentence = "not found"
+
+
+class Invalid(Refusal):
+    """Fields that cannot be meant; ``fields`` tells why for each by name."""
+
+    code = "invalid_request"
+    sentence = "invalid request"

@@ -1,0 +1,1 @@
+"""Exec: commands that run in a guest as jobs, and what became of them."""

@@ -1,0 +1,59 @@
+"""Ids: what each thing is called, and which stream its events are in."""
+
+from typing import NewType
+from uuid import UUID, uuid5
+
+AccountId = NewType("AccountId", UUID)
+VpsId = NewType("VpsId", UUID)
+JobId = NewType("JobId", UUID)
+PlanId = NewType("PlanId", UUID)
+HostId = NewType("HostId", UUID)
+TokenId = NewType("TokenId", UUID)
+SshKeyId = NewType("SshKeyId", UUID)
+EventId = NewType("EventId", UUID)
+StreamId = NewType("StreamId", UUID)
+
+_STREAMS = UUID("6c697465-7670-5000-8000-73747265616d")
+
+
+def account_stream(account_id: AccountId) -> StreamId:
+    """Return the stream of an account: who it is, its password, its sessions."""
+    return StreamId(account_id)
+
+
+def wallet_stream(account_id: AccountId) -> StreamId:
+    """Return the stream of an account's wallet: funds, which VPSs are on, minutes."""
+    return _derived("wallet", account_id)
+
+
+def logins_stream(subject: UUID) -> StreamId:
+    """Return the stream of tried logins of an account, or of an address that has none."""
+    return _derived("logins", subject)
+
+
+def ssh_keys_stream(account_id: AccountId) -> StreamId:
+    """Return the stream of an account's SSH keys."""
+    return _derived("ssh-keys", account_id)
+
+
+def vps_stream(vps_id: VpsId) -> StreamId:
+    """Return the stream of a VPS."""
+    return StreamId(vps_id)
+
+
+def job_stream(job_id: JobId) -> StreamId:
+    """Return the stream of a job."""
+    return StreamId(job_id)
+
+
+def host_stream(host_id: HostId) -> StreamId:
+    """Return the stream of a compute host: what it is, and what it was seen to run."""
+    return _derived("host", host_id)
+
+
+PRICING_STREAM = StreamId(uuid5(_STREAMS, "pricing"))
+SETTINGS_STREAM = StreamId(uuid5(_STREAMS, "settings"))
+
+
+def _derived(kind: str, of: UUID) -> StreamId:
+    return StreamId(uuid5(_STREAMS, f"{kind}:{of}"))

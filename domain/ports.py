@@ -1,0 +1,165 @@
+"""Ports that every context shares: the event store, the sealing of personal fields, clock and ids."""
+
+from collections.abc import Collection, Sequence
+from typing import Protocol
+from uuid import UUID
+
+import msgspec
+
+from domain.ids import AccountId, EventId, StreamId, VpsId
+from domain.time import Instant
+
+
+class NewEvent(msgspec.Struct, frozen=True):
+    """An event as it is handed to the store: names, numbers and text, nothing to interpret."""
+
+    stream: StreamId
+    version: int
+    """Its place in the stream: one more than the last, the first is 1."""
+    type: str
+    payload: str
+    metadata: str
+    happened_at: Instant
+
+
+class Recorded(msgspec.Struct, frozen=True):
+    """An event as the store gives it back."""
+
+    position: int
+    """Its place among all events: 1, 2, 3 …, without gaps, in the order of commits."""
+    stream: StreamId
+    version: int
+    type: str
+    payload: str
+    metadata: str
+    happened_at: Instant
+    recorded_at: Instant
+    """Never earlier than that of any lower position."""
+    leaf_hash: bytes
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """Something only one append can have: an e-mail address, a payment, an idempotency key."""
+
+    scope: str
+    key: bytes
+    holder: UUID
+    """What holds it, such as the id of an account."""
+    kept: bytes | None = None
+    """Bytes kept beside it, such as the sealed answer of a request."""
+    expires_at: Instant | None = None
+    """From when on it is free again; None: never."""
+
+
+class MinuteClaim(msgspec.Struct, frozen=True):
+    """Minutes ``n_from`` to ``n_to`` of a VPS: refused unless ``n_from − 1`` is the last used one."""
+
+    vps_id: VpsId
+    n_from: int
+    n_to: int
+
+
+class Append(msgspec.Struct, frozen=True):
+    """What is recorded wholly or not at all."""
+
+    events: tuple[NewEvent, ...]
+    claims: tuple[Claim, ...] = ()
+    releases: tuple[tuple[str, bytes], ...] = ()
+    """Claims (scope, key) that are given up, such as the e-mail address of a closed account."""
+    minutes: tuple[MinuteClaim, ...] = ()
+
+
+class Appended(msgspec.Struct, frozen=True):
+    """Where and when an append was recorded."""
+
+    first_position: int
+    last_position: int
+    recorded_at: Instant
+
+
+class VersionConflict(Exception):
+    """A stream has moved on since it was read: read it again and decide again."""
+
+
+class ClaimTaken(Exception):
+    """Another append has this claim already."""
+
+    def __init__(self, scope: str, key: bytes) -> None:
+        super().__init__(f"claim taken: {scope}")
+        self.scope = scope
+        self.key = key
+
+
+class MinuteTaken(Exception):
+    """A minute of a VPS is used already, or is not the next one."""
+
+
+class EventStore(Protocol):
+    """The one place of truth. Any number of processes may use it at once."""
+
+    async def append(self, append: Append) -> Appended:
+        """Record all of it or none.
+
+        Raises VersionConflict, ClaimTaken or MinuteTaken; then nothing of it is recorded.
+        """
+        ...
+
+    async def read_streams(self, after: Sequence[tuple[StreamId, int]]) -> list[Recorded]:
+        """Return the events of each stream past the version told, in order of position."""
+        ...
+
+    async def read_feed(self, after: int, limit: int) -> list[Recorded]:
+        """Return at most ``limit`` events past a position, in order of position, none left out."""
+        ...
+
+    async def head(self) -> int:
+        """Return the last position, 0 in an empty store."""
+        ...
+
+    async def wait_past(self, position: int, timeout_s: float) -> int:
+        """Wait until the head is past ``position`` or the time is over; return the head."""
+        ...
+
+    async def find_claim(self, scope: str, key: bytes) -> Claim | None:
+        """Return who holds a claim that has not expired."""
+        ...
+
+
+class Sealer(Protocol):
+    """Seals personal fields under a key per account, so that erasing the key erases them."""
+
+    async def load(self, account_ids: Collection[AccountId], *, create: bool = False) -> None:
+        """Have the keys of these accounts at hand for ``seal`` and ``unseal``; make missing ones if told."""
+        ...
+
+    def seal(self, account_id: AccountId, event_id: EventId, field: str, text: str) -> str:
+        """Return ``text`` sealed, bound to the event and the field. The key must be at hand."""
+        ...
+
+    def unseal(self, sealed: str) -> str:
+        """Return the text that was sealed, or ``ERASED`` where the key is gone; ``load`` comes before."""
+        ...
+
+    async def erase(self, account_id: AccountId) -> None:
+        """Delete an account's key for good."""
+        ...
+
+    def keyed_hash(self, scope: str, text: str) -> bytes:
+        """Return 32 bytes, under the master key, by which ``text`` is found without being stored."""
+        ...
+
+
+class Clock(Protocol):
+    """What time it is."""
+
+    def now(self) -> Instant:
+        """Return the present instant."""
+        ...
+
+
+class Ids(Protocol):
+    """Where new ids come from."""
+
+    def new(self) -> UUID:
+        """Return a new UUIDv7."""
+        ...

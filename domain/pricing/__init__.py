@@ -1,0 +1,1 @@
+"""Pricing: the plans, and which price was in force when."""

@@ -1,0 +1,1 @@
+"""Settings: the limits that operators set while the service runs."""

@@ -1,0 +1,1 @@
+"""The wallet: funds, admissions, minutes; never below zero, exact to the micro-dollar."""

@@ -1,0 +1,1 @@
+"""What is asked: read models built from the events and from nothing else."""

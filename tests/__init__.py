@@ -1,0 +1,1 @@
+"""LiteVPS in rehearsal: every promise the product makes, held to by a test."""
