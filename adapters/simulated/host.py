@@ -1,0 +1,134 @@
+"""A played compute host: its boots, its guests and their disks. It outlives every service that drives it."""
+
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_ssh_private_key
+
+from adapters.simulated.faults import Faults
+from adapters.simulated.jobs import PlayedJob
+from domain.compute.ports import GuestSeen, GuestSpec
+from domain.ids import HostId, JobId, VpsId
+from domain.ports import Clock
+from domain.time import Instant, seconds
+
+CPU_NS_PER_MICROSECOND = 50
+"""An idle guest uses a twentieth of one core."""
+
+
+class SimulatedGuest:
+    """One guest: what is on its disk stays, what runs in it ends with each boot."""
+
+    def __init__(self, spec: GuestSpec) -> None:
+        self.spec = spec
+        self.host_key_public = public_half(spec.host_key_private)
+        self.seeded = False
+        self.defined = False
+        self.running = False
+        self.generation = spec.generation
+        self.start_id = ""
+        self.started_at = Instant(0)
+        self.answers_from = Instant(0)
+        """When its SSH answers after the last boot."""
+        self.boots = 0
+        self.reachable = True
+        self.files: dict[str, bytes] = {}
+        self.jobs: dict[JobId, PlayedJob] = {}
+        self._cpu_ns = 0
+
+    def seen(self, now: Instant) -> GuestSeen:
+        """Return what the host shows of this guest."""
+        return GuestSeen(
+            vps_id=self.spec.vps_id,
+            generation=self.generation,
+            start_id=self.start_id if self.running else "",
+            running=self.running,
+            cpu_ns=self._cpu_ns_at(now) if self.running else 0,
+        )
+
+    def turn_on(self, start_id: str, now: Instant, boot_us: int) -> None:
+        """Start it: a new start, with CPU time counted from 0."""
+        self.running, self.start_id, self.started_at = True, start_id, now
+        self._cpu_ns = 0
+        self.boot(now, boot_us)
+
+    def boot(self, now: Instant, boot_us: int) -> None:
+        """Start its operating system, which answers only after a while."""
+        self.boots += 1
+        self.answers_from = Instant(now + boot_us)
+
+    def turn_off(self) -> None:
+        """Have nothing of it run."""
+        self.running = False
+
+    def answers(self, now: Instant) -> bool:
+        """Return whether its SSH answers."""
+        return self.running and self.reachable and now >= self.answers_from
+
+    def _cpu_ns_at(self, now: Instant) -> int:
+        # Never lower than shown before, even if the clock steps back.
+        self._cpu_ns = max(self._cpu_ns, (now - self.started_at) * CPU_NS_PER_MICROSECOND)
+        return self._cpu_ns
+
+
+class SimulatedHost:
+    """The machine itself. Keep one for the length of a test and give it to each service that is started.
+
+    ``faults`` makes calls fail; the methods below are what happens to a host without the service.
+    """
+
+    def __init__(
+        self, host_id: HostId, clock: Clock, *, ssh_host: str = "127.0.0.1", boot_s: float = 0
+    ) -> None:
+        self.host_id = host_id
+        self.ssh_host = ssh_host
+        self.clock = clock
+        self.boot_us = seconds(boot_s)
+        self.guests: dict[VpsId, SimulatedGuest] = {}
+        self.faults = Faults()
+        self._boots = 1
+        self._starts = 0
+
+    @property
+    def boot_id(self) -> str:
+        """The name of the host's present boot."""
+        return f"boot-{self._boots}"
+
+    def new_start_id(self) -> str:
+        """Return a name that no start had before."""
+        self._starts += 1
+        return f"{self.boot_id}/{self._starts}"
+
+    def reboot(self) -> None:
+        """The host restarts: all guests are off, their disks are kept."""
+        self._boots += 1
+        for guest in self.guests.values():
+            guest.turn_off()
+
+    def crash_guest(self, vps_id: VpsId) -> None:
+        """A guest ends by itself, as by a panic or its own ``poweroff``."""
+        self.guests[vps_id].turn_off()
+
+    def restart_guest(self, vps_id: VpsId) -> None:
+        """A guest restarts its operating system by itself, within the same start."""
+        self.guests[vps_id].boot(self.clock.now(), self.boot_us)
+
+    def cut_off(self, vps_id: VpsId, *, reachable: bool = False) -> None:
+        """A guest runs but its SSH does not answer, or answers again."""
+        self.guests[vps_id].reachable = reachable
+
+    def change_host_key(self, vps_id: VpsId, public: str) -> None:
+        """A guest answers with another host key from now on."""
+        self.guests[vps_id].host_key_public = public
+
+    def add_orphan(self, spec: GuestSpec) -> None:
+        """A guest runs that the ledger knows nothing of."""
+        guest = self.guests[spec.vps_id] = SimulatedGuest(spec)
+        guest.seeded = guest.defined = True
+        guest.turn_on(self.new_start_id(), self.clock.now(), self.boot_us)
+
+
+def public_half(private: str) -> str:
+    """Return the public key of an OpenSSH private key; any other text stands for itself."""
+    try:
+        key = load_ssh_private_key(private.encode(), password=None)
+    except ValueError:
+        return private
+    return key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()

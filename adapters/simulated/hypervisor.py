@@ -1,0 +1,110 @@
+"""The hypervisor port on a played host."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from adapters.simulated.host import SimulatedGuest, SimulatedHost
+from domain.compute.ports import GuestSeen, GuestSpec, HostObservation, HypervisorUnavailable
+from domain.ids import VpsId
+
+
+class SimulatedHypervisor:
+    """One service's connection to a played host; any number may drive the same host.
+
+    Played guests obey at once, so that no grace is ever used up.
+    """
+
+    def __init__(self, host: SimulatedHost) -> None:
+        self.host_id = host.host_id
+        self.ssh_host = host.ssh_host
+        self._host = host
+
+    async def ensure_prepared(self, spec: GuestSpec) -> None:
+        """Have disk and seed ready."""
+        async with self._call("ensure_prepared"):
+            guest = self._host.guests.get(spec.vps_id)
+            if guest is None:
+                guest = self._host.guests[spec.vps_id] = SimulatedGuest(spec)
+                self._host.faults.effect()
+            if not guest.seeded:
+                guest.seeded = True
+                self._host.faults.effect()
+
+    async def ensure_running(self, spec: GuestSpec) -> GuestSeen:
+        """Have the guest defined and started as this generation."""
+        async with self._call("ensure_running"):
+            guest = self._host.guests.get(spec.vps_id)
+            if guest is None or not guest.seeded:
+                raise HypervisorUnavailable("the guest was not prepared")
+            if not guest.running:
+                self._start(guest, spec)
+            return guest.seen(self._host.clock.now())
+
+    async def ensure_rebooted(self, vps_id: VpsId, *, grace_s: float) -> GuestSeen:  # noqa: ARG002
+        """Have the guest's operating system restarted within the same start."""
+        async with self._call("ensure_rebooted"):
+            guest = self._host.guests.get(vps_id)
+            if guest is None or not guest.running:
+                raise HypervisorUnavailable("the guest is off")
+            now = self._host.clock.now()
+            guest.boot(now, self._host.boot_us)
+            self._host.faults.effect()
+            return guest.seen(now)
+
+    async def ensure_off(self, vps_id: VpsId, *, grace_s: float) -> HostObservation:  # noqa: ARG002
+        """Have the guest off; return what was seen of it just before."""
+        async with self._call("ensure_off"):
+            guest = self._host.guests.get(vps_id)
+            before = self._observation([guest] if guest else [])
+            if guest is not None and guest.running:
+                guest.turn_off()
+                self._host.faults.effect()
+            return before
+
+    async def ensure_removed(self, vps_id: VpsId) -> None:
+        """Have nothing left of the guest."""
+        async with self._call("ensure_removed"):
+            guest = self._host.guests.get(vps_id)
+            if guest is None:
+                return
+            if guest.running:
+                guest.turn_off()
+                self._host.faults.effect()
+            if guest.defined:
+                guest.defined = False
+                self._host.faults.effect()
+            del self._host.guests[vps_id]
+            self._host.faults.effect()
+
+    async def observe(self) -> HostObservation:
+        """Return what the host shows of all guests."""
+        async with self._call("observe"):
+            return self._observation(list(self._host.guests.values()))
+
+    async def close(self) -> None:
+        """Nothing is held open; guests are left as they are."""
+
+    def _start(self, guest: SimulatedGuest, spec: GuestSpec) -> None:
+        ports = {other.spec.ssh_port for other in self._host.guests.values() if other.running}
+        if spec.ssh_port in ports:
+            raise HypervisorUnavailable(f"port {spec.ssh_port} is in use")
+        guest.spec, guest.generation = spec, spec.generation
+        if not guest.defined:
+            guest.defined = True
+            self._host.faults.effect()
+        guest.turn_on(self._host.new_start_id(), self._host.clock.now(), self._host.boot_us)
+        self._host.faults.effect()
+
+    def _observation(self, guests: list[SimulatedGuest]) -> HostObservation:
+        now = self._host.clock.now()
+        shown = tuple(guest.seen(now) for guest in guests if guest.defined)
+        return HostObservation(collected_at=now, boot_id=self._host.boot_id, guests=shown)
+
+    @asynccontextmanager
+    async def _call(self, name: str) -> AsyncIterator[None]:
+        # Gives way once, as every real call does, so that what runs at the same time is interleaved.
+        await asyncio.sleep(0)
+        self._host.faults.enter(name)
+        yield
+        self._host.faults.leave(name)

@@ -1,0 +1,1 @@
+"""Tests of played hosts and guests."""
