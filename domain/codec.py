@@ -1,6 +1,6 @@
 """The codec: between events of the domain and the text that the store keeps, sealing what is personal."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from typing import Any
 
@@ -69,9 +69,14 @@ def decode_metadata(recorded: Recorded, sealer: Sealer | None = None) -> Metadat
 
 
 def accounts_of(events: Iterable[Recorded]) -> set[AccountId]:
-    """Return whose keys are needed to unseal these events."""
+    """Return whose keys are needed to unseal these events and their metadata."""
     owners = (_metadata_decoder.decode(recorded.metadata).account_id for recorded in events)
     return {owner for owner in owners if owner is not None}
+
+
+def with_sealed_payload(events: Iterable[Recorded]) -> Iterator[Recorded]:
+    """Return those of the events that say something personal themselves, not just in their metadata."""
+    return (event for event in events if event.type in UPCASTS or _personal(_kind(event.type)))
 
 
 @cache

@@ -20,6 +20,8 @@ class Fold(msgspec.Struct, Generic[S], frozen=True, eq=False):
     """Believes every event; an event that does not concern it changes nothing."""
     snapshot: type[S] | None = None
     """The type of the state where it is worth keeping snapshots; it must hold nothing personal."""
+    snapshot_version: int = 1
+    """Counted up whenever ``evolve`` comes to another state from the same events: older ones are dropped."""
 
 
 class View(msgspec.Struct, Generic[S], frozen=True, eq=False):

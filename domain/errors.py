@@ -31,3 +31,10 @@ class Invalid(Refusal):
 
     code = "invalid_request"
     sentence = "invalid request"
+
+
+class Contended(Refusal):
+    """So many changes to one thing at once that this one never had its turn; nothing was recorded."""
+
+    code = "contended"
+    sentence = "too many changes at once"

@@ -125,6 +125,18 @@ class EventStore(Protocol):
         ...
 
 
+class Snapshots(Protocol):
+    """A cache of folded states: losing every one of them changes no answer."""
+
+    async def load_snapshot(self, stream: StreamId) -> tuple[int, bytes] | None:
+        """Return the version that was folded last, and the state as bytes."""
+        ...
+
+    async def save_snapshot(self, stream: StreamId, version: int, state: bytes) -> None:
+        """Keep a state in place of an older one of the same stream."""
+        ...
+
+
 class Sealer(Protocol):
     """Seals personal fields under a key per account, so that erasing the key erases them."""
 

@@ -1,0 +1,162 @@
+"""The ledger: the one place that reads streams, replays them, decides and appends."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+from domain.wallet.minutes import minute_claims
+
+from api.failpoints import reach
+from api.folded import Folded, FoldedStreams
+from api.turns import Turns
+from domain.codec import encode
+from domain.deciding import Decision, View
+from domain.errors import Contended
+from domain.events import Actor, Event, Metadata
+from domain.ids import AccountId, EventId, StreamId
+from domain.ports import (
+    Append,
+    Clock,
+    EventStore,
+    Ids,
+    MinuteTaken,
+    NewEvent,
+    Sealer,
+    Snapshots,
+    VersionConflict,
+)
+from domain.time import Instant
+
+S = TypeVar("S")
+
+ATTEMPTS_MAX = 30
+"""How often a decision is made again because a stream moved on meanwhile."""
+
+
+class Context(msgspec.Struct, frozen=True):
+    """Who asks, for whom, from where: what the metadata of every event of an execution tells."""
+
+    actor: Actor
+    account_id: AccountId | None = None
+    """Whose events these are: under this account's key their personal fields are sealed."""
+    request_id: str | None = None
+    address: str | None = None
+    user_agent: str | None = None
+    cause: EventId | None = None
+    step: str = ""
+    """What is being done, such as ``create``: the name of the fail points around the append."""
+
+
+class Sight:
+    """What was read: the state of each view at one moment."""
+
+    def __init__(self, seen: dict[StreamId, Folded]) -> None:
+        self._seen = seen
+
+    def of(self, view: View[S]) -> S:
+        """Return the state of a view that was read."""
+        state: S = self._seen[view.stream].state
+        return state
+
+    def version(self, stream: StreamId) -> int:
+        """Return how many events of the stream had been recorded."""
+        return self._seen[stream].version
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What an execution came to. Where nothing was to be recorded, ``events`` is empty."""
+
+    events: tuple[tuple[StreamId, Event], ...]
+    event_ids: tuple[EventId, ...]
+    last_position: int
+    """The position of the last event; 0 where nothing was recorded."""
+    at: Instant
+    sight: Sight
+    """The states of the views afterwards."""
+
+
+Decide = Callable[[Sight, Instant], Decision]
+
+
+class Ledger:
+    """Reads and changes the truth. Safe to share among tasks; any number of processes may have one."""
+
+    def __init__(
+        self, store: EventStore, sealer: Sealer, clock: Clock, ids: Ids, snapshots: Snapshots | None = None
+    ) -> None:
+        self._store = store
+        self._sealer = sealer
+        self._clock = clock
+        self._ids = ids
+        self._streams = FoldedStreams(store, sealer, snapshots)
+        self._turns = Turns()
+
+    async def read(self, *views: View[Any]) -> Sight:
+        """Return the present states of these views, in one round trip to the store."""
+        return Sight(await self._streams.read(views))
+
+    async def execute(self, views: Sequence[View[Any]], decide: Decide, context: Context) -> Outcome:
+        """Decide over the views and record what was decided; every stream recorded in must be among them.
+
+        Where a stream moved on meanwhile, everything is read and decided again. Raises the Refusal of
+        ``decide``, ClaimTaken, or Contended after ``ATTEMPTS_MAX`` attempts; then nothing is recorded.
+        """
+        turn: StreamId | None = None
+        for _ in range(ATTEMPTS_MAX):
+            if turn is None:
+                outcome, turn = await self._attempt(views, decide, context)
+            else:
+                # Whoever lost once waits for its turn among this process's own tasks, so that a hundred
+                # requests on one wallet meet a hundred appends and not thousands of conflicts.
+                async with self._turns.on(turn):
+                    outcome, turn = await self._attempt(views, decide, context)
+            if outcome is not None:
+                return outcome
+        raise Contended()
+
+    async def _attempt(
+        self, views: Sequence[View[Any]], decide: Decide, context: Context
+    ) -> tuple[Outcome | None, StreamId | None]:
+        seen = await self._streams.read(views)
+        now = self._clock.now()
+        decision = decide(Sight(seen), now)
+        if not decision.events and not decision.claims and not decision.releases:
+            return Outcome((), (), 0, now, Sight(seen)), None
+        append, event_ids = await self._encoded(decision, seen, context, now)
+        reach(f"{context.step}:before-append")
+        try:
+            appended = await self._store.append(append)
+        except (VersionConflict, MinuteTaken):
+            return None, decision.events[0][0] if decision.events else views[0].stream
+        reach(f"{context.step}:after-append")
+        after = self._streams.advance(views, seen, decision.events)
+        return Outcome(decision.events, event_ids, appended.last_position, now, Sight(after)), None
+
+    async def _encoded(
+        self, decision: Decision, seen: dict[StreamId, Folded], context: Context, now: Instant
+    ) -> tuple[Append, tuple[EventId, ...]]:
+        if context.account_id is not None:
+            await self._sealer.load([context.account_id], create=True)
+        versions = {stream: folded.version for stream, folded in seen.items()}
+        events: list[NewEvent] = []
+        event_ids: list[EventId] = []
+        for stream, event in decision.events:
+            versions[stream] += 1
+            metadata = self._metadata(context)
+            event_ids.append(metadata.id)
+            events.append(encode(stream, versions[stream], event, metadata, now, self._sealer))
+        # Derived here and nowhere else, so that no caller can forget that a minute is used only once.
+        minutes = tuple(claim for _, event in decision.events for claim in minute_claims(event))
+        append = Append(tuple(events), decision.claims, decision.releases, minutes)
+        return append, tuple(event_ids)
+
+    def _metadata(self, context: Context) -> Metadata:
+        return Metadata(
+            id=EventId(self._ids.new()),
+            actor=context.actor,
+            account_id=context.account_id,
+            request_id=context.request_id,
+            address=context.address,
+            user_agent=context.user_agent,
+            cause=context.cause,
+        )
