@@ -94,13 +94,23 @@ class MinuteTaken(Exception):
     """A minute of a VPS is used already, or is not the next one."""
 
 
+class StoreUnavailable(Exception):
+    """The store cannot be reached just now."""
+
+
+class OutcomeUnknown(StoreUnavailable):
+    """The store was lost while it recorded an append: it may be recorded or not. Read the streams to know."""
+
+
 class EventStore(Protocol):
     """The one place of truth. Any number of processes may use it at once."""
 
     async def append(self, append: Append) -> Appended:
         """Record all of it or none.
 
-        Raises VersionConflict, ClaimTaken or MinuteTaken; then nothing of it is recorded.
+        Releases come before claims. Raises VersionConflict, ClaimTaken or MinuteTaken; then nothing of it is
+        recorded. Raises ValueError for a NUL character in text, StoreUnavailable while the store is away. An
+        append of no events records its claims; its last position is then the head, its first one past it.
         """
         ...
 
