@@ -1,0 +1,1 @@
+"""The PostgreSQL that comes in a wheel, run in a folder of ours by whoever may run it."""

@@ -1,0 +1,1 @@
+"""Tests of the embedded PostgreSQL: made, adopted, stopped, and never left behind."""
