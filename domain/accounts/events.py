@@ -51,6 +51,7 @@ class LoginFailed(Event, frozen=True, tag="accounts.login-failed.v1"):
     """A login was refused; ``account_id`` is None where the address belongs to nobody."""
 
     account_id: AccountId | None
+    at: Instant
 
 
 class SshKeyAdded(Event, frozen=True, tag="accounts.ssh-key-added.v1"):
@@ -63,6 +64,7 @@ class SshKeyAdded(Event, frozen=True, tag="accounts.ssh-key-added.v1"):
     """As given: type, key, comment."""
     fingerprint: str
     """SHA256:… as ``ssh-keygen -l`` tells it."""
+    at: Instant
 
 
 class SshKeyRemoved(Event, frozen=True, tag="accounts.ssh-key-removed.v1"):

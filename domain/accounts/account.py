@@ -1,0 +1,154 @@
+"""An account: who it is, its password, and which of its sessions are good."""
+
+import re
+
+import msgspec
+
+from domain.accounts.commands import ChangePassword, EndSession, RegisterAccount
+from domain.accounts.events import AccountRegistered, PasswordChanged, Role, RolesSet, SessionEnded
+from domain.deciding import Decision, Fold, View, recorded_in
+from domain.errors import Invalid, Refusal
+from domain.events import Event
+from domain.ids import AccountId, account_stream, wallet_stream
+from domain.ports import Claim
+from domain.time import HOUR, Instant
+from domain.wallet.events import WalletOpened
+
+EMAIL_CLAIM = "email"
+"""The scope of the claim that an account has on its e-mail address."""
+SESSION_LIFE = 12 * HOUR
+PASSWORD_CHARACTERS_MIN = 8
+PASSWORD_BYTES_MAX = 1024
+EMAIL_CHARACTERS_MAX = 254
+
+# The "valid e-mail address" of the HTML standard, with at least one dot in the domain.
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_EMAIL = re.compile(rf"[A-Za-z0-9.!#$%&'*+/=?^_`{{|}}~-]{{1,64}}@{_LABEL}(?:\.{_LABEL})+")
+
+
+class Unauthorized(Refusal):
+    """Nothing was shown that proves who asks, or what was shown is no longer good."""
+
+    code = "unauthorized"
+    sentence = "unauthorized"
+
+
+class EmailTaken(Refusal):
+    """Another account has this e-mail address."""
+
+    code = "email_taken"
+    sentence = "e-mail address is taken"
+
+
+class WrongPassword(Refusal):
+    """The present password, which a change asks for, is another."""
+
+    code = "wrong_password"
+    sentence = "the present password is wrong"
+
+
+class Account(msgspec.Struct, frozen=True):
+    """An account as its events tell it; ``id`` is None where there is none."""
+
+    id: AccountId | None = None
+    email: str = ""
+    password_hash: str = ""
+    password_number: int = 0
+    """Counts passwords from 1. A session is good for the password that it began with."""
+    roles: tuple[Role, ...] = ()
+    ended_sessions: dict[str, Instant] = {}
+    """By ``jti``: when the session would have expired anyway. Replaced, never changed."""
+
+
+def evolve(account: Account, event: Event) -> Account:
+    """Return the account after an event."""
+    match event:
+        case AccountRegistered():
+            return msgspec.structs.replace(
+                account,
+                id=event.account_id,
+                email=event.email,
+                password_hash=event.password_hash,
+                password_number=1,
+            )
+        case RolesSet():
+            return msgspec.structs.replace(account, roles=event.roles)
+        case PasswordChanged():
+            return msgspec.structs.replace(
+                account,
+                password_hash=event.password_hash,
+                password_number=account.password_number + 1,
+                ended_sessions={},
+            )
+        case SessionEnded():
+            return msgspec.structs.replace(account, ended_sessions=_with_ended(account.ended_sessions, event))
+        case _:
+            return account
+
+
+FOLD = Fold(initial=Account(), evolve=evolve)
+
+
+def account_view(account_id: AccountId) -> View[Account]:
+    """Return the view of an account."""
+    return View(account_stream(account_id), FOLD)
+
+
+def register(command: RegisterAccount) -> Decision:
+    """Decide that the account and its wallet exist; the claim sees to it that the address is free."""
+    account_id = command.account_id
+    stream = account_stream(account_id)
+    registered = AccountRegistered(account_id, command.email, command.password_hash)
+    roles = (RolesSet(account_id, command.roles),) if command.roles else ()
+    return Decision(
+        events=(
+            *((stream, event) for event in (registered, *roles)),
+            (wallet_stream(account_id), WalletOpened(account_id)),
+        ),
+        claims=(Claim(EMAIL_CLAIM, command.email_key, account_id),),
+    )
+
+
+def change_password(account: Account, command: ChangePassword) -> Decision:
+    """Decide on another password, which ends every session."""
+    if account.id is None:
+        raise Unauthorized()
+    return recorded_in(account_stream(account.id), PasswordChanged(account.id, command.password_hash))
+
+
+def end_session(account: Account, command: EndSession) -> Decision:
+    """Decide that a session has ended; one that has ended already is left so."""
+    if account.id is None:
+        raise Unauthorized()
+    if command.jti in account.ended_sessions:
+        return Decision()
+    return recorded_in(account_stream(account.id), SessionEnded(account.id, command.jti, command.expires_at))
+
+
+def session_is_good(account: Account, jti: str, password_number: int) -> bool:
+    """Tell whether a session, not expired by its own word, is still to be believed."""
+    return account.id is not None and password_number == account.password_number and jti not in account.ended_sessions
+
+
+def checked_email(email: str) -> str:
+    """Return an e-mail address in the form by which two are compared. Raises Invalid."""
+    if len(email) > EMAIL_CHARACTERS_MAX or _EMAIL.fullmatch(email) is None:
+        raise Invalid(fields={"email": "must be an e-mail address"})
+    return email.lower()
+
+
+def check_new_password(password: str, field: str = "password") -> None:
+    """Raise Invalid for a password that is too short to be safe or too long to be hashed."""
+    if len(password) < PASSWORD_CHARACTERS_MIN:
+        raise Invalid(fields={field: f"must have at least {PASSWORD_CHARACTERS_MIN} characters"})
+    if len(password.encode()) > PASSWORD_BYTES_MAX:
+        raise Invalid(fields={field: f"must have at most {PASSWORD_BYTES_MAX} bytes"})
+
+
+def _with_ended(ended: dict[str, Instant], event: SessionEnded) -> dict[str, Instant]:
+    # A session that ends now expires within its life from now, so whatever expired that long before it
+    # has expired by now: without a clock, old entries go.
+    earliest_now = event.expires_at - SESSION_LIFE
+    kept = {jti: expires_at for jti, expires_at in ended.items() if expires_at > earliest_now}
+    kept[event.jti] = event.expires_at
+    return kept
