@@ -1,0 +1,199 @@
+"""The sealer: AES-256-GCM under a key per account, each wrapped by the master key and cached for a while."""
+
+import base64
+import binascii
+import hmac
+import os
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Collection
+from hashlib import sha256
+from uuid import UUID
+
+import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from adapters.sealing.key_tables import KeyTable, Wrapped
+from adapters.sealing.master_key import MasterKey
+from domain.events import ERASED
+from domain.ids import AccountId, EventId
+
+FORMAT = "s1"
+KEYS_KEPT_MAX = 65_536
+KEYS_LOADED_AT_ONCE_MAX = 8_192
+RECHECK_AFTER_S = 30.0
+"""How old a cached key may be when it is asked for again: so long a key that another process erased works on."""
+
+_NONCE_BYTES = 12
+_KEY_BYTES = 32
+_CANARY = AccountId(UUID(int=0))
+_PARTS = 5
+
+
+class SealBroken(Exception):
+    """Sealed text is not what was sealed: it was changed, or moved to another event, field or account."""
+
+
+class WrongMasterKey(Exception):
+    """The keys of this database were wrapped by another master key."""
+
+
+class KeyNotLoaded(Exception):
+    """A promise of our own was broken: ``load`` was not called for this account, or too long ago."""
+
+
+class _Held(msgspec.Struct, frozen=True):
+    cipher: AESGCM | None
+    """None: there is no key."""
+    erased: bool
+    checked_s: float
+
+
+class AccountSealer:
+    """The port Sealer.
+
+    Sealed text is ``s1.<account>.<event>.<field>.<nonce and ciphertext>``: ids as 32 hexadecimal digits, the
+    last part in base64url without padding. All before the last dot is authenticated with the text.
+    """
+
+    def __init__(
+        self, master_key: MasterKey, keys: KeyTable, *, monotonic_s: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._wrapping = AESGCM(master_key.derive("key wrapping"))
+        self._hashing_key = master_key.derive("keyed hash")
+        self._master_key = master_key
+        self._keys = keys
+        self._monotonic_s = monotonic_s
+        self._held: OrderedDict[AccountId, _Held] = OrderedDict()
+
+    async def check_master_key(self) -> None:
+        """Raise WrongMasterKey unless this database's keys are wrapped by our master key; to be asked at start."""
+        self._held.pop(_CANARY, None)
+        await self.load([_CANARY], create=True)
+
+    async def load(self, account_ids: Collection[AccountId], *, create: bool = False) -> None:
+        """Have the keys of these accounts at hand for ``seal`` and ``unseal``; make missing ones if told.
+
+        A key that was looked up less than ``RECHECK_AFTER_S`` ago is not looked up again. At most
+        ``KEYS_LOADED_AT_ONCE_MAX`` accounts; raises WrongMasterKey.
+        """
+        wanted = set(account_ids)
+        assert len(wanted) <= KEYS_LOADED_AT_ONCE_MAX, "too many keys at once: load them in parts"
+        stale = [account_id for account_id in wanted if not self._is_fresh(account_id)]
+        if not stale:
+            return
+        kept = await self._keys.read(stale)
+        missing = [account_id for account_id in stale if account_id not in kept]
+        if create and missing:
+            await self._keys.add({account_id: self._wrap(account_id, os.urandom(_KEY_BYTES)) for account_id in missing})
+            # Read again: another process may have been faster, and its key is then the key.
+            kept |= await self._keys.read(missing)
+        for account_id in stale:
+            self._hold(account_id, kept.get(account_id), erased=account_id in kept and kept[account_id] is None)
+
+    def seal(self, account_id: AccountId, event_id: EventId, field: str, text: str) -> str:
+        """Return ``text`` sealed, bound to the event and the field. The key must be at hand.
+
+        Of an account whose key was erased nothing personal is kept any more: the text is then ``ERASED``.
+        """
+        held = self._at_hand(account_id)
+        if held.erased:
+            return ERASED
+        if held.cipher is None:
+            raise KeyNotLoaded(f"account {account_id} has no key: load it with create=True")
+        assert field.isidentifier(), "a field has a plain name"
+        header = f"{FORMAT}.{account_id.hex}.{event_id.hex}.{field}"
+        nonce = os.urandom(_NONCE_BYTES)
+        return f"{header}.{_to_base64(nonce + held.cipher.encrypt(nonce, text.encode(), header.encode()))}"
+
+    def unseal(self, sealed: str) -> str:
+        """Return the text that was sealed, or ``ERASED`` where the key is gone. The key must have been loaded.
+
+        Raises SealBroken.
+        """
+        if sealed == ERASED:
+            return ERASED
+        account_id = sealed_for(sealed)
+        header, _, body = sealed.rpartition(".")
+        cipher = self._at_hand(account_id).cipher
+        if cipher is None:
+            return ERASED
+        content = _from_base64(body)
+        try:
+            return cipher.decrypt(content[:_NONCE_BYTES], content[_NONCE_BYTES:], header.encode()).decode()
+        except (InvalidTag, ValueError) as error:
+            raise SealBroken(f"not what was sealed: {header}") from error
+
+    async def erase(self, account_id: AccountId) -> None:
+        """Delete an account's key for good; other processes see it after at most ``RECHECK_AFTER_S``."""
+        await self._keys.erase(account_id)
+        self._hold(account_id, None, erased=True)
+
+    def keyed_hash(self, scope: str, text: str) -> bytes:
+        """Return a hash of ``text`` that finds it again without storing it; 32 bytes, under the master key."""
+        scope_bytes = scope.encode()
+        message = len(scope_bytes).to_bytes(4, "big") + scope_bytes + text.encode()
+        return hmac.digest(self._hashing_key, message, sha256)
+
+    def derive(self, purpose: str) -> bytes:
+        """Return 32 secret bytes for a purpose, such as ``jwt``; the same on every process."""
+        return self._master_key.derive(f"purpose/{purpose}")
+
+    def _is_fresh(self, account_id: AccountId) -> bool:
+        held = self._held.get(account_id)
+        if held is None:
+            return False
+        self._held.move_to_end(account_id)
+        # That there is no key yet is never believed for long: another process may make it at any moment.
+        there_was_none = held.cipher is None and not held.erased
+        return not there_was_none and self._monotonic_s() - held.checked_s < RECHECK_AFTER_S
+
+    def _hold(self, account_id: AccountId, wrapped: Wrapped, *, erased: bool) -> None:
+        cipher = None if wrapped is None else AESGCM(self._unwrap(account_id, wrapped))
+        self._held[account_id] = _Held(cipher, erased, self._monotonic_s())
+        self._held.move_to_end(account_id)
+        while len(self._held) > KEYS_KEPT_MAX:
+            self._held.popitem(last=False)
+
+    def _at_hand(self, account_id: AccountId) -> _Held:
+        held = self._held.get(account_id)
+        if held is None:
+            raise KeyNotLoaded(f"the key of account {account_id} was not loaded")
+        return held
+
+    def _wrap(self, account_id: AccountId, key: bytes) -> bytes:
+        nonce = os.urandom(_NONCE_BYTES)
+        return nonce + self._wrapping.encrypt(nonce, key, account_id.bytes)
+
+    def _unwrap(self, account_id: AccountId, wrapped: bytes) -> bytes:
+        try:
+            return self._wrapping.decrypt(wrapped[:_NONCE_BYTES], wrapped[_NONCE_BYTES:], account_id.bytes)
+        except InvalidTag as error:
+            raise WrongMasterKey(f"the key of account {account_id} was wrapped by another master key") from error
+
+
+def sealed_for(sealed: str) -> AccountId:
+    """Return whose key sealed this text; raises SealBroken if it is no sealed text."""
+    parts = sealed.split(".")
+    try:
+        if len(parts) == _PARTS and parts[0] == FORMAT:
+            return AccountId(UUID(hex=parts[1]))
+    except ValueError as error:
+        raise SealBroken("not sealed text") from error
+    raise SealBroken("not sealed text")
+
+
+def _to_base64(content: bytes) -> str:
+    return base64.urlsafe_b64encode(content).decode().rstrip("=")
+
+
+def _from_base64(text: str) -> bytes:
+    try:
+        content = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except (binascii.Error, ValueError) as error:
+        raise SealBroken("not sealed text") from error
+    # One text has one form: a changed character that would decode to the same bytes is a change all the same.
+    if _to_base64(content) != text:
+        raise SealBroken("not sealed text")
+    return content

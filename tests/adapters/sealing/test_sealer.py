@@ -1,0 +1,216 @@
+"""The same promises of sealing, kept with keys in PostgreSQL and with keys in memory."""
+
+from collections.abc import AsyncIterator
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from psycopg_pool import AsyncConnectionPool
+
+from adapters.sealing import sealer as sealing
+from adapters.sealing.key_tables import KeyTable, MemoryKeyTable, PostgresKeyTable
+from adapters.sealing.master_key import MasterKey
+from adapters.sealing.sealer import AccountSealer, KeyNotLoaded, SealBroken, WrongMasterKey
+from domain.events import ERASED
+from domain.ids import AccountId, EventId
+
+pytestmark = pytest.mark.anyio
+MASTER = MasterKey(bytes(range(32)))
+ALICE, BOB = AccountId(uuid4()), AccountId(uuid4())
+EVENT, ANOTHER_EVENT = EventId(uuid4()), EventId(uuid4())
+
+
+class Hands:
+    """A monotonic clock that is moved by hand."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture(params=["memory", "postgres"])
+async def keys(request: pytest.FixtureRequest) -> AsyncIterator[KeyTable]:
+    if request.param == "memory":
+        yield MemoryKeyTable()
+        return
+    url = request.getfixturevalue("database_url")
+    async with AsyncConnectionPool(url, min_size=1, max_size=4, open=False) as pool:
+        yield PostgresKeyTable(pool)
+
+
+@pytest.fixture
+def clock() -> Hands:
+    return Hands()
+
+
+@pytest.fixture
+async def sealer(keys: KeyTable, clock: Hands) -> AccountSealer:
+    sealer = AccountSealer(MASTER, keys, monotonic_s=clock)
+    await sealer.load([ALICE, BOB], create=True)
+    return sealer
+
+
+def in_memory() -> AccountSealer:
+    return AccountSealer(MASTER, MemoryKeyTable())
+
+
+async def test_what_was_sealed_is_read_by_another_process(sealer: AccountSealer, keys: KeyTable) -> None:
+    sealed = sealer.seal(ALICE, EVENT, "email", "alice@example.com")
+
+    another = AccountSealer(MASTER, keys)
+    await another.load([ALICE])
+
+    assert "alice" not in sealed
+    assert another.unseal(sealed) == "alice@example.com"
+
+
+async def test_two_processes_that_make_a_key_at_once_end_up_with_the_same(keys: KeyTable) -> None:
+    first, second = AccountSealer(MASTER, keys), AccountSealer(MASTER, keys)
+    await first.load([ALICE], create=True)
+    await keys.add({ALICE: b"too late"})
+    await second.load([ALICE], create=True)
+
+    assert second.unseal(first.seal(ALICE, EVENT, "name", "web-1")) == "web-1"
+
+
+async def test_an_erased_key_erases_what_it_sealed(sealer: AccountSealer) -> None:
+    sealed, of_bob = sealer.seal(ALICE, EVENT, "email", "alice"), sealer.seal(BOB, EVENT, "email", "bob")
+
+    await sealer.erase(ALICE)
+
+    assert sealer.unseal(sealed) == ERASED
+    assert sealer.unseal(of_bob) == "bob"
+
+
+async def test_no_second_key_is_ever_made_for_an_erased_account(sealer: AccountSealer, keys: KeyTable) -> None:
+    sealed = sealer.seal(ALICE, EVENT, "email", "alice")
+    await sealer.erase(ALICE)
+
+    another = AccountSealer(MASTER, keys)
+    await another.load([ALICE], create=True)
+
+    assert another.seal(ALICE, ANOTHER_EVENT, "address", "192.0.2.1") == ERASED
+    assert another.unseal(sealed) == ERASED
+    assert another.unseal(ERASED) == ERASED
+
+
+async def test_a_key_that_another_process_erased_stops_working_here_soon(
+    sealer: AccountSealer, keys: KeyTable, clock: Hands
+) -> None:
+    sealed = sealer.seal(ALICE, EVENT, "email", "alice")
+    await AccountSealer(MASTER, keys).erase(ALICE)
+
+    clock.now_s += sealing.RECHECK_AFTER_S
+    await sealer.load([ALICE])
+
+    assert sealer.unseal(sealed) == ERASED
+
+
+async def test_a_key_that_another_process_made_is_seen_at_once(sealer: AccountSealer, keys: KeyTable) -> None:
+    carol = AccountId(uuid4())
+    await sealer.load([carol])
+    another = AccountSealer(MASTER, keys)
+    await another.load([carol], create=True)
+    sealed = another.seal(carol, EVENT, "email", "carol")
+
+    await sealer.load([carol])
+
+    assert sealer.unseal(sealed) == "carol"
+
+
+async def test_sealing_for_an_account_without_a_key_is_refused(sealer: AccountSealer) -> None:
+    nobody = AccountId(uuid4())
+    with pytest.raises(KeyNotLoaded):
+        sealer.seal(nobody, EVENT, "email", "text")
+
+    await sealer.load([nobody])
+
+    with pytest.raises(KeyNotLoaded, match="create"):
+        sealer.seal(nobody, EVENT, "email", "text")
+
+
+async def test_another_master_key_is_told_at_the_start(sealer: AccountSealer, keys: KeyTable) -> None:
+    await sealer.check_master_key()
+    await AccountSealer(MASTER, keys).check_master_key()
+
+    with pytest.raises(WrongMasterKey):
+        await AccountSealer(MasterKey(bytes(32)), keys).check_master_key()
+
+
+async def test_keys_swapped_between_accounts_in_the_database_are_found_out(keys: KeyTable) -> None:
+    await AccountSealer(MASTER, keys).load([ALICE], create=True)
+    wrapped = (await keys.read([ALICE]))[ALICE]
+    assert wrapped is not None
+    await keys.add({BOB: wrapped})
+
+    with pytest.raises(WrongMasterKey):
+        await AccountSealer(MASTER, keys).load([BOB])
+
+
+async def test_the_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sealing, "KEYS_KEPT_MAX", 2)
+    sealer = in_memory()
+    accounts = [AccountId(UUID(int=n)) for n in range(1, 4)]
+
+    for account in accounts:
+        await sealer.load([account], create=True)
+
+    with pytest.raises(KeyNotLoaded):
+        sealer.seal(accounts[0], EVENT, "email", "text")
+    sealer.seal(accounts[2], EVENT, "email", "text")
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=st.text(), field=st.from_regex(r"[a-z][a-z_]{0,20}", fullmatch=True))
+async def test_any_text_comes_back_as_it_was(text: str, field: str) -> None:
+    sealer = in_memory()
+    await sealer.load([ALICE], create=True)
+
+    assert sealer.unseal(sealer.seal(ALICE, EVENT, field, text)) == text
+
+
+@settings(max_examples=200)
+@given(text=st.text(max_size=20), place=st.integers(min_value=0), letter=st.characters())
+async def test_one_changed_character_anywhere_is_found_out(text: str, place: int, letter: str) -> None:
+    sealer = in_memory()
+    await sealer.load([ALICE], create=True)
+    sealed = sealer.seal(ALICE, EVENT, "email", text)
+    place %= len(sealed)
+    changed = sealed[:place] + letter + sealed[place + 1 :]
+    if changed == sealed:
+        return
+
+    with pytest.raises((SealBroken, KeyNotLoaded)):
+        sealer.unseal(changed)
+
+
+@pytest.mark.parametrize("part", [1, 2, 3])
+async def test_text_moved_to_another_account_event_or_field_is_found_out(sealer: AccountSealer, part: int) -> None:
+    mine = sealer.seal(ALICE, EVENT, "email", "alice").split(".")
+    other = sealer.seal(BOB, ANOTHER_EVENT, "name", "bob").split(".")
+
+    with pytest.raises(SealBroken):
+        sealer.unseal(".".join([*mine[:part], other[part], *mine[part + 1 :]]))
+
+
+@pytest.mark.parametrize("text", ["", "plain", "s2.a.b.c.d", "s1.x.y.z.w", "s1." + "0" * 32 + ".a.b."])
+async def test_what_is_no_sealed_text_is_told(sealer: AccountSealer, text: str) -> None:
+    await sealer.load([AccountId(UUID(int=0))], create=True)
+    with pytest.raises(SealBroken):
+        sealer.unseal(text)
+
+
+def test_a_keyed_hash_depends_on_key_scope_and_text_and_on_where_one_ends() -> None:
+    sealer, another = in_memory(), AccountSealer(MasterKey(bytes(32)), MemoryKeyTable())
+    hashes = {
+        sealer.keyed_hash("email", "a@example.com"),
+        sealer.keyed_hash("email", "b@example.com"),
+        sealer.keyed_hash("emaila", "@example.com"),
+        another.keyed_hash("email", "a@example.com"),
+    }
+
+    assert len(hashes) == 4
+    assert sealer.keyed_hash("email", "a@example.com") in hashes
