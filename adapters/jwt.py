@@ -1,0 +1,81 @@
+"""Session tokens as JWTs (RFC 7519), signed with HS256 under a key derived from the master key."""
+
+import secrets
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+import jwt
+
+from domain.accounts.account import SESSION_LIFE
+from domain.accounts.ports import Session
+from domain.ids import AccountId
+from domain.time import MICROSECONDS_PER_SECOND, Instant
+
+ALGORITHM = "HS256"
+ISSUER = "litevps"
+AUDIENCE = "litevps-api"
+TOKEN_CHARACTERS_MAX = 2048
+_REQUIRED = ["iss", "aud", "sub", "exp", "iat", "jti"]
+_PASSWORD_NUMBER = "pwn"  # noqa: S105
+
+
+class JwtSessions:
+    """Issues JWTs under the current key, and reads those under every key that is known by its ``kid``."""
+
+    def __init__(self, keys: Mapping[str, bytes], current: str) -> None:
+        """``keys``: at least 32 bytes each, by key id; ``current``: the one that new tokens get."""
+        assert all(len(key) >= 32 for key in keys.values()), "HS256 needs keys of 32 bytes (RFC 7518 §3.2)"
+        self._keys = dict(keys)
+        self._current = current
+
+    def issue(self, account_id: AccountId, password_number: int, now: Instant) -> tuple[str, Session]:
+        """Return a new token and what it says."""
+        issued_at_s = now // MICROSECONDS_PER_SECOND
+        expires_at_s = issued_at_s + SESSION_LIFE // MICROSECONDS_PER_SECOND
+        jti = secrets.token_urlsafe(16)
+        claims = {
+            "iss": ISSUER,
+            "aud": AUDIENCE,
+            "sub": str(account_id),
+            "iat": issued_at_s,
+            "exp": expires_at_s,
+            "jti": jti,
+            _PASSWORD_NUMBER: password_number,
+        }
+        token = jwt.encode(claims, self._keys[self._current], ALGORITHM, headers={"kid": self._current})
+        return token, Session(account_id, jti, password_number, _instant(expires_at_s))
+
+    def read(self, token: str, now: Instant) -> Session | None:
+        """Return what a token says; None if it is not ours, not for us, damaged or expired."""
+        if len(token) > TOKEN_CHARACTERS_MAX or not token.isascii():
+            return None
+        try:
+            key = self._keys[jwt.get_unverified_header(token)["kid"]]
+            claims = jwt.decode(
+                token,
+                key,
+                algorithms=[ALGORITHM],
+                issuer=ISSUER,
+                audience=AUDIENCE,
+                # Expiry is checked below, by the clock that everything else goes by.
+                options={"require": _REQUIRED, "verify_exp": False, "verify_iat": False, "verify_nbf": False},
+            )
+            session = _session(claims)
+        except (jwt.InvalidTokenError, ValueError, KeyError, TypeError, RecursionError):
+            # Whatever a stranger's token makes the parser stumble over, it is not one of ours.
+            return None
+        return session if now < session.expires_at else None
+
+
+def _session(claims: dict[str, Any]) -> Session:
+    return Session(
+        account_id=AccountId(UUID(claims["sub"])),
+        jti=claims["jti"],
+        password_number=int(claims[_PASSWORD_NUMBER]),
+        expires_at=_instant(int(claims["exp"])),
+    )
+
+
+def _instant(at_s: int) -> Instant:
+    return Instant(at_s * MICROSECONDS_PER_SECOND)

@@ -1,0 +1,210 @@
+"""Settings: flags, variables and ``litevps.toml`` made into one frozen struct, and where each came from."""
+
+import ipaddress
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+
+PREFIX = "LITEVPS_"
+FILE_NAME = "litevps.toml"
+TURNSTILE_TEST_SECRET_PREFIXES = ("1x00", "2x00", "3x00")
+"""https://developers.cloudflare.com/turnstile/troubleshooting/testing/"""
+STRIPE_TEST_KEY_PREFIXES = ("sk_test_", "rk_test_")
+
+Source = Literal["flag", "variable", "file", "default"]
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class SettingsRefused(Exception):
+    """The settings do not fit together, or one cannot be read; the text says which and why."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that can be set before a start. Each has a flag and a variable of its name."""
+
+    home: str = "~/.litevps"
+    """The folder with keys, passwords and whatever is embedded."""
+    development: bool = False
+    """Loopback only, Cloudflare's test keys, mail to a folder, no payments needed."""
+    host: str = "127.0.0.1"
+    port: int = 8000
+    database_url: str | None = None
+    """A PostgreSQL server; the role should own nothing. Without it, the embedded one."""
+    migration_url: str | None = None
+    """The same database as the role that owns it; without it, nothing is migrated at the start."""
+    compute: str = "embedded"
+    """``embedded``, ``simulated``, or libvirt URIs parted by commas."""
+    public_url: str | None = None
+    """The address that customers use; without it, host and port."""
+    master_key: str | None = None
+    """32 bytes in base64; without it, the file master.key in the home folder."""
+    turnstile_secret: str | None = None
+    turnstile_url: str = "https://challenges.cloudflare.com/turnstile/v0/siteverify"
+    stripe_secret_key: str | None = None
+    stripe_webhook_secret: str | None = None
+    stripe_api_base: str | None = None
+    smtp_url: str | None = None
+    trusted_proxies: str = ""
+    """Networks parted by commas, whose ``X-Forwarded-For`` is believed."""
+    operator_email: str = "operator@litevps.example"
+    """The address of the first operator, made at the first start."""
+    requests_per_minute: int = 1200
+    """How many requests one session may make."""
+    logins_per_minute: int = 10
+    """How many logins one address may try."""
+    registrations_per_minute: int = 10
+
+    @property
+    def home_folder(self) -> Path:
+        """The home folder as an absolute path."""
+        return Path(self.home).expanduser().absolute()
+
+    @property
+    def url(self) -> str:
+        """The address that customers use, without a slash at its end."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return (self.public_url or f"http://{host}:{self.port}").rstrip("/")
+
+    @property
+    def proxy_networks(self) -> tuple[Network, ...]:
+        """The networks whose word about a client's address is believed."""
+        return tuple(ipaddress.ip_network(part.strip()) for part in self.trusted_proxies.split(",") if part.strip())
+
+
+SECRETS = frozenset(
+    {
+        "database_url",
+        "migration_url",
+        "master_key",
+        "turnstile_secret",
+        "stripe_secret_key",
+        "stripe_webhook_secret",
+        "smtp_url",
+    }
+)
+"""These are masked where settings are shown, and may be given as ``LITEVPS_…_FILE``."""
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """Settings, and where each of them came from."""
+
+    settings: Settings
+    sources: dict[str, Source]
+
+    def shown(self) -> list[tuple[str, str, Source]]:
+        """Return name, value and source of each setting, secrets masked."""
+        values = msgspec.structs.asdict(self.settings)
+        return [(name, _shown(name, value), self.sources[name]) for name, value in values.items()]
+
+
+def load_settings(flags: Mapping[str, object], environment: Mapping[str, str], file: Path | None = None) -> Loaded:
+    """Return the settings in force: a flag over its variable over the file over the default.
+
+    ``flags``: by name of setting; None counts as not given. ``file``: another than ``litevps.toml`` here.
+    Raises SettingsRefused.
+    """
+    from_file = _read_file(file)
+    given: dict[str, Any] = {}
+    sources: dict[str, Source] = {}
+    for name in Settings.__struct_fields__:
+        variable = _variable(name, environment)
+        if flags.get(name) is not None:
+            given[name], sources[name] = flags[name], "flag"
+        elif variable is not None:
+            given[name], sources[name] = variable, "variable"
+        elif name in from_file:
+            given[name], sources[name] = from_file[name], "file"
+        else:
+            sources[name] = "default"
+    return Loaded(_converted(given), sources)
+
+
+def check_servable(settings: Settings) -> None:
+    """Raise SettingsRefused unless the service may be started with these settings."""
+    problems = _problems_of_development(settings) if settings.development else _problems_of_production(settings)
+    if settings.port not in range(65536):
+        problems.append("port must be from 0 to 65535")
+    try:
+        _ = settings.proxy_networks
+    except ValueError as error:
+        problems.append(f"trusted_proxies: {error}")
+    if settings.public_url is not None and urlsplit(settings.public_url).scheme not in ("http", "https"):
+        problems.append("public_url must begin with http:// or https://")
+    if problems:
+        raise SettingsRefused("cannot start:\n" + "\n".join(f"- {problem}" for problem in problems))
+
+
+def _problems_of_development(settings: Settings) -> list[str]:
+    if _is_loopback(settings.host):
+        return []
+    return [f"development mode serves loopback addresses only, not {settings.host}"]
+
+
+def _problems_of_production(settings: Settings) -> list[str]:
+    wanted = ("stripe_secret_key", "stripe_webhook_secret", "turnstile_secret")
+    problems = [
+        f"{PREFIX}{name.upper()} is not set (or start with --development)"
+        for name in wanted
+        if not getattr(settings, name)
+    ]
+    if (settings.stripe_secret_key or "").startswith(STRIPE_TEST_KEY_PREFIXES):
+        problems.append("stripe_secret_key is a test key")
+    if (settings.turnstile_secret or "").startswith(TURNSTILE_TEST_SECRET_PREFIXES):
+        problems.append("turnstile_secret is one of Cloudflare's test keys")
+    if settings.compute == "simulated":
+        problems.append("compute is simulated: nothing would run")
+    return problems
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _read_file(file: Path | None) -> dict[str, Any]:
+    path = file or Path(FILE_NAME)
+    try:
+        content = tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        if file is not None:
+            raise SettingsRefused(f"there is no file {file}") from None
+        return {}
+    except (tomllib.TOMLDecodeError, OSError, UnicodeDecodeError) as error:
+        raise SettingsRefused(f"{path} cannot be read: {error}") from error
+    unknown = sorted(content.keys() - set(Settings.__struct_fields__))
+    if unknown:
+        raise SettingsRefused(f"{path}: unknown settings: {', '.join(unknown)}")
+    return content
+
+
+def _variable(name: str, environment: Mapping[str, str]) -> str | None:
+    variable = PREFIX + name.upper()
+    if variable in environment:
+        return environment[variable]
+    if name in SECRETS and (path := environment.get(f"{variable}_FILE")) is not None:
+        try:
+            return Path(path).read_text().strip()
+        except OSError as error:
+            raise SettingsRefused(f"{variable}_FILE cannot be read: {error}") from error
+    return None
+
+
+def _converted(given: dict[str, Any]) -> Settings:
+    try:
+        return msgspec.convert(given, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingsRefused(f"settings: {error}") from error
+
+
+def _shown(name: str, value: object) -> str:
+    if value is None:
+        return ""
+    if name in SECRETS:
+        return "********"
+    return str(value).lower() if isinstance(value, bool) else str(value)
