@@ -9,7 +9,8 @@ from domain.ids import AccountId, HostId, PlanId, SshKeyId, TokenId, VpsId
 from domain.time import Instant
 
 StopReason = Literal["requested", "unpaid", "limit", "expired"]
-OffReason = Literal["requested", "unpaid", "limit", "expired", "guest", "lost"]
+OffReason = Literal["requested", "unpaid", "limit", "expired", "guest", "lost", "failed"]
+"""``guest``: it went off by itself; ``lost``: it is not the start that we made; ``failed``: after an error."""
 
 
 class VpsRequested(Event, frozen=True, tag="compute.vps-requested.v1"):
@@ -30,19 +31,23 @@ class VpsRequested(Event, frozen=True, tag="compute.vps-requested.v1"):
     labels: Personal | None
     """JSON object of strings."""
     token_id: TokenId | None
+    created_at: Instant
 
 
 class VpsPlaced(Event, frozen=True, tag="compute.vps-placed.v1"):
     """The VPS has its place: a host, and a port there that leads to its SSH."""
 
     host_id: HostId
+    ssh_host: str
     ssh_port: int
+    at: Instant
 
 
 class VpsPrepared(Event, frozen=True, tag="compute.vps-prepared.v1"):
     """Disk and seed are on the host, and the guest's SSH host key is known."""
 
     host_key_public: str
+    at: Instant
 
 
 class VpsLaunched(Event, frozen=True, tag="compute.vps-launched.v1"):
@@ -50,6 +55,7 @@ class VpsLaunched(Event, frozen=True, tag="compute.vps-launched.v1"):
 
     generation: int
     start_id: str
+    at: Instant
 
 
 class VpsRunning(Event, frozen=True, tag="compute.vps-running.v1"):
@@ -66,6 +72,7 @@ class VpsStopRequested(Event, frozen=True, tag="compute.vps-stop-requested.v1"):
 
     reason: StopReason
     generation: int
+    at: Instant
 
 
 class VpsStopped(Event, frozen=True, tag="compute.vps-stopped.v1"):
@@ -80,18 +87,21 @@ class VpsStartRequested(Event, frozen=True, tag="compute.vps-start-requested.v1"
     """The VPS was admitted again and is to be on, as this generation."""
 
     generation: int
+    at: Instant
 
 
 class VpsRestartRequested(Event, frozen=True, tag="compute.vps-restart-requested.v1"):
     """The guest's operating system is to start anew; the VPS goes on running."""
 
     generation: int
+    at: Instant
 
 
 class VpsRestarted(Event, frozen=True, tag="compute.vps-restarted.v1"):
     """The service has logged in again after a restart."""
 
     generation: int
+    at: Instant
 
 
 class VpsFailed(Event, frozen=True, tag="compute.vps-failed.v1"):
@@ -100,18 +110,37 @@ class VpsFailed(Event, frozen=True, tag="compute.vps-failed.v1"):
     generation: int
     step: str
     error: str
+    at: Instant
 
 
 class VpsDeleteRequested(Event, frozen=True, tag="compute.vps-delete-requested.v1"):
     """The VPS is gone for its owner; what is left of it on the host is removed."""
 
     generation: int
+    at: Instant
 
 
 class VpsDeleted(Event, frozen=True, tag="compute.vps-deleted.v1"):
     """Nothing is left of the VPS on its host."""
 
     off_at: Instant
+
+
+VpsEvent = (
+    VpsPlaced
+    | VpsPrepared
+    | VpsLaunched
+    | VpsRunning
+    | VpsStopRequested
+    | VpsStopped
+    | VpsStartRequested
+    | VpsRestartRequested
+    | VpsRestarted
+    | VpsFailed
+    | VpsDeleteRequested
+    | VpsDeleted
+)
+"""Everything that can follow in the stream of a VPS after it was requested."""
 
 
 class HostRegistered(Event, frozen=True, tag="compute.host-registered.v1"):
@@ -122,6 +151,9 @@ class HostRegistered(Event, frozen=True, tag="compute.host-registered.v1"):
     ssh_host: str
     port_from: int
     port_to: int
+    """The last port that may lead to a guest's SSH."""
+    memory_mb: int | None
+    """What all its guests may have together; None: as much as they like."""
 
 
 class HostObserved(Event, frozen=True, tag="compute.host-observed.v1"):

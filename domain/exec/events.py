@@ -4,6 +4,7 @@ from typing import Literal
 
 from domain.events import Event, Personal
 from domain.ids import AccountId, JobId, TokenId, VpsId
+from domain.time import Instant
 
 JobEnd = Literal["done", "timeout", "cancelled"]
 
@@ -15,6 +16,9 @@ class JobRequested(Event, frozen=True, tag="exec.job-requested.v1"):
     account_id: AccountId
     vps_id: VpsId
     token_id: TokenId | None
+    generation: int
+    """The start of the VPS that the command runs in: with it, the command is over."""
+    requested_at: Instant
     command: Personal
     timeout_seconds: int
     background: bool
@@ -39,4 +43,5 @@ class JobFinished(Event, frozen=True, tag="exec.job-finished.v1"):
     stderr_bytes: int
     stderr_sha256: str
     truncated: bool
+    at: Instant
     error: str | None = None

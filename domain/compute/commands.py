@@ -1,0 +1,24 @@
+"""What can be asked of a VPS."""
+
+import msgspec
+
+from domain.ids import AccountId, PlanId, SshKeyId, TokenId, VpsId
+
+
+class CreateVps(msgspec.Struct, frozen=True, kw_only=True):
+    """Have a new VPS: everything is settled but whether it may be on. Sizes are those of its plan."""
+
+    vps_id: VpsId
+    account_id: AccountId
+    name: str
+    plan_id: PlanId
+    vcpu: int
+    memory_mb: int
+    disk_gb: int
+    image: str
+    ssh_key_ids: tuple[SshKeyId, ...] = ()
+    authorized_keys: tuple[str, ...] = ()
+    """The customer's OpenSSH public keys."""
+    user_data: str | None = None
+    labels: dict[str, str] = {}
+    token_id: TokenId | None = None

@@ -1,0 +1,267 @@
+"""A VPS: the life that its events tell, and what may be recorded next."""
+
+from typing import Literal, assert_never
+
+import msgspec
+
+from domain.compute import events as recorded
+from domain.compute.commands import CreateVps
+from domain.deciding import Fold
+from domain.errors import NotFound, Refusal
+from domain.events import Event
+from domain.ids import AccountId, HostId, PlanId, SshKeyId, TokenId, VpsId
+from domain.time import Instant
+
+State = Literal["creating", "running", "stopped", "error"]
+Pending = Literal["start", "stop", "restart", "delete", "restore"]
+
+Power = Literal["off", "unknown", "launched", "up"]
+"""What is known of the guest: shown off; may be on, since it was to be; on, nobody logged in; logged in."""
+
+
+class VpsIsCreating(Refusal):
+    """It was never up: until it is, it can only be deleted."""
+
+    code = "vps_is_creating"
+    sentence = "vps is creating"
+
+
+class VpsIsStopping(Refusal):
+    """It can be started once it is shown off."""
+
+    code = "vps_is_stopping"
+    sentence = "vps is stopping"
+
+
+class VpsNotRunning(Refusal):
+    """What was asked for needs a VPS that runs."""
+
+    code = "vps_not_running"
+    sentence = "vps is not running"
+
+
+class Vps(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that its events tell of a VPS."""
+
+    vps_id: VpsId
+    account_id: AccountId
+    name: str
+    plan_id: PlanId
+    vcpu: int
+    memory_mb: int
+    disk_gb: int
+    image: str
+    ssh_key_ids: tuple[SshKeyId, ...]
+    authorized_keys: tuple[str, ...]
+    user_data: str | None
+    labels: str | None
+    """JSON object of strings, as it was recorded."""
+    token_id: TokenId | None
+    created_at: Instant
+
+    state: State = "creating"
+    pending: Pending | None = None
+    wanted_on: bool = True
+    stop_reason: recorded.StopReason | None = None
+    generation: int = 1
+    power: Power = "unknown"
+    since: Instant
+    """When the step that is due now became due."""
+    changed_at: Instant
+    """When something was last done to the guest: what was observed before says nothing about it now."""
+    host_id: HostId | None = None
+    ssh_host: str | None = None
+    ssh_port: int | None = None
+    host_key_public: str | None = None
+    start_id: str = ""
+    started_at: Instant | None = None
+    error: str | None = None
+    deleted: bool = False
+
+    @property
+    def gone(self) -> bool:
+        """Return whether it does not exist for its owner any more."""
+        return self.deleted or self.pending == "delete"
+
+    @property
+    def usable(self) -> bool:
+        """Return whether commands can run in it: up, and not on its way down."""
+        return self.state == "running" and self.wanted_on and not self.gone
+
+
+def evolve(vps: Vps | None, event: Event) -> Vps | None:
+    """Return the VPS after an event of its stream."""
+    if isinstance(event, recorded.VpsRequested):
+        return _requested(event)
+    if vps is None or not isinstance(event, recorded.VpsEvent):
+        return vps
+    return _evolved(vps, event)
+
+
+FOLD: Fold[Vps | None] = Fold(initial=None, evolve=evolve)
+
+
+def create(command: CreateVps, now: Instant) -> tuple[Event, ...]:
+    """Return what is recorded of a VPS that was admitted."""
+    return (
+        recorded.VpsRequested(
+            vps_id=command.vps_id,
+            account_id=command.account_id,
+            name=command.name,
+            plan_id=command.plan_id,
+            vcpu=command.vcpu,
+            memory_mb=command.memory_mb,
+            disk_gb=command.disk_gb,
+            image=command.image,
+            ssh_key_ids=command.ssh_key_ids,
+            authorized_keys="\n".join(command.authorized_keys),
+            user_data=command.user_data,
+            labels=msgspec.json.encode(command.labels).decode() if command.labels else None,
+            token_id=command.token_id,
+            created_at=now,
+        ),
+    )
+
+
+def owned(vps: Vps | None, account_id: AccountId) -> Vps:
+    """Return the VPS as its owner sees it. Raises NotFound for anybody else, and once it is deleted."""
+    if vps is None or vps.gone or vps.account_id != account_id:
+        raise NotFound
+    return vps
+
+
+def start(vps: Vps, now: Instant) -> tuple[Event, ...]:
+    """Return what is recorded when a VPS is to be on; nothing where it is, or is on its way.
+
+    What was recorded has to be admitted by the wallet in the same append. Raises VpsIsCreating or
+    VpsIsStopping.
+    """
+    _refuse_while_creating(vps)
+    if vps.wanted_on:
+        return ()
+    if vps.power != "off":
+        raise VpsIsStopping
+    return (recorded.VpsStartRequested(generation=vps.generation + 1, at=now),)
+
+
+def stop(vps: Vps, now: Instant) -> tuple[Event, ...]:
+    """Return what is recorded when its owner wants a VPS off; nothing where it is. Raises VpsIsCreating."""
+    _refuse_while_creating(vps)
+    return request_stop(vps, "requested", now)
+
+
+def request_stop(vps: Vps, reason: recorded.StopReason, now: Instant) -> tuple[Event, ...]:
+    """Return what is recorded when a VPS is to be off, in whatever state it is."""
+    if vps.gone or not vps.wanted_on:
+        return ()
+    return (recorded.VpsStopRequested(reason=reason, generation=vps.generation, at=now),)
+
+
+def restart(vps: Vps, now: Instant) -> tuple[Event, ...]:
+    """Return what is recorded when a guest is to boot anew. Raises VpsIsCreating, VpsNotRunning."""
+    _refuse_while_creating(vps)
+    if not vps.usable:
+        raise VpsNotRunning
+    if vps.pending == "restart":
+        return ()
+    return (recorded.VpsRestartRequested(generation=vps.generation, at=now),)
+
+
+def delete(vps: Vps, now: Instant) -> tuple[Event, ...]:
+    """Return what is recorded when a VPS is to go; legal in every state."""
+    if vps.gone:
+        return ()
+    return (recorded.VpsDeleteRequested(generation=vps.generation, at=now),)
+
+
+def _refuse_while_creating(vps: Vps) -> None:
+    if vps.state == "creating":
+        raise VpsIsCreating
+
+
+def _requested(event: recorded.VpsRequested) -> Vps:
+    return Vps(
+        vps_id=event.vps_id,
+        account_id=event.account_id,
+        name=event.name,
+        plan_id=event.plan_id,
+        vcpu=event.vcpu,
+        memory_mb=event.memory_mb,
+        disk_gb=event.disk_gb,
+        image=event.image,
+        ssh_key_ids=event.ssh_key_ids,
+        authorized_keys=tuple(event.authorized_keys.splitlines()),
+        user_data=event.user_data,
+        labels=event.labels,
+        token_id=event.token_id,
+        created_at=event.created_at,
+        since=event.created_at,
+        changed_at=event.created_at,
+    )
+
+
+def _evolved(vps: Vps, event: recorded.VpsEvent) -> Vps:
+    replace = msgspec.structs.replace
+    match event:
+        case recorded.VpsPlaced():
+            return replace(vps, host_id=event.host_id, ssh_host=event.ssh_host, ssh_port=event.ssh_port, since=event.at)
+        case recorded.VpsPrepared():
+            return replace(vps, host_key_public=event.host_key_public, since=event.at)
+        case recorded.VpsLaunched():
+            return replace(vps, power="launched", start_id=event.start_id, since=event.at, changed_at=event.at)
+        case recorded.VpsRunning():
+            return replace(
+                vps,
+                state="running",
+                pending=None,
+                power="up",
+                start_id=event.start_id,
+                started_at=event.at,
+                error=None,
+                since=event.at,
+                changed_at=event.at,
+            )
+        case recorded.VpsStopRequested():
+            return replace(vps, pending="stop", wanted_on=False, stop_reason=event.reason, since=event.at)
+        case recorded.VpsStopped():
+            return _stopped(vps, event)
+        case recorded.VpsStartRequested():
+            return replace(
+                vps,
+                pending="start",
+                wanted_on=True,
+                stop_reason=None,
+                generation=event.generation,
+                power="unknown",
+                start_id="",
+                since=event.at,
+                changed_at=event.at,
+            )
+        case recorded.VpsRestartRequested():
+            return replace(vps, pending="restart", since=event.at)
+        case recorded.VpsRestarted():
+            return replace(vps, pending=None, since=event.at, changed_at=event.at)
+        case recorded.VpsFailed():
+            return replace(vps, state="error", pending=None, wanted_on=False, error=event.error, since=event.at)
+        case recorded.VpsDeleteRequested():
+            return replace(vps, pending="delete", wanted_on=False, since=event.at)
+        case recorded.VpsDeleted():
+            return replace(vps, pending=None, power="off", deleted=True, changed_at=event.off_at)
+        case _:
+            assert_never(event)
+
+
+def _stopped(vps: Vps, event: recorded.VpsStopped) -> Vps:
+    # An error stays one until somebody starts the VPS again: that it is off by now mends nothing.
+    state: State = "error" if vps.state == "error" and event.reason == "failed" else "stopped"
+    return msgspec.structs.replace(
+        vps,
+        state=state,
+        pending="delete" if vps.pending == "delete" else None,
+        wanted_on=False,
+        stop_reason=None,
+        power="off",
+        error=vps.error if state == "error" else None,
+        since=event.off_at,
+        changed_at=event.off_at,
+    )

@@ -1,0 +1,175 @@
+"""A job: a command that runs in a guest, from its request to its end."""
+
+import hashlib
+from typing import Literal
+
+import msgspec
+
+from domain.compute.ports import JobOutcome, JobSpec, StreamOutput
+from domain.compute.vps import Vps, VpsNotRunning, owned
+from domain.deciding import Fold
+from domain.errors import Invalid
+from domain.events import Event
+from domain.exec.commands import RunJob
+from domain.exec.events import JobFinished, JobRequested
+from domain.ids import AccountId, JobId, VpsId
+from domain.time import Instant
+
+Status = Literal["pending", "running", "done", "timeout", "cancelled"]
+
+COMMAND_BYTES_MAX = 128 * 1024
+"""What a shell takes as one argument on Linux."""
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that its events tell of a job; its output is kept elsewhere."""
+
+    job_id: JobId
+    account_id: AccountId
+    vps_id: VpsId
+    generation: int
+    command: str
+    timeout_s: int
+    background: bool
+    requested_at: Instant
+    cwd: str | None
+    env: str | None
+    stdin: str | None
+    user: str | None
+    finished: JobFinished | None = None
+
+    @property
+    def status(self) -> Status:
+        """Return how far it is."""
+        return self.finished.end if self.finished else "running"
+
+
+def evolve(job: Job | None, event: Event) -> Job | None:
+    """Return the job after an event of its stream."""
+    match event:
+        case JobRequested():
+            return Job(
+                job_id=event.job_id,
+                account_id=event.account_id,
+                vps_id=event.vps_id,
+                generation=event.generation,
+                command=event.command,
+                timeout_s=event.timeout_seconds,
+                background=event.background,
+                requested_at=event.requested_at,
+                cwd=event.cwd,
+                env=event.env,
+                stdin=event.stdin,
+                user=event.user,
+            )
+        case JobFinished() if job is not None:
+            return msgspec.structs.replace(job, finished=event)
+        case _:
+            return job
+
+
+FOLD: Fold[Job | None] = Fold(initial=None, evolve=evolve)
+
+
+def request(
+    job: Job | None, vps: Vps | None, command: RunJob, *, timeout_s_max: int, now: Instant
+) -> tuple[Event, ...]:
+    """Return what is recorded before a command reaches the guest; nothing where it was before.
+
+    Raises Invalid, NotFound, VpsNotRunning.
+    """
+    if job is not None and job.account_id == command.account_id:
+        return ()
+    vps = owned(vps, command.account_id)
+    _check_fields(command, timeout_s_max)
+    if not vps.usable:
+        raise VpsNotRunning
+    return (
+        JobRequested(
+            job_id=command.job_id,
+            account_id=command.account_id,
+            vps_id=command.vps_id,
+            token_id=command.token_id,
+            generation=vps.generation,
+            requested_at=now,
+            command=command.command,
+            timeout_seconds=command.timeout_s,
+            background=command.background,
+            cwd=command.cwd,
+            env=msgspec.json.encode(command.env).decode() if command.env else None,
+            stdin=command.stdin,
+            user=command.user,
+        ),
+    )
+
+
+def finish(job: Job, outcome: JobOutcome, now: Instant) -> tuple[Event, ...]:
+    """Return what is recorded once a command is over; nothing where that is recorded already."""
+    if job.finished is not None:
+        return ()
+    return (
+        JobFinished(
+            job_id=job.job_id,
+            account_id=job.account_id,
+            vps_id=job.vps_id,
+            end="cancelled" if outcome.cancelled else "timeout" if outcome.timed_out else "done",
+            exit_code=outcome.exit_code,
+            duration_ms=outcome.duration_ms,
+            stdout_bytes=outcome.stdout.size_bytes,
+            stdout_sha256=outcome.stdout.sha256,
+            stderr_bytes=outcome.stderr.size_bytes,
+            stderr_sha256=outcome.stderr.sha256,
+            truncated=outcome.stdout.truncated or outcome.stderr.truncated,
+            error=outcome.error,
+            at=now,
+        ),
+    )
+
+
+def spec_of(job: Job, output_limit_bytes: int) -> JobSpec:
+    """Return the job as the guest's shell is told of it."""
+    return JobSpec(
+        job_id=job.job_id,
+        command=job.command,
+        timeout_s=job.timeout_s,
+        output_limit_bytes=output_limit_bytes,
+        cwd=job.cwd,
+        env=msgspec.json.decode(job.env, type=dict[str, str]) if job.env else {},
+        stdin=job.stdin,
+        user=job.user,
+    )
+
+
+def lost_outcome(job: Job, error: str, now: Instant) -> JobOutcome:
+    """Return how a job ended whose guest is gone: nobody knows."""
+    nothing = StreamOutput(text=b"", size_bytes=0, sha256=hashlib.sha256(b"").hexdigest(), truncated=False)
+    return JobOutcome(
+        exit_code=None,
+        timed_out=False,
+        cancelled=False,
+        duration_ms=max(0, now - job.requested_at) // 1000,
+        stdout=nothing,
+        stderr=nothing,
+        error=error,
+    )
+
+
+def outlived(job: Job, vps: Vps | None) -> str | None:
+    """Return why a job cannot be running any more, None where it may be."""
+    if vps is None or vps.gone:
+        return "the vps was deleted"
+    if vps.generation != job.generation or vps.power != "up":
+        return "the vps was stopped"
+    return None
+
+
+def _check_fields(command: RunJob, timeout_s_max: int) -> None:
+    fields: dict[str, str] = {}
+    if not command.command.strip():
+        fields["command"] = "must not be empty"
+    elif len(command.command.encode()) > COMMAND_BYTES_MAX:
+        fields["command"] = f"must have at most {COMMAND_BYTES_MAX} bytes"
+    if not 1 <= command.timeout_s <= timeout_s_max:
+        fields["timeout_seconds"] = f"must be from 1 to {timeout_s_max}"
+    if fields:
+        raise Invalid(fields=fields)
