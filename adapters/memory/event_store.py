@@ -133,9 +133,7 @@ class MemoryEventStore:
             del self._claims[name]
         return len(expired)
 
-    def _check(
-        self, append: Append, versions: dict[UUID, Span], minutes: dict[UUID, Span], now: Instant
-    ) -> None:
+    def _check(self, append: Append, versions: dict[UUID, Span], minutes: dict[UUID, Span], now: Instant) -> None:
         for stream, span in versions.items():
             events = self._streams.get(stream)
             if span.first - 1 != (events[-1].version if events else 0):

@@ -1,0 +1,119 @@
+"""The event store on PostgreSQL: one place of truth for any number of processes."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Self
+from uuid import UUID
+
+from adapters.postgres.binary import int4, int8, read_int
+from adapters.postgres.group_writer import GroupWriter
+from adapters.postgres.head_watch import HeadWatch
+from adapters.postgres.prepared import Statement
+from adapters.postgres.read_pool import ReadPool
+from adapters.postgres.recorded_rows import READ_FEED, recorded_rows
+from adapters.postgres.replay import replay
+from adapters.postgres.stream_reader import StreamReader
+from domain.ids import StreamId
+from domain.ports import Append, Appended, Claim, Recorded
+from domain.time import Instant
+
+_FIND_CLAIM = Statement(
+    "find_claim",
+    "SELECT holder, kept, expires_at FROM ledger.claim WHERE scope = $1::text AND key = $2::bytea"
+    " AND (expires_at IS NULL OR expires_at > (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)",
+)
+_LOAD_SNAPSHOT = Statement("load_snapshot", "SELECT version, state FROM ledger.snapshot WHERE stream = $1::uuid")
+_SAVE_SNAPSHOT = Statement(
+    "save_snapshot",
+    "INSERT INTO ledger.snapshot AS s (stream, version, state) VALUES ($1::uuid, $2::integer, $3::bytea)"
+    " ON CONFLICT (stream) DO UPDATE SET version = excluded.version, state = excluded.state"
+    " WHERE s.version < excluded.version",
+)
+_DELETE_SNAPSHOTS = Statement("delete_snapshots", "DELETE FROM ledger.snapshot")
+_SWEEP_CLAIMS = Statement("sweep_claims", "SELECT ledger.sweep_claims($1)")
+
+
+class PostgresEventStore:
+    """Implements ``domain.ports.EventStore`` and ``Snapshots``; ``url`` is that of the service's role.
+
+    Belongs to the event loop in which it was opened. A lost database is waited for, within bounds; an append
+    whose answer was lost with it is looked up, so that it is told truthfully and never recorded twice.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._pool = ReadPool(url)
+        self._watch = HeadWatch(url, self._pool)
+        self._reader = StreamReader(self._pool)
+        self._writer = GroupWriter(url, on_recorded=self._watch.saw)
+
+    async def open(self) -> None:
+        """Connect; raises psycopg.OperationalError."""
+        await self._writer.open()
+        self._watch.open()
+
+    async def close(self) -> None:
+        """Record what is waiting, then let all connections go."""
+        await self._writer.close()
+        await self._watch.close()
+        await self._pool.close()
+
+    async def __aenter__(self) -> Self:
+        """Open the store."""
+        await self.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close the store."""
+        await self.close()
+
+    async def append(self, append: Append) -> Appended:
+        """Record all of it or none; see ``EventStore.append``."""
+        return await self._writer.append(append)
+
+    async def read_streams(self, after: Sequence[tuple[StreamId, int]]) -> list[Recorded]:
+        """Return the events of each stream past the version told, in order of position."""
+        return await self._reader.read(after)
+
+    async def read_feed(self, after: int, limit: int) -> list[Recorded]:
+        """Return at most ``limit`` events past a position, in order of position, none left out."""
+        return recorded_rows(await self._pool.run(READ_FEED, [int8(after), int8(limit)]))
+
+    def replay(self, after: int = 0) -> AsyncIterator[list[Recorded]]:
+        """Yield all events past a position, in lists; the fast way to read very many."""
+        return replay(self._url, after)
+
+    async def head(self) -> int:
+        """Return the last position, 0 in an empty store."""
+        return await self._watch.head()
+
+    async def wait_past(self, position: int, timeout_s: float) -> int:
+        """Wait until the head is past ``position`` or the time is over; return the head."""
+        return await self._watch.wait_past(position, timeout_s)
+
+    async def find_claim(self, scope: str, key: bytes) -> Claim | None:
+        """Return who holds a claim that has not expired."""
+        rows = await self._pool.run(_FIND_CLAIM, [scope.encode(), key])
+        if not rows.ntuples:
+            return None
+        holder, kept, expires_at = (rows.get_value(0, column) for column in range(3))
+        expires = None if expires_at is None else Instant(read_int(expires_at))
+        return Claim(scope, key, UUID(bytes=holder), kept, expires)
+
+    async def sweep_claims(self, at_most: int = 1000) -> int:
+        """Delete claims that have expired; return how many. Changes no answer."""
+        return read_int((await self._pool.run(_SWEEP_CLAIMS, [int4(at_most)])).get_value(0, 0))
+
+    async def load_snapshot(self, stream: StreamId) -> tuple[int, bytes] | None:
+        """Return the version that was folded last, and the state as bytes."""
+        rows = await self._pool.run(_LOAD_SNAPSHOT, [stream.bytes])
+        if not rows.ntuples:
+            return None
+        return read_int(rows.get_value(0, 0)), rows.get_value(0, 1) or b""
+
+    async def save_snapshot(self, stream: StreamId, version: int, state: bytes) -> None:
+        """Keep a state in place of an older one of the same stream."""
+        await self._pool.run(_SAVE_SNAPSHOT, [stream.bytes, int4(version), state])
+
+    async def delete_snapshots(self) -> None:
+        """Forget every snapshot, which changes no result."""
+        await self._pool.run(_DELETE_SNAPSHOTS, [])

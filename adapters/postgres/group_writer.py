@@ -1,0 +1,163 @@
+"""The group writer: appends of many callers in one transaction, each refused or recorded by itself.
+
+While one transaction waits for the disk, the next requests gather; so the more callers there are, the more
+share one wait. Two requests that touch one stream, claim or VPS are never in one transaction.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Hashable, Sequence
+from contextlib import suppress
+
+import psycopg
+
+from adapters.postgres.prepared import ConnectionLost, PreparedConnection
+from adapters.postgres.requests import APPEND, Request, answers, parameters
+from adapters.postgres.settling import settle
+from domain.ports import Append, Appended, OutcomeUnknown, StoreUnavailable
+
+REQUESTS_MAX = 500
+"""Requests in one transaction; so are the next three."""
+EVENTS_MAX = 5_000
+BYTES_MAX = 16 * 1024 * 1024
+SCANNED_MAX = 4 * REQUESTS_MAX
+"""How far ahead the queue is searched for requests that do not touch what an earlier one does."""
+QUEUE_MAX = 10_000
+"""Requests that may wait; further callers wait to be let in."""
+OUTAGE_MAX_S = 30.0
+"""How long a lost database is tried again before callers are told."""
+PAUSE_MIN_S, PAUSE_MAX_S = 0.02, 1.0
+"""Between two tries; doubled each time."""
+
+
+class GroupWriter:
+    """Owns one connection and the order of what is written through it."""
+
+    def __init__(self, url: str, *, any_start: bool = False, on_recorded: Callable[[int], None] | None = None) -> None:
+        """``any_start``: streams may start at any version; ``on_recorded`` is told new positions."""
+        self._url = url
+        self._any_start = any_start
+        self._on_recorded = on_recorded or (lambda _: None)
+        self._connection: PreparedConnection | None = None
+        self._queue: deque[Request] = deque()
+        self._room = asyncio.Semaphore(QUEUE_MAX)
+        self._waiting = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._closing = False
+
+    async def open(self) -> None:
+        """Connect and start to write; raises psycopg.OperationalError."""
+        self._connection = await PreparedConnection.open(self._url)
+        self._task = asyncio.create_task(self._work(), name="group writer")
+
+    async def close(self) -> None:
+        """Write what is waiting, take nothing more, and end the connection."""
+        self._closing = True
+        self._waiting.set()
+        if self._task is not None:
+            await self._task
+        await self._drop_connection()
+
+    async def append(self, append: Append) -> Appended:
+        """Record all of it or none; see ``EventStore.append``."""
+        request = Request(append)
+        async with self._room:
+            if self._closing or self._task is None:
+                raise StoreUnavailable("the store is closed")
+            self._queue.append(request)
+            self._waiting.set()
+            return await request.answer
+
+    async def _work(self) -> None:
+        while self._queue or not self._closing:
+            if not self._queue:
+                self._waiting.clear()
+                await self._waiting.wait()
+            if batch := self._next_batch():
+                await self._record(batch)
+
+    def _next_batch(self) -> list[Request]:
+        batch: list[Request] = []
+        held: list[Request] = []
+        touched: set[Hashable] = set()
+        events = size_bytes = 0
+        while self._queue and len(batch) < REQUESTS_MAX and len(batch) + len(held) < SCANNED_MAX:
+            request = self._queue[0]
+            events += len(request.append.events)
+            size_bytes += request.size_bytes
+            if batch and (events > EVENTS_MAX or size_bytes > BYTES_MAX):
+                break
+            self._queue.popleft()
+            if request.answer.done():
+                continue  # The caller was cancelled, and has left.
+            if touched.isdisjoint(request.touches):
+                batch.append(request)
+            else:
+                held.append(request)
+            touched |= request.touches  # A third one may not overtake the one that is held.
+        self._queue.extendleft(reversed(held))
+        return batch
+
+    async def _record(self, batch: list[Request]) -> None:
+        """Give every request of the batch its answer."""
+        try:
+            await self._record_or_lose(batch)
+        except psycopg.Error as error:
+            # Answered by the database, so nothing of the batch is recorded. Who is to blame is found alone.
+            if len(batch) == 1:
+                batch[0].fail(error)
+            else:
+                for request in batch:
+                    await self._record([request])
+        except StoreUnavailable as error:
+            for request in batch:
+                request.fail(error)
+            while self._queue:
+                self._queue.popleft().fail(StoreUnavailable(str(error)))
+
+    async def _record_or_lose(self, batch: list[Request]) -> None:
+        loop = asyncio.get_running_loop()
+        gives_up_at = loop.time() + OUTAGE_MAX_S
+        pause_s = PAUSE_MIN_S
+        doubtful = False
+        while True:
+            try:
+                connection = await self._connected()
+                if doubtful:
+                    batch = await settle(connection, batch)
+                if batch:
+                    await self._send(connection, batch, doubtful)
+                return
+            except ConnectionLost as lost:
+                doubtful = True
+                cause: Exception = lost
+            except psycopg.OperationalError as away:
+                if self._connection is not None:
+                    raise  # The database answered; the connection is well.
+                cause = away
+            await self._drop_connection()
+            if loop.time() > gives_up_at:
+                raise (OutcomeUnknown if doubtful else StoreUnavailable)(str(cause)) from cause
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, PAUSE_MAX_S)
+
+    async def _send(self, connection: PreparedConnection, batch: Sequence[Request], doubtful: bool) -> None:
+        result = await connection.run(APPEND, parameters(batch, self._any_start))
+        refused = answers(batch, result)
+        self._on_recorded(int.from_bytes(result.get_value(0, 0) or b"", "big"))
+        # Refused for what it did itself, through the connection that was lost?
+        still_refused = await settle(connection, [request for request, _ in refused]) if doubtful else None
+        for request, error in refused:
+            if still_refused is None or request in still_refused:
+                request.fail(error)
+
+    async def _connected(self) -> PreparedConnection:
+        if self._connection is None:
+            self._connection = await PreparedConnection.open(self._url)
+        return self._connection
+
+    async def _drop_connection(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(psycopg.Error):
+                await connection.close()

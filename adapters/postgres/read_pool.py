@@ -1,0 +1,76 @@
+"""The read pool: connections for statements that may be repeated, so a lost connection costs only time."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+
+import psycopg
+from psycopg.pq.abc import PGresult
+
+from adapters.postgres.prepared import ConnectionLost, Parameter, PreparedConnection, Statement
+from domain.ports import StoreUnavailable
+
+CONNECTIONS_MAX = 4
+OUTAGE_MAX_S = 15.0
+"""How long a lost database is tried again before the caller is told."""
+PAUSE_MIN_S, PAUSE_MAX_S = 0.02, 0.5
+"""Between two tries; doubled each time."""
+
+
+class ReadPool:
+    """Lends a connection to each statement; opens them when they are first needed."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._idle: list[PreparedConnection] = []
+        self._free = asyncio.Semaphore(CONNECTIONS_MAX)
+        self._closed = False
+
+    async def run(self, statement: Statement, parameters: Sequence[Parameter]) -> PGresult:
+        """Run a statement that does no harm when done twice; return its rows in binary.
+
+        Raises StoreUnavailable, or the psycopg.Error that PostgreSQL answered.
+        """
+        async with self._free:
+            loop = asyncio.get_running_loop()
+            gives_up_at = loop.time() + OUTAGE_MAX_S
+            pause_s = PAUSE_MIN_S
+            while True:
+                if self._closed:
+                    raise StoreUnavailable("the store is closed")
+                try:
+                    return await self._try(statement, parameters)
+                except ConnectionLost as lost:
+                    if loop.time() > gives_up_at:
+                        raise StoreUnavailable(str(lost)) from lost
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, PAUSE_MAX_S)
+
+    async def close(self) -> None:
+        """End all connections."""
+        self._closed = True
+        while self._idle:
+            await _close(self._idle.pop())
+
+    async def _try(self, statement: Statement, parameters: Sequence[Parameter]) -> PGresult:
+        connection = await self._lend()
+        try:
+            return await connection.run(statement, parameters)
+        finally:
+            if connection.usable and not self._closed:
+                self._idle.append(connection)
+            else:
+                await _close(connection)
+
+    async def _lend(self) -> PreparedConnection:
+        if self._idle:
+            return self._idle.pop()
+        try:
+            return await PreparedConnection.open(self._url)
+        except psycopg.OperationalError as away:
+            raise ConnectionLost(str(away)) from away
+
+
+async def _close(connection: PreparedConnection) -> None:
+    with suppress(psycopg.Error):
+        await connection.close()
