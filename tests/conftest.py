@@ -16,6 +16,8 @@ from psycopg import sql
 from adapters.embedded_postgres.server import OWNER, SERVICE_ROLE, SUPERUSER, EmbeddedPostgres
 from adapters.embedded_postgres.unprivileged import USER_NAME
 from adapters.postgres.migrate import migrate
+from projections.catalogue import READ_MODELS
+from projections.generation import install
 
 _TEMPLATE = "migrated_template"
 
@@ -54,6 +56,7 @@ def postgres_server(service_user: None) -> Iterator[EmbeddedPostgres]:
         with _as_superuser(server) as connection:
             _create_database(connection, _TEMPLATE)
         migrate(server.url(OWNER, _TEMPLATE), server.service_password)
+        install(server.url(OWNER, _TEMPLATE), READ_MODELS)
         yield server
     finally:
         server.stop()

@@ -1,0 +1,60 @@
+"""The balance of each wallet, as operators see them at a glance."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import assert_never
+
+from domain.ids import AccountId
+from domain.money import MicroUsd
+from domain.wallet.events import FundsCredited, MinutesMetered, WalletOpened
+from projections.read_model import Connection, Entry, ReadModel, columns_of
+
+_SQL = """
+CREATE TABLE balance (
+    account_id uuid PRIMARY KEY,
+    micros bigint NOT NULL CHECK (micros >= 0)
+);
+"""
+_ADD = """
+    INSERT INTO balance (account_id, micros) SELECT * FROM unnest(%s::uuid[], %s::bigint[])
+    ON CONFLICT (account_id) DO UPDATE SET micros = balance.micros + excluded.micros
+"""
+_OF_ACCOUNTS = "SELECT account_id, micros FROM balance WHERE account_id = ANY(%s::uuid[])"
+
+Moving = WalletOpened | FundsCredited | MinutesMetered
+
+
+async def balances_of(connection: Connection, account_ids: Sequence[AccountId]) -> dict[AccountId, MicroUsd]:
+    """Return the balances of these accounts, those without a wallet left out."""
+    cursor = await connection.execute(_OF_ACCOUNTS, [list(account_ids)])
+    return {AccountId(account_id): MicroUsd(micros) for account_id, micros in await cursor.fetchall()}
+
+
+def movement(event: Moving) -> MicroUsd:
+    """Return by how much an event moves the balance of its account."""
+    match event:
+        case WalletOpened():
+            return MicroUsd(0)
+        case FundsCredited(amount=amount):
+            return amount
+        case MinutesMetered(lines=lines):
+            return MicroUsd(-sum(line.amount for line in lines))
+        case _:
+            assert_never(event)
+
+
+async def _apply(connection: Connection, batch: Sequence[Entry]) -> None:
+    moved: defaultdict[AccountId, int] = defaultdict(int)
+    for entry in batch:
+        if isinstance(event := entry.event, Moving):
+            moved[event.account_id] += movement(event)
+    await connection.execute(_ADD, columns_of(sorted(moved.items())))
+
+
+BALANCES = ReadModel(
+    name="balances",
+    tables=("balance",),
+    sql=_SQL,
+    events=(WalletOpened, FundsCredited, MinutesMetered),
+    apply=_apply,
+)

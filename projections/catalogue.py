@@ -1,0 +1,10 @@
+"""The catalogue of all read models there are."""
+
+from projections.accounts import ACCOUNTS
+from projections.balances import BALANCES
+from projections.jobs import JOBS
+from projections.read_model import ReadModel
+from projections.ssh_keys import SSH_KEYS
+from projections.vps import VPS
+
+READ_MODELS: tuple[ReadModel, ...] = (ACCOUNTS, BALANCES, JOBS, SSH_KEYS, VPS)

@@ -1,0 +1,142 @@
+"""The commands that ran in guests, and how they ended; what was typed stays sealed."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import msgspec
+
+from domain.exec.events import JobFinished, JobRequested
+from domain.ids import AccountId, JobId, TokenId, VpsId
+from domain.time import Instant
+from projections.read_model import Connection, Entry, ReadModel, columns_of
+
+_SQL = """
+CREATE TABLE job (
+    id uuid PRIMARY KEY,
+    vps_id uuid NOT NULL,
+    account_id uuid NOT NULL,
+    token_id uuid,
+    actor_kind text NOT NULL,
+    actor_id uuid,
+    address text,
+    request_id text,
+    command text NOT NULL,
+    timeout_seconds integer NOT NULL,
+    background boolean NOT NULL,
+    requested_at bigint NOT NULL,
+    position bigint NOT NULL,
+    status text NOT NULL DEFAULT 'running',
+    exit_code integer,
+    duration_ms bigint,
+    stdout_bytes bigint,
+    stdout_sha256 text,
+    stderr_bytes bigint,
+    stderr_sha256 text,
+    truncated boolean,
+    error text,
+    finished_at bigint
+);
+CREATE INDEX job_of_vps ON job (vps_id, position DESC);
+CREATE INDEX job_of_account ON job (account_id, position DESC);
+"""
+_INSERT = """
+    INSERT INTO job (
+        id, vps_id, account_id, token_id, actor_kind, actor_id, address, request_id, command,
+        timeout_seconds, background, requested_at, position
+    )
+    SELECT * FROM unnest(
+        %s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[], %s::text[], %s::uuid[], %s::text[], %s::text[], %s::text[],
+        %s::integer[], %s::boolean[], %s::bigint[], %s::bigint[]
+    )
+"""
+_FINISH = """
+    UPDATE job SET
+        status = ended.status, exit_code = ended.exit_code, duration_ms = ended.duration_ms,
+        stdout_bytes = ended.stdout_bytes, stdout_sha256 = ended.stdout_sha256,
+        stderr_bytes = ended.stderr_bytes, stderr_sha256 = ended.stderr_sha256,
+        truncated = ended.truncated, error = ended.error, finished_at = ended.finished_at
+    FROM unnest(
+        %s::uuid[], %s::text[], %s::integer[], %s::bigint[], %s::bigint[], %s::text[], %s::bigint[], %s::text[],
+        %s::boolean[], %s::text[], %s::bigint[]
+    ) AS ended (
+        id, status, exit_code, duration_ms, stdout_bytes, stdout_sha256, stderr_bytes, stderr_sha256,
+        truncated, error, finished_at
+    )
+    WHERE job.id = ended.id
+"""
+_COUNT_OF_VPS = "SELECT count(*) FROM job WHERE vps_id = %s"
+_OF_VPS = """
+    SELECT id, vps_id, account_id, token_id, actor_kind, actor_id, address, request_id, command,
+        timeout_seconds, background, requested_at, status, exit_code, duration_ms,
+        stdout_bytes, stdout_sha256, stderr_bytes, stderr_sha256, truncated, error, finished_at
+    FROM job WHERE vps_id = %s ORDER BY position DESC LIMIT %s OFFSET %s
+"""
+
+
+class JobRow(msgspec.Struct, frozen=True):
+    """One job. What is only known at its end is None before."""
+
+    id: JobId
+    vps_id: VpsId
+    account_id: AccountId
+    token_id: TokenId | None
+    actor_kind: str
+    actor_id: UUID | None
+    address: str | None
+    """Sealed."""
+    request_id: str | None
+    command: str
+    """Sealed."""
+    timeout_seconds: int
+    background: bool
+    requested_at: Instant
+    status: str
+    exit_code: int | None
+    duration_ms: int | None
+    stdout_bytes: int | None
+    stdout_sha256: str | None
+    stderr_bytes: int | None
+    stderr_sha256: str | None
+    truncated: bool | None
+    error: str | None
+    finished_at: Instant | None
+
+
+async def jobs_of_vps(connection: Connection, vps_id: VpsId, limit: int, offset: int) -> tuple[list[JobRow], int]:
+    """Return the jobs of a VPS, newest first, and how many it has in all."""
+    counted = await (await connection.execute(_COUNT_OF_VPS, [vps_id])).fetchone()
+    assert counted is not None
+    cursor = await connection.execute(_OF_VPS, [vps_id, limit, offset])
+    return [JobRow(*row) for row in await cursor.fetchall()], counted[0]
+
+
+async def _apply(connection: Connection, batch: Sequence[Entry]) -> None:
+    requested = []
+    finished = []
+    for entry in batch:
+        recorded = entry.recorded
+        match entry.event:
+            case JobRequested() as job:
+                told = entry.metadata
+                requested.append(
+                    (
+                        *(job.job_id, job.vps_id, job.account_id, job.token_id),
+                        *(told.actor.kind, told.actor.id, told.address, told.request_id, job.command),
+                        *(job.timeout_seconds, job.background, job.requested_at, recorded.position),
+                    )
+                )
+            case JobFinished() as end:
+                finished.append(
+                    (
+                        *(end.job_id, end.end, end.exit_code, end.duration_ms),
+                        *(end.stdout_bytes, end.stdout_sha256, end.stderr_bytes, end.stderr_sha256),
+                        *(end.truncated, end.error, end.at),
+                    )
+                )
+    if requested:
+        await connection.execute(_INSERT, columns_of(requested))
+    if finished:
+        await connection.execute(_FINISH, columns_of(finished))
+
+
+JOBS = ReadModel(name="jobs", tables=("job",), sql=_SQL, events=(JobRequested, JobFinished), apply=_apply)

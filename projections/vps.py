@@ -1,0 +1,91 @@
+"""The VPSs of each account, as the fold of their own events shows them; names and labels stay sealed."""
+
+from collections.abc import Sequence
+from typing import get_args
+
+import msgspec
+
+from domain.compute import events
+from domain.compute.vps import FOLD, State, Vps
+from domain.ids import AccountId
+from projections.read_model import Connection, Entry, ReadModel, columns_of
+
+_SQL = """
+CREATE TABLE vps (
+    id uuid PRIMARY KEY,
+    account_id uuid NOT NULL,
+    state text NOT NULL,
+    gone boolean NOT NULL,
+    folded text NOT NULL,
+    position bigint NOT NULL
+) WITH (fillfactor = 70);
+CREATE INDEX vps_of_account ON vps (account_id, position DESC) WHERE NOT gone;
+"""
+_READ = "SELECT id, folded, position FROM vps WHERE id = ANY(%s::uuid[])"
+_WRITE = """
+    INSERT INTO vps (id, account_id, state, gone, folded, position)
+    SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::boolean[], %s::text[], %s::bigint[])
+    ON CONFLICT (id) DO UPDATE SET state = excluded.state, gone = excluded.gone, folded = excluded.folded
+"""
+_COUNT = """
+    SELECT count(*) FROM vps
+    WHERE account_id = %(account_id)s AND NOT gone AND (%(state)s::text IS NULL OR state = %(state)s)
+"""
+_OF_ACCOUNT = """
+    SELECT folded FROM vps
+    WHERE account_id = %(account_id)s AND NOT gone AND (%(state)s::text IS NULL OR state = %(state)s)
+    ORDER BY position DESC LIMIT %(limit)s OFFSET %(offset)s
+"""
+
+_to_json = msgspec.json.Encoder()
+_from_json = msgspec.json.Decoder(Vps)
+
+
+async def vpss_of(
+    connection: Connection,
+    account_id: AccountId,
+    *,
+    state: State | None = None,
+    limit: int | None = None,
+    offset: int = 0,
+) -> tuple[list[Vps], int]:
+    """Return VPSs of an account that exist for it, newest first, and how many there are in all.
+
+    ``name`` and ``labels`` are sealed, keys and user data are left out; ``limit`` None: all of them.
+    """
+    asked = {"account_id": account_id, "state": state, "limit": limit, "offset": offset}
+    counted = await (await connection.execute(_COUNT, asked)).fetchone()
+    assert counted is not None
+    cursor = await connection.execute(_OF_ACCOUNT, asked)
+    return [_from_json.decode(folded) for (folded,) in await cursor.fetchall()], counted[0]
+
+
+async def _apply(connection: Connection, batch: Sequence[Entry]) -> None:
+    streams = list({entry.recorded.stream for entry in batch})
+    cursor = await connection.execute(_READ, [streams])
+    folded: dict[object, tuple[Vps, int]] = {
+        id_: (_from_json.decode(text), position) for id_, text, position in await cursor.fetchall()
+    }
+    for entry in batch:
+        stream = entry.recorded.stream
+        before, position = folded.get(stream, (FOLD.initial, entry.recorded.position))
+        after = FOLD.evolve(before, entry.event)
+        assert after is not None, "the first event of a VPS makes it"
+        folded[stream] = (after, position)
+    await connection.execute(_WRITE, columns_of(_row(vps, position) for vps, position in folded.values()))
+
+
+def _row(vps: Vps, position: int) -> tuple[object, ...]:
+    kept = msgspec.structs.replace(vps, authorized_keys=(), user_data=None)
+    text = _to_json.encode(kept).decode()
+    return vps.vps_id, vps.account_id, vps.state, vps.gone, text, position
+
+
+VPS = ReadModel(
+    name="vps",
+    tables=("vps",),
+    sql=_SQL,
+    events=(events.VpsRequested, *get_args(events.VpsEvent)),
+    apply=_apply,
+    keeps=(Vps,),
+)

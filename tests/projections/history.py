@@ -1,0 +1,183 @@
+"""A history for tests: events put into a store as the service would record them."""
+
+from collections import defaultdict
+from uuid import UUID, uuid4
+
+from adapters.sealing.key_tables import MemoryKeyTable
+from adapters.sealing.master_key import MasterKey
+from adapters.sealing.sealer import AccountSealer
+from adapters.simulated.clock import ManualClock
+from domain import ids
+from domain.accounts.events import AccountRegistered, RolesSet, SshKeyAdded, SshKeyRemoved
+from domain.codec import encode
+from domain.compute.events import (
+    VpsDeleteRequested,
+    VpsLaunched,
+    VpsPlaced,
+    VpsPrepared,
+    VpsRequested,
+    VpsRunning,
+)
+from domain.events import Actor, Event, Metadata
+from domain.exec.events import JobFinished, JobRequested
+from domain.ids import AccountId, EventId, HostId, JobId, PlanId, SshKeyId, StreamId, VpsId
+from domain.money import MicroUsd, charge_for_minutes
+from domain.ports import Append, Appended, EventStore, NewEvent
+from domain.time import MINUTE, Instant
+from domain.wallet.events import FundsCredited, MeterStarted, MinuteLine, MinutesMetered, VpsAdmitted, WalletOpened
+from domain.wallet.minutes import minute_claims
+
+PLAN = PlanId(UUID(int=7))
+HOST = HostId(UUID(int=9))
+HOURLY = MicroUsd(4_200)
+
+
+class History:
+    """Records events one append after the other, and remembers the version of each stream."""
+
+    def __init__(self, store: EventStore, sealer: AccountSealer | None = None) -> None:
+        self.store = store
+        self.sealer = sealer or AccountSealer(MasterKey(bytes(32)), MemoryKeyTable())
+        self.clock = ManualClock()
+        self._versions: defaultdict[StreamId, int] = defaultdict(int)
+
+    async def record(self, account_id: AccountId, *events: tuple[StreamId, Event]) -> Appended:
+        """Record these events in one append, as done by the account itself."""
+        await self.sealer.load([account_id], create=True)
+        new = tuple(self._encoded(account_id, stream, event) for stream, event in events)
+        minutes = tuple(claim for _, event in events for claim in minute_claims(event))
+        return await self.store.append(Append(events=new, minutes=minutes))
+
+    def _encoded(self, account_id: AccountId, stream: StreamId, event: Event) -> NewEvent:
+        self._versions[stream] += 1
+        actor = Actor(kind="account", id=account_id)
+        metadata = Metadata(id=EventId(uuid4()), actor=actor, account_id=account_id, address="192.0.2.7")
+        return encode(stream, self._versions[stream], event, metadata, self.clock.now(), self.sealer)
+
+    async def registered(self, micros: int = 0, email: str = "ada@example.com") -> AccountId:
+        """Record an account with a wallet, and funds in it."""
+        account_id = AccountId(uuid4())
+        wallet = ids.wallet_stream(account_id)
+        events: list[tuple[StreamId, Event]] = [
+            (
+                ids.account_stream(account_id),
+                AccountRegistered(account_id=account_id, email=email, password_hash="$argon2id$…"),
+            ),
+            (wallet, WalletOpened(account_id=account_id)),
+        ]
+        if micros:
+            credit = FundsCredited(account_id=account_id, credit_id=uuid4(), amount=MicroUsd(micros), reason="a gift")
+            events.append((wallet, credit))
+        await self.record(account_id, *events)
+        return account_id
+
+    async def given_roles(self, account_id: AccountId, *roles: str) -> None:
+        """Record the roles of an account."""
+        event = RolesSet(account_id=account_id, roles=roles)  # type: ignore[arg-type]
+        await self.record(account_id, (ids.account_stream(account_id), event))
+
+    async def key_added(self, account_id: AccountId, name: str) -> SshKeyId:
+        """Record an SSH key."""
+        key_id = SshKeyId(uuid4())
+        event = SshKeyAdded(
+            account_id=account_id,
+            ssh_key_id=key_id,
+            name=name,
+            public_key="ssh-ed25519 AAAA",
+            fingerprint="SHA256:abc",
+            at=self.clock.now(),
+        )
+        await self.record(account_id, (ids.ssh_keys_stream(account_id), event))
+        return key_id
+
+    async def key_removed(self, account_id: AccountId, key_id: SshKeyId) -> None:
+        """Record that an SSH key is no longer offered."""
+        event = SshKeyRemoved(account_id=account_id, ssh_key_id=key_id)
+        await self.record(account_id, (ids.ssh_keys_stream(account_id), event))
+
+    async def vps_requested(self, account_id: AccountId, name: str = "web-01") -> VpsId:
+        """Record a VPS that was asked for and admitted."""
+        vps_id, now = VpsId(uuid4()), self.clock.now()
+        requested = VpsRequested(
+            vps_id=vps_id,
+            account_id=account_id,
+            name=name,
+            plan_id=PLAN,
+            vcpu=1,
+            memory_mb=512,
+            disk_gb=10,
+            image="lite",
+            ssh_key_ids=(),
+            authorized_keys="",
+            user_data=None,
+            labels=None,
+            token_id=None,
+            created_at=now,
+        )
+        admitted = VpsAdmitted(
+            account_id=account_id, vps_id=vps_id, generation=1, plan_id=PLAN, token_id=None, created_at=now
+        )
+        wallet = ids.wallet_stream(account_id)
+        await self.record(account_id, (wallet, admitted), (ids.vps_stream(vps_id), requested))
+        return vps_id
+
+    async def vps_running(self, account_id: AccountId, vps_id: VpsId) -> None:
+        """Record that a VPS was made, and first logged in to."""
+        now, stream = self.clock.now(), ids.vps_stream(vps_id)
+        await self.record(
+            account_id,
+            (stream, VpsPlaced(host_id=HOST, ssh_host="127.0.0.1", ssh_port=22_000, at=now)),
+            (stream, VpsPrepared(host_key_public="ssh-ed25519 AAAA", at=now)),
+            (stream, VpsLaunched(generation=1, start_id="boot/1", at=now)),
+            (stream, VpsRunning(generation=1, start_id="boot/1", cpu_ns=1, at=now)),
+            (ids.wallet_stream(account_id), MeterStarted(vps_id=vps_id, generation=1, at=now)),
+        )
+
+    async def vps_delete_requested(self, account_id: AccountId, vps_id: VpsId) -> None:
+        """Record that a VPS is to go."""
+        event = VpsDeleteRequested(generation=1, at=self.clock.now())
+        await self.record(account_id, (ids.vps_stream(vps_id), event))
+
+    async def minutes_metered(self, account_id: AccountId, vps_id: VpsId, n_from: int, n_to: int) -> MicroUsd:
+        """Record paid minutes of a VPS; return what they cost."""
+        amount = charge_for_minutes(HOURLY, n_from, n_to)
+        at = Instant(self.clock.now() + (n_from - 1) * MINUTE)
+        line = MinuteLine(vps_id, n_from, n_to, at, PLAN, 1, HOURLY, amount)
+        event = MinutesMetered(account_id=account_id, lines=(line,))
+        await self.record(account_id, (ids.wallet_stream(account_id), event))
+        return amount
+
+    async def job_requested(self, account_id: AccountId, vps_id: VpsId, command: str) -> JobId:
+        """Record a command that is to run."""
+        job_id = JobId(uuid4())
+        event = JobRequested(
+            job_id=job_id,
+            account_id=account_id,
+            vps_id=vps_id,
+            token_id=None,
+            generation=1,
+            requested_at=self.clock.now(),
+            command=command,
+            timeout_seconds=30,
+            background=False,
+        )
+        await self.record(account_id, (ids.job_stream(job_id), event))
+        return job_id
+
+    async def job_finished(self, account_id: AccountId, vps_id: VpsId, job_id: JobId, exit_code: int) -> None:
+        """Record that a command has ended."""
+        event = JobFinished(
+            job_id=job_id,
+            account_id=account_id,
+            vps_id=vps_id,
+            end="done",
+            exit_code=exit_code,
+            duration_ms=142,
+            stdout_bytes=6,
+            stdout_sha256="00" * 32,
+            stderr_bytes=0,
+            stderr_sha256="11" * 32,
+            truncated=False,
+            at=self.clock.now(),
+        )
+        await self.record(account_id, (ids.job_stream(job_id), event))

@@ -1,0 +1,120 @@
+"""Tests of what each read model answers."""
+
+import pytest
+
+from domain.ids import AccountId
+from projections.accounts import ACCOUNTS, list_accounts
+from projections.balances import BALANCES, balances_of
+from projections.jobs import JOBS, jobs_of_vps
+from projections.reading import ReadModels
+from projections.ssh_keys import SSH_KEYS, ssh_keys_of
+from projections.vps import VPS, vpss_of
+from tests.projections.history import History
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_vpss_are_listed_newest_first_with_their_number(history: History, followed: ReadModels) -> None:
+    ada = await history.registered()
+    names = ["web-01", "web-02", "web-03"]
+    made = [await history.vps_requested(ada, name) for name in names]
+    async with followed.at(await history.store.head(), VPS) as connection:
+        page, count = await vpss_of(connection, ada, limit=2)
+    assert [vps.vps_id for vps in page] == [made[2], made[1]]
+    assert [history.sealer.unseal(vps.name) for vps in page] == ["web-03", "web-02"]
+    assert count == 3
+
+
+async def test_vpss_are_filtered_by_state_as_their_events_fold(history: History, followed: ReadModels) -> None:
+    ada = await history.registered()
+    runs, creating = await history.vps_requested(ada), await history.vps_requested(ada)
+    await history.vps_running(ada, runs)
+    async with followed.at(await history.store.head(), VPS) as connection:
+        running, running_count = await vpss_of(connection, ada, state="running")
+        rest, _ = await vpss_of(connection, ada, state="creating")
+    assert [vps.vps_id for vps in running] == [runs]
+    assert running[0].ssh_port == 22_000
+    assert running_count == 1
+    assert [vps.vps_id for vps in rest] == [creating]
+
+
+async def test_a_vps_that_is_to_go_is_gone_for_its_owner(history: History, followed: ReadModels) -> None:
+    ada = await history.registered()
+    await history.vps_delete_requested(ada, await history.vps_requested(ada))
+    async with followed.at(await history.store.head(), VPS) as connection:
+        assert await vpss_of(connection, ada) == ([], 0)
+
+
+async def test_another_account_sees_nothing_of_a_vps(history: History, followed: ReadModels) -> None:
+    await history.vps_requested(await history.registered())
+    bob = await history.registered(email="bob@example.com")
+    async with followed.at(await history.store.head(), VPS) as connection:
+        assert await vpss_of(connection, bob) == ([], 0)
+
+
+async def test_a_balance_is_what_came_in_less_what_minutes_cost(history: History, followed: ReadModels) -> None:
+    ada = await history.registered(micros=1_000_000)
+    vps_id = await history.vps_requested(ada)
+    await history.vps_running(ada, vps_id)
+    first = await history.minutes_metered(ada, vps_id, 1, 1)
+    await history.minutes_metered(ada, vps_id, 2, 60)
+    async with followed.at(await history.store.head(), BALANCES) as connection:
+        assert await balances_of(connection, [ada]) == {ada: 1_000_000 - 4_200}
+    assert first == 70
+
+
+async def test_ssh_keys_are_listed_until_they_are_removed(history: History, followed: ReadModels) -> None:
+    ada = await history.registered()
+    old, new = await history.key_added(ada, "old"), await history.key_added(ada, "new")
+    async with followed.at(await history.store.head(), SSH_KEYS) as connection:
+        keys, count = await ssh_keys_of(connection, ada, 20, 0)
+    assert [key.id for key in keys] == [new, old]
+    assert [history.sealer.unseal(key.name) for key in keys] == ["new", "old"]
+    assert count == 2
+    await history.key_removed(ada, old)
+    async with followed.at(await history.store.head(), SSH_KEYS) as connection:
+        keys, count = await ssh_keys_of(connection, ada, 20, 0)
+    assert ([key.id for key in keys], count) == ([new], 1)
+
+
+async def test_a_job_tells_who_asked_and_how_it_ended(history: History, followed: ReadModels) -> None:
+    ada = await history.registered()
+    vps_id = await history.vps_requested(ada)
+    job_id = await history.job_requested(ada, vps_id, "uname -a")
+    async with followed.at(await history.store.head(), JOBS) as connection:
+        [job], _ = await jobs_of_vps(connection, vps_id, 20, 0)
+    assert (job.id, job.status, job.exit_code) == (job_id, "running", None)
+    await history.job_finished(ada, vps_id, job_id, exit_code=3)
+    async with followed.at(await history.store.head(), JOBS) as connection:
+        [job], count = await jobs_of_vps(connection, vps_id, 20, 0)
+    assert (job.status, job.exit_code, job.duration_ms, count) == ("done", 3, 142, 1)
+    assert (job.actor_kind, job.actor_id) == ("account", ada)
+    assert history.sealer.unseal(job.command) == "uname -a"
+    assert history.sealer.unseal(job.address or "") == "192.0.2.7"
+
+
+async def test_accounts_are_listed_with_their_roles(history: History, followed: ReadModels) -> None:
+    ada = await history.registered()
+    bob = await history.registered(email="bob@example.com")
+    await history.given_roles(ada, "admin", "finance")
+    async with followed.at(await history.store.head(), ACCOUNTS) as connection:
+        rows, count = await list_accounts(connection, 20, 0)
+    told = [(row.id, history.sealer.unseal(row.email), row.roles) for row in rows]
+    assert told == [(bob, "bob@example.com", ()), (ada, "ada@example.com", ("admin", "finance"))]
+    assert count == 2
+
+
+async def test_no_read_model_holds_personal_text_in_the_clear(
+    history: History, followed: ReadModels, database_name: str
+) -> None:
+    ada: AccountId = await history.registered(micros=500, email="secret-address")
+    vps_id = await history.vps_requested(ada, "secret-name")
+    await history.key_added(ada, "secret-key-name")
+    await history.job_requested(ada, vps_id, "secret-command")
+    async with followed.at(await history.store.head(), VPS, ACCOUNTS, JOBS, SSH_KEYS) as connection:
+        cursor = await connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'read_models'")
+        tables = [name for (name,) in await cursor.fetchall()]
+        for table in tables:
+            everything = await connection.execute(f"SELECT t::text FROM {table} AS t".encode())
+            assert not [row for row in await everything.fetchall() if "secret" in row[0]]
+    assert {"vps", "account", "job", "ssh_key"} <= set(tables)
