@@ -1,4 +1,4 @@
-"""A played compute host: its boots, its guests and their disks. It outlives every service that drives it."""
+"""A played compute host, with its boots, its guests and their disks, which outlives every service that drives it."""
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_ssh_private_key
 

@@ -1,0 +1,32 @@
+# Each target is a line or two that a person could type. See README.md.
+.PHONY: run test check lint bench long demo setup
+BIN := .venv/bin
+
+run:            ## Everything from a bare Debian 12 to a served address, in development mode.
+	@scripts/environment run
+	@$(BIN)/litevps serve --development $(ARGS)
+
+test: setup lint  ## The whole suite, on a real PostgreSQL and a real guest.
+	$(BIN)/python -m pytest $(ARGS)
+
+check: setup lint ## What is quick: the rules and the tests that boot no guest.
+	$(BIN)/python -m pytest -m "not slow and not host" $(ARGS)
+
+lint:
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: setup    ## Ratios measured in one run on this machine.
+	$(BIN)/python -m tests.bench $(ARGS)
+
+long: setup     ## The properties and crashes again, for as long as it takes.
+	LITEVPS_LONG=1 $(BIN)/python -m pytest -m "slow or host" $(ARGS)
+
+demo:           ## The quick start against a running service, each request and answer shown.
+	@scripts/environment run
+	@$(BIN)/litevps demo $(ARGS)
+
+setup:
+	@scripts/environment test
