@@ -12,16 +12,16 @@ from domain.deciding import Fold
 from domain.events import Event
 from domain.ids import HostId, VpsId
 from domain.time import HOUR, Instant
+from domain.wallet.proofs import Proof
 
-PROOF_KEPT = 30 * 24 * HOUR
-"""How long the last proof of a guest is kept that is shown no more."""
+SHOWN_KEPT = 7 * 24 * HOUR
+"""How long a start is remembered that is shown no more: its meter is closed long before."""
 
 
-class Proof(msgspec.Struct, frozen=True, array_like=True):
-    """One start of a guest was on without a break up to ``until``, by what its host showed."""
+class Shown(msgspec.Struct, frozen=True, array_like=True):
+    """One start of a guest was on at ``until``, and had used that much CPU time."""
 
     generation: int
-    start_id: str
     cpu_ns: int
     until: Instant
 
@@ -37,8 +37,8 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     memory_mb: int | None
     observed_at: Instant | None = None
     boot_id: str = ""
-    proofs: dict[VpsId, Proof] = {}
-    """Of each guest, the last start that was seen on."""
+    shown: dict[str, Shown] = {}
+    """Each start of a guest that was seen on, by ``shown_key``."""
 
 
 HostState = Host | None
@@ -57,7 +57,7 @@ def evolve(host: HostState, event: Event) -> HostState:
                 memory_mb=event.memory_mb,
                 observed_at=host.observed_at if host else None,
                 boot_id=host.boot_id if host else "",
-                proofs=host.proofs if host else {},
+                shown=host.shown if host else {},
             )
         case recorded.HostObserved() if host is not None:
             return _observed(host, event)
@@ -65,18 +65,21 @@ def evolve(host: HostState, event: Event) -> HostState:
             return host
 
 
-FOLD: Fold[HostState] = Fold(initial=None, evolve=evolve)
+FOLD: Fold[HostState] = Fold(initial=None, evolve=evolve, snapshot=Host)
 
 
-def proven_until(host: HostState, vps_id: VpsId, generation: int, since: Instant) -> Instant:
-    """Return up to when this start of a VPS is proven to have run, ``since`` (its first login) at least.
+def proof_of(vps: Vps, host: HostState) -> Proof | None:
+    """Return until when the present start of a VPS is proven to have run; None before its first login.
 
     Two observations of one start on one boot of the host, CPU time not lower, prove the time between.
     """
-    proof = host.proofs.get(vps_id) if host is not None else None
-    if proof is None or proof.generation != generation:
-        return since
-    return max(since, proof.until)
+    if vps.started_at is None or vps.power in ("unknown", "launched"):
+        return None
+    login = Proof(vps.generation, vps.start_id, cpu_ns=0, proven_until=vps.started_at)
+    shown = host.shown.get(shown_key(vps.vps_id, vps.start_id)) if host is not None else None
+    if shown is None or shown.generation != vps.generation:
+        return login
+    return msgspec.structs.replace(login, cpu_ns=shown.cpu_ns, proven_until=max(vps.started_at, shown.until))
 
 
 def register(host: HostState, wanted: recorded.HostRegistered) -> tuple[Event, ...]:
@@ -127,20 +130,18 @@ def compare(vps: Vps | None, guest: GuestSeen | None, collected_at: Instant) -> 
     return "unwanted" if on and next_step(vps) is None else "agrees"
 
 
+def shown_key(vps_id: VpsId, start_id: str) -> str:
+    """Return what a start of a VPS is found by among those that a host showed."""
+    return f"{vps_id} {start_id}"
+
+
 def _observed(host: Host, event: recorded.HostObserved) -> Host:
-    oldest = event.collected_at - PROOF_KEPT
-    proofs = {vps_id: proof for vps_id, proof in host.proofs.items() if proof.until >= oldest}
+    oldest = event.collected_at - SHOWN_KEPT
+    shown = {key: start for key, start in host.shown.items() if start.until >= oldest}
     for guest in event.guests:
-        if guest.running:
-            proofs[guest.vps_id] = _proof(proofs.get(guest.vps_id), guest, event.collected_at)
-    return msgspec.structs.replace(host, observed_at=event.collected_at, boot_id=event.boot_id, proofs=proofs)
-
-
-def _proof(known: Proof | None, guest: GuestSeen, collected_at: Instant) -> Proof:
-    seen = Proof(guest.generation, guest.start_id, guest.cpu_ns, collected_at)
-    if known is None or guest.generation > known.generation:
-        return seen
-    unbroken = (known.generation, known.start_id) == (guest.generation, guest.start_id)
-    # Another start under the same generation, or CPU time that fell: it was off in between, so that what
-    # came after the break proves nothing any more.
-    return seen if unbroken and guest.cpu_ns >= known.cpu_ns else known
+        key = shown_key(guest.vps_id, guest.start_id)
+        before = shown.get(key)
+        # CPU time that fell would mean another start under the same name: it proves nothing.
+        if guest.running and (before is None or guest.cpu_ns >= before.cpu_ns):
+            shown[key] = Shown(guest.generation, guest.cpu_ns, event.collected_at)
+    return msgspec.structs.replace(host, observed_at=event.collected_at, boot_id=event.boot_id, shown=shown)

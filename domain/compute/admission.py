@@ -1,0 +1,86 @@
+"""Admission: what an owner asks of a VPS and its wallet grants, in one decision over both streams."""
+
+from domain.compute import vps as life
+from domain.compute.commands import CreateVps
+from domain.compute.sizes import wrong_name
+from domain.compute.vps import Vps
+from domain.deciding import NOTHING, Decision
+from domain.errors import Invalid
+from domain.events import Event
+from domain.ids import AccountId, VpsId, vps_stream, wallet_stream
+from domain.pricing.price_book import PriceBook
+from domain.time import Instant
+from domain.wallet.commands import AdmitVps
+from domain.wallet.funds import admit, release
+from domain.wallet.wallet import Wallet
+
+
+def create_vps(vps: Vps | None, wallet: Wallet, book: PriceBook, command: CreateVps, now: Instant) -> Decision:
+    """Decide to make a VPS. Nothing where it was made before. Raises Invalid, InsufficientBalance."""
+    if vps is not None:
+        assert vps.account_id == command.account_id, "ids of VPSs are made anew"
+        return NOTHING
+    if wrong := wrong_name(command.name):
+        raise Invalid(fields={"name": wrong})
+    admission = AdmitVps(
+        vps_id=command.vps_id,
+        generation=1,
+        plan_id=command.plan_id,
+        created_at=now,
+        token_id=command.token_id,
+    )
+    admitted = admit(wallet, book, admission, now)
+    return both(command.account_id, command.vps_id, admitted, life.create(command, now))
+
+
+def start_vps(vps: Vps | None, wallet: Wallet, book: PriceBook, account_id: AccountId, now: Instant) -> Decision:
+    """Decide to switch a VPS on; nothing where it is on, or on its way.
+
+    Raises NotFound, VpsIsCreating, VpsIsStopping, InsufficientBalance.
+    """
+    vps = life.owned(vps, account_id)
+    started = life.start(vps, now)
+    if not started:
+        return NOTHING
+    admission = AdmitVps(
+        vps_id=vps.vps_id,
+        generation=vps.generation + 1,
+        plan_id=vps.plan_id,
+        created_at=vps.created_at,
+        token_id=vps.token_id,
+    )
+    return both(account_id, vps.vps_id, admit(wallet, book, admission, now), started)
+
+
+def stop_vps(vps: Vps | None, wallet: Wallet, account_id: AccountId, now: Instant) -> Decision:
+    """Decide to switch a VPS off: it is charged no further. Raises NotFound, VpsIsCreating."""
+    vps = life.owned(vps, account_id)
+    stopping = life.stop(vps, now)
+    if not stopping:
+        return NOTHING
+    return both(account_id, vps.vps_id, release(wallet, vps.vps_id, now, "stop"), stopping)
+
+
+def restart_vps(vps: Vps | None, account_id: AccountId, now: Instant) -> Decision:
+    """Decide to have a guest boot anew; it goes on running. Raises NotFound, VpsIsCreating, VpsNotRunning."""
+    vps = life.owned(vps, account_id)
+    return both(account_id, vps.vps_id, (), life.restart(vps, now))
+
+
+def delete_vps(vps: Vps | None, wallet: Wallet, account_id: AccountId, now: Instant) -> Decision:
+    """Decide to delete a VPS, in whatever state it is. Raises NotFound, also where it was deleted before."""
+    vps = life.owned(vps, account_id)
+    released = release(wallet, vps.vps_id, now, "delete")
+    return both(account_id, vps.vps_id, released, life.delete(vps, now))
+
+
+def both(
+    account_id: AccountId, vps_id: VpsId, wallet_events: tuple[Event, ...], vps_events: tuple[Event, ...]
+) -> Decision:
+    """Return the decision to record these events of a wallet and of one of its VPSs together."""
+    return Decision(
+        events=(
+            *((wallet_stream(account_id), event) for event in wallet_events),
+            *((vps_stream(vps_id), event) for event in vps_events),
+        )
+    )
