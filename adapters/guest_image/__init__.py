@@ -1,0 +1,1 @@
+"""Builds the images that guests start from, out of Debian packages only."""

@@ -1,0 +1,146 @@
+"""Has an image ready in a cache folder, built at most once for a recipe."""
+
+import fcntl
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from adapters.guest_image import boot_files, recipe, root_folder
+from adapters.guest_image.root_folder import ImageNotBuilt, run_step
+
+__all__ = ["GuestImage", "ImageNotBuilt", "ensure_built", "find_built"]
+
+_ABOUT = "about.json"
+
+
+class GuestImage(msgspec.Struct, frozen=True):
+    """An image that is ready: what a guest's disk lies upon, and what it is booted with."""
+
+    name: str
+    key: str
+    """Names the recipe; also the name of the folder that holds the files."""
+    folder: Path
+
+    @property
+    def disk(self) -> Path:
+        """The qcow2 below every guest's own disk. Never written again once it is built."""
+        return self.folder / "disk.qcow2"
+
+    @property
+    def kernel(self) -> Path:
+        """The kernel, handed to QEMU directly."""
+        return self.folder / "kernel"
+
+    @property
+    def initrd(self) -> Path:
+        """The initrd, handed to QEMU directly."""
+        return self.folder / "initrd"
+
+
+class _About(msgspec.Struct, frozen=True):
+    built_in_s: float
+    size_bytes: int
+    packages: tuple[str, ...]
+
+
+def ensure_built(images: Path, *, say: Callable[[str], None] = lambda _: None) -> GuestImage:
+    """Return the lite guest's image from the folder ``images``; build it there first if it is missing.
+
+    Builders at the same time wait for one another. Needs root, or sudo that asks for no password.
+    ``say`` is told what goes on. Raises ImageNotBuilt.
+    """
+    image = find_built(images)
+    if image is not None:
+        return image
+    images.mkdir(parents=True, exist_ok=True)
+    if os.geteuid() != 0:
+        say("building the guest image as root, by sudo")
+        run_step("sudo", "-n", sys.executable, "-m", "adapters.guest_image.builder", str(images.resolve()))
+    else:
+        with _alone(images / ".lock"):
+            if find_built(images) is None:
+                _build(images, say)
+    image = find_built(images)
+    assert image is not None, "a build that did not fail leaves an image"
+    return image
+
+
+def find_built(images: Path) -> GuestImage | None:
+    """Return the image of today's recipe if it was built in this folder."""
+    key = f"{recipe.NAME}-{recipe.content_key()}"
+    folder = images / key
+    return GuestImage(name=recipe.NAME, key=key, folder=folder) if (folder / _ABOUT).is_file() else None
+
+
+def _build(images: Path, say: Callable[[str], None]) -> None:
+    """Build in a folder beside the final one, and rename it only when it is whole."""
+    began = time.monotonic()
+    final = images / f"{recipe.NAME}-{recipe.content_key()}"
+    for leftover in images.glob(".building-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    work = Path(tempfile.mkdtemp(prefix=".building-", dir=images))
+    try:
+        root, kernel_root, done = work / "root", work / "kernel", work / "done"
+        kernel_root.mkdir()
+        done.mkdir()
+        say("unpacking Debian packages")
+        root_folder.unpack_packages(root, kernel_root)
+        root_folder.make_ours(root)
+        say("writing kernel, initrd and disk")
+        boot_files.write_kernel(kernel_root, done / "kernel")
+        boot_files.write_initrd(kernel_root, root, done / "initrd")
+        _write_disk(root, work / "disk.raw", done / "disk.qcow2")
+        about = _About(
+            built_in_s=round(time.monotonic() - began, 1),
+            size_bytes=sum(path.stat().st_size for path in done.iterdir()),
+            packages=_package_versions(root),
+        )
+        (done / _ABOUT).write_bytes(msgspec.json.format(msgspec.json.encode(about)))
+        for path in (*done.iterdir(), done):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        done.rename(final)
+        say(f"guest image built in {about.built_in_s} s, {about.size_bytes / 1e6:.0f} MB")
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _write_disk(root: Path, raw: Path, disk: Path) -> None:
+    """Write the root folder as an ext4 file system into a compressed qcow2."""
+    with raw.open("wb") as file:
+        file.truncate(recipe.FILE_SYSTEM_MIB * 1024 * 1024)
+    # A guest's disk is a customer's: it has a journal. Small, since it is written in full when made.
+    run_step("mke2fs", "-q", "-t", "ext4", "-L", "root", "-m", "1", "-J", "size=8", "-d", str(root), str(raw))
+    compressed = ("-c", "-O", "qcow2", "-o", "compression_type=zstd")
+    run_step("qemu-img", "convert", *compressed, str(raw), str(disk))
+
+
+def _package_versions(root: Path) -> tuple[str, ...]:
+    status = (root / "var/lib/dpkg/status").read_text()
+    entries = (dict(_fields(entry)) for entry in status.split("\n\n") if entry.strip())
+    return tuple(f"{entry['Package']} {entry['Version']}" for entry in entries)
+
+
+def _fields(entry: str) -> Iterator[tuple[str, str]]:
+    for line in entry.splitlines():
+        name, colon, text = line.partition(": ")
+        if colon and not line.startswith(" "):
+            yield name, text
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """Wait until nobody else builds in this folder; the kernel frees the lock of a builder that died."""
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+if __name__ == "__main__":
+    ensure_built(Path(sys.argv[1]), say=lambda line: print(line, file=sys.stderr))  # noqa: T201

@@ -1,0 +1,101 @@
+"""Fills a folder with the guest's root file system, from packages and our own files."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from adapters.guest_image import recipe
+
+_APT_FOLDER = Path("/etc/apt")
+_MERGED_USR_HOOKS = Path("/usr/share/mmdebstrap/hooks/merged-usr")
+_STEP_TIMEOUT_S = 600.0
+_EXCLUDED = ("doc/*", "man/*", "locale/*", "info/*", "lintian/*")
+
+
+class ImageNotBuilt(Exception):
+    """An image could not be built; the message says which step failed and how."""
+
+
+def unpack_packages(target: Path, kernel_root: Path) -> None:
+    """Have mmdebstrap unpack the guest's packages into ``target`` and the kernel's into ``kernel_root``."""
+    options = ["--variant=custom", "--mode=root", "--format=directory", "--quiet"]
+    options.append(f"--hook-dir={_MERGED_USR_HOOKS}")
+    options += [f"--dpkgopt=path-exclude=/usr/share/{pattern}" for pattern in _EXCLUDED]
+    options += [f"--aptopt={line}" for line in _proxy_lines()]
+    options.append("--include=" + ",".join(recipe.PACKAGES))
+    options.append(f"--customize-hook={_kernel_hook(kernel_root)}")
+    run_step("mmdebstrap", *options, recipe.SUITE, str(target), *map(str, _apt_sources()))
+    (package,) = kernel_root.glob("*.deb")
+    run_step("dpkg-deb", "-x", str(package), str(kernel_root))
+
+
+def make_ours(root: Path) -> None:
+    """Turn the unpacked packages into our guest: own files, no host keys, nobody logs in by password."""
+    for source in recipe.rootfs_files():
+        target = root / source.relative_to(recipe.ROOTFS)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(source.read_bytes())
+        target.chmod(0o755 if target.read_bytes().startswith(b"#!") else 0o644)
+    for name in ("init", "reboot", "poweroff", "halt"):
+        command = root / "usr/sbin" / name
+        command.unlink(missing_ok=True)
+        command.symlink_to("/bin/busybox")
+    (root / "var/lib/litevps").mkdir(mode=0o755)
+    (root / "var/lib/litevps/jobs").mkdir(mode=0o700)
+    for key in (root / "etc/ssh").glob("ssh_host_*"):
+        key.unlink()
+    (root / "etc/machine-id").write_text("")
+    (root / "etc/hostname").write_text("guest\n")
+    shadow = root / "etc/shadow"
+    shadow.write_text(re.sub(r"(?m)^root:[^:]*:", "root:*:", shadow.read_text()))
+    for folder in recipe.LEFT_OUT:
+        _empty(root / folder)
+
+
+def run_step(*command: str) -> None:
+    """Run one program of the build; raise ImageNotBuilt with its last words if it fails."""
+    try:
+        subprocess.run(command, check=True, capture_output=True, text=True, timeout=_STEP_TIMEOUT_S)
+    except FileNotFoundError as missing:
+        raise ImageNotBuilt(f"{command[0]} is not installed") from missing
+    except subprocess.TimeoutExpired as late:
+        raise ImageNotBuilt(f"{command[0]} took longer than {_STEP_TIMEOUT_S:.0f} s") from late
+    except subprocess.CalledProcessError as failed:
+        last_words = "\n".join(str(failed.stderr).strip().splitlines()[-20:])
+        raise ImageNotBuilt(f"{command[0]} ended with {failed.returncode}:\n{last_words}") from failed
+
+
+def _kernel_hook(kernel_root: Path) -> str:
+    """Return shell that downloads the kernel by the guest's own package lists, without installing it."""
+    depends = f"apt-cache depends {recipe.KERNEL_PACKAGE} | sed -n 's/^ *Depends: *\\(linux-image-\\)/\\1/p'"
+    return f'export APT_CONFIG="$MMDEBSTRAP_APT_CONFIG"; cd "{kernel_root}" && apt-get download $({depends})'
+
+
+def _apt_sources() -> list[Path]:
+    """Return the machine's own lists of package sources that name the suite."""
+    lists = [_APT_FOLDER / "sources.list", *sorted((_APT_FOLDER / "sources.list.d").glob("*"))]
+    suite = re.compile(rf"(?m)^(?!\s*#).*\s{recipe.SUITE}(-[a-z-]+)?(\s|$)")
+    found = [
+        path for path in lists
+        if path.suffix in {".list", ".sources"} and path.is_file() and suite.search(path.read_text())
+    ]  # fmt: skip
+    if not found:
+        raise ImageNotBuilt(f"no list in {_APT_FOLDER} names Debian {recipe.SUITE}, which the guest is made of")
+    return found
+
+
+def _proxy_lines() -> list[str]:
+    """Return the machine's own proxy settings, which mmdebstrap does not take over by itself."""
+    dump = subprocess.run(["apt-config", "dump", "Acquire"], capture_output=True, text=True, check=False)
+    return [line for line in dump.stdout.splitlines() if "::proxy" in line.lower() and '""' not in line]
+
+
+def _empty(folder: Path) -> None:
+    if not folder.is_dir():
+        return
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
