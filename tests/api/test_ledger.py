@@ -1,0 +1,168 @@
+"""The ledger reads, replays, decides and appends: current on every process, once however often it races."""
+
+import asyncio
+
+import pytest
+
+from adapters.ids import TimeOrderedIds
+from adapters.memory.event_store import MemoryEventStore
+from adapters.sealing.key_tables import MemoryKeyTable
+from adapters.sealing.master_key import MasterKey
+from adapters.sealing.sealer import AccountSealer
+from adapters.simulated.clock import ManualClock
+from api.ledger import Context, Ledger, Outcome, Sight
+from domain.accounts.events import SshKeyAdded
+from domain.codec import decode
+from domain.deciding import NOTHING, Decision, Fold, View, recorded_in
+from domain.errors import Refusal
+from domain.events import Actor, Event
+from domain.ids import AccountId, SshKeyId, StreamId
+from domain.money import ZERO, MicroUsd
+from domain.ports import Claim, ClaimTaken, EventStore
+from domain.time import Instant
+from domain.wallet.events import FundsCredited, WalletOpened
+from domain.wallet.wallet import FOLD as WALLET
+
+pytestmark = pytest.mark.anyio
+IDS = TimeOrderedIds()
+
+
+class TooMany(Refusal):
+    """A no, for these tests."""
+
+    code = "too_many"
+    sentence = "too many"
+
+
+class Room:
+    """One store, and as many ledgers over it as there would be processes."""
+
+    def __init__(self) -> None:
+        clock = ManualClock()
+        self.store = MemoryEventStore(clock)
+        self.sealer = AccountSealer(MasterKey(b"k" * 32), MemoryKeyTable())
+        self._clock = clock
+
+    def ledger(self, store: EventStore | None = None) -> Ledger:
+        return Ledger(store or self.store, self.sealer, self._clock, IDS, snapshots=self.store)
+
+
+def count(total: int, event: Event) -> int:
+    return total + isinstance(event, WalletOpened)
+
+
+COUNT: Fold[int] = Fold(initial=0, evolve=count)
+
+
+def counted() -> View[int]:
+    return View(StreamId(IDS.new()), COUNT)
+
+
+def nobody() -> Context:
+    return Context(actor=Actor("service", part="test"))
+
+
+async def open_one(ledger: Ledger, view: View[int], *, at_most: int = 1000) -> Outcome:
+    def decide(sight: Sight, now: Instant) -> Decision:
+        if sight.of(view) >= at_most:
+            raise TooMany
+        return recorded_in(view.stream, WalletOpened(account_id=AccountId(view.stream)))
+
+    return await ledger.execute([view], decide, nobody())
+
+
+async def test_what_one_process_records_the_next_read_of_another_sees() -> None:
+    room, view = Room(), counted()
+    here, there = room.ledger(), room.ledger()
+    assert (await there.read(view)).of(view) == 0
+
+    outcome = await open_one(here, view)
+
+    assert outcome.sight.of(view) == 1
+    assert (await there.read(view)).of(view) == 1
+
+
+async def test_of_a_hundred_at_once_over_two_processes_just_those_that_fit_are_recorded() -> None:
+    room, view = Room(), counted()
+    ledgers = [room.ledger(), room.ledger()]
+
+    answers = await asyncio.gather(
+        *(open_one(ledgers[i % 2], view, at_most=10) for i in range(100)), return_exceptions=True
+    )
+
+    assert sum(isinstance(answer, Outcome) for answer in answers) == 10
+    assert sum(isinstance(answer, TooMany) for answer in answers) == 90
+    assert await room.store.head() == 10
+
+
+async def test_a_refusal_and_a_decision_for_nothing_record_nothing() -> None:
+    room, view = Room(), counted()
+    ledger = room.ledger()
+
+    with pytest.raises(TooMany):
+        await open_one(ledger, view, at_most=0)
+    outcome = await ledger.execute([view], lambda _sight, _now: NOTHING, nobody())
+
+    assert (outcome.events, outcome.last_position) == ((), 0)
+    assert await room.store.head() == 0
+
+
+async def test_a_claim_that_is_taken_is_told_and_nothing_of_its_append_is_recorded() -> None:
+    room, view, other = Room(), counted(), counted()
+    ledger = room.ledger()
+
+    def claiming(view: View[int]) -> Decision:
+        opened = WalletOpened(account_id=AccountId(view.stream))
+        return Decision(events=((view.stream, opened),), claims=(Claim("email", b"key", view.stream),))
+
+    await ledger.execute([view], lambda _sight, _now: claiming(view), nobody())
+    with pytest.raises(ClaimTaken):
+        await ledger.execute([other], lambda _sight, _now: claiming(other), nobody())
+
+    assert (await ledger.read(other)).of(other) == 0
+
+
+async def test_personal_text_is_sealed_in_the_store_and_clear_in_the_fold() -> None:
+    room = Room()
+    account = AccountId(IDS.new())
+    names: Fold[tuple[str, ...]] = Fold(
+        initial=(), evolve=lambda seen, event: (*seen, event.name) if isinstance(event, SshKeyAdded) else seen
+    )
+    view = View(StreamId(IDS.new()), names)
+    added = SshKeyAdded(
+        account_id=account,
+        ssh_key_id=SshKeyId(IDS.new()),
+        name="my laptop",
+        public_key="ssh-ed25519 AAAA me@home",
+        fingerprint="SHA256:x",
+        at=Instant(1),
+    )
+    context = Context(actor=Actor("account", account), account_id=account, address="192.0.2.7")
+
+    await room.ledger().execute([view], lambda _sight, _now: recorded_in(view.stream, added), context)
+
+    (stored,) = await room.store.read_feed(0, 10)
+    assert not any(text in stored.payload + stored.metadata for text in ("my laptop", "me@home", "192.0.2.7"))
+    assert decode(stored, room.sealer) == added
+    assert (await room.ledger().read(view)).of(view) == ("my laptop",)
+
+
+async def test_a_long_stream_starts_from_its_snapshot_and_comes_to_the_same_without() -> None:
+    room = Room()
+    account = AccountId(IDS.new())
+    view = View(StreamId(IDS.new()), WALLET)
+    context = Context(actor=Actor("service", part="test"), account_id=account)
+    credit = FundsCredited(account, IDS.new(), MicroUsd(7), "for the test")
+    ledger = room.ledger()
+    for _ in range(12):
+        fifty = recorded_in(view.stream, *[credit] * 50)
+        await ledger.execute([view], lambda _sight, _now, decision=fifty: decision, context)
+    snapshot = await room.store.load_snapshot(view.stream)
+    assert snapshot is not None
+    assert snapshot[0] >= 500
+
+    with_snapshot = (await room.ledger().read(view)).of(view)
+    without = Ledger(room.store, room.sealer, ManualClock(), IDS, snapshots=None)
+
+    assert (await without.read(view)).of(view) == with_snapshot
+    assert with_snapshot.balance == 600 * 7 > ZERO
