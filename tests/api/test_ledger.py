@@ -154,9 +154,9 @@ async def test_a_long_stream_starts_from_its_snapshot_and_comes_to_the_same_with
     context = Context(actor=Actor("service", part="test"), account_id=account)
     credit = FundsCredited(account, IDS.new(), MicroUsd(7), "for the test")
     ledger = room.ledger()
+    fifty = recorded_in(view.stream, *[credit] * 50)
     for _ in range(12):
-        fifty = recorded_in(view.stream, *[credit] * 50)
-        await ledger.execute([view], lambda _sight, _now, decision=fifty: decision, context)
+        await ledger.execute([view], lambda _sight, _now: fifty, context)
     snapshot = await room.store.load_snapshot(view.stream)
     assert snapshot is not None
     assert snapshot[0] >= 500
