@@ -39,7 +39,7 @@ def test_secrets_of_two_purposes_have_nothing_in_common() -> None:
 
 
 def test_what_is_derived_never_changes_between_releases() -> None:
-    """Golden, computed by hand from RFC 5869: another value would make every kept secret and hash of an installation worthless."""
+    """Golden, computed by hand from RFC 5869: with another value no kept secret would be found again."""
     expected = "bdd55cd3a85223bf177cf9ab30dbe59a6e7309e14476c9344c59ae63fa4bcca2"
 
     assert MasterKey(bytes(range(32))).derive("keyed hash").hex() == expected

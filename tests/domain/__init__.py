@@ -1,0 +1,1 @@
+"""Tests of the business, where nothing but the business runs."""

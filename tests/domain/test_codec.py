@@ -1,0 +1,145 @@
+"""What was recorded is read for ever: stored bytes do not change, and old shapes are read as new ones."""
+
+import asyncio
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from adapters.sealing.key_tables import MemoryKeyTable
+from adapters.sealing.master_key import MasterKey
+from adapters.sealing.sealer import AccountSealer
+from domain import codec
+from domain.codec import accounts_of, decode, decode_metadata, encode, with_sealed_payload
+from domain.events import ERASED, Actor, Event, Metadata, Personal
+from domain.ids import AccountId, EventId, StreamId
+from domain.ports import NewEvent, Recorded
+from domain.time import Instant
+
+pytestmark = pytest.mark.anyio
+
+
+class RoomOpened(Event, frozen=True, tag="test.room-opened.v1"):
+    doors: int
+    colour: str | None = None
+
+
+class RoomNamed(Event, frozen=True, tag="test.room-named.v2"):
+    """Its first version had the field ``title``; no class of it is left."""
+
+    name: Personal
+    floor: int
+
+
+ALICE = AccountId(UUID("018f0000-0000-7000-8000-00000000000a"))
+EVENT = EventId(UUID("018f0000-0000-7000-8000-0000000000e1"))
+ROOM = StreamId(UUID("018f0000-0000-7000-8000-00000000000c"))
+NOW = Instant(1_700_000_000_000_000)
+PLAIN = Metadata(id=EVENT, actor=Actor("service", part="worker"))
+OF_ALICE = Metadata(id=EVENT, actor=Actor("account", ALICE), account_id=ALICE, address="192.0.2.7", user_agent="curl")
+
+# Golden: written once, by the first release. If one of these tests fails, recorded history would be lost.
+WRAPPED_KEY_OF_ALICE = bytes.fromhex(
+    "2ecd36125955ef280849608e8c8c3ffa383ea928b086820bb63ec7720cb37739ad52bc728c5cd2df5902ee3b17aa8cf7d688ac6c33648dd9b64b0ab5"
+)
+SEALED_KITCHEN = (
+    "s1.018f000000007000800000000000000a.018f00000000700080000000000000e1.name"
+    ".Y3-QpHZOawK1QHu1shDnaj4w80KYCGBSqzCd4ZNthQ41gA"
+)
+FIRST_ROOM_OPENED = '{"type":"test.room-opened.v1","doors":2,"colour":null}'
+FIRST_METADATA = '{"id":"018f0000-0000-7000-8000-0000000000e1","actor":{"kind":"service","id":null,"part":"worker"}}'
+FIRST_ROOM_NAMED = f'{{"type":"test.room-named.v1","title":"{SEALED_KITCHEN}"}}'
+
+
+@pytest.fixture
+def sealer() -> AccountSealer:
+    return asyncio.run(_with_the_key_of_alice())
+
+
+@pytest.fixture
+def renamed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def from_v1(fields: dict[str, Any]) -> dict[str, Any]:
+        return {"type": "test.room-named.v2", "name": fields["title"], "floor": 0}
+
+    monkeypatch.setitem(codec.UPCASTS, "test.room-named.v1", from_v1)
+
+
+async def _with_the_key_of_alice() -> AccountSealer:
+    keys = MemoryKeyTable()
+    await keys.add({ALICE: WRAPPED_KEY_OF_ALICE})
+    sealer = AccountSealer(MasterKey(bytes(range(32))), keys)
+    await sealer.load([ALICE])
+    return sealer
+
+
+def recorded(new: NewEvent) -> Recorded:
+    return Recorded(position=1, recorded_at=NOW, leaf_hash=b"", **msgspec.structs.asdict(new))
+
+
+def stored(name: str, payload: str) -> Recorded:
+    return recorded(NewEvent(ROOM, 1, name, payload, FIRST_METADATA, NOW))
+
+
+def test_an_event_is_stored_in_the_same_bytes_as_in_the_first_release(sealer: AccountSealer) -> None:
+    new = encode(ROOM, 1, RoomOpened(doors=2), PLAIN, NOW, sealer)
+
+    assert (new.type, new.payload, new.metadata) == ("test.room-opened.v1", FIRST_ROOM_OPENED, FIRST_METADATA)
+
+
+def test_what_the_first_release_stored_is_read(sealer: AccountSealer) -> None:
+    assert decode(stored("test.room-opened.v1", FIRST_ROOM_OPENED), sealer) == RoomOpened(doors=2)
+    assert decode_metadata(stored("test.room-opened.v1", FIRST_ROOM_OPENED)) == PLAIN
+
+
+@pytest.mark.usefixtures("renamed")
+def test_what_was_stored_in_an_older_shape_is_read_in_the_newest(sealer: AccountSealer) -> None:
+    old = stored("test.room-named.v1", FIRST_ROOM_NAMED)
+
+    assert decode(old, sealer) == RoomNamed(name="Küche", floor=0)
+    assert decode(old) == RoomNamed(name=SEALED_KITCHEN, floor=0)
+
+
+def test_what_is_personal_is_stored_sealed_and_read_back(sealer: AccountSealer) -> None:
+    new = recorded(encode(ROOM, 1, RoomNamed(name="Küche", floor=3), OF_ALICE, NOW, sealer))
+
+    assert not any(text in new.payload + new.metadata for text in ("Küche", "192.0.2.7", "curl"))
+    assert '"floor":3' in new.payload
+    assert decode(new, sealer) == RoomNamed(name="Küche", floor=3)
+    assert decode_metadata(new, sealer) == OF_ALICE
+
+
+def test_without_a_sealer_sealed_text_stays_as_it_is(sealer: AccountSealer) -> None:
+    new = recorded(encode(ROOM, 1, RoomNamed(name="Küche", floor=3), OF_ALICE, NOW, sealer))
+    named = decode(new)
+
+    assert isinstance(named, RoomNamed)
+    assert sealer.unseal(named.name) == "Küche"
+    assert (decode_metadata(new).address or "").startswith("s1.")
+
+
+async def test_of_an_erased_account_only_what_is_not_personal_is_left(sealer: AccountSealer) -> None:
+    new = recorded(encode(ROOM, 1, RoomNamed(name="Küche", floor=3), OF_ALICE, NOW, sealer))
+
+    await sealer.erase(ALICE)
+
+    assert decode(new, sealer) == RoomNamed(name=ERASED, floor=3)
+    assert decode_metadata(new, sealer).address == ERASED
+
+
+def test_personal_text_of_nobody_is_refused(sealer: AccountSealer) -> None:
+    with pytest.raises(AssertionError, match=r"RoomNamed\.name is personal"):
+        encode(ROOM, 1, RoomNamed(name="Küche", floor=3), PLAIN, NOW, sealer)
+
+
+def test_an_event_that_nobody_knows_is_not_guessed_at() -> None:
+    with pytest.raises(KeyError, match=r"test\.never-heard-of\.v1"):
+        decode(stored("test.never-heard-of.v1", "{}"))
+
+
+def test_the_keys_that_will_be_needed_are_told(sealer: AccountSealer) -> None:
+    opened = recorded(encode(ROOM, 1, RoomOpened(doors=2), PLAIN, NOW, sealer))
+    named = recorded(encode(ROOM, 2, RoomNamed(name="Küche", floor=3), OF_ALICE, NOW, sealer))
+
+    assert accounts_of([opened, named]) == {ALICE}
+    assert list(with_sealed_payload([opened, named])) == [named]
