@@ -92,8 +92,8 @@ def register(host: HostState, wanted: recorded.HostRegistered) -> tuple[Event, .
 
 
 def observe(host: Host, seen: HostObservation) -> tuple[Event, ...]:
-    """Return what is recorded of an observation; nothing where nothing is on, or it is no news."""
-    if host.observed_at is not None and seen.collected_at <= host.observed_at:
+    """Return what is recorded of an observation; nothing where nothing is on, or it was recorded before."""
+    if seen.collected_at == host.observed_at:
         return ()
     if not any(guest.running for guest in seen.guests):
         return ()
@@ -141,7 +141,9 @@ def _observed(host: Host, event: recorded.HostObserved) -> Host:
     for guest in event.guests:
         key = shown_key(guest.vps_id, guest.start_id)
         before = shown.get(key)
-        # CPU time that fell would mean another start under the same name: it proves nothing.
-        if guest.running and (before is None or guest.cpu_ns >= before.cpu_ns):
+        # Two who look at once may be recorded in either order; and CPU time that fell proves nothing.
+        later = before is None or (event.collected_at > before.until and guest.cpu_ns >= before.cpu_ns)
+        if guest.running and later:
             shown[key] = Shown(guest.generation, guest.cpu_ns, event.collected_at)
-    return msgspec.structs.replace(host, observed_at=event.collected_at, boot_id=event.boot_id, shown=shown)
+    observed_at = max(event.collected_at, host.observed_at or event.collected_at)
+    return msgspec.structs.replace(host, observed_at=observed_at, boot_id=event.boot_id, shown=shown)

@@ -1,0 +1,51 @@
+"""Ports for those who work on VPSs and jobs: what is open, and who is at it."""
+
+from collections.abc import Sequence
+from typing import Protocol
+from uuid import UUID
+
+from domain.ids import HostId, JobId, VpsId
+from domain.time import Instant
+
+
+class Leases(Protocol):
+    """Leave to work on a thing for a while. They only save work: the versions in appends keep it right."""
+
+    async def take(self, scope: str, key: UUID, lease_s: float) -> int | None:
+        """Have a thing to oneself for ``lease_s``; return how often it was given back undone before.
+
+        None while somebody else has it, or it is to be left alone for now.
+        """
+        ...
+
+    async def extend(self, scope: str, key: UUID, lease_s: float) -> bool:
+        """Keep it for ``lease_s`` from now; False where it was lost."""
+        ...
+
+    async def done(self, scope: str, key: UUID) -> None:
+        """Give it back with nothing left to do."""
+        ...
+
+    async def postpone(self, scope: str, key: UUID, pause_s: float) -> None:
+        """Give it back undone, to be left alone for ``pause_s``; 0: at anyone's disposal."""
+        ...
+
+
+class OpenWork(Protocol):
+    """What a read model knows of work to do. It may be a moment behind, so each is looked at again."""
+
+    async def due_vpss(self, limit: int) -> Sequence[VpsId]:
+        """Return VPSs for which a step is to be taken, those that wait for longest first."""
+        ...
+
+    async def vpss_on(self, host_id: HostId) -> Sequence[VpsId]:
+        """Return every VPS placed on a host that is not deleted."""
+        ...
+
+    async def memory_placed_mb(self) -> dict[HostId, int]:
+        """Return how much memory the VPSs placed on each host have together."""
+        ...
+
+    async def open_jobs(self, requested_before: Instant, limit: int) -> Sequence[JobId]:
+        """Return jobs that are not finished, the oldest first."""
+        ...
