@@ -55,7 +55,7 @@ class FoldedStreams:
         """Return the states after events that were recorded right behind what was seen, and keep them."""
         after = dict(seen)
         for stream, event in events:
-            after[stream] = _step(after[stream], event)
+            after[stream] = step(after[stream], event)
         for view in views:
             self._keep_newer(view.stream, after[view.stream])
         return after
@@ -84,7 +84,7 @@ class FoldedStreams:
         for recorded in tail:
             folded = seen[recorded.stream]
             assert recorded.version == folded.version + 1, f"stream {recorded.stream} has a gap"
-            seen[recorded.stream] = _step(folded, decode(recorded, self._sealer))
+            seen[recorded.stream] = step(folded, decode(recorded, self._sealer))
 
     async def _keep(self, stream: StreamId, folded: Folded) -> None:
         self._keep_newer(stream, folded)
@@ -105,7 +105,8 @@ class FoldedStreams:
             self._snapshotted.pop(dropped, None)
 
 
-def _step(folded: Folded, event: Event) -> Folded:
+def step(folded: Folded, event: Event) -> Folded:
+    """Return a state with one more event of its stream in it."""
     return Folded(folded.fold, folded.version + 1, folded.fold.evolve(folded.state, event))
 
 

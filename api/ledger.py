@@ -7,7 +7,7 @@ import msgspec
 from domain.wallet.minutes import minute_claims
 
 from api.failpoints import reach
-from api.folded import Folded, FoldedStreams
+from api.folded import Folded, FoldedStreams, step
 from api.turns import Turns
 from domain.codec import encode
 from domain.deciding import Decision, View
@@ -61,6 +61,13 @@ class Sight:
     def version(self, stream: StreamId) -> int:
         """Return how many events of the stream had been recorded."""
         return self._seen[stream].version
+
+    def after(self, decision: Decision) -> "Sight":
+        """Return what will be seen once a decision about these views is recorded."""
+        seen = dict(self._seen)
+        for stream, event in decision.events:
+            seen[stream] = step(seen[stream], event)
+        return Sight(seen)
 
 
 class Outcome(msgspec.Struct, frozen=True):
