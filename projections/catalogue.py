@@ -2,9 +2,10 @@
 
 from projections.accounts import ACCOUNTS
 from projections.balances import BALANCES
+from projections.compute_work import COMPUTE_WORK
 from projections.jobs import JOBS
 from projections.read_model import ReadModel
 from projections.ssh_keys import SSH_KEYS
 from projections.vps import VPS
 
-READ_MODELS: tuple[ReadModel, ...] = (ACCOUNTS, BALANCES, JOBS, SSH_KEYS, VPS)
+READ_MODELS: tuple[ReadModel, ...] = (ACCOUNTS, BALANCES, COMPUTE_WORK, JOBS, SSH_KEYS, VPS)

@@ -20,7 +20,7 @@ DEADLINES_S: dict[StepName, float] = {
     "reboot": 180,
     "halt": 120,
 }
-"""How long a worker tries a step before the VPS is in error. A removal is tried for ever."""
+"""How long a worker tries a step before the VPS is in error."""
 
 BOOTING: frozenset[StepName] = frozenset({"place", "prepare", "launch", "login", "reboot"})
 """Steps that lead to a guest that boots, of which a host bears a few at once."""
@@ -36,11 +36,8 @@ class Step(msgspec.Struct, frozen=True):
     generation: int
     grace_s: float = 0.0
     """How long a guest has to shut down by itself."""
-
-    @property
-    def deadline_s(self) -> float | None:
-        """Return how long it is tried, None: for ever."""
-        return DEADLINES_S.get(self.name)
+    deadline_s: float | None = None
+    """How long it is tried before the VPS is in error; None: for ever, with growing pauses."""
 
     @property
     def boots(self) -> bool:
@@ -55,20 +52,30 @@ def next_step(vps: Vps | None) -> Step | None:
     if vps.pending == "delete":
         return Step("remove", vps.generation)
     if not vps.wanted_on:
-        if vps.power == "off":
-            return None
-        return Step("halt", vps.generation, grace_s=STOP_GRACE_S if vps.pending == "stop" else 0.0)
+        return _step_towards_off(vps)
     return _step_towards_running(vps)
 
 
+def _step_towards_off(vps: Vps) -> Step | None:
+    if vps.power == "off":
+        return None
+    if vps.state == "error":
+        # Nothing worse can be told of it than that it is in error, so it is put off however long it takes.
+        return Step("halt", vps.generation)
+    return Step("halt", vps.generation, STOP_GRACE_S, DEADLINES_S["halt"])
+
+
 def _step_towards_running(vps: Vps) -> Step | None:
-    if vps.host_id is None:
-        return Step("place", vps.generation)
-    if vps.host_key_public is None:
-        return Step("prepare", vps.generation)
     if vps.power == "up":
-        return Step("reboot", vps.generation, grace_s=RESTART_GRACE_S) if vps.pending == "restart" else None
-    return Step("login" if vps.power == "launched" else "launch", vps.generation)
+        if vps.pending != "restart":
+            return None
+        return Step("reboot", vps.generation, RESTART_GRACE_S, DEADLINES_S["reboot"])
+    name: StepName = "login" if vps.power == "launched" else "launch"
+    if vps.host_id is None:
+        name = "place"
+    elif vps.host_key_public is None:
+        name = "prepare"
+    return Step(name, vps.generation, deadline_s=DEADLINES_S[name])
 
 
 def placed(host_id: HostId, ssh_host: str, ssh_port: int, now: Instant) -> tuple[Event, ...]:

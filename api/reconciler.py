@@ -1,0 +1,143 @@
+"""The reconciler: compares what hosts show with what the ledger says, and records and mends what differs."""
+
+import asyncio
+from collections.abc import Iterable
+
+import structlog
+
+from api.failpoints import reach
+from api.ledger import Sight
+from api.observing import observe_host
+from api.steps.workshop import PRICES, Workshop, host_view, vps_view, wallet_view
+from domain.compute import outcomes
+from domain.compute.events import HostDiffered, HostRegistered, OffReason
+from domain.compute.host import Finding, compare, register
+from domain.compute.ports import GuestSeen, HostObservation, Hypervisor, HypervisorUnavailable
+from domain.compute.vps import Vps
+from domain.deciding import Decision, recorded_in
+from domain.ids import HostId, VpsId, host_stream
+from domain.time import Instant, seconds
+
+ORPHAN_GRACE_S = 120.0
+"""How long a guest that belongs to no VPS is only watched: nothing is removed on one look."""
+LOOKED_AT_MAX = 2_000
+"""How many VPSs are read at once."""
+
+_log = structlog.get_logger(__name__)
+
+
+async def ensure_registered(workshop: Workshop, wanted: HostRegistered) -> None:
+    """Record a host that can take VPSs, unless just that is recorded."""
+    view = host_view(wanted.host_id)
+
+    def decide(sight: Sight, _now: Instant) -> Decision:
+        return recorded_in(view.stream, *register(sight.of(view), wanted))
+
+    await workshop.record([view], decide, "", None)
+
+
+class Reconciler:
+    """Compares every host that this process drives. Several may be at it: what one has mended, the next finds so."""
+
+    def __init__(self, workshop: Workshop, *, orphan_grace_s: float = ORPHAN_GRACE_S) -> None:
+        self._workshop = workshop
+        self._orphan_grace_s = orphan_grace_s
+        self._orphan_since: dict[tuple[HostId, VpsId], Instant] = {}
+
+    async def look(self) -> None:
+        """Observe every host at once, and mend what differs. A host that does not answer is left for later."""
+        await asyncio.gather(*(self._look_at(hypervisor) for hypervisor in self._workshop.hypervisors.values()))
+
+    async def _look_at(self, hypervisor: Hypervisor) -> None:
+        try:
+            # Asked before the host is: what is placed later cannot be missing from what it shows.
+            expected = await self._workshop.work.vpss_on(hypervisor.host_id)
+            seen = await observe_host(self._workshop, hypervisor)
+            await self._compare(hypervisor, expected, seen)
+        except HypervisorUnavailable as problem:
+            _log.warning("host does not answer", host_id=str(hypervisor.host_id), problem=str(problem))
+
+    async def _compare(self, hypervisor: Hypervisor, expected: Iterable[VpsId], seen: HostObservation) -> None:
+        guests = {guest.vps_id: guest for guest in seen.guests}
+        vps_ids = list(dict.fromkeys((*expected, *guests)))
+        orphans: set[VpsId] = set()
+        for first in range(0, len(vps_ids), LOOKED_AT_MAX):
+            views = {vps_id: vps_view(vps_id) for vps_id in vps_ids[first : first + LOOKED_AT_MAX]}
+            sight = await self._workshop.ledger.read(*views.values())
+            for vps_id, view in views.items():
+                vps, guest = sight.of(view), guests.get(vps_id)
+                finding = compare(vps, guest, seen.collected_at)
+                if finding == "orphan" and guest is not None:
+                    orphans.add(vps_id)
+                await self._mend(hypervisor, finding, vps_id, vps, guest, seen.collected_at)
+        self._forget_orphans_but(hypervisor.host_id, orphans)
+
+    async def _mend(
+        self,
+        hypervisor: Hypervisor,
+        finding: Finding,
+        vps_id: VpsId,
+        vps: Vps | None,
+        guest: GuestSeen | None,
+        collected_at: Instant,
+    ) -> None:
+        match finding:
+            case "off" | "lost":
+                assert vps is not None
+                await self._record_off(hypervisor.host_id, vps, finding, guest, collected_at)
+            case "unwanted":
+                differed = HostDiffered(hypervisor.host_id, vps_id, "stale-generation", "stopped", collected_at)
+                await self._differ(differed)
+                reach("differ:before-host")
+                await hypervisor.ensure_off(vps_id, grace_s=0)
+                reach("differ:after-host")
+            case "orphan":
+                if guest is not None:
+                    await self._reap(hypervisor, vps_id, collected_at)
+            case "agrees":
+                pass
+
+    async def _record_off(
+        self, host_id: HostId, vps: Vps, finding: Finding, guest: GuestSeen | None, collected_at: Instant
+    ) -> None:
+        """Have a VPS that should run and does not be stopped. A guest of another start is put off afterwards."""
+        reason: OffReason = "lost" if finding == "lost" or guest is None else "guest"
+        differed = HostDiffered(
+            host_id=host_id,
+            vps_id=vps.vps_id,
+            difference="missing" if guest is None else "off" if finding == "off" else "stale-generation",
+            action="recorded-off",
+            collected_at=collected_at,
+        )
+        await self._workshop.settle(vps.account_id)
+        view, wallet, host = vps_view(vps.vps_id), wallet_view(vps.account_id), host_view(host_id)
+
+        def decide(sight: Sight, _now: Instant) -> Decision:
+            shown = sight.of(host)
+            assert shown is not None
+            return outcomes.found_off(sight.of(view), sight.of(wallet), shown, sight.of(PRICES), differed, reason)
+
+        await self._workshop.record([view, wallet, host, PRICES], decide, "differ", vps.account_id)
+        _log.warning("a vps was found off", vps_id=str(vps.vps_id), reason=reason)
+
+    async def _reap(self, hypervisor: Hypervisor, vps_id: VpsId, collected_at: Instant) -> None:
+        """Remove a guest that has belonged to no VPS for the whole of the grace."""
+        since = self._orphan_since.setdefault((hypervisor.host_id, vps_id), collected_at)
+        if collected_at - since < seconds(self._orphan_grace_s):
+            return
+        _log.warning("a guest that belongs to no vps is removed", vps_id=str(vps_id))
+        await self._differ(HostDiffered(hypervisor.host_id, vps_id, "orphan", "removed", collected_at))
+        reach("differ:before-host")
+        await hypervisor.ensure_removed(vps_id)
+        reach("differ:after-host")
+
+    async def _differ(self, differed: HostDiffered) -> None:
+        view = host_view(differed.host_id)
+        await self._workshop.record(
+            [view], lambda _sight, _now: recorded_in(host_stream(differed.host_id), differed), "differ", None
+        )
+
+    def _forget_orphans_but(self, host_id: HostId, present: set[VpsId]) -> None:
+        for known_host, vps_id in list(self._orphan_since):
+            if known_host == host_id and vps_id not in present:
+                del self._orphan_since[known_host, vps_id]

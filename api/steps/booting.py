@@ -1,0 +1,124 @@
+"""The steps that lead to a guest that runs: a place, a disk, a start, a login, a restart."""
+
+from api.failpoints import reach
+from api.ledger import Sight
+from api.steps.host_keys import host_key
+from api.steps.workshop import Workshop, address_of, host_view, spec_of, vps_view, wallet_view
+from domain.compute import outcomes
+from domain.compute.host import Host
+from domain.compute.ports import Hypervisor, HypervisorUnavailable
+from domain.compute.steps import Step
+from domain.compute.vps import Vps
+from domain.deciding import Decision
+from domain.ports import ClaimTaken
+from domain.time import Instant
+
+PORTS_TRIED_MAX = 100
+"""How many ports in a row are found taken before a host is held to be full."""
+
+
+class NoRoom(Exception):
+    """No host has room for a VPS just now."""
+
+
+async def place(workshop: Workshop, vps: Vps, step: Step) -> None:
+    """Find a host with room, and a free port on it. Raises NoRoom."""
+    host = await _roomiest_host(workshop, vps.memory_mb)
+    view = vps_view(vps.vps_id)
+    count = host.port_to - host.port_from + 1
+    for k in range(min(count, PORTS_TRIED_MAX)):
+        # From the id's random part, so that VPSs made at once seldom try the same port.
+        port = host.port_from + (vps.vps_id.int + k) % count
+
+        def decide(sight: Sight, now: Instant, port: int = port) -> Decision:
+            return outcomes.placed(sight.of(view), step, host, port, now)
+
+        try:
+            await workshop.record([view], decide, "place", vps.account_id)
+        except ClaimTaken:
+            continue
+        return
+    raise NoRoom("every port tried is taken")
+
+
+async def prepare(workshop: Workshop, vps: Vps, step: Step) -> None:
+    """Have disk and seed ready on the host."""
+    private, public = host_key(workshop.sealer, vps.vps_id)
+    reach("prepare:before-host")
+    await hypervisor_of(workshop, vps).ensure_prepared(spec_of(vps, workshop.service_key, host_key_private=private))
+    reach("prepare:after-host")
+    view = vps_view(vps.vps_id)
+
+    def decide(sight: Sight, now: Instant) -> Decision:
+        return outcomes.prepared(sight.of(view), step, public, now)
+
+    await workshop.record([view], decide, "prepare", vps.account_id)
+
+
+async def launch(workshop: Workshop, vps: Vps, step: Step) -> None:
+    """Have the guest started; done again before a login, it finds out whether the guest is still on."""
+    reach("launch:before-host")
+    seen = await hypervisor_of(workshop, vps).ensure_running(spec_of(vps, workshop.service_key))
+    reach("launch:after-host")
+    view = vps_view(vps.vps_id)
+
+    def decide(sight: Sight, now: Instant) -> Decision:
+        return outcomes.launched(sight.of(view), step, seen.start_id, now)
+
+    await workshop.record([view], decide, "launch", vps.account_id)
+
+
+async def login(workshop: Workshop, vps: Vps, step: Step) -> None:
+    """Try once to log in: the first login after a start is the instant from which the VPS runs."""
+    reach("login:before-guest")
+    await workshop.shell.login(address_of(vps))
+    at = workshop.clock.now()
+    reach("login:after-guest")
+    view, wallet = vps_view(vps.vps_id), wallet_view(vps.account_id)
+
+    def decide(sight: Sight, _now: Instant) -> Decision:
+        return outcomes.came_up(sight.of(view), sight.of(wallet), step, at)
+
+    await workshop.record([view, wallet], decide, "login", vps.account_id)
+
+
+async def reboot(workshop: Workshop, vps: Vps, step: Step) -> None:
+    """Have the guest's operating system started anew."""
+    await workshop.shell.forget(vps.vps_id)
+    reach("reboot:before-host")
+    await hypervisor_of(workshop, vps).ensure_rebooted(vps.vps_id, grace_s=step.grace_s)
+    reach("reboot:after-host")
+
+
+async def login_again(workshop: Workshop, vps: Vps, step: Step) -> None:
+    """Try once to log in after a restart."""
+    await workshop.shell.login(address_of(vps))
+    view = vps_view(vps.vps_id)
+
+    def decide(sight: Sight, now: Instant) -> Decision:
+        return outcomes.restarted(sight.of(view), step, now)
+
+    await workshop.record([view], decide, "reboot", vps.account_id)
+
+
+def hypervisor_of(workshop: Workshop, vps: Vps) -> Hypervisor:
+    """Return the hypervisor of the host that a VPS is on. Raises HypervisorUnavailable."""
+    assert vps.host_id is not None, "a VPS is placed before its host is asked for anything"
+    hypervisor = workshop.hypervisors.get(vps.host_id)
+    if hypervisor is None:
+        raise HypervisorUnavailable("this process does not drive the host")
+    return hypervisor
+
+
+async def _roomiest_host(workshop: Workshop, memory_mb: int) -> Host:
+    views = [host_view(host_id) for host_id in workshop.hypervisors]
+    sight = await workshop.ledger.read(*views)
+    used = await workshop.work.memory_placed_mb()
+    with_room = []
+    for host in filter(None, map(sight.of, views)):
+        taken_mb = used.get(host.host_id, 0)
+        if host.memory_mb is None or taken_mb + memory_mb <= host.memory_mb:
+            with_room.append((taken_mb, host.host_id, host))
+    if not with_room:
+        raise NoRoom("no host has room")
+    return min(with_room)[2]

@@ -1,0 +1,73 @@
+"""The steps that lead to a guest that is off, or gone; and the end of a step that came to nothing."""
+
+from collections.abc import Callable
+from typing import Any
+
+from api.failpoints import reach
+from api.ledger import Sight
+from api.observing import observe_host
+from api.steps.booting import hypervisor_of
+from api.steps.workshop import PRICES, Workshop, host_view, vps_view, wallet_view
+from domain.compute import outcomes
+from domain.compute.host import HostState
+from domain.compute.steps import Step
+from domain.compute.vps import Vps
+from domain.deciding import Decision, View
+from domain.pricing.price_book import PriceBook
+from domain.time import Instant
+from domain.wallet.wallet import Wallet
+
+EndOutcome = Callable[[Vps | None, Wallet, HostState, PriceBook, Step, Instant], Decision]
+
+
+async def halt(workshop: Workshop, vps: Vps, step: Step) -> None:
+    """Have the guest off, its last minutes proven before."""
+    await workshop.shell.forget(vps.vps_id)
+    if vps.host_id is not None:
+        await _prove_last_minutes(workshop, vps)
+        reach("halt:before-host")
+        await hypervisor_of(workshop, vps).ensure_off(vps.vps_id, grace_s=step.grace_s)
+        reach("halt:after-host")
+    await _record_end(workshop, vps, step, outcomes.went_off)
+
+
+async def remove(workshop: Workshop, vps: Vps, step: Step) -> None:
+    """Have nothing left of the guest, its last minutes proven before."""
+    await workshop.shell.forget(vps.vps_id)
+    if vps.host_id is not None:
+        await _prove_last_minutes(workshop, vps)
+        reach("remove:before-host")
+        await hypervisor_of(workshop, vps).ensure_removed(vps.vps_id)
+        reach("remove:after-host")
+    await _record_end(workshop, vps, step, outcomes.removed)
+
+
+async def give_up(workshop: Workshop, vps: Vps, step: Step, error: str) -> None:
+    """Record that a step came to nothing: the VPS is in error, and costs nothing from here on."""
+    view, wallet = vps_view(vps.vps_id), wallet_view(vps.account_id)
+
+    def decide(sight: Sight, now: Instant) -> Decision:
+        return outcomes.failed(sight.of(view), sight.of(wallet), step, error, now)
+
+    await workshop.record([view, wallet], decide, "fail", vps.account_id)
+
+
+async def _prove_last_minutes(workshop: Workshop, vps: Vps) -> None:
+    # What is charged ended when the stop was accepted, which is before this: so this proves all of it,
+    # and it is recorded before the guest is touched, lest a crash in between cost the proof.
+    if vps.power == "up":
+        await observe_host(workshop, hypervisor_of(workshop, vps))
+
+
+async def _record_end(workshop: Workshop, vps: Vps, step: Step, outcome: EndOutcome) -> None:
+    off_at = workshop.clock.now()
+    await workshop.settle(vps.account_id)
+    view, wallet = vps_view(vps.vps_id), wallet_view(vps.account_id)
+    host = host_view(vps.host_id) if vps.host_id is not None else None
+
+    def decide(sight: Sight, _now: Instant) -> Decision:
+        shown = sight.of(host) if host is not None else None
+        return outcome(sight.of(view), sight.of(wallet), shown, sight.of(PRICES), step, off_at)
+
+    views: list[View[Any]] = [view, wallet, PRICES, *([host] if host is not None else [])]
+    await workshop.record(views, decide, step.name, vps.account_id)

@@ -1,0 +1,198 @@
+"""Jobs: a command is recorded, run in its guest, and its end recorded; by whoever is there to do it."""
+
+import asyncio
+import base64
+from collections.abc import Callable
+
+import structlog
+
+from api.failpoints import reach
+from api.ledger import Context, Sight
+from api.steps.workshop import Workshop, address_of, vps_view
+from domain.compute.ports import GuestUnreachable, HostKeyChanged, JobOutcome
+from domain.compute.vps import Vps
+from domain.deciding import Decision, View, recorded_in
+from domain.events import Actor
+from domain.exec import job as jobs
+from domain.exec.commands import RunJob
+from domain.exec.job import Job
+from domain.exec.ports import KeptOutput
+from domain.ids import EventId, JobId, job_stream
+from domain.ports import Claim
+from domain.time import Instant, seconds
+
+OUTPUT_LIMIT_BYTES = 1024 * 1024
+"""Of each stream that is brought back and kept."""
+LEASE_S = 30.0
+LEASED_AFTER_S = 5.0
+"""A job that takes longer is leased by whoever awaits it, so that nobody else collects it meanwhile."""
+WATCH_S = 2.0
+"""How often it is asked whether the VPS of a job that runs is still there."""
+RETRY_S = 0.5
+LOST_AFTER_S = 90.0
+"""How long past its time limit a job in a guest that cannot be reached is waited for."""
+
+_log = structlog.get_logger(__name__)
+_discards: set[asyncio.Task[None]] = set()
+
+Claims = Callable[[Instant], tuple[Claim, ...]]
+
+
+def job_view(job_id: JobId) -> View[Job | None]:
+    """Return the view of a job."""
+    return View(job_stream(job_id), jobs.FOLD)
+
+
+async def request_job(
+    workshop: Workshop, command: RunJob, context: Context, *, timeout_s_max: int, claims: tuple[Claim, ...] = ()
+) -> Job:
+    """Record that a command is to run, before anything reaches the guest; recorded before, it is the same job.
+
+    Raises Invalid, NotFound, VpsNotRunning; ClaimTaken where one of ``claims`` is.
+    """
+    job, vps = job_view(command.job_id), vps_view(command.vps_id)
+
+    def decide(sight: Sight, now: Instant) -> Decision:
+        events = jobs.request(sight.of(job), sight.of(vps), command, timeout_s_max=timeout_s_max, now=now)
+        stream = job_stream(command.job_id)
+        return Decision(events=tuple((stream, event) for event in events), claims=claims if events else ())
+
+    outcome = await workshop.ledger.execute([job, vps], decide, context)
+    requested = outcome.sight.of(job)
+    assert requested is not None
+    return requested
+
+
+async def run_job(
+    workshop: Workshop, command: RunJob, context: Context, *, timeout_s_max: int, claims: tuple[Claim, ...] = ()
+) -> tuple[Job, KeptOutput]:
+    """Run a command and await its end; return the finished job and its output, still sealed.
+
+    Cancelled, or gone with its process, the job goes on in the guest and is collected by a worker. Raises
+    what ``request_job`` raises.
+    """
+    job = await request_job(workshop, command, context, timeout_s_max=timeout_s_max, claims=claims)
+    return await collect_job(workshop, job.job_id)
+
+
+async def collect_job(workshop: Workshop, job_id: JobId) -> tuple[Job, KeptOutput]:
+    """Wait for a job's end, whoever began it, record it, and return it with its output, still sealed."""
+    view = job_view(job_id)
+    job = (await workshop.ledger.read(view)).of(view)
+    assert job is not None, "only a job that was recorded is collected"
+    if job.finished is None:
+        leasing = asyncio.create_task(_hold(workshop, job_id))
+        try:
+            outcome = await _outcome(workshop, job)
+            job = await _record_end(workshop, job, outcome)
+        finally:
+            leasing.cancel()
+        _discard_later(workshop, job)
+    output = await workshop.job_outputs.find(job_id)
+    return job, output or KeptOutput(stdout="", stderr="")
+
+
+async def output_text(workshop: Workshop, job: Job, output: KeptOutput) -> tuple[str, str]:
+    """Return both streams of a job as text; what is no UTF-8 is replaced. Both are "" once erased."""
+    await workshop.sealer.load([job.account_id])
+    return _opened(workshop, output.stdout), _opened(workshop, output.stderr)
+
+
+async def _outcome(workshop: Workshop, job: Job) -> JobOutcome:
+    """Run the job in its guest, or pick it up there, until it is over or cannot be any more."""
+    while True:
+        vps = await workshop.vps(job.vps_id)
+        now = workshop.clock.now()
+        if (reason := jobs.outlived(job, vps)) is not None or vps is None:
+            return jobs.lost_outcome(job, reason or "the vps was deleted", now)
+        try:
+            return await _run_watched(workshop, job, vps)
+        except HostKeyChanged:
+            return jobs.lost_outcome(job, "the guest has another host key", now)
+        except GuestUnreachable as problem:
+            _log.info("guest of a job is unreachable", job_id=str(job.job_id), problem=str(problem))
+        if now >= job.requested_at + seconds(job.timeout_s + LOST_AFTER_S):
+            return jobs.lost_outcome(job, "the guest did not answer", now)
+        await asyncio.sleep(RETRY_S)
+
+
+async def _run_watched(workshop: Workshop, job: Job, vps: Vps) -> JobOutcome:
+    """Await the shell, and give up on it once the VPS is stopped or deleted."""
+    reach("exec:before-guest")
+    spec = jobs.spec_of(job, OUTPUT_LIMIT_BYTES)
+    running = asyncio.create_task(workshop.shell.run(address_of(vps), spec))
+    try:
+        while not (await asyncio.wait([running], timeout=WATCH_S))[0]:
+            if jobs.outlived(job, await workshop.vps(job.vps_id)) is not None:
+                raise GuestUnreachable("the vps is not there any more")
+        outcome = running.result()
+    finally:
+        running.cancel()
+    reach("exec:after-guest")
+    return outcome
+
+
+async def _record_end(workshop: Workshop, job: Job, outcome: JobOutcome) -> Job:
+    await _keep_output(workshop, job, outcome)
+    view = job_view(job.job_id)
+
+    def decide(sight: Sight, now: Instant) -> Decision:
+        present = sight.of(view)
+        assert present is not None
+        return recorded_in(job_stream(job.job_id), *jobs.finish(present, outcome, now))
+
+    context = Context(actor=Actor(kind="service", part="worker"), account_id=job.account_id, step="exec-end")
+    finished = (await workshop.ledger.execute([view], decide, context)).sight.of(view)
+    assert finished is not None
+    return finished
+
+
+async def _keep_output(workshop: Workshop, job: Job, outcome: JobOutcome) -> None:
+    await workshop.sealer.load([job.account_id], create=True)
+    output = KeptOutput(
+        stdout=_sealed(workshop, job, "stdout", outcome.stdout.text),
+        stderr=_sealed(workshop, job, "stderr", outcome.stderr.text),
+    )
+    reach("exec:before-output")
+    await workshop.job_outputs.keep(job.job_id, job.account_id, output)
+    reach("exec:after-output")
+
+
+def _sealed(workshop: Workshop, job: Job, field: str, content: bytes) -> str:
+    # Sealed text is text; base64 keeps bytes that are none.
+    return workshop.sealer.seal(job.account_id, EventId(job.job_id), field, base64.b64encode(content).decode())
+
+
+def _opened(workshop: Workshop, sealed: str) -> str:
+    if not sealed:
+        return ""
+    try:
+        content = base64.b64decode(workshop.sealer.unseal(sealed), validate=True)
+    except ValueError:
+        return ""  # Erased, with the key of its account.
+    return content.decode(errors="replace")
+
+
+async def _hold(workshop: Workshop, job_id: JobId) -> None:
+    await asyncio.sleep(LEASED_AFTER_S)
+    await workshop.leases.take("job", job_id, LEASE_S)
+    while True:
+        await asyncio.sleep(LEASE_S / 3)
+        await workshop.leases.extend("job", job_id, LEASE_S)
+
+
+def _discard_later(workshop: Workshop, job: Job) -> None:
+    """Have the guest forget a job whose end is recorded; nobody waits for that."""
+
+    async def discard() -> None:
+        vps = await workshop.vps(job.vps_id)
+        if vps is None or jobs.outlived(job, vps) is not None:
+            return
+        try:
+            await workshop.shell.discard(address_of(vps), job.job_id)
+        except (GuestUnreachable, HostKeyChanged) as problem:
+            _log.info("a job is left in its guest", job_id=str(job.job_id), problem=str(problem))
+
+    task = asyncio.create_task(discard())
+    _discards.add(task)
+    task.add_done_callback(_discards.discard)

@@ -1,0 +1,98 @@
+"""The workshop: what steps are taken with, and the views that all of them look at."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from api.ledger import Context, Decide, Ledger, Outcome
+from domain.compute import host as hosts
+from domain.compute import vps as vpss
+from domain.compute.host import HostState
+from domain.compute.ports import GuestAddress, GuestShell, GuestSpec, Hypervisor
+from domain.compute.vps import Vps
+from domain.compute.work import Leases, OpenWork
+from domain.deciding import View
+from domain.events import Actor
+from domain.exec.ports import JobOutputs
+from domain.ids import PRICING_STREAM, AccountId, HostId, VpsId, host_stream, vps_stream, wallet_stream
+from domain.ports import Clock, EventStore, Sealer
+from domain.pricing import price_book
+from domain.pricing.price_book import PriceBook
+from domain.wallet import wallet as wallets
+from domain.wallet.wallet import Wallet
+
+PRICES: View[PriceBook] = View(PRICING_STREAM, price_book.FOLD)
+
+
+class Workshop(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """Everything that a step, a job or a comparison of hosts may need."""
+
+    store: EventStore
+    ledger: Ledger
+    sealer: Sealer
+    clock: Clock
+    hypervisors: Mapping[HostId, Hypervisor]
+    shell: GuestShell
+    service_key: str
+    """The public half of the key by which the service logs into guests."""
+    leases: Leases
+    work: OpenWork
+    job_outputs: JobOutputs
+    settle: Callable[[AccountId], Awaitable[None]]
+    """Pays what is due of one account, before a meter of it is closed."""
+
+    async def vps(self, vps_id: VpsId) -> Vps | None:
+        """Return the present state of a VPS."""
+        view = vps_view(vps_id)
+        return (await self.ledger.read(view)).of(view)
+
+    async def record(
+        self, views: Sequence[View[Any]], decide: Decide, step: str, account_id: AccountId | None
+    ) -> Outcome:
+        """Record as the service itself what ``decide`` says, for the account that it is about."""
+        context = Context(actor=Actor(kind="service", part="worker"), account_id=account_id, step=step)
+        return await self.ledger.execute(views, decide, context)
+
+
+def vps_view(vps_id: VpsId) -> View[Vps | None]:
+    """Return the view of a VPS."""
+    return View(vps_stream(vps_id), vpss.FOLD)
+
+
+def wallet_view(account_id: AccountId) -> View[Wallet]:
+    """Return the view of an account's wallet."""
+    return View(wallet_stream(account_id), wallets.FOLD)
+
+
+def host_view(host_id: HostId) -> View[HostState]:
+    """Return the view of a compute host."""
+    return View(host_stream(host_id), hosts.FOLD)
+
+
+def spec_of(vps: Vps, service_key: str, *, host_key_private: str = "") -> GuestSpec:
+    """Return what a host must know of a VPS that has its place."""
+    assert vps.ssh_port is not None, "a VPS is placed before it is made"
+    return GuestSpec(
+        vps_id=vps.vps_id,
+        generation=vps.generation,
+        hostname=vps.name,
+        vcpu=vps.vcpu,
+        memory_mb=vps.memory_mb,
+        disk_gb=vps.disk_gb,
+        image=vps.image,
+        ssh_port=vps.ssh_port,
+        authorized_keys=(service_key, *vps.authorized_keys),
+        host_key_private=host_key_private,
+        user_data=vps.user_data,
+    )
+
+
+def address_of(vps: Vps) -> GuestAddress:
+    """Return how the guest of a prepared VPS is reached."""
+    assert vps.ssh_host is not None
+    assert vps.ssh_port is not None
+    assert vps.host_key_public is not None, "a VPS is prepared before it is reached"
+    return GuestAddress(
+        vps_id=vps.vps_id, ssh_host=vps.ssh_host, ssh_port=vps.ssh_port, host_key_public=vps.host_key_public
+    )

@@ -1,0 +1,168 @@
+"""The worker: finds VPSs and jobs with something to do, leases them, and has their steps taken."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from uuid import UUID
+
+import structlog
+
+from api.steps.attending import Attention, Undone
+from api.steps.jobs import collect_job
+from api.steps.workshop import Workshop
+from domain.compute.steps import next_step
+from domain.ids import JobId, VpsId
+from domain.ports import StoreUnavailable
+from domain.time import Instant, seconds
+
+LEASE_S = 30.0
+LEASE_RENEWED_EVERY_S = 10.0
+POLL_S = 5.0
+"""How often open work is looked for all the same: the feed tells of what is new, not of what failed."""
+FEED_EVENTS_MAX = 5_000
+OPEN_MAX = 500
+BOOTING_MAX = 4
+"""How many guests boot at once."""
+ENDING_MAX = 8
+JOBS_COLLECTED_MAX = 32
+JOB_ABANDONED_S = 15.0
+"""How old a job is before one that nobody holds a lease of is taken to be left alone."""
+PAUSE_S, PAUSE_MAX_S = 1.0, 60.0
+"""Before something that failed is tried again; doubled each time."""
+DRAIN_S = 10.0
+
+_log = structlog.get_logger(__name__)
+
+
+class Worker:
+    """One process's share of the work; any number may be at it."""
+
+    def __init__(
+        self, workshop: Workshop, *, booting_max: int = BOOTING_MAX, poll_s: float = POLL_S, lease_s: float = LEASE_S
+    ) -> None:
+        self._workshop = workshop
+        self._poll_s = poll_s
+        self._lease_s = lease_s
+        self._booting = asyncio.Semaphore(booting_max)
+        self._ending = asyncio.Semaphore(ENDING_MAX)
+        self._collecting = asyncio.Semaphore(JOBS_COLLECTED_MAX)
+        self._busy: dict[UUID, asyncio.Task[None]] = {}
+        self._offered_again: set[UUID] = set()
+        self._draining = False
+
+    async def run(self) -> None:
+        """Work until cancelled; then finish what is begun, for at most ``DRAIN_S``, and give back the rest."""
+        try:
+            while True:
+                try:
+                    await self._follow()
+                except StoreUnavailable as away:
+                    _log.warning("worker waits for the store", problem=str(away))
+                    await asyncio.sleep(PAUSE_S)
+        finally:
+            await self._drain()
+
+    async def idle(self) -> None:
+        """Wait until nothing that this worker has begun is left."""
+        while self._busy:
+            await asyncio.wait(self._busy.values())
+
+    async def _follow(self) -> None:
+        loop = asyncio.get_running_loop()
+        position = await self._workshop.store.head()
+        looked_s = float("-inf")
+        while True:
+            if loop.time() - looked_s >= self._poll_s:
+                looked_s = loop.time()
+                await self._offer_open_work()
+            timeout_s = max(0.0, looked_s + self._poll_s - loop.time())
+            if await self._workshop.store.wait_past(position, timeout_s) <= position:
+                continue
+            batch = await self._workshop.store.read_feed(position, FEED_EVENTS_MAX)
+            if batch:
+                position = batch[-1].position
+            for stream in dict.fromkeys(one.stream for one in batch if one.type.startswith("compute.vps-")):
+                self._offer(stream, self._attend_vps)
+
+    async def _offer_open_work(self) -> None:
+        for vps_id in await self._workshop.work.due_vpss(OPEN_MAX):
+            self._offer(vps_id, self._attend_vps)
+        abandoned = Instant(self._workshop.clock.now() - seconds(JOB_ABANDONED_S))
+        for job_id in await self._workshop.work.open_jobs(abandoned, OPEN_MAX):
+            self._offer(job_id, self._attend_job)
+
+    def _offer(self, key: UUID, attend: Callable[[UUID], Awaitable[None]]) -> None:
+        if self._draining:
+            return
+        if key in self._busy:
+            # It may have looked already, and seen nothing to do, just before this came.
+            self._offered_again.add(key)
+            return
+        self._busy[key] = asyncio.create_task(self._attended(key, attend))
+
+    async def _attended(self, key: UUID, attend: Callable[[UUID], Awaitable[None]]) -> None:
+        try:
+            await attend(key)
+        except StoreUnavailable as away:
+            _log.warning("work waits for the store", key=str(key), problem=str(away))
+        except Exception:  # noqa: BLE001
+            # Of one VPS or one job; the others go on, and this one is looked at again at the next poll.
+            _log.exception("work failed", key=str(key))
+        finally:
+            del self._busy[key]
+            if key in self._offered_again:
+                self._offered_again.discard(key)
+                self._offer(key, attend)
+
+    async def _attend_vps(self, key: UUID) -> None:
+        vps_id = VpsId(key)
+        vps = await self._workshop.vps(vps_id)
+        step = next_step(vps)
+        if step is None:
+            return
+        async with self._booting if step.boots else self._ending:
+            await self._leased("vps", key, Attention(self._workshop, vps_id).attend)
+
+    async def _attend_job(self, key: UUID) -> None:
+        async def collect() -> None:
+            await collect_job(self._workshop, JobId(key))
+
+        async with self._collecting:
+            await self._leased("job", key, collect)
+
+    async def _leased(self, scope: str, key: UUID, attend: Callable[[], Awaitable[None]]) -> None:
+        leases = self._workshop.leases
+        attempts = await leases.take(scope, key, self._lease_s)
+        if attempts is None:
+            return
+        renewal = asyncio.create_task(self._renew(scope, key))
+        pause_s = min(PAUSE_S * 2 ** min(attempts, 10), PAUSE_MAX_S)
+        try:
+            await attend()
+            await leases.done(scope, key)
+        except Undone as undone:
+            _log.warning("step is tried again later", key=str(key), pause_s=pause_s, problem=str(undone))
+            await leases.postpone(scope, key, pause_s)
+        except asyncio.CancelledError:
+            # Whoever comes next need not wait for the lease to end.
+            await asyncio.shield(leases.postpone(scope, key, 0))
+            raise
+        except Exception:
+            await leases.postpone(scope, key, pause_s)
+            raise
+        finally:
+            renewal.cancel()
+
+    async def _renew(self, scope: str, key: UUID) -> None:
+        while True:
+            await asyncio.sleep(LEASE_RENEWED_EVERY_S)
+            await self._workshop.leases.extend(scope, key, self._lease_s)
+
+    async def _drain(self) -> None:
+        self._draining = True
+        if not self._busy:
+            return
+        _, late = await asyncio.wait(self._busy.values(), timeout=DRAIN_S)
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late)

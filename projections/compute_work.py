@@ -1,0 +1,108 @@
+"""Work to do: VPSs for which a step is to be taken, and what is placed on which host."""
+
+from collections.abc import Sequence
+from typing import get_args
+from uuid import UUID
+
+import msgspec
+
+from domain.compute import events
+from domain.compute.steps import next_step
+from domain.compute.vps import FOLD, Vps
+from domain.ids import HostId, JobId, VpsId
+from domain.time import Instant
+from projections.jobs import JOBS
+from projections.read_model import Connection, Entry, ReadModel, columns_of
+from projections.reading import ReadModels
+
+_SQL = """
+CREATE TABLE compute_work (
+    vps_id uuid PRIMARY KEY,
+    step text,
+    since bigint NOT NULL,
+    host_id uuid,
+    memory_mb bigint NOT NULL,
+    folded text NOT NULL
+) WITH (fillfactor = 70);
+CREATE INDEX compute_work_due ON compute_work (since) WHERE step IS NOT NULL;
+CREATE INDEX compute_work_of_host ON compute_work (host_id);
+"""
+_READ = "SELECT vps_id, folded FROM compute_work WHERE vps_id = ANY(%s::uuid[])"
+_WRITE = """
+    INSERT INTO compute_work (vps_id, step, since, host_id, memory_mb, folded)
+    SELECT * FROM unnest(%s::uuid[], %s::text[], %s::bigint[], %s::uuid[], %s::bigint[], %s::text[])
+    ON CONFLICT (vps_id) DO UPDATE
+    SET step = excluded.step, since = excluded.since, host_id = excluded.host_id, folded = excluded.folded
+"""
+_REMOVE = "DELETE FROM compute_work WHERE vps_id = ANY(%s::uuid[])"
+_DUE = "SELECT vps_id FROM compute_work WHERE step IS NOT NULL ORDER BY since LIMIT %s"
+_ON_HOST = "SELECT vps_id FROM compute_work WHERE host_id = %s"
+_PLACED = "SELECT host_id, sum(memory_mb)::bigint FROM compute_work WHERE host_id IS NOT NULL GROUP BY host_id"
+_OPEN_JOBS = "SELECT id FROM job WHERE status = 'running' AND requested_at < %s ORDER BY requested_at LIMIT %s"
+
+_to_json = msgspec.json.Encoder()
+_from_json = msgspec.json.Decoder(Vps)
+
+
+class TabledWork:
+    """Implements ``domain.compute.work.OpenWork`` by the read models."""
+
+    def __init__(self, read_models: ReadModels) -> None:
+        self._read_models = read_models
+
+    async def due_vpss(self, limit: int) -> list[VpsId]:
+        """Return VPSs for which a step is to be taken; see ``OpenWork.due_vpss``."""
+        async with self._read_models.at(0, COMPUTE_WORK) as connection:
+            cursor = await connection.execute(_DUE, [limit])
+            return [VpsId(vps_id) for (vps_id,) in await cursor.fetchall()]
+
+    async def vpss_on(self, host_id: HostId) -> list[VpsId]:
+        """Return every VPS placed on a host that is not deleted."""
+        async with self._read_models.at(0, COMPUTE_WORK) as connection:
+            cursor = await connection.execute(_ON_HOST, [host_id])
+            return [VpsId(vps_id) for (vps_id,) in await cursor.fetchall()]
+
+    async def memory_placed_mb(self) -> dict[HostId, int]:
+        """Return how much memory the VPSs placed on each host have together."""
+        async with self._read_models.at(0, COMPUTE_WORK) as connection:
+            cursor = await connection.execute(_PLACED)
+            return {HostId(host_id): placed_mb for host_id, placed_mb in await cursor.fetchall()}
+
+    async def open_jobs(self, requested_before: Instant, limit: int) -> list[JobId]:
+        """Return jobs that are not finished, the oldest first."""
+        async with self._read_models.at(0, JOBS) as connection:
+            cursor = await connection.execute(_OPEN_JOBS, [requested_before, limit])
+            return [JobId(job_id) for (job_id,) in await cursor.fetchall()]
+
+
+async def _apply(connection: Connection, batch: Sequence[Entry]) -> None:
+    streams = list({entry.recorded.stream for entry in batch})
+    cursor = await connection.execute(_READ, [streams])
+    folded: dict[UUID, Vps | None] = {vps_id: _from_json.decode(text) for vps_id, text in await cursor.fetchall()}
+    for entry in batch:
+        stream = entry.recorded.stream
+        folded[stream] = FOLD.evolve(folded.get(stream), entry.event)
+    there = [vps for vps in folded.values() if vps is not None and not vps.deleted]
+    gone = [vps.vps_id for vps in folded.values() if vps is not None and vps.deleted]
+    if there:
+        await connection.execute(_WRITE, columns_of(_row(vps) for vps in there))
+    if gone:
+        await connection.execute(_REMOVE, [gone])
+
+
+def _row(vps: Vps) -> tuple[object, ...]:
+    step = next_step(vps)
+    # Nothing of what its owner said is needed here, sealed or not.
+    kept = msgspec.structs.replace(vps, name="", authorized_keys=(), user_data=None, labels=None)
+    name = None if step is None else step.name
+    return vps.vps_id, name, vps.since, vps.host_id, vps.memory_mb, _to_json.encode(kept).decode()
+
+
+COMPUTE_WORK = ReadModel(
+    name="compute_work",
+    tables=("compute_work",),
+    sql=_SQL,
+    events=(events.VpsRequested, *get_args(events.VpsEvent)),
+    apply=_apply,
+    keeps=(Vps,),
+)
