@@ -1,6 +1,7 @@
 """Settings: flags, variables and ``litevps.toml`` made into one frozen struct, and where each came from."""
 
 import ipaddress
+import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,10 +24,15 @@ class SettingsRefused(Exception):
     """The settings do not fit together, or one cannot be read; the text says which and why."""
 
 
+def default_home() -> str:
+    """Return root's home folder, which lies where the unprivileged user of PostgreSQL may enter, or one's own."""
+    return "/var/lib/litevps" if os.geteuid() == 0 else "~/.litevps"
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that can be set before a start. Each has a flag and a variable of its name."""
 
-    home: str = "~/.litevps"
+    home: str = msgspec.field(default_factory=default_home)
     """The folder with keys, passwords and whatever is embedded."""
     development: bool = False
     """Loopback only, Cloudflare's test keys, mail to a folder, no payments needed."""
