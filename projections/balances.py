@@ -12,7 +12,7 @@ from projections.read_model import Connection, Entry, ReadModel, columns_of
 _SQL = """
 CREATE TABLE balance (
     account_id uuid PRIMARY KEY,
-    micros bigint NOT NULL CHECK (micros >= 0)
+    micros bigint NOT NULL
 );
 """
 _ADD = """

@@ -1,6 +1,7 @@
 """The runner: follows the feed and keeps the read models up with it, a batch a transaction."""
 
 import asyncio
+import traceback
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -190,7 +191,13 @@ class Folding:
     async def _stop(self, name: str, recorded: Recorded, problem: Exception) -> None:
         # The problem's own words may hold what an event says; its kind does not.
         failure = f"{type(problem).__name__} at {recorded.type}"
-        _log.error("projection stopped", projection=name, position=recorded.position, exc_info=problem)
+        _log.error(
+            "projection stopped",
+            projection=name,
+            position=recorded.position,
+            problem=str(problem),
+            where=traceback.format_tb(problem.__traceback__)[-1],
+        )
         await self._connection.execute(
             "UPDATE projection SET failed_at = %s, failure = %s WHERE name = %s",
             [recorded.position, failure, name],

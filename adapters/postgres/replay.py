@@ -39,7 +39,9 @@ async def replay(url: str, after: int = 0) -> AsyncIterator[list[Recorded]]:
             while first := bytes(await copy.read()):
                 # The driver waits for one row; those that came with it are taken straight from libpq, which
                 # is several times faster than a turn of the event loop for each.
-                rows = [first[start:], *_arrived(connection.pgconn)]
+                rows = [first[start:]]
+                if rows[0] != _TRAILER:
+                    rows += _arrived(connection.pgconn)
                 start = 0
                 if events := [_recorded(row) for row in rows if row and row != _TRAILER]:
                     yield events

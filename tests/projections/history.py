@@ -8,6 +8,7 @@ from adapters.sealing.master_key import MasterKey
 from adapters.sealing.sealer import AccountSealer
 from adapters.simulated.clock import ManualClock
 from domain import ids
+from domain.accounts.account import EMAIL_CLAIM
 from domain.accounts.events import AccountRegistered, RolesSet, SshKeyAdded, SshKeyRemoved
 from domain.codec import encode
 from domain.compute.events import (
@@ -22,7 +23,7 @@ from domain.events import Actor, Event, Metadata
 from domain.exec.events import JobFinished, JobRequested
 from domain.ids import AccountId, EventId, HostId, JobId, PlanId, SshKeyId, StreamId, VpsId
 from domain.money import MicroUsd, charge_for_minutes
-from domain.ports import Append, Appended, EventStore, NewEvent
+from domain.ports import Append, Appended, Claim, EventStore, NewEvent
 from domain.time import MINUTE, Instant
 from domain.wallet.events import FundsCredited, MeterStarted, MinuteLine, MinutesMetered, VpsAdmitted, WalletOpened
 from domain.wallet.minutes import minute_claims
@@ -41,12 +42,14 @@ class History:
         self.clock = ManualClock()
         self._versions: defaultdict[StreamId, int] = defaultdict(int)
 
-    async def record(self, account_id: AccountId, *events: tuple[StreamId, Event]) -> Appended:
+    async def record(
+        self, account_id: AccountId, *events: tuple[StreamId, Event], claims: tuple[Claim, ...] = ()
+    ) -> Appended:
         """Record these events in one append, as done by the account itself."""
         await self.sealer.load([account_id], create=True)
         new = tuple(self._encoded(account_id, stream, event) for stream, event in events)
         minutes = tuple(claim for _, event in events for claim in minute_claims(event))
-        return await self.store.append(Append(events=new, minutes=minutes))
+        return await self.store.append(Append(events=new, claims=claims, minutes=minutes))
 
     def _encoded(self, account_id: AccountId, stream: StreamId, event: Event) -> NewEvent:
         self._versions[stream] += 1
@@ -68,7 +71,9 @@ class History:
         if micros:
             credit = FundsCredited(account_id=account_id, credit_id=uuid4(), amount=MicroUsd(micros), reason="a gift")
             events.append((wallet, credit))
-        await self.record(account_id, *events)
+        # Not the hash of the address, so that a test may use one address for many.
+        claim = Claim(EMAIL_CLAIM, account_id.bytes, account_id)
+        await self.record(account_id, *events, claims=(claim,))
         return account_id
 
     async def given_roles(self, account_id: AccountId, *roles: str) -> None:

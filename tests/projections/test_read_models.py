@@ -56,7 +56,9 @@ async def test_a_balance_is_what_came_in_less_what_minutes_cost(history: History
     ada = await history.registered(micros=1_000_000)
     vps_id = await history.vps_requested(ada)
     await history.vps_running(ada, vps_id)
+    await followed.caught_up(await history.store.head(), BALANCES)
     first = await history.minutes_metered(ada, vps_id, 1, 1)
+    await followed.caught_up(await history.store.head(), BALANCES)
     await history.minutes_metered(ada, vps_id, 2, 60)
     async with followed.at(await history.store.head(), BALANCES) as connection:
         assert await balances_of(connection, [ada]) == {ada: 1_000_000 - 4_200}

@@ -1,0 +1,92 @@
+"""Checks of what the events say: money, minutes and addresses, against each other and what is kept beside them."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+import msgspec
+from domain.wallet.postings import postings
+
+from api.audit.findings import Check
+from domain import codec
+from domain.accounts.account import EMAIL_CLAIM
+from domain.accounts.events import AccountRegistered
+from domain.events import Event
+from domain.evidence import Evidence
+from domain.ids import AccountId, VpsId
+from domain.money import charge_for_minutes
+from domain.ports import Recorded
+from domain.wallet.events import FundsCredited, MinutesMetered, MinutesWaived, WalletOpened
+from projections.balances import movement
+
+
+class Meaning:
+    """Sees every event once, in order of position. Balances and minutes are summed here anew."""
+
+    def __init__(self) -> None:
+        self._balances: defaultdict[AccountId, int] = defaultdict(int)
+        self._trial: defaultdict[str, int] = defaultdict(int)
+        self._minutes: dict[VpsId, int] = {}
+        self._registered: set[AccountId] = set()
+        self.shapes = Check("every event can be read")
+        self.postings = Check("the postings of every event sum to zero, and so does the trial balance")
+        self.balances = Check("no minute was ever paid that the balance did not cover")
+        self.minutes = Check("every minute of a VPS was used once, in order, at its price")
+        self.claims = Check("every account holds one e-mail address, and nobody else holds any")
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """Return the checks that these are."""
+        return self.shapes, self.postings, self.balances, self.minutes, self.claims
+
+    def see(self, batch: Sequence[Recorded]) -> None:
+        """Look at the next events."""
+        self.shapes.seen += len(batch)
+        for recorded in batch:
+            try:
+                event = codec.decode(recorded)
+                codec.decode_metadata(recorded)
+            except (KeyError, msgspec.MsgspecError) as problem:
+                self.shapes.fault(f"position {recorded.position}: {recorded.type} cannot be read: {problem}")
+            else:
+                self._see(recorded.position, event)
+
+    def conclude(self, evidence: Evidence) -> None:
+        """Compare with the claims and the minutes that the store keeps."""
+        self.postings.expect(not sum(self._trial.values()), f"the trial balance is {sum(self._trial.values())}")
+        for vps_id in evidence.minute_heads.keys() | self._minutes.keys():
+            kept, last = evidence.minute_heads.get(vps_id), self._minutes.get(vps_id)
+            if kept != last:
+                self.minutes.fault(f"VPS {vps_id}: its last used minute is {last}, but {kept} is kept as such")
+        holders = Counter(evidence.claim_holders.get(EMAIL_CLAIM, ()))
+        for account_id in self._registered:
+            self.claims.expect(holders[account_id] == 1, f"account {account_id} holds {holders[account_id]} addresses")
+        for holder in holders.keys() - self._registered:
+            self.claims.fault(f"{holder} holds an address and is no account")
+
+    def _see(self, position: int, event: Event) -> None:
+        match event:
+            case AccountRegistered(account_id=account_id):
+                self._registered.add(account_id)
+            case FundsCredited() | MinutesMetered() | WalletOpened():
+                balance = self._balances[event.account_id] + movement(event)
+                self._balances[event.account_id] = balance
+                self.balances.expect(balance >= 0, f"position {position}: the balance falls to {balance} micro-USD")
+        if isinstance(event, MinutesMetered | MinutesWaived):
+            self._see_minutes(position, event)
+        if entries := postings(event):
+            total = sum(entry.amount for entry in entries)
+            self.postings.expect(total == 0, f"position {position}: its postings sum to {total} micro-USD")
+            for entry in entries:
+                self._trial[str(entry.account)] += entry.amount
+
+    def _see_minutes(self, position: int, event: MinutesMetered | MinutesWaived) -> None:
+        for line in event.lines:
+            used = self._minutes.get(line.vps_id, 0)
+            in_order = line.n_from == used + 1 and line.n_to >= line.n_from
+            self.minutes.expect(
+                in_order,
+                f"position {position}: minutes {line.n_from} to {line.n_to} of VPS {line.vps_id} come after {used}",
+            )
+            self._minutes[line.vps_id] = max(used, line.n_to)
+            if in_order and line.amount != charge_for_minutes(line.price_hourly, line.n_from, line.n_to):
+                self.minutes.fault(f"position {position}: {line.amount} micro-USD is not the price of its minutes")

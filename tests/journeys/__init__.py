@@ -1,0 +1,1 @@
+"""Journeys: what people come for, from beginning to end."""
