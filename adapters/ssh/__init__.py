@@ -1,0 +1,1 @@
+"""The way into guests by SSH: keys, kept connections, and jobs that outlive them."""

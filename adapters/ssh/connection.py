@@ -1,0 +1,79 @@
+"""One SSH connection to a guest: the right one, or none."""
+
+import asyncio
+import socket
+
+import asyncssh
+
+from domain.compute.ports import GuestAddress, GuestUnreachable, HostKeyChanged
+
+BANNER_TIMEOUT_S = 0.7
+"""User-mode networking accepts TCP while the guest is still down, and tries it again only after seconds:
+a guest that does not greet at once is better asked anew over a new socket."""
+LOGIN_TIMEOUT_S = 15.0
+KEEPALIVE_S = 15.0
+KEEPALIVES_MISSED_MAX = 3
+USER = "root"
+
+
+async def connect(address: GuestAddress, client_key: asyncssh.SSHKey) -> asyncssh.SSHClientConnection:
+    """Log in, trying once. Raises GuestUnreachable or HostKeyChanged.
+
+    Nothing of the machine that we run on is used: no configuration, no agent, no known hosts but the one key.
+    """
+    greeted = await _greeted_socket(address)
+    try:
+        async with asyncio.timeout(LOGIN_TIMEOUT_S):
+            return await asyncssh.connect(
+                sock=greeted,
+                host=address.ssh_host,
+                port=address.ssh_port,
+                username=USER,
+                client_keys=[client_key],
+                known_hosts=([asyncssh.import_public_key(address.host_key_public)], [], []),
+                config=None,
+                agent_path=None,
+                preferred_auth=["publickey"],
+                compression_algs=None,
+                keepalive_interval=KEEPALIVE_S,
+                keepalive_count_max=KEEPALIVES_MISSED_MAX,
+            )
+    except (asyncssh.HostKeyNotVerifiable, asyncssh.KeyExchangeFailed) as error:
+        greeted.close()
+        raise HostKeyChanged(str(error)) from error
+    except (OSError, asyncssh.Error, TimeoutError) as error:
+        greeted.close()
+        raise GuestUnreachable(f"login failed: {error}") from error
+    except BaseException:
+        greeted.close()
+        raise
+
+
+async def _greeted_socket(address: GuestAddress) -> socket.socket:
+    """Return a socket on which SSH has begun to speak; its greeting is left to be read."""
+    loop = asyncio.get_running_loop()
+    connecting = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    connecting.setblocking(False)
+    try:
+        async with asyncio.timeout(BANNER_TIMEOUT_S):
+            await loop.sock_connect(connecting, (address.ssh_host, address.ssh_port))
+            await _readable(connecting)
+        if not connecting.recv(4, socket.MSG_PEEK):
+            raise GuestUnreachable("closed before it greeted")
+    except (OSError, TimeoutError) as error:
+        connecting.close()
+        raise GuestUnreachable(f"no SSH at this address: {error or 'no greeting'}") from error
+    except BaseException:
+        connecting.close()
+        raise
+    return connecting
+
+
+async def _readable(waiting: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    readable = asyncio.Event()
+    loop.add_reader(waiting, readable.set)
+    try:
+        await readable.wait()
+    finally:
+        loop.remove_reader(waiting)

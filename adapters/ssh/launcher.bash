@@ -1,0 +1,372 @@
+# Runs jobs in a guest, one after the other, for the service at the other end of an SSH channel.
+#
+# Sent over the channel's own standard input when a connection is made, so nothing is installed in the
+# guest. A new process costs much under emulation (4 ms a fork, 30 ms an exec), so that a job in the
+# usual case costs two forks and two execs: `mkdir`, the watchdog, and the command's own bash.
+#
+# Answers on standard output, one frame a request. Requests (see launcher.py):
+#   run ID TIMEOUT_S LIMIT HEAD TAIL STDIN_BYTES LENGTH…  then command, cwd, user, stdin, env … by length
+#   end ID VERDICT        kill all of a job (VERDICT is cancelled or timeout)
+#   discard ID            remove what is kept of a job that has ended
+#
+# A job's folder, jobs/ID: owner.N (who runs it), command, stdin, stdout, stderr, started, group, ended.
+# Two files are made with O_EXCL and so decide races: owner.N, who starts the job; ended, how it ended.
+# A job without `started` was never started: its owner died before, and the next one takes over.
+
+jobs=/var/lib/litevps/jobs
+cgroup_root=/sys/fs/cgroup
+output_bytes_max=$1      # A stream that grows past it ends the job as `ulimit -f` would.
+small_bytes=65536        # Up to this size a stream is brought back without starting a process.
+small_pieces=256         # … and up to so many NULs, since each is a read of its own.
+kept_s=86400             # Folders of ended jobs that nobody discarded are removed after this time.
+sweep_s=600
+
+set -m                   # Each job gets a process group of its own.
+trap : PIPE              # The connection may go; the job goes on.
+exec 2> /dev/null
+had_locale=${LC_ALL+yes} locale=$LC_ALL
+unset LC_ALL SSH_CLIENT SSH_CONNECTION SSH_TTY
+LC_ALL=C                 # Lengths are bytes.
+
+nap() {  # SECONDS
+  read -r -t "$1" -u "$never"
+  (( $? > 128 )) || sleep 1
+}
+
+# --- deciding who and how ---------------------------------------------------------------------------
+
+first_to_write() {  # FILE TEXT: write it if nobody has before
+  local status
+  set -C
+  printf '%s\n' "$2" > "$1"
+  status=$?
+  set +C
+  return "$status"
+}
+
+start_time_of() {  # PID: set `start_time`, which with the pid names a process within one boot
+  local stat
+  start_time=
+  read -r stat < "/proc/$1/stat" || return 1
+  stat=(${stat##*) })
+  start_time=${stat[19]}
+  [[ ${stat[0]} != Z ]]
+}
+
+newest_owner() {  # set `owner` to the number of the last owner, 0 if none
+  owner=0
+  while [[ -e $folder/owner.$((owner + 1)) ]]; do owner=$((owner + 1)); done
+}
+
+owner_lives() {
+  local its_boot its_pid its_start tries
+  for tries in {1..100}; do  # The file is there a moment before its line is.
+    read -r its_boot its_pid its_start < "$folder/owner.$owner" && break
+    nap 0.01
+  done
+  [[ $its_boot == "$boot" ]] && start_time_of "$its_pid" && [[ $start_time == "$its_start" ]]
+}
+
+claim() {  # have the folder; status 0 if this launcher is to start the job
+  if [[ ! -d $folder ]]; then
+    mkdir -p -m 700 "$folder" ${cgroups:+"$cgroups/$id"}
+    [[ -d $folder ]] || return 2
+  fi
+  newest_owner
+  while :; do
+    [[ -s $folder/started || -e $folder/ended ]] && return 1
+    (( owner == 0 )) || ! owner_lives || return 1
+    first_to_write "$folder/owner.$((owner + 1))" "$boot $BASHPID $own_start" && return 0
+    newest_owner
+  done
+}
+
+stamp() {  # set `stamp` to wall clock (microseconds) and uptime (hundredths of a second)
+  local uptime
+  read -r uptime _ < /proc/uptime
+  stamp="${EPOCHREALTIME/./} ${uptime/./}"
+}
+
+elapsed() {  # set `elapsed_ms` since the job was started
+  local from_us from_cs us cs
+  elapsed_ms=0
+  read -r from_us from_cs < "$folder/started" || return
+  stamp
+  read -r us cs <<< "$stamp"
+  elapsed_ms=$(( (us - from_us) / 1000 ))
+  # The wall clock is the finer one, unless it was set meanwhile.
+  local coarse_ms=$(( (10#$cs - 10#$from_cs) * 10 ))
+  (( elapsed_ms - coarse_ms < 1000 && coarse_ms - elapsed_ms < 1000 )) || elapsed_ms=$coarse_ms
+}
+
+decide() {  # VERDICT STATUS: the first one counts
+  elapsed
+  first_to_write "$folder/ended" "$1 $2 $elapsed_ms"
+}
+
+# --- ending a job -----------------------------------------------------------------------------------
+
+kill_all() {  # kill all of the job; status 0 once nothing of it runs
+  local tries its_boot
+  newest_owner
+  # After a restart of the guest nothing of it runs, and its numbers belong to others.
+  read -r its_boot _ < "$folder/owner.$owner"
+  [[ $its_boot == "$boot" ]] || return 0
+  for tries in {1..3000}; do
+    if [[ -d $cgroups/$id && -n $cgroups ]]; then kill_cgroup && return 0; else kill_group && return 0; fi
+    nap 0.01
+  done
+  return 1
+}
+
+kill_cgroup() {
+  local word value pid
+  while read -r word value; do
+    [[ $word == populated && $value == 0 ]] && return 0
+  done < "$cgroups/$id/cgroup.events"
+  if [[ -e $cgroups/$id/cgroup.kill ]]; then
+    echo 1 > "$cgroups/$id/cgroup.kill"
+  else
+    while read -r pid; do kill -KILL "$pid"; done < "$cgroups/$id/cgroup.procs"
+  fi
+  return 1
+}
+
+kill_group() {  # without cgroups: the process group, and whoever still carries the job's mark
+  local group= stat line pid found=1
+  read -r group < "$folder/group"
+  for pid in /proc/[0-9]*; do
+    read -r stat < "$pid/stat" || continue
+    stat=(${stat##*) })
+    [[ ${stat[0]} == [ZX] ]] && continue
+    pid=${pid#/proc/}
+    if [[ -n $group && ${stat[2]} == "$group" ]]; then
+      kill -KILL "$pid" && found=0
+      continue
+    fi
+    while IFS= read -r -d '' line; do
+      [[ $line == "LITEVPS_JOB_ID=$id" ]] && kill -KILL "$pid" && found=0 && break
+    done < "/proc/$pid/environ"
+  done
+  (( found ))
+}
+
+# --- running a job ----------------------------------------------------------------------------------
+
+watchdog() {  # fires although the service, the connection or the launcher are gone
+  local deadline left uptime key position span
+  read -r uptime _ < /proc/uptime
+  deadline=$(( 10#${uptime/./} + timeout_s * 100 ))
+  while :; do
+    read -r uptime _ < /proc/uptime
+    left=$(( deadline - 10#${uptime/./} ))
+    (( left > 0 )) || break
+    (( left < 50 )) || left=50
+    printf -v span '0.%02d' "$left"
+    nap "$span"
+    for stream in "$out" "$err"; do
+      while read -r key position; do
+        [[ $key == pos: ]] && (( position > output_bytes_max )) && decide output 153 && kill_all && return
+      done < "/proc/self/fdinfo/$stream"
+    done
+  done
+  decide timeout 0 && kill_all
+}
+
+command_process() {  # becomes the command
+  local name home uid gid shell setpriv
+  [[ -z $cgroups ]] || echo 0 > "$cgroups/$id/cgroup.procs"
+  echo "$BASHPID" > "$folder/group"
+  export LITEVPS_JOB_ID=$id
+  set -- "$BASH" -c "$command"
+  if [[ -n $user && $user != root ]]; then
+    uid=
+    while IFS=: read -r name _ uid gid _ home shell; do [[ $name == "$user" ]] && break; done < /etc/passwd
+    if [[ $name != "$user" ]]; then
+      printf 'litevps: no user %s\n' "$user" >&2
+      exit 126
+    fi
+    export HOME=$home USER=$user LOGNAME=$user SHELL=$shell
+    cd "$home" 2> /dev/null || cd /
+    set -- setpriv --reuid "$uid" --regid "$gid" --init-groups -- "$@"
+  fi
+  if [[ -n $cwd ]] && ! cd -- "$cwd" 2> /dev/null; then
+    printf 'litevps: cannot go to %s\n' "$cwd" >&2
+    exit 126
+  fi
+  hash "$1"  # Found now, before the job's own PATH is set.
+  unset LC_ALL
+  [[ -z $had_locale ]] || export LC_ALL=$locale
+  # From here on the job's variables hide ours: only positional parameters are used.
+  (( ${#environment[@]} == 0 )) || export "${environment[@]}"
+  [[ $1 == setpriv ]] || exec -a bash "$@"
+  exec "$@"
+}
+
+start_and_wait() {
+  local out err status watchdog_pid input=/dev/null
+  printf '%s' "$command" > "$folder/command"
+  if (( staged_bytes >= 0 )); then
+    input=$staged
+  elif [[ -n $has_stdin ]]; then
+    printf '%s' "$stdin" > "$folder/stdin"
+    input=$folder/stdin
+  fi
+  exec {out}>> "$folder/stdout" {err}>> "$folder/stderr"
+  stamp
+  printf '%s\n' "$stamp" > "$folder/started"
+  ( command_process ) < "$input" >&"$out" 2>&"$err" {out}>&- {err}>&- {never}>&- &
+  local command_pid=$!
+  ( watchdog ) < /dev/null > /dev/null &
+  watchdog_pid=$!
+  wait -f "$command_pid"
+  status=$?
+  decide exit "$status"
+  kill -KILL "$watchdog_pid"
+  wait -f "$watchdog_pid"
+  exec {out}>&- {err}>&-
+}
+
+await_other() {  # another launcher, of this connection or one before, runs the job
+  local tries=0
+  until [[ -e $folder/ended ]]; do
+    nap 0.05
+    newest_owner
+    (( ++tries % 10 )) || owner_lives || decide lost 0
+    elapsed
+    (( elapsed_ms < (timeout_s + 5) * 1000 )) || decide timeout 0
+  done
+}
+
+run_job() {  # TIMEOUT_S LIMIT HEAD TAIL STDIN_BYTES LENGTH…
+  local timeout_s=$1 limit=$2 head=$3 tail=$4 staged_bytes=$5 staged=$folder.stdin.$BASHPID
+  local has_stdin= command cwd user stdin environment=() field
+  shift 5
+  has_stdin=${4#-}
+  for field in command cwd user stdin; do read_field "$1" "$field" || exit 1; shift; done
+  while (( $# )); do read_field "$1" "environment[${#environment[@]}]" || exit 1; shift; done
+  if (( staged_bytes >= 0 )); then head -c "$staged_bytes" > "$staged"; fi
+  claim
+  case $? in
+    0) start_and_wait ;;
+    1) (( staged_bytes < 0 )) || rm -f "$staged"; await_other ;;
+    2) printf 'failed\n'; return ;;
+  esac
+  send_outcome
+}
+
+read_field() {  # LENGTH NAME
+  [[ $1 == 0 || $1 == - ]] && { printf -v "$2" ''; return 0; }
+  IFS= read -r -N "$1" "$2"
+}
+
+# --- telling the outcome ----------------------------------------------------------------------------
+
+send_outcome() {
+  local verdict status ms tries
+  for tries in {1..100}; do
+    read -r verdict status ms < "$folder/ended" && break
+    nap 0.01
+  done
+  # Decided by one who died before he could write it down: only a verdict that kills is left so.
+  [[ -n $verdict ]] || verdict=lost status=0 ms=0
+  if [[ $verdict != exit ]] && ! kill_all; then
+    printf 'stuck\n'
+    return
+  fi
+  local out_size out_sha out_head out_tail out_pieces err_size err_sha err_head err_tail err_pieces
+  measure stdout out
+  measure stderr err
+  printf 'outcome %s %s %s %s %s %s %s %s %s %s %s\n' "$verdict" "$status" "$ms" \
+    "$out_size" "$out_sha" "$out_head" "$out_tail" "$err_size" "$err_sha" "$err_head" "$err_tail"
+  send_stream stdout "$out_size" "$out_head" "$out_tail" "${out_pieces[@]}"
+  send_stream stderr "$err_size" "$err_head" "$err_tail" "${err_pieces[@]}"
+}
+
+measure() {  # FILE PREFIX: set PREFIX_size, _sha (- if whole), _head, _tail (bytes to send), _pieces
+  local -n size=$2_size sha=$2_sha first=$2_head last=$2_tail pieces=$2_pieces
+  local file=$folder/$1 piece
+  pieces=() size=0 sha=- last=0
+  [[ -s $file ]] || { first=0; return; }
+  while IFS= read -r -d '' -n "$((small_bytes + 1))" piece; do
+    (( ${#piece} > small_bytes )) && break
+    pieces+=("$piece")
+    (( (size += ${#piece} + 1) > small_bytes || ${#pieces[@]} > small_pieces )) && break
+    piece=
+  done < "$file"
+  if (( size <= small_bytes && ${#piece} <= small_bytes && ${#pieces[@]} <= small_pieces )); then
+    pieces+=("$piece")
+    (( (first = size += ${#piece}) <= limit )) && return
+  fi
+  pieces=()
+  size=$(stat -c %s "$file") first=$size
+  (( size > limit )) || return
+  sha=$(head -c "$size" "$file" | sha256sum)
+  sha=${sha%% *} first=$head last=$tail
+}
+
+send_stream() {  # FILE SIZE HEAD TAIL PIECE…
+  local file=$folder/$1 size=$2 head=$3 tail=$4
+  shift 4
+  if (( $# > 1 )); then printf '%s\0' "${@:1:$#-1}"; fi
+  if (( $# )); then printf '%s' "${!#}"; return; fi
+  (( head == 0 )) || head -c "$head" "$file"
+  (( tail == 0 )) || tail -c "+$(( size - tail + 1 ))" "$file" | head -c "$tail"
+}
+
+# --- the other requests -----------------------------------------------------------------------------
+
+end_job() {  # VERDICT
+  # A job that was never started is taken, so that it never will be.
+  claim
+  decide "$1" 0
+  if kill_all; then printf 'done\n'; else printf 'stuck\n'; fi
+}
+
+discard_job() {
+  [[ -e $folder/ended ]] && rm -rf "$folder" "$folder".stdin.*
+  # Processes that the command left running keep its cgroup; sweep comes for it later.
+  [[ -z $cgroups || -e $folder ]] || rmdir "$cgroups/$id"
+  printf 'done\n'
+}
+
+sweep() {  # remove what nobody asked about for long
+  local folder word from_us
+  (( EPOCHSECONDS >= swept_at + sweep_s )) || return
+  swept_at=$EPOCHSECONDS
+  for folder in "$jobs"/*/; do
+    [[ -e ${folder}ended ]] && read -r from_us _ < "${folder}started" || continue
+    (( from_us / 1000000 + kept_s > EPOCHSECONDS )) || rm -rf "$folder" "${folder%/}".stdin.*
+  done
+  [[ -n $cgroups ]] || return
+  for folder in "$cgroups"/*/; do
+    [[ -d $jobs/${folder#"$cgroups"/} ]] || rmdir "$folder"
+  done
+}
+
+# --- from the start ---------------------------------------------------------------------------------
+
+read -r boot < /proc/sys/kernel/random/boot_id
+start_time_of "$BASHPID"
+own_start=$start_time
+swept_at=$EPOCHSECONDS
+[[ -d $jobs ]] || mkdir -p -m 700 "$jobs"
+# A pipe that is never readable: to wait on it for a time costs no process.
+[[ -p $jobs/.never ]] || mkfifo "$jobs/.never"
+exec {never}<> "$jobs/.never"
+cgroups=
+if [[ -e $cgroup_root/cgroup.controllers ]]; then
+  [[ -d $cgroup_root/litevps ]] || mkdir -p "$cgroup_root/litevps"
+  [[ -w $cgroup_root/litevps/cgroup.procs ]] && cgroups=$cgroup_root/litevps
+fi
+printf 'litevps-ready %s\n' "$2"
+while read -r verb id words; do
+  folder=$jobs/$id
+  case $verb in
+    run) run_job $words ;;
+    end) end_job $words ;;
+    discard) discard_job ;;
+    *) exit 1 ;;
+  esac
+  sweep
+done
