@@ -1,0 +1,247 @@
+"""Accounts over HTTP: registration, login, logout, who one is, another password."""
+
+from uuid import UUID
+
+import msgspec
+
+from api.http.auth import wallet_view
+from api.http.call import NO_CONTENT, Answer, Call, told
+from api.http.endpoint import Endpoint, Told
+from api.http.errors import Busy, CaptchaDown, CaptchaFailed, RateLimited
+from api.http.idempotency import act
+from api.http.rendering import Balance, Micros, balance_number
+from api.settings import Settings
+from domain.accounts import account as accounts
+from domain.accounts import logins
+from domain.accounts.commands import ChangePassword, EndSession, RegisterAccount
+from domain.accounts.ports import Quota
+from domain.events import Actor
+from domain.ids import AccountId
+from domain.ports import ClaimTaken
+
+_EMAIL = "you@example.com"
+_TOKEN = "eyJhbGciOiJIUzI1NiIsImtpZCI6IjEiLCJ0eXAiOiJKV1QifQ.eyJzdWIiOiIwMTkz…"  # noqa: S105
+_ID = "01937b1e-5c00-7000-8000-000000000001"
+
+
+class Registration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What an account is made of."""
+
+    email: str
+    password: str
+    captcha: str = msgspec.field(name="cf-turnstile-response", default="")
+
+
+class Credentials(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a login shows."""
+
+    email: str
+    password: str
+
+
+class NewPassword(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The password that an account has, and the one that it is to have."""
+
+    password: str
+    new_password: str
+
+
+class Registered(msgspec.Struct, frozen=True):
+    """A new account, logged in."""
+
+    id: UUID
+    email: str
+    token: str
+
+
+class LoggedIn(msgspec.Struct, frozen=True):
+    """A JWT that is good for 12 hours."""
+
+    token: str
+
+
+class Me(msgspec.Struct, frozen=True):
+    """An account as it sees itself."""
+
+    id: UUID
+    email: str
+    balance: Balance
+    balance_micros: Micros
+    roles: tuple[str, ...]
+
+
+async def register(call: Call) -> Answer:
+    """Make an account and its wallet, and log it in."""
+    body: Registration = call.body
+    runtime = call.runtime
+    email = accounts.checked_email(body.email)
+    accounts.check_new_password(body.password)
+    if not await runtime.captcha.passed(body.captcha, call.arrival.address):
+        raise CaptchaFailed
+    email_key = runtime.sealer.keyed_hash(accounts.EMAIL_CLAIM, email)
+    if await runtime.store.find_claim(accounts.EMAIL_CLAIM, email_key) is not None:
+        raise accounts.EmailTaken
+    account_id = AccountId(runtime.ids.new())
+    command = RegisterAccount(account_id, body.email, email_key, await runtime.passwords.hash(body.password))
+    views = (accounts.account_view(account_id), wallet_view(account_id))
+    try:
+        outcome = await runtime.ledger.execute(
+            views,
+            lambda _sight, _now: accounts.register(command),
+            call.context_of(account_id, "register", Actor("account", account_id)),
+        )
+    except ClaimTaken:
+        raise accounts.EmailTaken from None
+    token, _ = runtime.sessions.issue(account_id, outcome.sight.of(views[0]).password_number, runtime.clock.now())
+    return told(201, Registered(account_id, body.email, token))
+
+
+async def log_in(call: Call) -> Answer:
+    """Answer a JWT for the right password; what a wrong one and an unknown address do is the same."""
+    body: Credentials = call.body
+    runtime = call.runtime
+    email_key = runtime.sealer.keyed_hash(accounts.EMAIL_CLAIM, body.email.lower())
+    claim = await runtime.store.find_claim(accounts.EMAIL_CLAIM, email_key)
+    # An address without an account has an id of its own to count its failures under.
+    subject = AccountId(claim.holder if claim else UUID(bytes=email_key[:16]))
+    account_view, logins_view = accounts.account_view(subject), logins.logins_view(subject)
+    sight = await runtime.ledger.read(account_view, logins_view)
+    account = sight.of(account_view)
+    logins.check_delay(sight.of(logins_view), runtime.clock.now())
+    right = await runtime.passwords.verify(account.password_hash or None, body.password)
+    context = call.context_of(account.id, "login", Actor("account", account.id) if right else Actor("anonymous"))
+    if not right:
+        await runtime.ledger.execute(
+            (logins_view,),
+            lambda sight, now: logins.fail(sight.of(logins_view), subject, account.id, now),
+            context,
+        )
+        raise logins.InvalidCredentials
+    token, session = runtime.sessions.issue(subject, account.password_number, runtime.clock.now())
+    await runtime.ledger.execute(
+        (logins_view,),
+        lambda sight, now: logins.succeed(sight.of(logins_view), subject, session.jti, now),
+        context,
+    )
+    return told(200, LoggedIn(token))
+
+
+async def log_out(call: Call) -> Answer:
+    """End the session that asks."""
+    view = accounts.account_view(call.account_id)
+    assert call.session is not None
+    command = EndSession(call.session.jti, call.session.expires_at)
+    return await act(
+        call,
+        (view,),
+        lambda sight, _: accounts.end_session(sight.of(view), command),
+        lambda _sight, _now: NO_CONTENT,
+        "logout",
+    )
+
+
+async def me(call: Call) -> Answer:
+    """Tell who asks, and the balance."""
+    account = call.owner
+    assert call.balance is not None
+    roles: tuple[str, ...] = account.roles
+    return told(200, Me(call.account_id, account.email, balance_number(call.balance), call.balance, roles))
+
+
+async def change_password(call: Call) -> Answer:
+    """Give the account another password, which ends every session."""
+    body: NewPassword = call.body
+    runtime = call.runtime
+    accounts.check_new_password(body.new_password, "new_password")
+    if not await runtime.passwords.verify(call.owner.password_hash, body.password):
+        raise accounts.WrongPassword
+    command = ChangePassword(await runtime.passwords.hash(body.new_password))
+    view = accounts.account_view(call.account_id)
+    await runtime.ledger.execute(
+        (view,), lambda sight, _: accounts.change_password(sight.of(view), command), call.context("password")
+    )
+    return NO_CONTENT
+
+
+def endpoints(settings: Settings) -> tuple[Endpoint, ...]:
+    """Return the endpoints of accounts, with the quotas that are in force."""
+    return (
+        Endpoint(
+            method="POST",
+            path="/api/auth/register",
+            name="register",
+            tag="accounts",
+            summary="Make an account",
+            description="Needs the token of a solved CAPTCHA, so this is for people rather than programs.",
+            who="public",
+            handle=register,
+            body=Registration,
+            body_example={"email": _EMAIL, "password": "password123", "cf-turnstile-response": "…"},
+            told=(
+                Told(
+                    201,
+                    "The account, and a JWT for it.",
+                    Registered,
+                    {"id": _ID, "email": _EMAIL, "token": _TOKEN},
+                ),
+            ),
+            refusals=(CaptchaFailed, accounts.EmailTaken, RateLimited, CaptchaDown, Busy),
+            quota=Quota("registration", settings.registrations_per_minute, 60),
+        ),
+        Endpoint(
+            method="POST",
+            path="/api/auth/login",
+            name="login",
+            tag="accounts",
+            summary="Get a JWT",
+            description="Good for 12 hours. After failures in a row, an address has to wait ever longer.",
+            who="public",
+            handle=log_in,
+            body=Credentials,
+            body_example={"email": _EMAIL, "password": "password123"},
+            told=(Told(200, "A JWT.", LoggedIn, {"token": _TOKEN}),),
+            refusals=(logins.InvalidCredentials, logins.TooManyAttempts, RateLimited, Busy),
+            quota=Quota("login", settings.logins_per_minute, 60),
+        ),
+        Endpoint(
+            method="POST",
+            path="/api/auth/logout",
+            name="logout",
+            tag="accounts",
+            summary="End this session",
+            who="account",
+            handle=log_out,
+            told=(Told(204, "The JWT is no longer good."),),
+        ),
+        Endpoint(
+            method="GET",
+            path="/api/me",
+            name="me",
+            tag="accounts",
+            summary="Who am I",
+            who="account",
+            handle=me,
+            told=(
+                Told(
+                    200,
+                    "The account.",
+                    Me,
+                    {"id": _ID, "email": _EMAIL, "balance": 10.5, "balance_micros": 10_500_000, "roles": []},
+                ),
+            ),
+        ),
+        Endpoint(
+            method="PUT",
+            path="/api/me/password",
+            name="change_password",
+            tag="accounts",
+            summary="Change the password",
+            description="Ends every session of the account, this one included.",
+            who="account",
+            handle=change_password,
+            body=NewPassword,
+            body_example={"password": "password123", "new_password": "correct horse battery"},
+            told=(Told(204, "The password is another one; every JWT is no longer good."),),
+            refusals=(accounts.WrongPassword, Busy),
+        ),
+    )

@@ -1,0 +1,142 @@
+"""Answering: what is done with every request, in order, and how every answer is sent."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any
+
+import msgspec
+import structlog
+
+from api.http import auth, bodies, idempotency, rate_limits
+from api.http.call import Answer, Arrival, Call, Refusing
+from api.http.endpoint import Endpoint
+from api.http.errors import Busy, CaptchaDown, InternalError, StoreDown, refused
+from api.runtime import Runtime
+from domain.accounts.account import Unauthorized
+from domain.accounts.ports import CaptchaUnavailable, PasswordsBusy, Quota
+from domain.errors import Refusal
+from domain.money import MicroUsd, floor_to_four_decimals
+from domain.ports import StoreUnavailable
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
+Headers = tuple[tuple[bytes, bytes], ...]
+
+_log = structlog.get_logger(__name__)
+_TRANSLATED: dict[type[Exception], type[Refusal]] = {
+    PasswordsBusy: Busy,
+    CaptchaUnavailable: CaptchaDown,
+    StoreUnavailable: StoreDown,
+}
+_COMMON: Headers = (
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+)
+_JSON_BODY = (b"content-type", b"application/json")
+
+
+class Reply(msgspec.Struct, eq=False):
+    """An answer ready to be sent."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+        """Send it, as an ASGI application does."""
+        await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
+        await send({"type": "http.response.body", "body": b"" if scope["litevps.head"] else self.body})
+
+
+class Answering:
+    """Holds every request to the rules that hold everywhere."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._session_quota = Quota("session", runtime.settings.requests_per_minute, 60)
+
+    async def reply(self, endpoint: Endpoint, scope: Scope, receive: Receive) -> Reply:
+        """Return the reply to a request for an endpoint, whatever happens."""
+        arrival: Arrival = scope["litevps.arrival"]
+        target = f"{scope['method']} {scope['path']}?{scope['query_string'].decode('latin-1')}"
+        call = Call(self._runtime, arrival, target, scope.get("path_params", {}))
+        told: list[tuple[bytes, bytes]] = []
+        try:
+            answer = await self._answer(endpoint, call, scope, receive, told)
+        except bodies.ClientGone:
+            return Reply(400, told, b"")
+        except Exception as problem:  # noqa: BLE001 Nothing may escape: whatever it is gets a reply of ours.
+            return self._refused(problem, call, told)
+        if answer.body:
+            told.append(_JSON_BODY)
+        told.extend((name.encode(), value.encode("latin-1")) for name, value in answer.headers)
+        balance = call.balance if answer.balance is None else answer.balance
+        return _reply(arrival, answer.status, told, answer.body, balance)
+
+    async def refuse_unrouted(self, refusal: Refusal, scope: Scope) -> Reply:
+        """Return the reply to a request that no endpoint is there for; to an account it tells the balance."""
+        call = Call(self._runtime, scope["litevps.arrival"], "", {})
+        told: list[tuple[bytes, bytes]] = []
+        try:
+            await self._let_in(call, told)
+        except Unauthorized:
+            told.clear()
+        except Exception as problem:  # noqa: BLE001 As above.
+            return self._refused(problem, call, told)
+        return self._refused(refusal, call, told)
+
+    async def _answer(
+        self, endpoint: Endpoint, call: Call, scope: Scope, receive: Receive, told: list[tuple[bytes, bytes]]
+    ) -> Answer:
+        if endpoint.who == "account":
+            await self._let_in(call, told)
+        elif endpoint.quota is not None:
+            await self._count(endpoint.quota, call.arrival.address, told)
+        if endpoint.method != "GET":
+            call.raw_body = await bodies.read_body(endpoint, call.arrival, receive)
+            call.body = bodies.decode_body(endpoint, call.arrival, call.raw_body)
+        call.query = bodies.decode_query(endpoint, scope["query_string"])
+        if endpoint.method == "POST" and endpoint.who == "account":
+            call.idempotency_key = idempotency.checked_key(call.arrival.headers.get(b"idempotency-key"))
+        return await endpoint.handle(call)
+
+    async def _let_in(self, call: Call, told: list[tuple[bytes, bytes]]) -> None:
+        session = auth.shown_session(self._runtime, call.arrival)
+        tally, sight = await asyncio.gather(
+            rate_limits.count(self._runtime, self._session_quota, str(session.account_id)),
+            auth.sight_of(self._runtime, session),
+        )
+        call.account = auth.believed(sight, session)
+        call.session = session
+        call.balance = sight.of(auth.wallet_view(session.account_id)).balance
+        told.extend(rate_limits.headers(self._session_quota, tally))
+        rate_limits.check(self._session_quota, tally)
+
+    async def _count(self, quota: Quota, address: str | None, told: list[tuple[bytes, bytes]]) -> None:
+        tally = await rate_limits.count(self._runtime, quota, address)
+        told.extend(rate_limits.headers(quota, tally))
+        rate_limits.check(quota, tally)
+
+    def _refused(self, problem: Exception, call: Call, told: list[tuple[bytes, bytes]]) -> Reply:
+        beside: Mapping[str, Any] = {}
+        if isinstance(problem, Refusing):
+            beside, problem = problem.beside, problem.refusal
+        if not isinstance(problem, Refusal):
+            translated = next((made for kind, made in _TRANSLATED.items() if isinstance(problem, kind)), None)
+            if translated is None:
+                _log.error("request failed", request_id=call.arrival.request_id, exc_info=problem)
+            problem = (translated or InternalError)()
+        telling = refused(problem, as_problem=call.arrival.as_problem, beside=beside)
+        return _reply(call.arrival, telling.status, [*told, *telling.headers], telling.body, call.balance)
+
+
+def _reply(
+    arrival: Arrival, status: int, told: list[tuple[bytes, bytes]], body: bytes, balance: MicroUsd | None
+) -> Reply:
+    headers = [*told, *_COMMON, (b"x-request-id", arrival.request_id.encode())]
+    if balance is not None:
+        headers.append((b"x-balance-remaining", floor_to_four_decimals(balance).encode()))
+    if status != 204:
+        headers.append((b"content-length", str(len(body)).encode()))
+    return Reply(status, headers, body)

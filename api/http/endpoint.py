@@ -1,0 +1,51 @@
+"""An endpoint: one method of one path, declared once for routing, for checks and for the OpenAPI document."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal
+
+import msgspec
+
+from api.http.call import Answer, Call
+from domain.accounts.ports import Quota
+from domain.errors import Refusal
+
+Who = Literal["public", "account"]
+"""Anybody, or whoever shows a session of an account."""
+
+BODY_BYTES_MAX = 64 * 1024
+
+
+class Told(msgspec.Struct, frozen=True):
+    """An answer that an endpoint gives, for the document."""
+
+    status: int
+    description: str
+    body: Any = None
+    """The type of the body, None where there is none."""
+    example: Any = None
+    headers: tuple[str, ...] = ()
+    """Names of headers beyond those that every answer has."""
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """Everything that is to be known of one method of one path."""
+
+    method: Literal["GET", "POST", "PUT", "DELETE"]
+    path: str
+    """With ``{names}`` for its variable parts, each of which is an id."""
+    name: str
+    """The operation's id in the document."""
+    tag: str
+    summary: str
+    description: str = ""
+    who: Who
+    handle: Callable[[Call], Awaitable[Answer]]
+    body: type[msgspec.Struct] | None = None
+    body_example: Any = None
+    body_bytes_max: int = BODY_BYTES_MAX
+    query: type[msgspec.Struct] | None = None
+    told: tuple[Told, ...]
+    refusals: tuple[type[Refusal], ...] = ()
+    """Beyond those that every endpoint of its kind may give."""
+    quota: Quota | None = None
+    """Counted per client address; None for public endpoints that cost nothing."""

@@ -1,0 +1,193 @@
+"""Errors: which HTTP status each refusal has, and how its body is written."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+
+from api.http.rendering import balance_number, encode_json, required_number
+from domain.accounts.account import EmailTaken, Unauthorized, WrongPassword
+from domain.accounts.logins import InvalidCredentials, TooManyAttempts
+from domain.accounts.public_keys import NotAPublicKey
+from domain.accounts.ssh_keys import SshKeyTaken, TooManySshKeys
+from domain.compute.vps import VpsIsCreating, VpsIsStopping, VpsNotRunning
+from domain.errors import Contended, Fact, Invalid, NotFound, Refusal
+from domain.money import MicroUsd
+from domain.pricing.price_book import PlanNameTaken, PlanNotFound, RepricingTooSoon
+from domain.wallet.funds import InsufficientBalance
+from projections.reading import ProjectionBehind
+
+PROBLEM_JSON = b"application/problem+json"
+JSON = b"application/json"
+NOTHING_BESIDE: Mapping[str, Any] = MappingProxyType({})
+RETRY_AFTER_S = 1
+"""What a caller is told to wait when the reason passes by itself."""
+
+
+class MethodNotAllowed(Refusal):
+    """The path is there, for other methods."""
+
+    code = "method_not_allowed"
+    sentence = "method not allowed"
+
+
+class PayloadTooLarge(Refusal):
+    """The body is over the limit of its path."""
+
+    code = "payload_too_large"
+    sentence = "body too large"
+
+
+class UnsupportedMediaType(Refusal):
+    """The body is of a type that this path does not take."""
+
+    code = "unsupported_media_type"
+    sentence = "content type must be application/json"
+
+
+class NotJson(Refusal):
+    """The body cannot be read at all."""
+
+    code = "invalid_json"
+    sentence = "body is not valid JSON"
+
+
+class CaptchaFailed(Refusal):
+    """Nothing proves that a person asks."""
+
+    code = "captcha_failed"
+    sentence = "CAPTCHA verification failed"
+
+
+class CaptchaDown(Refusal):
+    """Whoever verifies the captcha gave no answer."""
+
+    code = "captcha_unavailable"
+    sentence = "CAPTCHA verification is unavailable"
+
+
+class RateLimited(Refusal):
+    """More requests than the quota allows."""
+
+    code = "rate_limited"
+    sentence = "too many requests"
+
+
+class IdempotencyKeyReused(Refusal):
+    """The key was used for another request."""
+
+    code = "idempotency_key_reused"
+    sentence = "idempotency key was used for another request"
+
+
+class CommandTimedOut(Refusal):
+    """A command ran past its time limit, and nothing of it runs any more."""
+
+    code = "command_timed_out"
+    sentence = "command timed out"
+
+
+class Busy(Refusal):
+    """More work waits than can be done soon."""
+
+    code = "busy"
+    sentence = "too busy, try again"
+
+
+class StoreDown(Refusal):
+    """The event store does not answer, so nothing can be read or promised."""
+
+    code = "store_unavailable"
+    sentence = "store is unavailable"
+
+
+class NotReady(Refusal):
+    """Some part is not fit to serve; the facts say which."""
+
+    code = "not_ready"
+    sentence = "not ready"
+
+
+class InternalError(Refusal):
+    """A mistake of ours; it was logged under the request id."""
+
+    code = "internal_error"
+    sentence = "internal error"
+
+
+STATUS: dict[type[Refusal], int] = {
+    Invalid: 400,
+    NotJson: 400,
+    NotAPublicKey: 400,
+    CaptchaFailed: 400,
+    Unauthorized: 401,
+    InvalidCredentials: 401,
+    InsufficientBalance: 402,
+    WrongPassword: 403,
+    NotFound: 404,
+    PlanNotFound: 404,
+    MethodNotAllowed: 405,
+    EmailTaken: 409,
+    SshKeyTaken: 409,
+    TooManySshKeys: 409,
+    VpsIsCreating: 409,
+    VpsIsStopping: 409,
+    VpsNotRunning: 409,
+    PlanNameTaken: 409,
+    RepricingTooSoon: 409,
+    PayloadTooLarge: 413,
+    UnsupportedMediaType: 415,
+    IdempotencyKeyReused: 422,
+    TooManyAttempts: 429,
+    RateLimited: 429,
+    InternalError: 500,
+    Busy: 503,
+    CaptchaDown: 503,
+    Contended: 503,
+    NotReady: 503,
+    ProjectionBehind: 503,
+    StoreDown: 503,
+    CommandTimedOut: 504,
+}
+"""The one place where a refusal gets its status."""
+
+_MONEY_FACTS: dict[str, Callable[[MicroUsd], msgspec.Raw]] = {
+    "balance": balance_number,
+    "required": required_number,
+}
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """A refusal as it is told: status, headers, body."""
+
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...]
+    body: bytes
+
+
+def refused(refusal: Refusal, *, as_problem: bool, beside: Mapping[str, Any] = NOTHING_BESIDE) -> Refused:
+    """Return how a refusal is told, as plain JSON or as RFC 9457 has it; ``beside``: fields besides its facts."""
+    status = STATUS[type(refusal)]
+    facts = dict(_rendered(name, fact) for name, fact in refusal.facts.items())
+    if isinstance(refusal, InsufficientBalance):
+        facts["balance_micros"] = refusal.balance
+    body: dict[str, Any] = {"error": refusal.sentence, "code": refusal.code, **facts, **beside}
+    if as_problem:
+        title = refusal.sentence
+        body = {"type": f"urn:litevps:error:{refusal.code}", "title": title, "status": status, "detail": title} | body
+    headers = [(b"content-type", PROBLEM_JSON if as_problem else JSON)]
+    if status == 401:
+        headers.append((b"www-authenticate", b"Bearer"))
+    retry_after_s = refusal.facts.get("retry_after_seconds", RETRY_AFTER_S if status == 503 else None)
+    if retry_after_s is not None:
+        headers.append((b"retry-after", str(retry_after_s).encode()))
+    if isinstance(refusal, MethodNotAllowed):
+        headers.append((b"allow", str(refusal.facts["allowed"]).encode()))
+    return Refused(status, tuple(headers), encode_json(body))
+
+
+def _rendered(name: str, fact: Fact) -> tuple[str, Any]:
+    if name in _MONEY_FACTS and isinstance(fact, int):
+        return name, _MONEY_FACTS[name](MicroUsd(fact))
+    return name, fact

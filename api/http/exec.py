@@ -1,0 +1,247 @@
+"""Commands over HTTP: run in a VPS, awaited, and told as they came out."""
+
+import asyncio
+from typing import Annotated, Literal
+from uuid import UUID
+
+import msgspec
+
+from api.http.call import Answer, Call, Refusing, told
+from api.http.endpoint import Endpoint, Told
+from api.http.errors import CommandTimedOut
+from api.http.idempotency import REPLAYED, claim_of, find_kept
+from api.http.rendering import Time, optional_time
+from api.http.vps import vps_view
+from api.steps import jobs as job_steps
+from domain.compute.vps import VpsNotRunning, owned
+from domain.errors import Contended, NotFound
+from domain.exec.commands import RunJob
+from domain.exec.job import Job
+from domain.exec.ports import KeptOutput
+from domain.ids import JobId, VpsId
+from domain.ports import Claim, ClaimTaken
+from domain.settings.settings import SETTINGS_VIEW
+from domain.time import to_rfc3339
+
+TIMEOUT_S_DEFAULT = 30
+BODY_BYTES_MAX = 1024 * 1024
+ENV_MAX = 128
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A shell command, and how it is to be run."""
+
+    command: str
+    timeout_seconds: int = TIMEOUT_S_DEFAULT
+    background: Literal[False] = False
+    cwd: Annotated[str, msgspec.Meta(max_length=4096, pattern="^/")] | None = None
+    env: Annotated[
+        dict[Annotated[str, msgspec.Meta(max_length=255, pattern="^[A-Za-z_][A-Za-z0-9_]*$")], str],
+        msgspec.Meta(max_length=ENV_MAX),
+    ] = {}
+    stdin: str | None = None
+    user: Annotated[str, msgspec.Meta(pattern="^[a-z_][a-z0-9_-]{0,31}$")] | None = None
+
+
+class CommandDone(msgspec.Struct, frozen=True, kw_only=True):
+    """What a command came to."""
+
+    stdout: str
+    stderr: str
+    exit_code: int | None
+    """128 + the number of the signal that ended it; null where the guest was lost, with ``error``."""
+    duration_ms: int
+    job_id: UUID
+    truncated: bool
+    error: str | None = None
+
+
+class JobTold(msgspec.Struct, frozen=True, kw_only=True):
+    """A command and what came of it so far."""
+
+    id: UUID
+    vps_id: UUID
+    command: str
+    status: Literal["pending", "running", "done", "timeout", "cancelled"]
+    stdout: str
+    stderr: str
+    exit_code: int | None
+    duration_ms: int | None
+    created_at: Time
+    started_at: Time | None
+    finished_at: Time | None
+    timeout_seconds: int
+    truncated: bool
+    error: str | None
+
+
+async def exec_command(call: Call) -> Answer:
+    """Run a command and tell its output and exit code; under a key, a repeat picks up the same run."""
+    body: Command = call.body
+    vps_id = VpsId(call.id_in_path("vps_id"))
+    workshop = call.runtime.workshop
+    begun = await _begun_before(call)
+    if begun is not None:
+        return await _ended(call, begun, replayed=True)
+    settings = (await call.runtime.ledger.read(SETTINGS_VIEW)).of(SETTINGS_VIEW)
+    command = RunJob(
+        job_id=JobId(call.runtime.ids.new()),
+        account_id=call.account_id,
+        vps_id=vps_id,
+        command=body.command,
+        timeout_s=body.timeout_seconds,
+        cwd=body.cwd,
+        env=body.env,
+        stdin=body.stdin,
+        user=body.user,
+    )
+    try:
+        job = await job_steps.request_job(
+            workshop,
+            command,
+            call.context("exec"),
+            timeout_s_max=settings.exec_max_timeout_seconds,
+            claims=await _claims(call, command.job_id),
+        )
+    except ClaimTaken:
+        # The same request came twice at once: both wait for the one run.
+        begun = await _begun_before(call)
+        assert begun is not None, "what is claimed is kept"
+        return await _ended(call, begun, replayed=True)
+    return await _ended(call, job.job_id, replayed=False)
+
+
+async def get_job(call: Call) -> Answer:
+    """Tell a command and what came of it so far."""
+    job_id = JobId(call.id_in_path("job_id"))
+    view = job_steps.job_view(job_id)
+    job = (await call.runtime.ledger.read(view)).of(view)
+    if job is None or job.account_id != call.account_id:
+        raise NotFound
+    vps = vps_view(job.vps_id)
+    owned((await call.runtime.ledger.read(vps)).of(vps), call.account_id)
+    output = await call.runtime.workshop.job_outputs.find(job_id) or KeptOutput("", "")
+    stdout, stderr = await job_steps.output_text(call.runtime.workshop, job, output)
+    end = job.finished
+    return told(
+        200,
+        JobTold(
+            id=job_id,
+            vps_id=job.vps_id,
+            command=job.command,
+            status=job.status,
+            stdout=stdout if end else "",
+            stderr=stderr if end else "",
+            exit_code=end.exit_code if end else None,
+            duration_ms=end.duration_ms if end else None,
+            created_at=to_rfc3339(job.requested_at),
+            started_at=to_rfc3339(job.requested_at),
+            finished_at=optional_time(end.at if end else None),
+            timeout_seconds=job.timeout_s,
+            truncated=end.truncated if end else False,
+            error=end.error if end else None,
+        ),
+    )
+
+
+async def _ended(call: Call, job_id: JobId, *, replayed: bool) -> Answer:
+    # Shielded: the run goes on, and its end is recorded, even if the client hangs up meanwhile.
+    job, output = await asyncio.shield(asyncio.ensure_future(job_steps.collect_job(call.runtime.workshop, job_id)))
+    done = await _done(call, job, output)
+    assert job.finished is not None
+    if job.finished.end == "timeout":
+        raise Refusing(CommandTimedOut(), msgspec.to_builtins(done))
+    headers = (REPLAYED,) if replayed else ()
+    return told(200, done, *headers)
+
+
+async def _done(call: Call, job: Job, output: KeptOutput) -> CommandDone:
+    assert job.finished is not None, "a job that was collected has ended"
+    stdout, stderr = await job_steps.output_text(call.runtime.workshop, job, output)
+    return CommandDone(
+        stdout=stdout,
+        stderr=stderr,
+        exit_code=job.finished.exit_code,
+        duration_ms=job.finished.duration_ms,
+        job_id=job.job_id,
+        truncated=job.finished.truncated,
+        error=job.finished.error,
+    )
+
+
+async def _begun_before(call: Call) -> JobId | None:
+    kept = await find_kept(call)
+    return None if kept is None else JobId(UUID(kept.body.decode()))
+
+
+async def _claims(call: Call, job_id: JobId) -> tuple[Claim, ...]:
+    if call.idempotency_key is None:
+        return ()
+    await call.runtime.sealer.load([call.account_id], create=True)
+    # What is kept is not the answer but the job: whoever repeats the request resumes it.
+    return (claim_of(call, Answer(200, str(job_id).encode()), call.runtime.clock.now()),)
+
+
+_DONE_EXAMPLE = {
+    "stdout": "Linux web-01 6.1.0-40-cloud-amd64 x86_64 GNU/Linux\n",
+    "stderr": "",
+    "exit_code": 0,
+    "duration_ms": 12,
+    "job_id": "01937b1e-5c00-7000-8000-000000000004",
+    "truncated": False,
+    "error": None,
+}
+
+ENDPOINTS = (
+    Endpoint(
+        method="POST",
+        path="/api/vps/{vps_id}/exec",
+        name="exec_command",
+        tag="exec",
+        summary="Run a command in a VPS",
+        description=(
+            "Answers when the command has ended. Past its time limit it is killed with everything that it"
+            " started, and the answer is a 504 with the output so far."
+        ),
+        who="account",
+        handle=exec_command,
+        body=Command,
+        body_bytes_max=BODY_BYTES_MAX,
+        body_example={"command": "uname -a", "timeout_seconds": 30},
+        told=(Told(200, "The command has ended.", CommandDone, _DONE_EXAMPLE),),
+        refusals=(NotFound, VpsNotRunning, CommandTimedOut, Contended),
+    ),
+    Endpoint(
+        method="GET",
+        path="/api/jobs/{job_id}",
+        name="get_job",
+        tag="exec",
+        summary="What came of this command",
+        who="account",
+        handle=get_job,
+        told=(
+            Told(
+                200,
+                "The command, and its output once it has ended.",
+                JobTold,
+                {
+                    "id": _DONE_EXAMPLE["job_id"],
+                    "vps_id": "01937b1e-5c00-7000-8000-000000000003",
+                    "command": "uname -a",
+                    "status": "done",
+                    "stdout": _DONE_EXAMPLE["stdout"],
+                    "stderr": "",
+                    "exit_code": 0,
+                    "duration_ms": 12,
+                    "created_at": "2026-11-23T17:00:20Z",
+                    "started_at": "2026-11-23T17:00:20Z",
+                    "finished_at": "2026-11-23T17:00:20.031Z",
+                    "timeout_seconds": 30,
+                    "truncated": False,
+                    "error": None,
+                },
+            ),
+        ),
+        refusals=(NotFound,),
+    ),
+)

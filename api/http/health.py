@@ -1,0 +1,155 @@
+"""Health over HTTP: whether the API is up, whether it is fit to serve, and what it offers."""
+
+import asyncio
+from typing import Any
+
+import msgspec
+
+from api.http.call import Answer, Call, told
+from api.http.endpoint import Endpoint, Told
+from api.http.errors import NotReady
+from api.runtime import Runtime
+from domain.compute.ports import HypervisorUnavailable
+from domain.ports import StoreUnavailable
+
+CHECK_TIMEOUT_S = 2.0
+LAG_EVENTS_MAX = 10_000
+"""How far behind a read model may be for the service to be ready."""
+
+
+class Healthy(msgspec.Struct, frozen=True):
+    """The API is up."""
+
+    status: str
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """Every part is fit to serve."""
+
+    status: str
+    store: str
+    projections: str
+    hosts: str
+
+
+async def health(_call: Call) -> Answer:
+    """Tell that the API is up."""
+    return told(200, Healthy("ok"))
+
+
+async def ready(call: Call) -> Answer:
+    """Tell whether the store, the read models and the compute hosts are fit to serve."""
+    checks = {"store": _store, "projections": _projections, "hosts": _hosts}
+    found = dict(
+        zip(checks, await asyncio.gather(*(_checked(check, call.runtime) for check in checks.values())), strict=True)
+    )
+    if any(state != "ok" for state in found.values()):
+        raise NotReady(**found)
+    return told(200, Ready(status="ok", **found))
+
+
+async def agent_card(call: Call) -> Answer:
+    """Tell programs what this service is and how to begin."""
+    url = call.runtime.settings.url
+    return told(
+        200,
+        {
+            "name": "LiteVPS",
+            "description": "Virtual machines by the minute, prepaid, on a ledger anybody can check.",
+            "url": f"{url}/api",
+            "version": "1",
+            "openapi": f"{url}/openapi.json",
+            "authentication": {"schemes": ["bearer"], "login": f"{url}/api/auth/login"},
+            "skills": [
+                {
+                    "id": "create_vps",
+                    "name": "Make a VPS",
+                    "description": "Make a virtual machine of a plan, and wait until its state is running.",
+                    "examples": ["POST /api/vps", "GET /api/vps/{vps_id}"],
+                },
+                {
+                    "id": "exec",
+                    "name": "Run a command",
+                    "description": "Run a shell command in a VPS and get its output and exit code.",
+                    "examples": ["POST /api/vps/{vps_id}/exec"],
+                },
+            ],
+        },
+    )
+
+
+async def _checked(check: Any, runtime: Runtime) -> str:
+    try:
+        async with asyncio.timeout(CHECK_TIMEOUT_S):
+            found: str = await check(runtime)
+            return found
+    except TimeoutError:
+        return "does not answer"
+
+
+async def _store(runtime: Runtime) -> str:
+    try:
+        await runtime.store.head()
+    except StoreUnavailable:
+        return "unavailable"
+    return "ok"
+
+
+async def _projections(runtime: Runtime) -> str:
+    if runtime.read_models is None:
+        return "ok"
+    head = await runtime.store.head()
+    behind = [
+        f"{one.name} {'has stopped' if one.failed_at is not None else 'is behind'}"
+        for one in await runtime.read_models.progress()
+        if one.failed_at is not None or head - one.position > LAG_EVENTS_MAX
+    ]
+    return ", ".join(behind) or "ok"
+
+
+async def _hosts(runtime: Runtime) -> str:
+    async def answers(host: Any) -> bool:
+        try:
+            await host.observe()
+        except HypervisorUnavailable:
+            return False
+        return True
+
+    answered = await asyncio.gather(*(answers(host) for host in runtime.workshop.hypervisors.values()))
+    silent = answered.count(False)
+    return "ok" if not silent else f"{silent} of {len(answered)} unavailable"
+
+
+ENDPOINTS = (
+    Endpoint(
+        method="GET",
+        path="/api/health",
+        name="health",
+        tag="service",
+        summary="Is the API up",
+        who="public",
+        handle=health,
+        told=(Told(200, "It is.", Healthy, {"status": "ok"}),),
+    ),
+    Endpoint(
+        method="GET",
+        path="/api/ready",
+        name="ready",
+        tag="service",
+        summary="Is every part fit to serve",
+        who="public",
+        handle=ready,
+        told=(Told(200, "It is.", Ready, {"status": "ok", "store": "ok", "projections": "ok", "hosts": "ok"}),),
+        refusals=(NotReady,),
+    ),
+    Endpoint(
+        method="GET",
+        path="/.well-known/agent.json",
+        name="agent_card",
+        tag="service",
+        summary="What is this service",
+        who="public",
+        handle=agent_card,
+        told=(Told(200, "The agent card.", dict[str, Any]),),
+    ),
+)

@@ -1,0 +1,64 @@
+"""How money, times and ids are written in JSON, and read from paths."""
+
+import re
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+
+from domain.errors import NotFound
+from domain.money import MicroUsd, ceil_to_four_decimals, exact_usd, floor_to_four_decimals
+from domain.time import Instant, to_rfc3339
+
+Balance = Annotated[
+    msgspec.Raw,
+    msgspec.Meta(
+        description="USD with exactly 4 decimals, rounded down.",
+        extra_json_schema={"type": "number", "examples": [10.5000]},
+    ),
+]
+Amount = Annotated[
+    msgspec.Raw,
+    msgspec.Meta(
+        description="USD, exact, with up to 6 decimals.",
+        extra_json_schema={"type": "number", "examples": [0.0042]},
+    ),
+]
+Micros = Annotated[int, msgspec.Meta(description="Micro-USD, exact.")]
+Time = Annotated[
+    str,
+    msgspec.Meta(
+        description="RFC 3339, UTC.",
+        extra_json_schema={"format": "date-time", "examples": ["2026-11-23T17:00:00Z"]},
+    ),
+]
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+encode_json = msgspec.json.Encoder().encode
+
+
+def balance_number(balance: MicroUsd) -> msgspec.Raw:
+    """Return a balance as a JSON number with exactly 4 decimals, rounded down."""
+    return msgspec.Raw(floor_to_four_decimals(balance).encode())
+
+
+def required_number(amount: MicroUsd) -> msgspec.Raw:
+    """Return what is required as a JSON number with exactly 4 decimals, rounded up."""
+    return msgspec.Raw(ceil_to_four_decimals(amount).encode())
+
+
+def amount_number(amount: MicroUsd) -> msgspec.Raw:
+    """Return an amount as a JSON number, exact, with up to 6 decimals."""
+    return msgspec.Raw(exact_usd(amount).encode())
+
+
+def optional_time(instant: Instant | None) -> str | None:
+    """Return an instant as RFC 3339, or None."""
+    return None if instant is None else to_rfc3339(instant)
+
+
+def uuid_of(text: str) -> UUID:
+    """Read an id as we write them. Raises NotFound for anything else: nothing has such an id."""
+    if _UUID.fullmatch(text) is None:
+        raise NotFound
+    return UUID(text)

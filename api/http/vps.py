@@ -1,0 +1,311 @@
+"""VPSs over HTTP: what their owner asks of them."""
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import msgspec
+
+from api.http.auth import wallet_view
+from api.http.call import NO_CONTENT, Answer, Call, told
+from api.http.endpoint import Endpoint, Told
+from api.http.idempotency import act
+from api.http.pages import PAGE_HEADERS, Page, paged
+from api.http.pricing import PRICING_VIEW
+from api.http.vps_rendering import VPS_EXAMPLE, VpsEvent, VpsTold, vps_events, vps_told
+from api.ledger import Sight
+from domain.accounts.ssh_keys import authorized_keys, ssh_keys_view
+from domain.compute import admission
+from domain.compute import vps as vpss
+from domain.compute.commands import CreateVps
+from domain.compute.sizes import choose_plan
+from domain.compute.vps import Vps, VpsIsCreating, VpsIsStopping, VpsNotRunning
+from domain.deciding import Decision, View
+from domain.errors import Contended, Invalid, NotFound
+from domain.ids import PlanId, SshKeyId, VpsId, vps_stream
+from domain.time import Instant
+from domain.wallet.funds import InsufficientBalance
+from projections.reading import ProjectionBehind
+
+IMAGE = "lite"
+"""The one image that ships."""
+SSH_KEYS_MAX = 32
+LABELS_MAX = 32
+BODY_BYTES_MAX = 128 * 1024
+
+Label = Annotated[str, msgspec.Meta(max_length=63)]
+Size = Annotated[int, msgspec.Meta(ge=1, le=2**31)]
+
+
+class NewVps(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A VPS to be made. Without a plan, the cheapest that covers the sizes; sizes in MiB and GiB."""
+
+    name: str
+    plan_id: UUID | None = None
+    ssh_key_ids: Annotated[tuple[UUID, ...], msgspec.Meta(max_length=SSH_KEYS_MAX)] = ()
+    vcpu: Size | None = None
+    memory_mb: Size | None = None
+    disk_gb: Size | None = None
+    user_data: Annotated[str, msgspec.Meta(max_length=65536)] | None = None
+    labels: Annotated[dict[Label, Label], msgspec.Meta(max_length=LABELS_MAX)] = {}
+
+
+class VpsPage(Page, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which VPSs are wanted."""
+
+    state: Literal["creating", "running", "stopped", "error"] | None = None
+    name: str | None = None
+    label: Annotated[str, msgspec.Meta(description="``key`` or ``key=value``.")] | None = None
+
+
+async def create_vps(call: Call) -> Answer:
+    """Have a VPS made, if the balance covers an hour of everything that is on."""
+    body: NewVps = call.body
+    vps_id = VpsId(call.runtime.ids.new())
+    vps, wallet = vps_view(vps_id), wallet_view(call.account_id)
+    keys = ssh_keys_view(call.account_id)
+
+    def decide(sight: Sight, now: Instant) -> Decision:
+        book = sight.of(PRICING_VIEW)
+        plan = choose_plan(
+            book,
+            None if body.plan_id is None else PlanId(body.plan_id),
+            vcpu=body.vcpu,
+            memory_mb=body.memory_mb,
+            disk_gb=body.disk_gb,
+            now=now,
+        )
+        key_ids = tuple(SshKeyId(id_) for id_ in dict.fromkeys(body.ssh_key_ids))
+        command = CreateVps(
+            vps_id=vps_id,
+            account_id=call.account_id,
+            name=body.name,
+            plan_id=plan.id,
+            vcpu=plan.vcpu,
+            memory_mb=plan.memory_mb,
+            disk_gb=plan.disk_gb,
+            image=IMAGE,
+            ssh_key_ids=key_ids,
+            authorized_keys=authorized_keys(sight.of(keys), key_ids),
+            user_data=body.user_data,
+            labels=body.labels,
+        )
+        return admission.create_vps(sight.of(vps), sight.of(wallet), book, command, now)
+
+    _check_sizes(body)
+    return await act(
+        call,
+        (vps, wallet, keys, PRICING_VIEW),
+        decide,
+        lambda sight, now: _one(call, sight, vps_id, now, 201),
+        "create",
+    )
+
+
+async def list_vps(call: Call) -> Answer:
+    """Tell the VPSs of the account, newest first."""
+    page: VpsPage = call.query
+    found = await call.runtime.vps_list.of_account(call.account_id, page.state)
+    wallet = wallet_view(call.account_id)
+    sight = await call.runtime.ledger.read(wallet, PRICING_VIEW)
+    now = call.runtime.clock.now()
+    meters, book = sight.of(wallet).meters, sight.of(PRICING_VIEW)
+    shown = [vps_told(vps, meters.get(vps.vps_id), book, now) for vps in found]
+    return paged(call, [vps for vps in shown if _is_wanted(vps, page)])
+
+
+async def get_vps(call: Call) -> Answer:
+    """Tell one VPS as it is now."""
+    vps_id = VpsId(call.id_in_path("vps_id"))
+    sight = await call.runtime.ledger.read(vps_view(vps_id), wallet_view(call.account_id), PRICING_VIEW)
+    answer = _one(call, sight, vps_id, call.runtime.clock.now(), 200)
+    return msgspec.structs.replace(answer, balance=sight.of(wallet_view(call.account_id)).balance)
+
+
+async def start_vps(call: Call) -> Answer:
+    """Switch a VPS on, if the balance covers an hour of everything that is on."""
+    return await _change(
+        call,
+        "start",
+        lambda vps, sight, now: admission.start_vps(
+            vps, sight.of(wallet_view(call.account_id)), sight.of(PRICING_VIEW), call.account_id, now
+        ),
+    )
+
+
+async def stop_vps(call: Call) -> Answer:
+    """Switch a VPS off."""
+    return await _change(
+        call,
+        "stop",
+        lambda vps, sight, now: admission.stop_vps(vps, sight.of(wallet_view(call.account_id)), call.account_id, now),
+    )
+
+
+async def restart_vps(call: Call) -> Answer:
+    """Have a VPS boot anew."""
+    return await _change(call, "restart", lambda vps, _sight, now: admission.restart_vps(vps, call.account_id, now))
+
+
+async def delete_vps(call: Call) -> Answer:
+    """Have a VPS gone for good, in whatever state it is."""
+    vps_id = VpsId(call.id_in_path("vps_id"))
+    vps, wallet = vps_view(vps_id), wallet_view(call.account_id)
+    outcome = await call.runtime.ledger.execute(
+        (vps, wallet),
+        lambda sight, now: admission.delete_vps(sight.of(vps), sight.of(wallet), call.account_id, now),
+        call.context("delete"),
+    )
+    return msgspec.structs.replace(NO_CONTENT, balance=outcome.sight.of(wallet).balance)
+
+
+async def list_vps_events(call: Call) -> Answer:
+    """Tell the whole recorded life of a VPS, newest first."""
+    vps_id = VpsId(call.id_in_path("vps_id"))
+    view = vps_view(vps_id)
+    vpss.owned((await call.runtime.ledger.read(view)).of(view), call.account_id)
+    recorded = await call.runtime.store.read_streams([(view.stream, 0)])
+    return paged(call, list(reversed(vps_events(recorded))))
+
+
+def vps_view(vps_id: VpsId) -> View[Vps | None]:
+    """Return the view of a VPS."""
+    return View(vps_stream(vps_id), vpss.FOLD)
+
+
+async def _change(call: Call, step: str, decide: Callable[[Vps | None, Sight, Instant], Decision]) -> Answer:
+    vps_id = VpsId(call.id_in_path("vps_id"))
+    vps = vps_view(vps_id)
+    status = 200
+
+    def decide_and_note(sight: Sight, now: Instant) -> Decision:
+        nonlocal status
+        decision = decide(sight.of(vps), sight, now)
+        # Accepted is what is still to be done; what is so already is just told.
+        status = 202 if decision.events else 200
+        return decision
+
+    views: tuple[View[Any], ...] = (vps, wallet_view(call.account_id), PRICING_VIEW)
+    return await act(call, views, decide_and_note, lambda sight, now: _one(call, sight, vps_id, now, status), step)
+
+
+def _one(call: Call, sight: Sight, vps_id: VpsId, now: Instant, status: int) -> Answer:
+    vps = vpss.owned(sight.of(vps_view(vps_id)), call.account_id)
+    meter = sight.of(wallet_view(call.account_id)).meters.get(vps_id)
+    return told(status, vps_told(vps, meter, sight.of(PRICING_VIEW), now))
+
+
+def _check_sizes(body: NewVps) -> None:
+    if body.plan_id is None and body.vcpu is None and body.memory_mb is None and body.disk_gb is None:
+        raise Invalid(fields={"plan_id": "required, unless vcpu, memory_mb or disk_gb is told"})
+
+
+def _is_wanted(vps: VpsTold, page: VpsPage) -> bool:
+    if page.name is not None and vps.name != page.name:
+        return False
+    if page.label is None:
+        return True
+    key, equals, value = page.label.partition("=")
+    return key in vps.labels and (not equals or vps.labels[key] == value)
+
+
+_CHANGED = Told(202, "Accepted; ``pending`` tells what is still to be done.", VpsTold, VPS_EXAMPLE)
+_SO_ALREADY = Told(200, "It is so already; nothing was changed.", VpsTold, VPS_EXAMPLE)
+
+ENDPOINTS = (
+    Endpoint(
+        method="POST",
+        path="/api/vps",
+        name="create_vps",
+        tag="VPS",
+        summary="Make a VPS",
+        description="It is ``creating`` at first; once the service has logged in, it is ``running`` and is charged.",
+        who="account",
+        handle=create_vps,
+        body=NewVps,
+        body_bytes_max=BODY_BYTES_MAX,
+        body_example={"name": "web-01", "plan_id": VPS_EXAMPLE["plan_id"], "ssh_key_ids": VPS_EXAMPLE["ssh_key_ids"]},
+        told=(Told(201, "The VPS, being made.", VpsTold, {**VPS_EXAMPLE, "state": "creating", "started_at": None}),),
+        refusals=(InsufficientBalance, Contended),
+    ),
+    Endpoint(
+        method="GET",
+        path="/api/vps",
+        name="list_vps",
+        tag="VPS",
+        summary="Which VPSs do I have",
+        who="account",
+        handle=list_vps,
+        query=VpsPage,
+        told=(Told(200, "The VPSs, newest first.", list[VpsTold], [VPS_EXAMPLE], PAGE_HEADERS),),
+        refusals=(ProjectionBehind,),
+    ),
+    Endpoint(
+        method="GET",
+        path="/api/vps/{vps_id}",
+        name="get_vps",
+        tag="VPS",
+        summary="How is this VPS",
+        who="account",
+        handle=get_vps,
+        told=(Told(200, "The VPS as it is now.", VpsTold, VPS_EXAMPLE),),
+        refusals=(NotFound,),
+    ),
+    Endpoint(
+        method="POST",
+        path="/api/vps/{vps_id}/start",
+        name="start_vps",
+        tag="VPS",
+        summary="Switch a VPS on",
+        who="account",
+        handle=start_vps,
+        told=(_CHANGED, _SO_ALREADY),
+        refusals=(NotFound, VpsIsCreating, VpsIsStopping, InsufficientBalance, Contended),
+    ),
+    Endpoint(
+        method="POST",
+        path="/api/vps/{vps_id}/stop",
+        name="stop_vps",
+        tag="VPS",
+        summary="Switch a VPS off",
+        who="account",
+        handle=stop_vps,
+        told=(_CHANGED, _SO_ALREADY),
+        refusals=(NotFound, VpsIsCreating, Contended),
+    ),
+    Endpoint(
+        method="POST",
+        path="/api/vps/{vps_id}/restart",
+        name="restart_vps",
+        tag="VPS",
+        summary="Have a VPS boot anew",
+        who="account",
+        handle=restart_vps,
+        told=(_CHANGED, _SO_ALREADY),
+        refusals=(NotFound, VpsIsCreating, VpsNotRunning, Contended),
+    ),
+    Endpoint(
+        method="DELETE",
+        path="/api/vps/{vps_id}",
+        name="delete_vps",
+        tag="VPS",
+        summary="Delete a VPS",
+        description="In every state; nothing of it is left.",
+        who="account",
+        handle=delete_vps,
+        told=(Told(204, "It does not exist any more."),),
+        refusals=(NotFound, Contended),
+    ),
+    Endpoint(
+        method="GET",
+        path="/api/vps/{vps_id}/events",
+        name="list_vps_events",
+        tag="VPS",
+        summary="What happened to this VPS",
+        who="account",
+        handle=list_vps_events,
+        query=Page,
+        told=(Told(200, "Everything recorded of it, newest first.", list[VpsEvent], None, PAGE_HEADERS),),
+        refusals=(NotFound,),
+    ),
+)

@@ -1,0 +1,54 @@
+"""The runtime: everything that a way in is given, built once by ``api.bootstrap``."""
+
+from typing import Protocol
+
+import msgspec
+
+from api.ledger import Ledger
+from api.settings import Settings
+from api.steps.workshop import Workshop
+from domain.accounts.ports import Captcha, Passwords, RateCounters, Sessions
+from domain.compute.vps import State, Vps
+from domain.compute.work import Leases, OpenWork
+from domain.exec.ports import JobOutputs
+from domain.ids import AccountId
+from domain.ports import Clock, EventStore, Ids, Sealer
+from projections.reading import ReadModels
+
+
+class VpsList(Protocol):
+    """The one list that needs a read model: the VPSs of an account."""
+
+    async def of_account(self, account_id: AccountId, state: State | None) -> list[Vps]:
+        """Return those that exist for the account now, newest first; names and labels are unsealed.
+
+        Raises ProjectionBehind.
+        """
+        ...
+
+
+class Runtime(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """What HTTP, workers, schedules and the command line share."""
+
+    settings: Settings
+    store: EventStore
+    sealer: Sealer
+    ledger: Ledger
+    clock: Clock
+    ids: Ids
+    passwords: Passwords
+    sessions: Sessions
+    captcha: Captcha
+    rate_counters: RateCounters
+    workshop: Workshop
+    """What steps and jobs are done with: hosts, the shell into guests, leases, kept output."""
+    service_key: str
+    """The public half of the key by which the service logs into guests."""
+    leases: Leases
+    work: OpenWork
+    job_outputs: JobOutputs
+    vps_list: VpsList
+    read_models: ReadModels | None = None
+    """None where the store is in memory."""
+    database_url: str | None = None
+    """Of the role that the service works as; None where the store is in memory."""
