@@ -1,0 +1,215 @@
+"""A played world for tests of the worker: a store and a host that outlive every service over them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+from adapters.ids import TimeOrderedIds
+from adapters.memory.event_store import MemoryEventStore
+from adapters.memory.job_outputs import MemoryJobOutputs
+from adapters.memory.leases import LeaseTable, MemoryLeases
+from adapters.memory.open_work import MemoryOpenWork
+from adapters.sealing.key_tables import MemoryKeyTable
+from adapters.sealing.master_key import MasterKey
+from adapters.sealing.sealer import AccountSealer
+from adapters.simulated.clock import ManualClock
+from adapters.simulated.guest_shell import SimulatedGuestShell
+from adapters.simulated.host import SimulatedHost
+from adapters.simulated.hypervisor import SimulatedHypervisor
+from api.ledger import Context, Ledger, Sight
+from api.reconciler import ensure_registered
+from api.steps.workshop import PRICES, Workshop, host_view, vps_view, wallet_view
+from api.worker import Worker
+from domain.codec import decode
+from domain.compute import admission
+from domain.compute.commands import CreateVps
+from domain.compute.events import HostRegistered
+from domain.compute.host import proof_of
+from domain.compute.steps import next_step
+from domain.compute.vps import Vps, request_stop
+from domain.deciding import Decision, recorded_in
+from domain.events import Actor, Event
+from domain.ids import PRICING_STREAM, AccountId, HostId, PlanId, VpsId, vps_stream, wallet_stream
+from domain.money import MicroUsd
+from domain.pricing.events import PlanDefined
+from domain.time import Instant
+from domain.wallet.events import FundsCredited, MinutesMetered, MinutesWaived, WalletOpened
+from domain.wallet.metering import settle
+from domain.wallet.wallet import Wallet
+
+IDS = TimeOrderedIds()
+SERVICE_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBadServiceKeyForPlayedGuestsOnlyAAAAAAAAAAAA litevps"
+PRICE_HOURLY = MicroUsd(4_200)
+PLAN = PlanId(UUID(int=7))
+WAIT_S = 5.0
+
+
+class World:
+    """What a crash of the service does not touch."""
+
+    def __init__(self, *, boot_s: float = 0, memory_mb: int | None = None, ports: int = 100) -> None:
+        self.clock = ManualClock()
+        self.store = MemoryEventStore(self.clock)
+        self.keys = MemoryKeyTable()
+        self.leases = LeaseTable(self.clock)
+        self.outputs = MemoryJobOutputs()
+        self.host = SimulatedHost(HostId(UUID(int=1)), self.clock, boot_s=boot_s)
+        self.account_id = AccountId(IDS.new())
+        self._memory_mb = memory_mb
+        self._ports = ports
+
+    def workshop(self) -> Workshop:
+        """Return what a service has just after its start: nothing remembered."""
+        sealer = AccountSealer(MasterKey(b"k" * 32), self.keys)
+        ledger = Ledger(self.store, sealer, self.clock, IDS, snapshots=self.store)
+        hypervisor = SimulatedHypervisor(self.host)
+
+        async def pay(account_id: AccountId) -> None:
+            await settle_account(workshop, account_id)
+
+        workshop = Workshop(
+            store=self.store,
+            ledger=ledger,
+            sealer=sealer,
+            clock=self.clock,
+            hypervisors={hypervisor.host_id: hypervisor},
+            shell=SimulatedGuestShell([self.host], client_key_public=SERVICE_KEY),
+            service_key=SERVICE_KEY,
+            leases=MemoryLeases(self.leases, IDS.new()),
+            work=MemoryOpenWork(self.store),
+            job_outputs=self.outputs,
+            settle=pay,
+        )
+        return workshop
+
+    async def founded(self, funds: int = 1_000_000) -> Workshop:
+        """Record a plan, the host and an account with funds; return the workshop that did."""
+        workshop = self.workshop()
+        now = self.clock.now()
+        plan = PlanDefined(PLAN, "small", 1, 256, 5, PRICE_HOURLY, now)
+        credited = FundsCredited(self.account_id, IDS.new(), MicroUsd(funds), "a start")
+        wallet = wallet_view(self.account_id)
+        await self.execute(workshop, [PRICES], recorded_in(PRICING_STREAM, plan))
+        await self.execute(workshop, [wallet], recorded_in(wallet.stream, WalletOpened(self.account_id), credited))
+        registered = HostRegistered(
+            self.host.host_id, "played", self.host.ssh_host, 2200, 2200 + self._ports - 1, self._memory_mb
+        )
+        await ensure_registered(workshop, registered)
+        return workshop
+
+    async def execute(self, workshop: Workshop, views: list[object], decision: Decision) -> None:
+        """Record just this."""
+        await workshop.ledger.execute(views, lambda _sight, _now: decision, self.context(""))  # type: ignore[arg-type]
+
+    def context(self, step: str) -> Context:
+        """Return the context of the account's own requests."""
+        actor = Actor(kind="account", id=self.account_id)
+        return Context(actor=actor, account_id=self.account_id, step=step)
+
+    async def create(self, workshop: Workshop, *, vps_id: VpsId | None = None, name: str = "web") -> VpsId:
+        """Ask for a VPS, as its owner does."""
+        vps_id = vps_id or VpsId(IDS.new())
+        view, wallet = vps_view(vps_id), wallet_view(self.account_id)
+        command = CreateVps(
+            vps_id=vps_id,
+            account_id=self.account_id,
+            name=name,
+            plan_id=PLAN,
+            vcpu=1,
+            memory_mb=256,
+            disk_gb=5,
+            image="lite",
+        )
+
+        def decide(sight: Sight, now: Instant) -> Decision:
+            return admission.create_vps(sight.of(view), sight.of(wallet), sight.of(PRICES), command, now)
+
+        await workshop.ledger.execute([view, wallet, PRICES], decide, self.context("create"))
+        return vps_id
+
+    async def ask(self, workshop: Workshop, verb: str, vps_id: VpsId) -> None:
+        """Ask a VPS to start, stop, restart or go, as its owner does."""
+        view, wallet = vps_view(vps_id), wallet_view(self.account_id)
+
+        def decide(sight: Sight, now: Instant) -> Decision:
+            vps, purse, account_id = sight.of(view), sight.of(wallet), self.account_id
+            match verb:
+                case "start":
+                    return admission.start_vps(vps, purse, sight.of(PRICES), account_id, now)
+                case "stop":
+                    return admission.stop_vps(vps, purse, account_id, now)
+                case "restart":
+                    return admission.restart_vps(vps, account_id, now)
+                case _:
+                    return admission.delete_vps(vps, purse, account_id, now)
+
+        await workshop.ledger.execute([view, wallet, PRICES], decide, self.context(verb))
+
+    @asynccontextmanager
+    async def working(self, workshop: Workshop) -> AsyncIterator[Worker]:
+        """Have a worker run meanwhile, and drain at the end."""
+        worker = Worker(workshop, poll_s=0.02)
+        task = asyncio.create_task(worker.run())
+        try:
+            yield worker
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def settled(self, workshop: Workshop, *vps_ids: VpsId) -> list[Vps]:
+        """Wait until there is nothing to do for these VPSs; return them."""
+        async with asyncio.timeout(WAIT_S):
+            while True:
+                vpss = [await workshop.vps(vps_id) for vps_id in vps_ids]
+                if all(next_step(vps) is None for vps in vpss):
+                    return [vps for vps in vpss if vps is not None]
+                await asyncio.sleep(0.005)
+
+    async def wallet(self) -> Wallet:
+        """Return the account's wallet, as a service that has just started sees it."""
+        view = wallet_view(self.account_id)
+        return (await self.workshop().ledger.read(view)).of(view)
+
+    async def events(self, *kinds: type[Event]) -> list[Event]:
+        """Return what was recorded of these kinds, in order, personal fields sealed."""
+        events = [decode(recorded) for recorded in await self.store.read_feed(0, 1_000_000)]
+        return [event for event in events if not kinds or isinstance(event, kinds)]
+
+    async def minutes(self, vps_id: VpsId) -> tuple[list[int], list[int]]:
+        """Return the numbers of the paid and of the waived minutes of a VPS."""
+        paid: list[int] = []
+        waived: list[int] = []
+        for event in await self.events(MinutesMetered, MinutesWaived):
+            assert isinstance(event, MinutesMetered | MinutesWaived)
+            numbers = paid if isinstance(event, MinutesMetered) else waived
+            for line in event.lines:
+                if line.vps_id == vps_id:
+                    numbers += range(line.n_from, line.n_to + 1)
+        return paid, waived
+
+
+async def settle_account(workshop: Workshop, account_id: AccountId) -> None:
+    """Pay what is due of an account, and ask for the stop of what cannot pay."""
+    wallet = wallet_view(account_id)
+    meters = (await workshop.ledger.read(wallet)).of(wallet).meters
+    views = [vps_view(vps_id) for vps_id in meters]
+    hosts = [host_view(host_id) for host_id in workshop.hypervisors]
+
+    def decide(sight: Sight, now: Instant) -> Decision:
+        shown = {host.host_id: host for host in map(sight.of, hosts) if host is not None}
+        vpss = {vps.vps_id: vps for vps in map(sight.of, views) if vps is not None}
+        proofs = {
+            vps.vps_id: proof
+            for vps in vpss.values()
+            if (proof := proof_of(vps, shown.get(vps.host_id)))  # type: ignore[arg-type]
+        }
+        settlement = settle(sight.of(wallet), proofs, sight.of(PRICES), now)
+        stops = [
+            (vps_stream(vps_id), event)
+            for vps_id, _ in settlement.stops
+            for event in request_stop(vpss[vps_id], "unpaid", now)
+        ]
+        return Decision(events=(*((wallet_stream(account_id), event) for event in settlement.events), *stops))
+
+    await workshop.record([wallet, PRICES, *views, *hosts], decide, "tick", account_id)

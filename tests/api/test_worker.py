@@ -1,0 +1,198 @@
+"""The worker takes every VPS to where it should be, whoever else is at it, and whatever goes wrong."""
+
+import asyncio
+
+import pytest
+
+from domain.compute.events import VpsDeleted, VpsFailed, VpsRunning, VpsStopped
+from domain.compute.vps import VpsIsCreating
+from domain.errors import NotFound
+from domain.ids import VpsId
+from tests.api.compute_world import PRICE_HOURLY, World
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_vps_that_was_asked_for_runs() -> None:
+    world = World()
+    workshop = await world.founded()
+
+    async with world.working(workshop):
+        vps_id = await world.create(workshop)
+        (vps,) = await world.settled(workshop, vps_id)
+
+    assert (vps.state, vps.pending, vps.generation) == ("running", None, 1)
+    assert vps.host_id == world.host.host_id
+    assert vps.host_key_public == world.host.guests[vps_id].host_key_public
+    assert world.host.guests[vps_id].spec.authorized_keys[0] == workshop.service_key
+    meter = (await world.wallet()).meters[vps_id]
+    assert meter.run_from == vps.started_at
+
+
+async def test_a_stopped_vps_is_off_and_pays_for_what_it_ran() -> None:
+    world = World()
+    workshop = await world.founded()
+    async with world.working(workshop):
+        vps_id = await world.create(workshop)
+        await world.settled(workshop, vps_id)
+
+        world.clock.advance(150)
+        await world.ask(workshop, "stop", vps_id)
+        (vps,) = await world.settled(workshop, vps_id)
+
+    assert (vps.state, vps.pending) == ("stopped", None)
+    assert not world.host.guests[vps_id].running
+    assert await world.minutes(vps_id) == ([1, 2, 3], [])
+    assert (await world.wallet()).balance == 1_000_000 - 3 * PRICE_HOURLY // 60
+
+
+async def test_a_vps_that_was_stopped_starts_again_as_its_next_generation() -> None:
+    world = World()
+    workshop = await world.founded()
+    async with world.working(workshop):
+        vps_id = await world.create(workshop)
+        await world.settled(workshop, vps_id)
+        await world.ask(workshop, "stop", vps_id)
+        await world.settled(workshop, vps_id)
+
+        await world.ask(workshop, "start", vps_id)
+        (vps,) = await world.settled(workshop, vps_id)
+
+    assert (vps.state, vps.generation) == ("running", 2)
+    assert world.host.guests[vps_id].generation == 2
+
+
+async def test_a_restart_boots_the_guest_anew_within_the_same_start() -> None:
+    world = World()
+    workshop = await world.founded()
+    async with world.working(workshop):
+        vps_id = await world.create(workshop)
+        (before,) = await world.settled(workshop, vps_id)
+
+        await world.ask(workshop, "restart", vps_id)
+        (after,) = await world.settled(workshop, vps_id)
+
+    assert world.host.guests[vps_id].boots == 2
+    assert (after.state, after.start_id, after.started_at) == ("running", before.start_id, before.started_at)
+
+
+async def test_a_deleted_vps_leaves_nothing_behind_and_its_port_is_free() -> None:
+    world = World(ports=1)
+    workshop = await world.founded()
+    async with world.working(workshop):
+        first = await world.create(workshop)
+        await world.settled(workshop, first)
+
+        await world.ask(workshop, "delete", first)
+        await world.settled(workshop, first)
+        second = await world.create(workshop)
+        (vps,) = await world.settled(workshop, second)
+
+    assert list(world.host.guests) == [second]
+    assert vps.state == "running"
+    with pytest.raises(NotFound):
+        await world.ask(workshop, "stop", first)
+
+
+async def test_a_vps_is_deleted_while_it_boots() -> None:
+    world = World(boot_s=3600)
+    workshop = await world.founded()
+    async with world.working(workshop):
+        vps_id = await world.create(workshop)
+        await _until_launched(world, vps_id)
+        with pytest.raises(VpsIsCreating):
+            await world.ask(workshop, "stop", vps_id)
+
+        await world.ask(workshop, "delete", vps_id)
+        await world.settled(workshop, vps_id)
+
+    assert not world.host.guests
+    assert await world.events(VpsRunning) == []
+    assert len(await world.events(VpsDeleted)) == 1
+    assert await world.minutes(vps_id) == ([], [])
+
+
+async def test_a_removal_is_tried_until_the_host_lets_it_happen() -> None:
+    world = World()
+    workshop = await world.founded()
+    async with world.working(workshop):
+        vps_id = await world.create(workshop)
+        await world.settled(workshop, vps_id)
+
+        world.host.faults.fail_next("ensure_removed", times=2)
+        await world.ask(workshop, "delete", vps_id)
+        while world.host.guests:
+            world.clock.advance(60)
+            await asyncio.sleep(0.01)
+        await world.settled(workshop, vps_id)
+
+    assert len(await world.events(VpsDeleted)) == 1
+
+
+async def test_a_guest_with_another_host_key_is_never_let_run() -> None:
+    world = World(boot_s=3600)
+    workshop = await world.founded()
+    async with world.working(workshop):
+        vps_id = await world.create(workshop)
+        await _until_launched(world, vps_id)
+        world.host.change_host_key(vps_id, "ssh-ed25519 AAAAsomebodyelse")
+        world.clock.advance(3600)
+
+        (vps,) = await world.settled(workshop, vps_id)
+
+    assert (vps.state, vps.error) == ("error", "the guest has another host key")
+    assert not world.host.guests[vps_id].running
+    assert [type(event) for event in await world.events(VpsFailed, VpsStopped)] == [VpsFailed, VpsStopped]
+    assert await world.minutes(vps_id) == ([], [])
+
+
+async def test_two_workers_share_the_work_and_do_nothing_twice() -> None:
+    world = World()
+    workshop = await world.founded()
+    other = world.workshop()
+    async with world.working(workshop), world.working(other):
+        vps_ids = [await world.create(workshop, name=f"web-{k}") for k in range(12)]
+        vpss = await world.settled(workshop, *vps_ids)
+
+    assert {vps.state for vps in vpss} == {"running"}
+    assert len({vps.ssh_port for vps in vpss}) == 12
+    assert len(await world.events(VpsRunning)) == 12
+    assert all(guest.boots == 1 for guest in world.host.guests.values())
+
+
+async def test_a_vps_finds_no_room_is_in_error_and_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("domain.compute.steps.DEADLINES_S", {"place": 0.05})
+    world = World(memory_mb=100)
+    workshop = await world.founded()
+    async with world.working(workshop):
+        vps_id = await world.create(workshop)
+        (vps,) = await world.settled(workshop, vps_id)
+
+    assert (vps.state, vps.error) == ("error", "no host has room")
+    assert (await world.wallet()).balance == 1_000_000
+    assert not list((await world.wallet()).meters_on())
+
+
+async def test_an_error_ends_by_a_start() -> None:
+    world = World(boot_s=3600)
+    workshop = await world.founded()
+    async with world.working(workshop):
+        vps_id = await world.create(workshop)
+        await _until_launched(world, vps_id)
+        right = world.host.guests[vps_id].host_key_public
+        world.host.change_host_key(vps_id, "ssh-ed25519 AAAAsomebodyelse")
+        world.clock.advance(3600)
+        await world.settled(workshop, vps_id)
+
+        world.host.change_host_key(vps_id, right)
+        world.host.boot_us = 0
+        await world.ask(workshop, "start", vps_id)
+        (vps,) = await world.settled(workshop, vps_id)
+
+    assert (vps.state, vps.error, vps.generation) == ("running", None, 2)
+
+
+async def _until_launched(world: World, vps_id: VpsId) -> None:
+    async with asyncio.timeout(5):
+        while not (vps_id in world.host.guests and world.host.guests[vps_id].running):  # noqa: ASYNC110
+            await asyncio.sleep(0.005)

@@ -1,0 +1,117 @@
+"""What a host shows proves minutes, and differs from the ledger or not."""
+
+import msgspec
+import pytest
+
+from domain.compute import host as hosts
+from domain.compute.events import HostObserved, HostRegistered, VpsRestarted
+from domain.compute.host import Host
+from domain.compute.ports import GuestSeen, HostObservation
+from tests.domain.compute.lives import HOST, LIVES, UP, VPS, after, at, vps_in
+
+REGISTERED = HostRegistered(HOST, "embedded", "127.0.0.1", 2200, 2299, None)
+
+
+def seen(at_s: float, *, start_id: str = "boot/1", cpu_s: float = 1.0, generation: int = 1) -> HostObserved:
+    guest = GuestSeen(VPS, generation, start_id, True, int(cpu_s * 1e9))
+    return HostObserved(HOST, "boot", at(at_s), (guest,))
+
+
+def host_after(*observed: HostObserved) -> Host:
+    host = None
+    for event in (REGISTERED, *observed):
+        host = hosts.evolve(host, event)
+    assert host is not None
+    return host
+
+
+def proven_s(*observed: HostObserved) -> float:
+    proof = hosts.proof_of(after(*UP), host_after(*observed))
+    assert proof is not None
+    return (proof.proven_until - at(0)) / 1e6
+
+
+def test_the_first_login_proves_its_instant() -> None:
+    assert proven_s() == 8
+
+
+def test_an_observation_of_the_same_start_proves_all_the_time_up_to_it() -> None:
+    assert proven_s(seen(30), seen(3000, cpu_s=2)) == 3000
+
+
+def test_an_observation_from_before_the_login_proves_nothing_more() -> None:
+    assert proven_s(seen(5)) == 8
+
+
+def test_two_who_look_at_once_prove_the_same_in_either_order() -> None:
+    assert proven_s(seen(60, cpu_s=2), seen(30, cpu_s=1)) == 60
+
+
+def test_cpu_time_that_fell_proves_nothing() -> None:
+    assert proven_s(seen(30, cpu_s=5), seen(60, cpu_s=4)) == 30
+
+
+def test_another_start_proves_nothing_of_this_one_and_takes_nothing_away() -> None:
+    assert proven_s(seen(30), seen(60, start_id="boot/2", cpu_s=9)) == 30
+
+
+def test_another_generation_proves_nothing() -> None:
+    assert proven_s(seen(60, generation=2)) == 8
+
+
+def test_nothing_is_proven_before_the_first_login() -> None:
+    assert hosts.proof_of(vps_in("launched"), host_after(seen(5))) is None
+
+
+def test_an_observation_is_recorded_where_something_is_on() -> None:
+    host = host_after()
+    on, off = GuestSeen(VPS, 1, "boot/1", True, 5), GuestSeen(VPS, 1, "", False, 0)
+
+    assert hosts.observe(host, HostObservation(at(9), "boot", (off,))) == ()
+    assert hosts.observe(host, HostObservation(at(9), "boot", (on, off))) == (HostObserved(HOST, "boot", at(9), (on,)),)
+
+
+def test_a_host_is_registered_once_and_again_when_it_changes() -> None:
+    assert hosts.register(None, REGISTERED) == (REGISTERED,)
+    assert hosts.register(host_after(), REGISTERED) == ()
+    moved = msgspec.structs.replace(REGISTERED, ssh_host="10.0.0.1")
+    assert hosts.register(host_after(), moved) == (moved,)
+
+
+ON = GuestSeen(VPS, 1, "boot/1", True, 5)
+OFF = GuestSeen(VPS, 1, "", False, 0)
+ANOTHER = GuestSeen(VPS, 1, "boot/2", True, 5)
+
+
+@pytest.mark.parametrize(
+    ("point", "guest", "finding"),
+    [
+        ("running", ON, "agrees"),
+        ("running", OFF, "off"),
+        ("running", None, "off"),
+        ("running", ANOTHER, "lost"),
+        ("restarting", OFF, "off"),
+        ("stopping", OFF, "agrees"),
+        ("launched", None, "agrees"),
+        ("stopped", OFF, "agrees"),
+        ("stopped", ON, "unwanted"),
+        ("failed", ON, "agrees"),
+        ("in error, off", ON, "unwanted"),
+        ("starting", OFF, "agrees"),
+        ("deleting", ON, "agrees"),
+        ("deleted", ON, "orphan"),
+    ],
+)
+def test_host_and_ledger_are_compared(point: str, guest: GuestSeen | None, finding: str) -> None:
+    assert hosts.compare(vps_in(point), guest, at(1000)) == finding
+
+
+def test_a_guest_of_no_vps_is_an_orphan() -> None:
+    assert hosts.compare(None, ON, at(1000)) == "orphan"
+
+
+def test_what_was_observed_before_the_last_change_says_nothing() -> None:
+    restarted = after(*LIVES["restarting"], VpsRestarted(1, at(110)))
+
+    assert hosts.compare(restarted, OFF, at(109)) == "agrees"
+    assert hosts.compare(restarted, OFF, at(111)) == "off"
