@@ -3,6 +3,7 @@
 from projections.accounts import ACCOUNTS
 from projections.balances import BALANCES
 from projections.compute_work import COMPUTE_WORK
+from projections.compute_work import COMPUTE_WORK
 from projections.jobs import JOBS
 from projections.read_model import ReadModel
 from projections.ssh_keys import SSH_KEYS

@@ -9,7 +9,7 @@ import psycopg
 import structlog
 
 from domain import codec
-from domain.ports import Recorded
+from domain.ports import Recorded, StoreUnavailable
 from projections.read_model import Connection, Entry, ReadModel
 
 BATCH_EVENTS_MAX = 5_000
@@ -72,7 +72,7 @@ class Runner:
         while True:
             try:
                 await self._run_connected(retry_failed=first)
-            except psycopg.OperationalError as problem:
+            except (psycopg.OperationalError, StoreUnavailable) as problem:
                 _log.warning("projections wait for the database", problem=str(problem))
                 await asyncio.sleep(RETRY_S)
             first = False
