@@ -9,8 +9,6 @@ from api.settings import Settings
 from api.steps.workshop import Workshop
 from domain.accounts.ports import Captcha, Passwords, RateCounters, Sessions
 from domain.compute.vps import State, Vps
-from domain.compute.work import Leases, OpenWork
-from domain.exec.ports import JobOutputs
 from domain.ids import AccountId
 from domain.ports import Clock, EventStore, Ids, Sealer
 from projections.reading import ReadModels
@@ -42,11 +40,6 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     rate_counters: RateCounters
     workshop: Workshop
     """What steps and jobs are done with: hosts, the shell into guests, leases, kept output."""
-    service_key: str
-    """The public half of the key by which the service logs into guests."""
-    leases: Leases
-    work: OpenWork
-    job_outputs: JobOutputs
     vps_list: VpsList
     read_models: ReadModels | None = None
     """None where the store is in memory."""

@@ -1,6 +1,6 @@
 """The HTTP application: Litestar as the router, with every rule of ours around and behind it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, cast
 
 import structlog
@@ -17,21 +17,22 @@ from api.http.catalogue import endpoints
 from api.http.endpoint import Endpoint
 from api.http.errors import InternalError, MethodNotAllowed
 from api.runtime import Runtime
+from api.settings import Settings
 from domain.errors import Invalid, NotFound, Refusal
 
 _log = structlog.get_logger(__name__)
-_BEYOND = ("PATCH", "OPTIONS", "TRACE")
+_METHODS = frozenset(method.value for method in HttpMethod)
+_ALLOWED_NOWHERE = "TRACE"
 
 
 class App:
     """The ASGI application; HEAD is answered as GET without the body."""
 
     def __init__(self, runtime: Runtime) -> None:
-        declared = endpoints(runtime.settings)
         answering = Answering(runtime)
         self._arrival = arrivals(runtime.ids, runtime.settings.proxy_networks)
         self._router = Litestar(
-            route_handlers=[*(_routed(one, answering) for one in declared), *_unmethoded(declared, answering)],
+            route_handlers=[_routed(path, one, answering) for path, one in _by_path(runtime.settings).items()],
             exception_handlers=cast("Any", {HTTPException: _unrouted(answering), Exception: _unrouted(answering)}),
             openapi_config=None,
             logging_config=None,
@@ -45,37 +46,34 @@ class App:
             scope["litevps.head"] = scope["method"] == "HEAD"
             if scope["litevps.head"]:
                 scope["method"] = "GET"
+            elif scope["method"] not in _METHODS:
+                scope["method"] = _ALLOWED_NOWHERE
         await self._router(cast("Any", scope), receive, cast("Any", send))
 
 
-def _routed(endpoint: Endpoint, answering: Answering) -> HTTPRouteHandler:
+def _by_path(settings: Settings) -> dict[str, dict[str, Endpoint]]:
+    """Return every endpoint by path and method."""
+    paths: dict[str, dict[str, Endpoint]] = {}
+    for endpoint in endpoints(settings):
+        methods = paths.setdefault(endpoint.path, {})
+        assert endpoint.method not in methods, f"{endpoint.method} {endpoint.path} is declared twice"
+        methods[endpoint.method] = endpoint
+    return paths
+
+
+def _routed(path: str, by_method: dict[str, Endpoint], answering: Answering) -> HTTPRouteHandler:
+    allowed = ", ".join(sorted([*by_method, *(["HEAD"] if "GET" in by_method else [])]))
+
+    # Litestar leaves other methods to each path's own exceptions; here a path answers for all of them.
     async def reply(request: Request[Any, Any, Any]) -> Reply:
-        return await answering.reply(endpoint, cast("Scope", request.scope), request.receive)
+        scope = cast("Scope", request.scope)
+        endpoint = by_method.get(scope["method"])
+        if endpoint is None:
+            return await answering.refuse_unrouted(MethodNotAllowed(allowed=allowed), scope)
+        return await answering.reply(endpoint, scope, request.receive)
 
-    return _handler(endpoint.path, [HttpMethod(endpoint.method)], endpoint.name, reply)
-
-
-def _unmethoded(declared: Sequence[Endpoint], answering: Answering) -> list[HTTPRouteHandler]:
-    """Return handlers that answer 405 where a path is there for other methods."""
-    methods: dict[str, list[str]] = {}
-    for endpoint in declared:
-        methods.setdefault(endpoint.path, []).append(endpoint.method)
-    return [_refusing_methods(path, allowed, answering) for path, allowed in methods.items()]
-
-
-def _refusing_methods(path: str, allowed: list[str], answering: Answering) -> HTTPRouteHandler:
-    listed = ", ".join(sorted([*allowed, *(["HEAD"] if "GET" in allowed else [])]))
-    others = [method for method in HttpMethod if method.value not in allowed and method.value != "HEAD"]
-
-    async def reply(request: Request[Any, Any, Any]) -> Reply:
-        return await answering.refuse_unrouted(MethodNotAllowed(allowed=listed), cast("Scope", request.scope))
-
-    return _handler(path, others, f"refuse other methods of {path}", reply)
-
-
-def _handler(path: str, methods: list[HttpMethod], name: str, reply: Callable[..., Any]) -> HTTPRouteHandler:
-    typed = path.replace("}", ":str}")
-    return HTTPRouteHandler(typed, http_method=methods, name=name)(reply)
+    # Every reply has its own status; this one only keeps Litestar from asking what the handler returns.
+    return HTTPRouteHandler(path.replace("}", ":str}"), http_method=list(HttpMethod), status_code=200)(reply)
 
 
 def _unrouted(answering: Answering) -> Callable[[Request[Any, Any, Any], Exception], Response[Any]]:
@@ -89,8 +87,6 @@ def _refusal_of(request: Request[Any, Any, Any], problem: Exception) -> Refusal:
     match getattr(problem, "status_code", 500):
         case 404:
             return NotFound()
-        case 405:
-            return MethodNotAllowed(allowed="GET, HEAD")
         case 400:
             return Invalid(fields={"request": "cannot be read"})
         case _:

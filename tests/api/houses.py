@@ -1,0 +1,187 @@
+"""Houses: the whole service in memory, with hosts that are played, for tests of its ways in."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import msgspec
+
+from adapters.clock import SystemClock
+from adapters.ids import TimeOrderedIds
+from adapters.jwt import JwtSessions
+from adapters.memory.event_store import MemoryEventStore
+from adapters.memory.job_outputs import MemoryJobOutputs
+from adapters.memory.leases import LeaseTable, MemoryLeases
+from adapters.memory.open_work import MemoryOpenWork
+from adapters.memory.rate_counters import MemoryRateCounters
+from adapters.passwords import Argon2Passwords
+from adapters.sealing.key_tables import MemoryKeyTable
+from adapters.sealing.master_key import MasterKey
+from adapters.sealing.sealer import AccountSealer
+from adapters.simulated.guest_shell import SimulatedGuestShell
+from adapters.simulated.host import SimulatedHost
+from adapters.simulated.hypervisor import SimulatedHypervisor
+from adapters.turnstile import TEST_TOKEN, DevelopmentCaptcha
+from api.http.app import App
+from api.http.auth import wallet_view
+from api.http.pricing import PRICING_VIEW
+from api.ledger import Context, Ledger
+from api.reconciler import ensure_registered
+from api.runtime import Runtime
+from api.settings import Settings
+from api.steps.workshop import Workshop
+from api.vps_lists import FoldedVpsList
+from api.worker import Worker
+from domain.compute.events import HostRegistered
+from domain.deciding import recorded_in
+from domain.events import Actor
+from domain.ids import PRICING_STREAM, AccountId, HostId, PlanId, wallet_stream
+from domain.money import MicroUsd
+from domain.ports import Clock
+from domain.pricing.commands import DefinePlan
+from domain.pricing.price_book import define_plan
+from domain.wallet.commands import CreditFunds
+from domain.wallet.funds import credit_funds
+
+PASSWORD = "correct horse"
+SERVICE_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGPKSkwJq1mVKDXN0vPH2ZgRQjLh3PpIlxLF3mLVFbXF service"
+ROOMY = Settings(
+    development=True,
+    requests_per_minute=1_000_000,
+    logins_per_minute=1_000_000,
+    registrations_per_minute=1_000_000,
+)
+
+
+class House(msgspec.Struct, eq=False):
+    """A service, a client of it, and the host that it drives."""
+
+    runtime: Runtime
+    client: httpx.AsyncClient
+    host: SimulatedHost
+
+    async def register(self, email: str | None = None) -> "Customer":
+        """Register somebody over HTTP."""
+        email = email or f"{uuid4().hex[:12]}@example.com"
+        body = {"email": email, "password": PASSWORD, "cf-turnstile-response": TEST_TOKEN}
+        response = await self.client.post("/api/auth/register", json=body)
+        assert response.status_code == 201, response.text
+        made = response.json()
+        return Customer(self, AccountId(UUID(made["id"])), email, made["token"])
+
+    async def nano(self) -> str:
+        """Return the id of the plan Nano."""
+        plans = (await self.client.get("/api/pricing")).json()
+        return str(next(plan["id"] for plan in plans if plan["name"] == "Nano"))
+
+    @asynccontextmanager
+    async def working(self) -> AsyncIterator[None]:
+        """Have a worker take steps."""
+        task = asyncio.create_task(Worker(self.runtime.workshop, poll_s=0.05).run())
+        yield
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+class Customer(msgspec.Struct, eq=False):
+    """Somebody with an account."""
+
+    house: House
+    id: AccountId
+    email: str
+    token: str
+
+    async def ask(self, method: str, path: str, headers: Mapping[str, str] | None = None, **more: Any) -> httpx.Response:
+        """Send a request with the account's token."""
+        given = {"authorization": f"Bearer {self.token}", **(headers or {})}
+        return await self.house.client.request(method, path, headers=given, **more)
+
+    async def credit(self, micros: int) -> None:
+        """Give the account funds."""
+        view = wallet_view(self.id)
+        command = CreditFunds(uuid4(), MicroUsd(micros), "a test")
+        await self.house.runtime.ledger.execute(
+            [view],
+            lambda sight, _: recorded_in(wallet_stream(self.id), *credit_funds(sight.of(view), command)),
+            Context(actor=Actor("service", part="test"), account_id=self.id),
+        )
+
+    async def until(self, vps_id: str, state: str) -> dict[str, Any]:
+        """Wait until a VPS is in a state; return it."""
+        for _ in range(500):
+            vps: dict[str, Any] = (await self.ask("GET", f"/api/vps/{vps_id}")).json()
+            if vps["state"] == state and vps["pending"] is None:
+                return vps
+            await asyncio.sleep(0.01)
+        raise AssertionError(f"still {vps}")
+
+
+@asynccontextmanager
+async def house(settings: Settings = ROOMY, clock: Clock | None = None) -> AsyncIterator[House]:
+    """Make a house in memory, with one host and one plan."""
+    clock = clock or SystemClock()
+    host = SimulatedHost(HostId(uuid4()), clock)
+    runtime = memory_runtime(settings, clock, host)
+    await open_for_business(runtime, host)
+    transport = httpx.ASGITransport(app=App(runtime), raise_app_exceptions=True)  # type: ignore[arg-type]
+    async with httpx.AsyncClient(transport=transport, base_url="http://litevps.test") as client:
+        yield House(runtime, client, host)
+
+
+def memory_runtime(settings: Settings, clock: Clock, host: SimulatedHost) -> Runtime:
+    """Build a runtime in which nothing leaves the process."""
+    store = MemoryEventStore(clock)
+    master_key = MasterKey(bytes(range(32)))
+    sealer = AccountSealer(master_key, MemoryKeyTable())
+    ids = TimeOrderedIds()
+    ledger = Ledger(store, sealer, clock, ids, store)
+
+    async def settle(_: AccountId) -> None: ...
+
+    workshop = Workshop(
+        store=store,
+        ledger=ledger,
+        sealer=sealer,
+        clock=clock,
+        hypervisors={host.host_id: SimulatedHypervisor(host)},
+        shell=SimulatedGuestShell([host]),
+        service_key=SERVICE_KEY,
+        leases=MemoryLeases(LeaseTable(clock), uuid4()),
+        work=MemoryOpenWork(store),
+        job_outputs=MemoryJobOutputs(),
+        settle=settle,
+    )
+    return Runtime(
+        settings=settings,
+        store=store,
+        sealer=sealer,
+        ledger=ledger,
+        clock=clock,
+        ids=ids,
+        passwords=Argon2Passwords(memory_kib=8),
+        sessions=JwtSessions({"1": sealer.derive("jwt")}, "1"),
+        captcha=DevelopmentCaptcha(),
+        rate_counters=MemoryRateCounters(clock),
+        workshop=workshop,
+        vps_list=FoldedVpsList(store, sealer),
+    )
+
+
+async def open_for_business(runtime: Runtime, host: SimulatedHost) -> None:
+    """Offer the plan Nano and a host."""
+    nano = DefinePlan(PlanId(runtime.ids.new()), "Nano", 1, 512, 10, MicroUsd(4200))
+    await runtime.ledger.execute(
+        [PRICING_VIEW],
+        lambda sight, now: recorded_in(PRICING_STREAM, *define_plan(sight.of(PRICING_VIEW), nano, now)),
+        Context(actor=Actor("service", part="test")),
+    )
+    await ensure_registered(
+        runtime.workshop,
+        HostRegistered(
+            host_id=host.host_id, name="played", ssh_host=host.ssh_host, port_from=22000, port_to=22999, memory_mb=None
+        ),
+    )

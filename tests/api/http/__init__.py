@@ -1,0 +1,1 @@
+"""HTTP, tested as a client sees it."""

@@ -1,0 +1,28 @@
+"""A house for each test."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.api.houses import Customer, House, house
+
+
+@pytest.fixture
+async def here() -> AsyncIterator[House]:
+    """A service in memory."""
+    async with house() as made:
+        yield made
+
+
+@pytest.fixture
+async def ann(here: House) -> Customer:
+    """A customer with 10 USD."""
+    customer = await here.register("ann@example.com")
+    await customer.credit(10_000_000)
+    return customer
+
+
+@pytest.fixture
+async def bob(here: House) -> Customer:
+    """Another customer, with nothing."""
+    return await here.register("bob@example.com")
