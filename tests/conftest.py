@@ -19,6 +19,8 @@ from adapters.postgres.migrate import migrate
 from projections.catalogue import READ_MODELS
 from projections.generation import install
 
+pytest_plugins = ["tests.guests"]
+
 _TEMPLATE = "migrated_template"
 
 

@@ -21,9 +21,7 @@ def write_initrd(kernel_root: Path, guest_root: Path, target: Path) -> None:
     """Write the initrd: busybox of the guest, the modules a disk and a card need, our init."""
     modules = {path.name: path for path in (kernel_root / "lib/modules").rglob("*.ko")}
     chosen = [name for name in recipe.KERNEL_MODULES if f"{name}.ko" in modules]
-    entries: dict[str, bytes | None] = {
-        folder: None for folder in ("bin", "modules", "proc", "sys", "dev", "new")
-    }
+    entries: dict[str, bytes | None] = dict.fromkeys(("bin", "modules", "proc", "sys", "dev", "new"))
     entries["bin/busybox"] = (guest_root / _BUSYBOX).read_bytes()
     entries["init"] = recipe.INITRD_INIT.read_bytes()
     entries["modules/order"] = "\n".join(chosen).encode() + b"\n"

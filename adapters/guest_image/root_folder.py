@@ -87,7 +87,8 @@ def _apt_sources() -> list[Path]:
 
 def _proxy_lines() -> list[str]:
     """Return the machine's own proxy settings, which mmdebstrap does not take over by itself."""
-    dump = subprocess.run(["apt-config", "dump", "Acquire"], capture_output=True, text=True, check=False)
+    command = ("apt-config", "dump", "Acquire")
+    dump = subprocess.run(command, capture_output=True, text=True, check=False)
     return [line for line in dump.stdout.splitlines() if "::proxy" in line.lower() and '""' not in line]
 
 

@@ -1,0 +1,1 @@
+"""Keeps guests as they should be on a host that libvirt drives."""

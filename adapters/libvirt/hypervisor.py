@@ -1,0 +1,186 @@
+"""A compute host driven through libvirt: each call leaves a guest as it should be, however often it is made."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+
+import libvirt
+
+from adapters.libvirt import domains
+from adapters.libvirt.connection import HostConnection
+from adapters.libvirt.domain_xml import BootFiles, GuestMark, write_domain
+from adapters.libvirt.folders import GuestFolder, HostFolders
+from adapters.libvirt.guest_files import ensure_files, ensure_no_files
+from adapters.libvirt.observations import MarkReader, new_start, see_all, see_one
+from domain.compute.ports import GuestSeen, GuestSpec, HostObservation, HypervisorUnavailable
+from domain.ids import HostId, VpsId
+from domain.ports import Clock
+from domain.time import Instant
+
+POLL_S = 0.1
+PRESS_AGAIN_S = 3.0
+"""A guest that is still booting does not notice its power button: it is pressed again."""
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+class LibvirtHypervisor:
+    """Implements ``domain.compute.ports.Hypervisor`` for a libvirtd on this machine.
+
+    ``images`` maps an image's name to its key, the folder in ``folders.images`` that new guests are made
+    from. ``revive`` may start libvirtd again when it does not answer.
+    """
+
+    def __init__(
+        self,
+        *,
+        host_id: HostId,
+        uri: str,
+        folders: HostFolders,
+        images: Mapping[str, str],
+        accelerated: bool,
+        clock: Clock,
+        revive: Callable[[], object] | None = None,
+    ) -> None:
+        self.host_id = host_id
+        self.ssh_host = "127.0.0.1"
+        self._folders = folders
+        self._images = images
+        self._accelerated = accelerated
+        self._clock = clock
+        self._connection = HostConnection(uri, revive=revive)
+        self._marks = MarkReader()
+        self._boot_id = _BOOT_ID.read_text().strip()
+
+    async def ensure_prepared(self, spec: GuestSpec) -> None:
+        """Have disk and seed ready; a disk that is there is left alone."""
+        await asyncio.to_thread(ensure_files, self._folder(spec.vps_id), spec, self._images)
+
+    async def ensure_running(self, spec: GuestSpec) -> GuestSeen:
+        """Have the guest started as this generation.
+
+        One that runs as this or a later generation is left alone: the asker may be late. One that runs as an
+        earlier generation was given up by the ledger: it is ended, and started anew.
+        """
+        return await self._connection.call(lambda connection: self._ensure_running(connection, spec))
+
+    async def ensure_rebooted(self, vps_id: VpsId, *, grace_s: float) -> GuestSeen:
+        """Have the guest's operating system restarted: asked by ACPI, after ``grace_s`` reset like by its button."""
+        before = self._connection.reboots[str(vps_id)]
+
+        def press(connection: libvirt.virConnect) -> None:
+            domains.press_restart(connection, vps_id)
+
+        async def rebooted() -> bool:
+            return self._connection.reboots[str(vps_id)] > before
+
+        if not await self._press_until(rebooted, press, grace_s):
+            await self._connection.call(lambda connection: domains.reset(connection, vps_id))
+        return await self._connection.call(lambda connection: self._must_see(connection, vps_id))
+
+    async def ensure_off(self, vps_id: VpsId, *, grace_s: float) -> HostObservation:
+        """Have the guest off: asked by ACPI, after ``grace_s`` by force. Tells what was seen before asking."""
+        before = await self._observe(lambda connection: self._see_some(connection, vps_id))
+
+        async def off() -> bool:
+            return await self._connection.call(lambda connection: domains.is_off(connection, vps_id))
+
+        def press(connection: libvirt.virConnect) -> None:
+            domains.press_power_button(connection, vps_id)
+
+        if not await off() and not await self._press_until(off, press, grace_s):
+            await self._connection.call(lambda connection: domains.force_off(connection, vps_id))
+        return before
+
+    async def ensure_removed(self, vps_id: VpsId) -> None:
+        """Have nothing left: off, undefined, no file of it."""
+
+        def remove(connection: libvirt.virConnect) -> None:
+            domains.force_off(connection, vps_id)
+            domains.undefine(connection, vps_id)
+            ensure_no_files(self._folder(vps_id))
+
+        await self._connection.call(remove)
+
+    async def observe(self) -> HostObservation:
+        """Return what the host shows of all guests that are ours, those without a domain yet included."""
+        return await self._observe(self._see_all)
+
+    async def close(self) -> None:
+        """Let go of the connection; guests are left as they are."""
+        await self._connection.close()
+
+    def _ensure_running(self, connection: libvirt.virConnect, spec: GuestSpec) -> GuestSeen:
+        self._marks.forget_after(self._connection.opened)
+        domain = domains.find(connection, spec.vps_id)
+        if domain is not None and domain.isActive():
+            mark = self._marks.of_running(domain)
+            if mark is not None and mark.generation >= spec.generation:
+                domains.resume(domain)
+                domains.forget_start(domain)
+                return self._must_see(connection, spec.vps_id)
+            domains.force_off(connection, spec.vps_id)
+        folder = self._folder(spec.vps_id)
+        if not folder.disk.exists():
+            raise HypervisorUnavailable("the guest has no disk: it was not prepared")
+        mark = GuestMark(generation=spec.generation, start=new_start())
+        xml = write_domain(spec, mark, _boot_files(folder), accelerated=self._accelerated)
+        domains.start(connection.defineXML(xml))
+        return self._must_see(connection, spec.vps_id)
+
+    async def _press_until(
+        self, done: Callable[[], Awaitable[bool]], press: Callable[[libvirt.virConnect], None], grace_s: float
+    ) -> bool:
+        """Press now and again until it is done; return False if it is not after ``grace_s``."""
+        began = pressed = time.monotonic()
+        if grace_s <= 0:
+            return False
+        await self._connection.call(press)
+        while time.monotonic() < began + grace_s:
+            if await done():
+                return True
+            if time.monotonic() > pressed + PRESS_AGAIN_S:
+                pressed = time.monotonic()
+                await self._connection.call(press)
+            await asyncio.sleep(POLL_S)
+        return False
+
+    async def _observe(self, look: Callable[[libvirt.virConnect], tuple[GuestSeen, ...]]) -> HostObservation:
+        def collect(connection: libvirt.virConnect) -> tuple[Instant, tuple[GuestSeen, ...]]:
+            self._marks.forget_after(self._connection.opened)
+            collected_at = self._clock.now()
+            return collected_at, look(connection)
+
+        collected_at, guests = await self._connection.call(collect)
+        return HostObservation(collected_at=collected_at, boot_id=self._boot_id, guests=guests)
+
+    def _see_all(self, connection: libvirt.virConnect) -> tuple[GuestSeen, ...]:
+        seen = {guest.vps_id: guest for guest in see_all(connection, self._marks, self._boot_id)}
+        return tuple(seen.values())
+
+    def _see_some(self, connection: libvirt.virConnect, vps_id: VpsId) -> tuple[GuestSeen, ...]:
+        domain = domains.find(connection, vps_id)
+        seen = None if domain is None else see_one(connection, domain, self._marks, self._boot_id)
+        return () if seen is None else (seen,)
+
+    def _must_see(self, connection: libvirt.virConnect, vps_id: VpsId) -> GuestSeen:
+        seen = self._see_some(connection, vps_id)
+        if not seen:
+            raise HypervisorUnavailable("the guest went away while it was looked at")
+        return seen[0]
+
+    def _folder(self, vps_id: VpsId) -> GuestFolder:
+        return GuestFolder(self._folders, vps_id)
+
+
+def _boot_files(folder: GuestFolder) -> BootFiles:
+    image = folder.image_inside()
+    return BootFiles(
+        disk=folder.inside / folder.disk.name,
+        base_disk=image / "disk.qcow2",
+        seed=folder.inside / folder.seed.name,
+        kernel=image / "kernel",
+        initrd=image / "initrd",
+        console_log=folder.inside / "console.log",
+    )
