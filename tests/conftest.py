@@ -1,5 +1,6 @@
 """Fixtures that every test may ask for: a real PostgreSQL, and a fresh, migrated database in it."""
 
+import os
 import pwd
 import secrets
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import settings
 from psycopg import sql
 
 from adapters.embedded_postgres.server import OWNER, SERVICE_ROLE, SUPERUSER, EmbeddedPostgres
@@ -22,6 +24,11 @@ from projections.generation import install
 pytest_plugins = ["tests.guests"]
 
 _TEMPLATE = "migrated_template"
+
+# A deadline would measure the machine. `make long` looks for rarer cases.
+settings.register_profile("quick", deadline=None)
+settings.register_profile("long", deadline=None, max_examples=2_000)
+settings.load_profile("long" if "LITEVPS_LONG" in os.environ else "quick")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

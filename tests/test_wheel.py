@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("domain", "adapters", "api", "projections", "migrations")
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 _ASK = """
 import importlib.util, json
 from importlib import metadata, resources
@@ -53,7 +55,7 @@ def test_the_installed_program_finds_its_rooms_its_migrations_and_its_command(in
 
     assert all(Path(place).is_relative_to(installed) for place in found["places"].values())
     assert found["migrations"] == sorted(path.name for path in (ROOT / "migrations").glob("*.sql"))
-    assert found["commands"]["litevps"] == "api.cli:main"
+    assert found["commands"] == PROJECT["scripts"]
     assert "Private :: Do Not Upload" in found["classifiers"]
     assert (installed / "bin" / "litevps").exists()
 
