@@ -39,7 +39,6 @@ CREATE TABLE job (
 CREATE INDEX job_of_vps ON job (vps_id, position DESC);
 CREATE INDEX job_of_account ON job (account_id, position DESC);
 CREATE INDEX job_open ON job (requested_at) WHERE status = 'running';
-CREATE INDEX job_open ON job (requested_at) WHERE status = 'running';
 """
 _INSERT = """
     INSERT INTO job (
