@@ -81,6 +81,7 @@ def test_after_kill_9_it_recovers_what_was_committed(server: EmbeddedPostgres) -
     assert ask(server.start(), "SELECT seven FROM kept") == 7
 
 
+@pytest.mark.slow
 def test_a_pid_file_of_a_process_that_is_somebody_else_is_not_believed(server: EmbeddedPostgres, folder: Path) -> None:
     server.start()
     pid_file = folder / "cluster" / "postmaster.pid"
@@ -104,6 +105,7 @@ def test_a_server_for_a_port_is_reached_there_by_password_only(folder: Path, fre
         server.stop()
 
 
+@pytest.mark.slow
 def test_another_port_than_the_running_server_has_starts_it_anew(
     server: EmbeddedPostgres, folder: Path, free_port: int
 ) -> None:
@@ -116,6 +118,7 @@ def test_another_port_than_the_running_server_has_starts_it_anew(
     assert elsewhere.pid != first
 
 
+@pytest.mark.slow
 def test_passwords_can_be_read_by_nobody_else(server: EmbeddedPostgres, folder: Path) -> None:
     server.start()
 
@@ -130,6 +133,7 @@ def test_as_root_it_runs_as_a_user_of_our_own(server: EmbeddedPostgres) -> None:
     assert Path(f"/proc/{server.pid}").stat().st_uid == pwd.getpwnam(USER_NAME).pw_uid
 
 
+@pytest.mark.slow
 @as_root
 def test_it_is_in_a_session_of_its_own_which_ctrl_c_does_not_reach(server: EmbeddedPostgres) -> None:
     server.start()
@@ -153,6 +157,7 @@ def test_a_path_too_long_for_a_socket_is_told(folder: Path) -> None:
         EmbeddedPostgres(folder / ("deep" * 30)).start()
 
 
+@pytest.mark.slow
 @as_root
 def test_programs_that_the_user_cannot_reach_are_copied_to_where_it_can(folder: Path) -> None:
     hidden = folder.parent / "hidden"
@@ -169,6 +174,7 @@ def test_programs_that_the_user_cannot_reach_are_copied_to_where_it_can(folder: 
         server.stop()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not DEBIAN_15.exists(), reason="Debian's postgresql-15 is not installed")
 def test_debians_postgresql_15_does_as_well(folder: Path) -> None:
     server = EmbeddedPostgres(folder, binaries=DEBIAN_15)
