@@ -1,0 +1,115 @@
+"""Funds and admission: what comes into a wallet, and which VPSs may be on by it."""
+
+from domain.errors import Invalid, Refusal
+from domain.events import Event
+from domain.ids import AccountId, PlanId, VpsId
+from domain.money import MicroUsd
+from domain.pricing.price_book import PriceBook
+from domain.time import Instant
+from domain.wallet.commands import AdmitVps, CreditFunds
+from domain.wallet.events import (
+    FundsCredited,
+    MeterStarted,
+    ReleaseCause,
+    VpsAdmitted,
+    VpsReleased,
+    WalletOpened,
+)
+from domain.wallet.wallet import Wallet
+
+CREDIT_MAX = MicroUsd(1_000_000_000_000)
+"""A million USD at once: far from what 64 bits hold, however often."""
+
+REASON_LENGTH_MAX = 1000
+
+
+class InsufficientBalance(Refusal):
+    """The balance does not cover an hour of everything that would be on; both facts in micro-USD."""
+
+    code = "insufficient_balance"
+    sentence = "insufficient balance"
+
+    def __init__(self, *, balance: MicroUsd, required: MicroUsd) -> None:
+        super().__init__(balance=balance, required=required)
+        self.balance = balance
+        self.required = required
+
+
+def open_wallet(wallet: Wallet, account_id: AccountId) -> tuple[Event, ...]:
+    """Give an account its wallet; it has only one."""
+    if wallet.account_id is not None:
+        return ()
+    return (WalletOpened(account_id=account_id),)
+
+
+def credit_funds(wallet: Wallet, command: CreditFunds) -> tuple[Event, ...]:
+    """Add funds to a wallet. Raises Invalid for an amount or a reason that cannot be meant."""
+    wrong = {}
+    if not 0 < command.amount <= CREDIT_MAX:
+        wrong["amount"] = "must be above 0 and at most 1000000 USD"
+    if not 0 < len(command.reason.strip()) <= REASON_LENGTH_MAX:
+        wrong["reason"] = f"must be 1 to {REASON_LENGTH_MAX} characters"
+    if wrong:
+        raise Invalid(fields=wrong)
+    return (
+        FundsCredited(
+            account_id=_owner(wallet),
+            credit_id=command.credit_id,
+            amount=command.amount,
+            reason=command.reason,
+        ),
+    )
+
+
+def required_balance(wallet: Wallet, book: PriceBook, plan_id: PlanId, now: Instant) -> MicroUsd:
+    """Return what must be there to admit a VPS of this plan: one hour of it and of each VPS that is on."""
+    plans = [plan_id, *(meter.plan_id for meter in wallet.meters_on())]
+    return MicroUsd(sum(book.in_force(plan, now).price_hourly for plan in plans))
+
+
+def admit(wallet: Wallet, book: PriceBook, command: AdmitVps, now: Instant) -> tuple[Event, ...]:
+    """Let a VPS be on if the balance covers an hour of all. Raises InsufficientBalance.
+
+    An earlier start of the VPS must have been shown off before (``MeterClosed``, or it never ran).
+    """
+    meter = wallet.meters.get(command.vps_id)
+    assert meter is None or meter.closed, "a VPS is switched on again only after it was off"
+    required = required_balance(wallet, book, command.plan_id, now)
+    if wallet.balance < required:
+        raise InsufficientBalance(balance=wallet.balance, required=required)
+    return (
+        VpsAdmitted(
+            account_id=_owner(wallet),
+            vps_id=command.vps_id,
+            generation=command.generation,
+            plan_id=command.plan_id,
+            token_id=command.token_id,
+            created_at=command.created_at,
+        ),
+    )
+
+
+def start_meter(wallet: Wallet, vps_id: VpsId, generation: int, at: Instant) -> tuple[Event, ...]:
+    """Note the first login after a start: from ``at`` on the VPS runs. Once a start, never after its release."""
+    meter = wallet.meters.get(vps_id)
+    if meter is None or meter.generation != generation or meter.run_from is not None or not meter.on:
+        return ()
+    return (MeterStarted(vps_id=vps_id, generation=generation, at=at),)
+
+
+def release(wallet: Wallet, vps_id: VpsId, at: Instant, cause: ReleaseCause) -> tuple[Event, ...]:
+    """Note that a VPS no longer counts as running since ``at``: a stop or delete accepted, off, an error.
+
+    Deleting is noted whatever came before, so that the meter can be forgotten; else only the first counts.
+    """
+    meter = wallet.meters.get(vps_id)
+    if meter is None or (cause == "delete" and meter.deleted):
+        return ()
+    if cause != "delete" and (meter.runs_until is not None or meter.closed):
+        return ()
+    return (VpsReleased(vps_id=vps_id, generation=meter.generation, at=at, cause=cause),)
+
+
+def _owner(wallet: Wallet) -> AccountId:
+    assert wallet.account_id is not None, "the wallet was never opened"
+    return wallet.account_id

@@ -1,0 +1,196 @@
+"""Metering: paying the minutes that are due from the balance, in order, as far as it goes."""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import msgspec
+
+from domain.events import Event
+from domain.ids import VpsId
+from domain.money import MicroUsd
+from domain.pricing.price_book import PriceBook
+from domain.time import Instant
+from domain.wallet.events import (
+    MeterClosed,
+    MinuteLine,
+    MinutesMetered,
+    MinutesWaived,
+    ReleaseCause,
+    VpsReleased,
+    WaiveCause,
+)
+from domain.wallet.minutes import Stretch, stretch_until
+from domain.wallet.proofs import Proof
+from domain.wallet.wallet import Meter, Wallet
+
+LINES_MAX = 200
+"""Lines in one append, about: large ones keep others waiting. What is left comes in the next."""
+
+_NEVER = Instant(-1)
+
+
+class Settlement(msgspec.Struct, frozen=True):
+    """What a tick records for one account."""
+
+    events: tuple[Event, ...] = ()
+    """For the wallet's stream."""
+    stops: tuple[tuple[VpsId, int], ...] = ()
+    """VPS and generation of those that cannot pay: their stop must be requested in the very same append."""
+    more: bool = False
+    """Whether to settle once more, since not everything due fitted into one append."""
+
+
+def settle(wallet: Wallet, proofs: Mapping[VpsId, Proof], book: PriceBook, now: Instant) -> Settlement:
+    """Pay every due minute in the order of its beginning, then of the VPS's creation, then its id.
+
+    Due is a minute that begins no later than the VPS is proven to have run, and before its release. Where
+    the balance does not cover one, that minute is waived and its VPS released, while cheaper minutes of
+    others may still be paid.
+    """
+    stretches = sorted(_due(wallet, proofs, book, now), key=_order)
+    horizon = _affordable_until(stretches, wallet.balance)
+    if horizon is None:
+        return _paid(wallet, stretches, {s.meter.vps_id: s.count for s in stretches})
+    begun = {s.meter.vps_id: s.begun_by(horizon) for s in stretches}
+    if len(_lines(stretches, begun)) > LINES_MAX:
+        return _paid(wallet, stretches, begun)
+    return _paid_as_far_as_it_goes(wallet, stretches, begun)
+
+
+def close_meter(
+    wallet: Wallet, vps_id: VpsId, proof: Proof | None, off_at: Instant, book: PriceBook
+) -> tuple[Event, ...]:
+    """Settle a start of a VPS for good, now that its host shows it off since ``off_at`` at the latest.
+
+    Proven minutes are paid as far as the balance goes; what is unproven, or unpaid, is waived. Told twice,
+    true once. The account is to be settled before (``settle``), lest other VPSs' earlier minutes come later.
+    """
+    meter = wallet.meters.get(vps_id)
+    if meter is None or meter.closed:
+        return ()
+    if meter.run_from is None:
+        return (_released(meter, off_at, "off"),)
+    runs_until = off_at if meter.runs_until is None else min(off_at, meter.runs_until)
+    events = list(_last_minutes(wallet, meter, proof, runs_until, book))
+    if meter.on and not any(isinstance(event, VpsReleased) for event in events):
+        events.append(_released(meter, off_at, "off"))
+    return (*events, MeterClosed(vps_id=vps_id, generation=meter.generation, off_at=off_at))
+
+
+def _last_minutes(
+    wallet: Wallet, meter: Meter, proof: Proof | None, runs_until: Instant, book: PriceBook
+) -> Iterator[Event]:
+    run = stretch_until(meter, Instant(runs_until - 1), book)
+    if run is None:
+        return
+    due = run.begun_by(min(_last_due(meter, proof), Instant(runs_until - 1)))
+    paid = _affordable_count(run, due, wallet.balance)
+    if paid:
+        yield _metered(wallet, run.lines(0, paid))
+    short = paid < due
+    if paid < run.count:
+        # A release before the end of the run is one for want of funds: nobody else ends the charge earlier.
+        unpaid = short or (meter.released_at is not None and meter.released_at < runs_until)
+        yield _waived(wallet, run.lines(paid, run.count), "unpaid" if unpaid else "unproven")
+    if short:
+        yield _released(meter, run.begins(paid), "unpaid")
+
+
+def _due(wallet: Wallet, proofs: Mapping[VpsId, Proof], book: PriceBook, now: Instant) -> Iterator[Stretch]:
+    for meter in wallet.meters.values():
+        due = stretch_until(meter, min(now, _last_due(meter, proofs.get(meter.vps_id))), book)
+        if due is not None:
+            yield due
+
+
+def _last_due(meter: Meter, proof: Proof | None) -> Instant:
+    """Return the last instant at which a minute that is to be paid can begin; -1: at none."""
+    if proof is None or proof.generation != meter.generation:
+        return _NEVER
+    if meter.released_at is None:
+        return proof.proven_until
+    return min(proof.proven_until, Instant(meter.released_at - 1))
+
+
+def _order(stretch: Stretch) -> tuple[Instant, bytes]:
+    """Who pays first of minutes that begin at one instant: the older VPS, then the lower id."""
+    return (stretch.meter.created_at, stretch.meter.vps_id.bytes)
+
+
+def _affordable_until(stretches: Sequence[Stretch], balance: MicroUsd) -> Instant | None:
+    """Return an instant up to which all minutes can be paid, and no further; None: all can be."""
+    if sum(s.cost(s.count) for s in stretches) <= balance:
+        return None
+    affordable = min(s.first_at for s in stretches) - 1
+    too_far = max(s.begins(s.count - 1) for s in stretches)
+    while too_far - affordable > 1:
+        middle = Instant((affordable + too_far) // 2)
+        if sum(s.cost(s.begun_by(middle)) for s in stretches) <= balance:
+            affordable = middle
+        else:
+            too_far = middle
+    return Instant(affordable)
+
+
+def _affordable_count(run: Stretch, due: int, balance: MicroUsd) -> int:
+    """Return how many of the first ``due`` minutes can be paid one after the other."""
+    return bisect_right(range(1, due + 1), balance, key=run.cost)
+
+
+def _paid(wallet: Wallet, stretches: Sequence[Stretch], begun: Mapping[VpsId, int]) -> Settlement:
+    """Pay these minutes, which are affordable all together: so it is all one which of them go first."""
+    lines = _lines(stretches, begun)
+    if not lines:
+        return Settlement()
+    complete = len(lines) <= LINES_MAX and all(begun[s.meter.vps_id] == s.count for s in stretches)
+    return Settlement(events=(_metered(wallet, lines[:LINES_MAX]),), more=not complete)
+
+
+def _paid_as_far_as_it_goes(wallet: Wallet, stretches: Sequence[Stretch], begun: Mapping[VpsId, int]) -> Settlement:
+    """Pay these minutes and those that begin next, at one instant, at which not all can be paid."""
+    paid = dict(begun)
+    balance = wallet.balance - sum(s.cost(begun[s.meter.vps_id]) for s in stretches)
+    at = min(s.begins(begun[s.meter.vps_id]) for s in stretches if begun[s.meter.vps_id] < s.count)
+    unpaid: list[Stretch] = []
+    for stretch in stretches:
+        k = begun[stretch.meter.vps_id]
+        if k == stretch.count or stretch.begins(k) != at:
+            continue
+        price = stretch.cost(k + 1) - stretch.cost(k)
+        if price <= balance:
+            balance -= price
+            paid[stretch.meter.vps_id] = k + 1
+        else:
+            unpaid.append(stretch)
+    lines = _lines(stretches, paid)
+    waived = [line for s in unpaid for line in s.lines(paid[s.meter.vps_id], paid[s.meter.vps_id] + 1)]
+    others = [s for s in stretches if s not in unpaid]
+    return Settlement(
+        events=(
+            *([_metered(wallet, lines)] if lines else []),
+            _waived(wallet, waived, "unpaid"),
+            *(_released(s.meter, at, "unpaid") for s in unpaid),
+        ),
+        stops=tuple((s.meter.vps_id, s.meter.generation) for s in unpaid),
+        more=any(paid[s.meter.vps_id] < s.count for s in others),
+    )
+
+
+def _lines(stretches: Sequence[Stretch], begun: Mapping[VpsId, int]) -> list[MinuteLine]:
+    """Return the first minutes of each stretch, as many as have begun, in the order in which they begin."""
+    by_order = [line for s in stretches for line in s.lines(0, begun[s.meter.vps_id])]
+    return sorted(by_order, key=lambda line: line.at)
+
+
+def _metered(wallet: Wallet, lines: Iterable[MinuteLine]) -> MinutesMetered:
+    assert wallet.account_id is not None, "minutes are paid from a wallet that was opened"
+    return MinutesMetered(account_id=wallet.account_id, lines=tuple(lines))
+
+
+def _waived(wallet: Wallet, lines: Iterable[MinuteLine], cause: WaiveCause) -> MinutesWaived:
+    assert wallet.account_id is not None, "minutes are waived in a wallet that was opened"
+    return MinutesWaived(account_id=wallet.account_id, cause=cause, lines=tuple(lines))
+
+
+def _released(meter: Meter, at: Instant, cause: ReleaseCause) -> VpsReleased:
+    return VpsReleased(vps_id=meter.vps_id, generation=meter.generation, at=at, cause=cause)
