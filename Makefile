@@ -21,8 +21,8 @@ lint:
 bench: setup    ## Ratios measured in one run on this machine.
 	$(BIN)/python -m tests.bench $(ARGS)
 
-long: setup     ## The properties and crashes again, for as long as it takes.
-	LITEVPS_LONG=1 $(BIN)/python -m pytest -m "slow or host" $(ARGS)
+long: setup     ## The whole suite, with its properties tried on many more cases.
+	LITEVPS_LONG=1 $(BIN)/python -m pytest $(ARGS)
 
 demo:           ## The quick start against a running service, each request and answer shown.
 	@scripts/environment run
