@@ -37,6 +37,10 @@ class SimulatedHypervisor:
             guest = self._host.guests.get(spec.vps_id)
             if guest is None or not guest.seeded:
                 raise HypervisorUnavailable("the guest was not prepared")
+            if guest.running and guest.generation < spec.generation:
+                # The ledger gave that start up; one of a later generation is left alone, for the asker is late.
+                guest.turn_off()
+                self._host.faults.effect()
             if not guest.running:
                 self._start(guest, spec)
             return guest.seen(self._host.clock.now())
