@@ -1,4 +1,4 @@
-"""Schedules: an alarm clock. What is to be done when it rings follows from what is recorded, not from it."""
+"""Schedules, an alarm clock: what is to be done when it rings follows from what is recorded, not from it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -17,3 +17,7 @@ class MemoryJobOutputs:
     async def find(self, job_id: JobId) -> KeptOutput | None:
         """Return what is kept of a job."""
         return self._kept.get(job_id)
+
+    def holds(self, job_id: JobId) -> bool:
+        """Return whether anything is kept of a job."""
+        return job_id in self._kept

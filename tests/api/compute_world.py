@@ -1,8 +1,9 @@
 """A played world for tests of the worker: a store and a host that outlive every service over them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 from uuid import UUID
 
 from adapters.ids import TimeOrderedIds
@@ -14,6 +15,7 @@ from adapters.sealing.key_tables import MemoryKeyTable
 from adapters.sealing.master_key import MasterKey
 from adapters.sealing.sealer import AccountSealer
 from adapters.simulated.clock import ManualClock
+from adapters.simulated.faults import SimulatedCrash
 from adapters.simulated.guest_shell import SimulatedGuestShell
 from adapters.simulated.host import SimulatedHost
 from adapters.simulated.hypervisor import SimulatedHypervisor
@@ -45,6 +47,32 @@ PLAN = PlanId(UUID(int=7))
 WAIT_S = 5.0
 
 
+class Life:
+    """One run of a service: once it is over, nothing of it does anything any more."""
+
+    def __init__(self) -> None:
+        self.over = False
+
+    def crash(self) -> None:
+        """End it here."""
+        self.over = True
+        raise SimulatedCrash
+
+    def bind(self, inner: Any) -> Any:
+        """Return what stands for ``inner`` for as long as this life lasts."""
+        return _Mortal(self, inner)
+
+
+class _Mortal:
+    def __init__(self, life: Life, inner: object) -> None:
+        self._life, self._inner = life, inner
+
+    def __getattr__(self, name: str) -> object:
+        if self._life.over:
+            raise SimulatedCrash
+        return getattr(self._inner, name)
+
+
 class World:
     """What a crash of the service does not touch."""
 
@@ -59,26 +87,27 @@ class World:
         self._memory_mb = memory_mb
         self._ports = ports
 
-    def workshop(self) -> Workshop:
+    def workshop(self, life: Life | None = None) -> Workshop:
         """Return what a service has just after its start: nothing remembered."""
+        life = life or Life()
         sealer = AccountSealer(MasterKey(b"k" * 32), self.keys)
-        ledger = Ledger(self.store, sealer, self.clock, IDS, snapshots=self.store)
-        hypervisor = SimulatedHypervisor(self.host)
+        ledger = Ledger(life.bind(self.store), sealer, self.clock, IDS, snapshots=self.store)
+        hypervisor = life.bind(SimulatedHypervisor(self.host))
 
         async def pay(account_id: AccountId) -> None:
             await settle_account(workshop, account_id)
 
         workshop = Workshop(
-            store=self.store,
+            store=life.bind(self.store),
             ledger=ledger,
             sealer=sealer,
             clock=self.clock,
             hypervisors={hypervisor.host_id: hypervisor},
-            shell=SimulatedGuestShell([self.host], client_key_public=SERVICE_KEY),
+            shell=life.bind(SimulatedGuestShell([self.host], client_key_public=SERVICE_KEY)),
             service_key=SERVICE_KEY,
-            leases=MemoryLeases(self.leases, IDS.new()),
-            work=MemoryOpenWork(self.store),
-            job_outputs=self.outputs,
+            leases=life.bind(MemoryLeases(self.leases, IDS.new())),
+            work=MemoryOpenWork(life.bind(self.store)),
+            job_outputs=life.bind(self.outputs),
             settle=pay,
         )
         return workshop
@@ -187,6 +216,13 @@ class World:
                 if line.vps_id == vps_id:
                     numbers += range(line.n_from, line.n_to + 1)
         return paid, waived
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Wait until something is true, for at most ``WAIT_S``."""
+    async with asyncio.timeout(WAIT_S):
+        while not true():  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
 
 
 async def settle_account(workshop: Workshop, account_id: AccountId) -> None:

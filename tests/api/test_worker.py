@@ -8,7 +8,7 @@ from domain.compute.events import VpsDeleted, VpsFailed, VpsRunning, VpsStopped
 from domain.compute.vps import VpsIsCreating
 from domain.errors import NotFound
 from domain.ids import VpsId
-from tests.api.compute_world import PRICE_HOURLY, World
+from tests.api.compute_world import PRICE_HOURLY, World, until
 
 pytestmark = pytest.mark.anyio
 
@@ -193,6 +193,4 @@ async def test_an_error_ends_by_a_start() -> None:
 
 
 async def _until_launched(world: World, vps_id: VpsId) -> None:
-    async with asyncio.timeout(5):
-        while not (vps_id in world.host.guests and world.host.guests[vps_id].running):  # noqa: ASYNC110
-            await asyncio.sleep(0.005)
+    await until(lambda: vps_id in world.host.guests and world.host.guests[vps_id].running)

@@ -1,0 +1,144 @@
+"""Hosts are compared with the ledger: what differs is recorded, mended, and never billed."""
+
+import pytest
+
+from adapters.simulated.hypervisor import SimulatedHypervisor
+from api.reconciler import ORPHAN_GRACE_S, Reconciler
+from api.steps.workshop import spec_of
+from domain.compute.events import HostDiffered, HostObserved, VpsStopped
+from domain.compute.ports import GuestSpec
+from domain.ids import VpsId
+from tests.api.compute_world import IDS, World, settle_account
+
+pytestmark = pytest.mark.anyio
+
+ORPHAN = GuestSpec(
+    vps_id=VpsId(IDS.new()),
+    generation=1,
+    hostname="nobody",
+    vcpu=1,
+    memory_mb=128,
+    disk_gb=1,
+    image="lite",
+    ssh_port=9999,
+    authorized_keys=(),
+    host_key_private="its-key",
+)
+
+
+async def test_an_observation_proves_the_minutes_up_to_it() -> None:
+    world = World()
+    workshop = await world.founded()
+    async with world.working(workshop):
+        vps_id = await world.create(workshop)
+        await world.settled(workshop, vps_id)
+    world.clock.advance(185)
+
+    await Reconciler(workshop).look()
+    await settle_account(workshop, world.account_id)
+
+    assert await world.minutes(vps_id) == ([1, 2, 3, 4], [])
+
+
+async def test_an_empty_host_is_not_recorded_again_and_again() -> None:
+    world = World()
+    workshop = await world.founded()
+
+    await Reconciler(workshop).look()
+
+    assert await world.events(HostObserved) == []
+
+
+async def test_a_guest_that_went_off_by_itself_is_stopped_and_unproven_minutes_are_waived() -> None:
+    world = World()
+    workshop = await world.founded()
+    reconciler = Reconciler(workshop)
+    async with world.working(workshop):
+        vps_id = await world.create(workshop)
+        await world.settled(workshop, vps_id)
+        world.clock.advance(70)
+        await reconciler.look()
+        world.host.crash_guest(vps_id)
+        world.clock.advance(120)
+
+        await reconciler.look()
+        (vps,) = await world.settled(workshop, vps_id)
+
+    assert (vps.state, vps.power) == ("stopped", "off")
+    (differed,) = await world.events(HostDiffered)
+    assert isinstance(differed, HostDiffered)
+    assert (differed.difference, differed.action) == ("off", "recorded-off")
+    assert await world.minutes(vps_id) == ([1, 2], [3, 4])
+
+
+async def test_after_a_restart_of_the_host_its_guests_are_stopped() -> None:
+    world = World()
+    workshop = await world.founded()
+    async with world.working(workshop):
+        vps_id = await world.create(workshop)
+        await world.settled(workshop, vps_id)
+        world.clock.advance(30)
+        world.host.reboot()
+
+        await Reconciler(workshop).look()
+        (vps,) = await world.settled(workshop, vps_id)
+        await world.ask(workshop, "start", vps_id)
+        (again,) = await world.settled(workshop, vps_id)
+
+    assert vps.state == "stopped"
+    assert (again.state, again.generation) == ("running", 2)
+
+
+async def test_a_guest_of_another_start_is_put_off_and_its_vps_stopped() -> None:
+    world = World()
+    workshop = await world.founded()
+    reconciler = Reconciler(workshop)
+    async with world.working(workshop):
+        vps_id = await world.create(workshop)
+        (vps,) = await world.settled(workshop, vps_id)
+        world.clock.advance(30)
+        world.host.reboot()
+        await SimulatedHypervisor(world.host).ensure_running(spec_of(vps, workshop.service_key))
+
+        await reconciler.look()
+        world.clock.advance(1)
+        await reconciler.look()
+
+    (stopped,) = await world.events(VpsStopped)
+    assert isinstance(stopped, VpsStopped)
+    assert stopped.reason == "lost"
+    assert not world.host.guests[vps_id].running
+
+
+async def test_an_orphan_is_removed_only_after_the_grace() -> None:
+    world = World()
+    workshop = await world.founded()
+    reconciler = Reconciler(workshop)
+    world.host.add_orphan(ORPHAN)
+
+    await reconciler.look()
+    world.clock.advance(ORPHAN_GRACE_S - 1)
+    await reconciler.look()
+    assert ORPHAN.vps_id in world.host.guests
+
+    world.clock.advance(1)
+    await reconciler.look()
+    assert world.host.guests == {}
+    (differed,) = await world.events(HostDiffered)
+    assert isinstance(differed, HostDiffered)
+    assert (differed.vps_id, differed.difference, differed.action) == (ORPHAN.vps_id, "orphan", "removed")
+
+
+async def test_a_host_that_does_not_answer_has_nothing_freed() -> None:
+    world = World()
+    workshop = await world.founded()
+    async with world.working(workshop):
+        vps_id = await world.create(workshop)
+        await world.settled(workshop, vps_id)
+    world.host.faults.unreachable = True
+
+    await Reconciler(workshop).look()
+
+    vps = await workshop.vps(vps_id)
+    assert vps is not None
+    assert vps.state == "running"
