@@ -27,7 +27,7 @@ from domain.time import Instant
 from domain.wallet.funds import InsufficientBalance
 from projections.reading import ProjectionBehind
 
-IMAGE = "lite"
+IMAGE = "debian-12-lite"
 """The one image that ships."""
 SSH_KEYS_MAX = 32
 LABELS_MAX = 32
