@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from adapters.simulated.commands import play_command
 from adapters.simulated.host import SimulatedGuest, SimulatedHost
-from adapters.simulated.jobs import PlayedJob
+from adapters.simulated.jobs import Play, PlayedJob
 from domain.compute.ports import GuestAddress, GuestUnreachable, HostKeyChanged, JobOutcome, JobSpec
 from domain.ids import JobId, VpsId
 
@@ -33,19 +33,20 @@ class SimulatedGuestShell:
         host, guest = self._guest(address)
         played = guest.jobs.get(job.job_id)
         if played is None:
-            play = play_command(job, guest.spec.hostname, guest.files)
-            played = guest.jobs[job.job_id] = PlayedJob(job, play, host.clock.now(), guest.boots)
+            played = guest.jobs[job.job_id] = _start(host, guest, job)
         while not played.ended(host.clock.now(), guest.boots):
             await asyncio.sleep(POLL_S)
             _, guest = self._guest(address)
         return played.outcome(guest.boots)
 
     async def cancel(self, address: GuestAddress, job_id: JobId) -> None:
-        """End a job, if it runs."""
+        """End a job, if it runs; one that was never started never will be."""
         await asyncio.sleep(0)
         host, guest = self._guest(address)
         if job_id in guest.jobs:
             guest.jobs[job_id].cancel(host.clock.now(), guest.boots)
+        else:
+            guest.cancelled_ahead.add(job_id)
 
     async def discard(self, address: GuestAddress, job_id: JobId) -> None:
         """Forget a job that has ended."""
@@ -76,3 +77,12 @@ class SimulatedGuestShell:
         authorized = [line.split()[:2] for line in guest.spec.authorized_keys]
         if self._client_key is not None and self._client_key not in authorized:
             raise GuestUnreachable("the guest does not let this key in")
+
+
+def _start(host: SimulatedHost, guest: SimulatedGuest, job: JobSpec) -> PlayedJob:
+    if job.job_id in guest.cancelled_ahead:
+        played = PlayedJob(job, Play((), 0, 0), host.clock.now(), guest.boots)
+        played.cancel_unstarted()
+        return played
+    play = play_command(job, guest.spec.hostname, guest.files)
+    return PlayedJob(job, play, host.clock.now(), guest.boots)

@@ -31,6 +31,7 @@ class SimulatedGuest:
         self.reachable = True
         self.files: dict[str, bytes] = {}
         self.jobs: dict[JobId, PlayedJob] = {}
+        self.cancelled_ahead: set[JobId] = set()
         self._cpu_ns = 0
 
     def seen(self, now: Instant) -> GuestSeen:

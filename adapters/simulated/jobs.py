@@ -44,6 +44,10 @@ class PlayedJob:
         if not self.ended(now, boot):
             self._cancelled_after_us = max(0, now - self._started_at)
 
+    def cancel_unstarted(self) -> None:
+        """Have it cancelled before it did anything."""
+        self._cancelled_after_us = 0
+
     def outcome(self, boot: int) -> JobOutcome:
         """Return how it ended; only asked once it has."""
         lost = boot != self._boot

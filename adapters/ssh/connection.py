@@ -7,21 +7,25 @@ import asyncssh
 
 from domain.compute.ports import GuestAddress, GuestUnreachable, HostKeyChanged
 
-BANNER_TIMEOUT_S = 0.7
+QUICK_GREETING_S = 0.7
 """User-mode networking accepts TCP while the guest is still down, and tries it again only after seconds:
-a guest that does not greet at once is better asked anew over a new socket."""
+a guest that may be down and does not greet at once is better asked anew over a new socket."""
+PATIENT_GREETING_S = 6.0
+"""For a guest that was up a moment ago, and is slow to greet because it has much to do."""
 LOGIN_TIMEOUT_S = 15.0
 KEEPALIVE_S = 15.0
 KEEPALIVES_MISSED_MAX = 3
 USER = "root"
 
 
-async def connect(address: GuestAddress, client_key: asyncssh.SSHKey) -> asyncssh.SSHClientConnection:
+async def connect(
+    address: GuestAddress, client_key: asyncssh.SSHKey, *, greeting_s: float
+) -> asyncssh.SSHClientConnection:
     """Log in, trying once. Raises GuestUnreachable or HostKeyChanged.
 
     Nothing of the machine that we run on is used: no configuration, no agent, no known hosts but the one key.
     """
-    greeted = await _greeted_socket(address)
+    greeted = await _greeted_socket(address, greeting_s)
     try:
         async with asyncio.timeout(LOGIN_TIMEOUT_S):
             return await asyncssh.connect(
@@ -49,20 +53,20 @@ async def connect(address: GuestAddress, client_key: asyncssh.SSHKey) -> asyncss
         raise
 
 
-async def _greeted_socket(address: GuestAddress) -> socket.socket:
+async def _greeted_socket(address: GuestAddress, greeting_s: float) -> socket.socket:
     """Return a socket on which SSH has begun to speak; its greeting is left to be read."""
     loop = asyncio.get_running_loop()
     connecting = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     connecting.setblocking(False)
     try:
-        async with asyncio.timeout(BANNER_TIMEOUT_S):
+        async with asyncio.timeout(greeting_s):
             await loop.sock_connect(connecting, (address.ssh_host, address.ssh_port))
             await _readable(connecting)
         if not connecting.recv(4, socket.MSG_PEEK):
             raise GuestUnreachable("closed before it greeted")
     except (OSError, TimeoutError) as error:
         connecting.close()
-        raise GuestUnreachable(f"no SSH at this address: {error or 'no greeting'}") from error
+        raise GuestUnreachable(f"no SSH at this address: {error!r}") from error
     except BaseException:
         connecting.close()
         raise

@@ -20,6 +20,8 @@ small_bytes=65536        # Up to this size a stream is brought back without star
 small_pieces=256         # … and up to so many NULs, since each is a read of its own.
 kept_s=86400             # Folders of ended jobs that nobody discarded are removed after this time.
 sweep_s=600
+tidy_s=2
+discarded_max=100
 
 set -m                   # Each job gets a process group of its own.
 trap : PIPE              # The connection may go; the job goes on.
@@ -324,10 +326,22 @@ end_job() {  # VERDICT
 }
 
 discard_job() {
-  [[ -e $folder/ended ]] && rm -rf "$folder" "$folder".stdin.*
-  # Processes that the command left running keep its cgroup; sweep comes for it later.
-  [[ -z $cgroups || -e $folder ]] || rmdir "$cgroups/$id"
+  # Removing costs two processes: it waits until nobody asks for anything.
+  [[ ! -e $folder/ended ]] || discarded+=("$id")
   printf 'done\n'
+}
+
+tidy() {
+  local id folders=() groups=()
+  for id in "${discarded[@]}"; do
+    folders+=("$jobs/$id" "$jobs/$id".stdin.*)
+    groups+=("$cgroups/$id")
+  done
+  (( ${#folders[@]} == 0 )) || rm -rf "${folders[@]}"
+  # Processes that a command left running keep its cgroup; sweep comes for it later.
+  (( ${#folders[@]} == 0 )) || [[ -z $cgroups ]] || rmdir "${groups[@]}"
+  discarded=()
+  sweep
 }
 
 sweep() {  # remove what nobody asked about for long
@@ -350,6 +364,7 @@ read -r boot < /proc/sys/kernel/random/boot_id
 start_time_of "$BASHPID"
 own_start=$start_time
 swept_at=$EPOCHSECONDS
+discarded=()
 [[ -d $jobs ]] || mkdir -p -m 700 "$jobs"
 # A pipe that is never readable: to wait on it for a time costs no process.
 [[ -p $jobs/.never ]] || mkfifo "$jobs/.never"
@@ -360,13 +375,23 @@ if [[ -e $cgroup_root/cgroup.controllers ]]; then
   [[ -w $cgroup_root/litevps/cgroup.procs ]] && cgroups=$cgroup_root/litevps
 fi
 printf 'litevps-ready %s\n' "$2"
-while read -r verb id words; do
-  folder=$jobs/$id
+request=
+while :; do
+  pause=$sweep_s
+  (( ${#discarded[@]} == 0 )) || pause=$tidy_s
+  IFS= read -r -t "$pause" part
+  status=$?
+  request+=$part
+  (( status > 128 || ${#discarded[@]} >= discarded_max )) && tidy
+  (( status <= 128 )) || continue
+  (( status == 0 )) || break
+  read -r verb id words <<< "$request"
+  request= folder=$jobs/$id
   case $verb in
     run) run_job $words ;;
     end) end_job $words ;;
     discard) discard_job ;;
-    *) exit 1 ;;
+    *) break ;;
   esac
-  sweep
 done
+tidy

@@ -6,16 +6,15 @@ from contextlib import asynccontextmanager
 
 import asyncssh
 
-from adapters.ssh.connection import connect
+from adapters.ssh.connection import PATIENT_GREETING_S, QUICK_GREETING_S, connect
 from adapters.ssh.launcher import Launcher
-from domain.compute.ports import GuestAddress
+from domain.compute.ports import GuestAddress, GuestUnreachable
 
-LAUNCHERS_PER_CONNECTION_MAX = 9
-"""One below what sshd allows by default (MaxSessions 10)."""
-CONNECTIONS_MAX = 4
-"""One in the usual case; more only while more commands run at once than one may carry."""
 JOBS_AT_ONCE_MAX = 32
-CONTROLS_AT_ONCE_MAX = CONNECTIONS_MAX * LAUNCHERS_PER_CONNECTION_MAX - JOBS_AT_ONCE_MAX
+CONTROLS_AT_ONCE_MAX = 4
+CONNECTIONS_MAX = 5
+"""One in the usual case; more only where the guest's sshd refuses further sessions on one (MaxSessions,
+10 by default) and more commands than that run at once."""
 IDLE_LAUNCHERS_MAX = 2
 CLOSE_TIMEOUT_S = 2.0
 
@@ -27,6 +26,7 @@ class _Kept:
         self.connection = connection
         self.idle: list[Launcher] = []
         self.launchers = 0
+        self.launchers_max = JOBS_AT_ONCE_MAX + CONTROLS_AT_ONCE_MAX
 
     @property
     def usable(self) -> bool:
@@ -51,7 +51,7 @@ class GuestPool:
 
     async def login(self) -> None:
         """Log in anew, whatever is kept: a kept connection proves nothing about a guest that was restarted."""
-        fresh = _Kept(await connect(self.address, self._client_key))
+        fresh = _Kept(await connect(self.address, self._client_key, greeting_s=QUICK_GREETING_S))
         if not self.busy:
             await self.close()
         if len(self._kept) < CONNECTIONS_MAX:
@@ -87,22 +87,30 @@ class GuestPool:
                 if launcher.usable:
                     return kept, launcher
                 kept.launchers -= 1
-        kept = await self._with_room()
-        try:
-            return kept, await Launcher.start(kept.connection)
-        except BaseException:
-            kept.launchers -= 1
-            raise
+        while True:
+            kept = await self._with_room()
+            try:
+                return kept, await Launcher.start(kept.connection)
+            except asyncssh.ChannelOpenError:
+                kept.launchers -= 1
+                if not kept.launchers:
+                    raise
+                kept.launchers_max = kept.launchers
+            except BaseException:
+                kept.launchers -= 1
+                raise
 
     async def _with_room(self) -> _Kept:
         """Return a connection with room for one more launcher, which is counted already."""
         async with self._opening:
             self._kept = [kept for kept in self._kept if kept.usable]
             for kept in self._kept:
-                if kept.launchers < LAUNCHERS_PER_CONNECTION_MAX:
+                if kept.launchers < kept.launchers_max:
                     break
             else:
-                kept = _Kept(await connect(self.address, self._client_key))
+                if len(self._kept) >= CONNECTIONS_MAX:
+                    raise GuestUnreachable("the guest's sshd lets too few commands run at once")
+                kept = _Kept(await connect(self.address, self._client_key, greeting_s=PATIENT_GREETING_S))
                 self._kept.append(kept)
             kept.launchers += 1
             return kept
