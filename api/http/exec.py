@@ -150,7 +150,9 @@ async def _ended(call: Call, job_id: JobId, *, replayed: bool) -> Answer:
     done = await _done(call, job, output)
     assert job.finished is not None
     if job.finished.end == "timeout":
-        raise Refusing(CommandTimedOut(), msgspec.to_builtins(done))
+        beside = msgspec.to_builtins(done)
+        del beside["error"]  # It is the refusal's own.
+        raise Refusing(CommandTimedOut(), beside)
     headers = (REPLAYED,) if replayed else ()
     return told(200, done, *headers)
 

@@ -95,7 +95,9 @@ class Customer(msgspec.Struct, eq=False):
     email: str
     token: str
 
-    async def ask(self, method: str, path: str, headers: Mapping[str, str] | None = None, **more: Any) -> httpx.Response:
+    async def ask(
+        self, method: str, path: str, headers: Mapping[str, str] | None = None, **more: Any
+    ) -> httpx.Response:
         """Send a request with the account's token."""
         given = {"authorization": f"Bearer {self.token}", **(headers or {})}
         return await self.house.client.request(method, path, headers=given, **more)

@@ -1,0 +1,104 @@
+"""Idempotency keys: the first outcome again, and nothing done twice."""
+
+import asyncio
+
+import pytest
+
+from tests.api.houses import Customer, House
+from tests.api.http.test_ssh_keys import KEY
+
+pytestmark = pytest.mark.anyio
+
+FIRST = {"idempotency-key": "first"}
+
+
+async def test_a_repeated_create_makes_one_vps(here: House, ann: Customer) -> None:
+    body = {"name": "a", "plan_id": await here.nano()}
+    first = await ann.ask("POST", "/api/vps", headers=FIRST, json=body)
+    await ann.credit(1_000_000)
+    again = await ann.ask("POST", "/api/vps", headers=FIRST, json=body)
+
+    assert first.status_code == again.status_code == 201
+    assert first.content == again.content
+    assert "idempotency-replayed" not in first.headers
+    assert again.headers["idempotency-replayed"] == "true"
+    assert again.headers["x-balance-remaining"] == "11.0000"
+    assert again.headers["x-request-id"] != first.headers["x-request-id"]
+    assert len((await ann.ask("GET", "/api/vps")).json()) == 1
+
+
+async def test_both_at_once_make_one_vps(here: House, ann: Customer) -> None:
+    body = {"name": "a", "plan_id": await here.nano()}
+    answers = await asyncio.gather(*(ann.ask("POST", "/api/vps", headers=FIRST, json=body) for _ in range(10)))
+
+    assert {answer.status_code for answer in answers} == {201}
+    assert len({answer.content for answer in answers}) == 1
+    assert sum("idempotency-replayed" in answer.headers for answer in answers) == 9
+    assert len((await ann.ask("GET", "/api/vps")).json()) == 1
+
+
+async def test_another_body_or_path_under_the_key_is_422(here: House, ann: Customer) -> None:
+    await ann.ask("POST", "/api/ssh-keys", headers=FIRST, json={"name": "k", "public_key": KEY})
+    other_body = await ann.ask("POST", "/api/ssh-keys", headers=FIRST, json={"name": "l", "public_key": KEY})
+    other_path = await ann.ask("POST", "/api/vps", headers=FIRST, json={"name": "a", "plan_id": await here.nano()})
+
+    assert other_body.status_code == other_path.status_code == 422
+    assert other_body.json()["code"] == "idempotency_key_reused"
+
+
+async def test_each_account_has_its_own_keys(ann: Customer, bob: Customer) -> None:
+    body = {"name": "k", "public_key": KEY}
+    hers = await ann.ask("POST", "/api/ssh-keys", headers=FIRST, json=body)
+    his = await bob.ask("POST", "/api/ssh-keys", headers=FIRST, json=body)
+
+    assert hers.json()["id"] != his.json()["id"]
+    assert "idempotency-replayed" not in his.headers
+
+
+async def test_a_refusal_leaves_the_key_free(here: House, bob: Customer) -> None:
+    body = {"name": "a", "plan_id": await here.nano()}
+    refused = await bob.ask("POST", "/api/vps", headers=FIRST, json=body)
+    await bob.credit(1_000_000)
+    made = await bob.ask("POST", "/api/vps", headers=FIRST, json=body)
+
+    assert (refused.status_code, made.status_code) == (402, 201)
+    assert "idempotency-replayed" not in made.headers
+
+
+async def test_what_changed_nothing_is_kept_too(here: House, ann: Customer) -> None:
+    async with here.working():
+        vps_id = (await ann.ask("POST", "/api/vps", json={"name": "a", "plan_id": await here.nano()})).json()["id"]
+        await ann.until(vps_id, "running")
+        first = await ann.ask("POST", f"/api/vps/{vps_id}/start", headers=FIRST)
+        await ann.ask("POST", f"/api/vps/{vps_id}/stop")
+        await ann.until(vps_id, "stopped")
+        again = await ann.ask("POST", f"/api/vps/{vps_id}/start", headers=FIRST)
+
+        assert first.status_code == again.status_code == 200
+        assert first.content == again.content
+        assert (await ann.ask("GET", f"/api/vps/{vps_id}")).json()["pending"] is None
+
+
+async def test_a_repeated_exec_runs_once(here: House, ann: Customer) -> None:
+    async with here.working():
+        vps_id = (await ann.ask("POST", "/api/vps", json={"name": "a", "plan_id": await here.nano()})).json()["id"]
+        await ann.until(vps_id, "running")
+        body = {"command": "sleep 0.2; uname -a"}
+        answers = await asyncio.gather(
+            *(ann.ask("POST", f"/api/vps/{vps_id}/exec", headers=FIRST, json=body) for _ in range(5))
+        )
+        later = await ann.ask("POST", f"/api/vps/{vps_id}/exec", headers=FIRST, json=body)
+        other = await ann.ask("POST", f"/api/vps/{vps_id}/exec", headers=FIRST, json={"command": "true"})
+
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.json()["job_id"] for answer in (*answers, later)}) == 1
+    assert later.headers["idempotency-replayed"] == "true"
+    assert other.status_code == 422
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "ä"])
+async def test_a_key_is_plain_and_short(ann: Customer, key: str) -> None:
+    headers = {"idempotency-key": key.encode("latin-1")}
+    response = await ann.ask("POST", "/api/ssh-keys", headers=headers, json={"name": "k", "public_key": KEY})  # type: ignore[arg-type]
+
+    assert (response.status_code, set(response.json()["fields"])) == (400, {"Idempotency-Key"})

@@ -1,0 +1,159 @@
+"""VPSs and commands over HTTP, on played hosts."""
+
+import pytest
+
+from tests.api.houses import Customer, House
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_the_quick_start(here: House, ann: Customer) -> None:
+    async with here.working():
+        made = await ann.ask("POST", "/api/vps", json={"name": "my-vm", "plan_id": await here.nano()})
+        assert (made.status_code, made.json()["state"]) == (201, "creating")
+        assert made.headers["x-balance-remaining"] == "10.0000"
+        vps_id = made.json()["id"]
+
+        running = await ann.until(vps_id, "running")
+        assert running["ssh_host"] == "127.0.0.1"
+        assert running["ssh_host_key"].startswith("ssh-ed25519 ")
+        assert running["started_at"] is not None
+
+        done = await ann.ask("POST", f"/api/vps/{vps_id}/exec", json={"command": "uname -a"})
+        assert done.status_code == 200
+        assert done.json()["stdout"].startswith("Linux my-vm ")
+        assert (done.json()["exit_code"], done.json()["truncated"]) == (0, False)
+
+        job = await ann.ask("GET", f"/api/jobs/{done.json()['job_id']}")
+        assert job.json()["stdout"] == done.json()["stdout"]
+        assert (job.json()["status"], job.json()["command"]) == ("done", "uname -a")
+
+        assert (await ann.ask("DELETE", f"/api/vps/{vps_id}")).status_code == 204
+        assert (await ann.ask("GET", f"/api/vps/{vps_id}")).status_code == 404
+        assert (await ann.ask("DELETE", f"/api/vps/{vps_id}")).status_code == 404
+        assert (await ann.ask("GET", "/api/vps")).json() == []
+
+
+async def test_what_cannot_be_paid_for_an_hour_is_402(here: House, bob: Customer) -> None:
+    await bob.credit(4_199)
+    response = await bob.ask("POST", "/api/vps", json={"name": "a", "plan_id": await here.nano()})
+
+    assert response.status_code == 402
+    assert response.text == (
+        '{"error":"insufficient balance","code":"insufficient_balance",'
+        '"balance":0.0041,"required":0.0042,"balance_micros":4199}'
+    )
+    assert response.headers["x-balance-remaining"] == "0.0041"
+
+
+async def test_required_is_the_sum_of_all_hours(here: House, bob: Customer) -> None:
+    await bob.credit(8_399)
+    nano = await here.nano()
+    first = await bob.ask("POST", "/api/vps", json={"name": "a", "plan_id": nano})
+    second = await bob.ask("POST", "/api/vps", json={"name": "b", "plan_id": nano})
+
+    assert (first.status_code, second.status_code) == (201, 402)
+    assert '"required":0.0084' in second.text
+
+
+@pytest.mark.parametrize("name", ["", "-a", "a-", "A", "a_b", "a.b", "x" * 64, "ä", "a\n"])
+async def test_a_name_is_a_host_name_label(here: House, ann: Customer, name: str) -> None:
+    response = await ann.ask("POST", "/api/vps", json={"name": name, "plan_id": await here.nano()})
+
+    assert response.status_code == 400
+    assert set(response.json()["fields"]) == {"name"}
+
+
+async def test_a_vps_is_stopped_started_and_restarted(here: House, ann: Customer) -> None:
+    async with here.working():
+        vps_id = (await ann.ask("POST", "/api/vps", json={"name": "a", "plan_id": await here.nano()})).json()["id"]
+        early = await ann.ask("POST", f"/api/vps/{vps_id}/stop")
+        assert (early.status_code, early.json()["error"]) == (409, "vps is creating")
+        await ann.until(vps_id, "running")
+
+        assert (await ann.ask("POST", f"/api/vps/{vps_id}/start")).status_code == 200
+        restart = await ann.ask("POST", f"/api/vps/{vps_id}/restart")
+        assert (restart.status_code, restart.json()["pending"]) == (202, "restart")
+        await ann.until(vps_id, "running")
+        stop = await ann.ask("POST", f"/api/vps/{vps_id}/stop")
+        assert (stop.status_code, stop.json()["pending"]) == (202, "stop")
+        await ann.until(vps_id, "stopped")
+        again = await ann.ask("POST", f"/api/vps/{vps_id}/stop")
+        assert (again.status_code, again.json()["state"]) == (200, "stopped")
+        ran = await ann.ask("POST", f"/api/vps/{vps_id}/exec", json={"command": "true"})
+        assert (ran.status_code, ran.json()["error"]) == (409, "vps is not running")
+        started = await ann.ask("POST", f"/api/vps/{vps_id}/start")
+        assert (started.status_code, started.json()["pending"]) == (202, "start")
+        await ann.until(vps_id, "running")
+
+    events = await ann.ask("GET", f"/api/vps/{vps_id}/events", params={"limit": 100})
+    told = [one["event"] for one in events.json()]
+    assert told[-1] == "compute.vps-requested.v1"
+    assert told.count("compute.vps-running.v1") == 2
+
+
+async def test_what_is_anothers_does_not_exist(here: House, ann: Customer, bob: Customer) -> None:
+    vps_id = (await ann.ask("POST", "/api/vps", json={"name": "a", "plan_id": await here.nano()})).json()["id"]
+    nowhere = "01937b1e-5c00-7000-8000-000000000001"
+    calls = [
+        ("GET", "", None),
+        ("DELETE", "", None),
+        ("POST", "/start", None),
+        ("POST", "/stop", None),
+        ("POST", "/restart", None),
+        ("GET", "/events", None),
+        ("POST", "/exec", {"command": "true"}),
+    ]
+    for method, path, body in calls:
+        anothers = await bob.ask(method, f"/api/vps/{vps_id}{path}", json=body)
+        nobodys = await bob.ask(method, f"/api/vps/{nowhere}{path}", json=body)
+        no_id = await bob.ask(method, f"/api/vps/nonsense{path}", json=body)
+        assert anothers.status_code == nobodys.status_code == no_id.status_code == 404
+        assert anothers.content == nobodys.content == no_id.content == b'{"error":"not found","code":"not_found"}'
+        assert set(anothers.headers) == set(nobodys.headers)
+
+
+async def test_a_command_past_its_time_limit_is_504_with_its_output(here: House, ann: Customer) -> None:
+    async with here.working():
+        vps_id = (await ann.ask("POST", "/api/vps", json={"name": "a", "plan_id": await here.nano()})).json()["id"]
+        await ann.until(vps_id, "running")
+        body = {"command": "echo begun; sleep 60", "timeout_seconds": 1}
+        response = await ann.ask("POST", f"/api/vps/{vps_id}/exec", json=body)
+
+    assert (response.status_code, response.json()["error"]) == (504, "command timed out")
+    assert response.json()["stdout"] == "begun\n"
+    assert response.json()["code"] == "command_timed_out"
+
+
+async def test_lists_come_in_pages_and_can_be_filtered(here: House, ann: Customer) -> None:
+    nano = await here.nano()
+    for number in range(3):
+        body = {"name": f"vm-{number}", "plan_id": nano, "labels": {"role": "web" if number else "db"}}
+        assert (await ann.ask("POST", "/api/vps", json=body)).status_code == 201
+
+    page = await ann.ask("GET", "/api/vps", params={"limit": 1, "offset": 1})
+    assert [vps["name"] for vps in page.json()] == ["vm-1"]
+    assert page.headers["x-total-count"] == "3"
+    assert page.headers["link"] == (
+        '<http://127.0.0.1:8000/api/vps?limit=1&offset=2>; rel="next", '
+        '<http://127.0.0.1:8000/api/vps?limit=1&offset=0>; rel="prev"'
+    )
+
+    async def names(**asked: str) -> list[str]:
+        return [vps["name"] for vps in (await ann.ask("GET", "/api/vps", params=asked)).json()]
+
+    assert await names() == ["vm-2", "vm-1", "vm-0"]
+    assert await names(name="vm-1") == ["vm-1"]
+    assert await names(label="role=db") == ["vm-0"]
+    assert await names(label="role") == ["vm-2", "vm-1", "vm-0"]
+    assert await names(state="running") == []
+
+
+async def test_a_plan_follows_from_sizes(here: House, ann: Customer) -> None:
+    made = await ann.ask("POST", "/api/vps", json={"name": "a", "memory_mb": 100})
+    too_big = await ann.ask("POST", "/api/vps", json={"name": "b", "memory_mb": 10**9})
+    nothing = await ann.ask("POST", "/api/vps", json={"name": "c"})
+
+    assert (made.status_code, made.json()["memory_mb"]) == (201, 512)
+    assert (too_big.status_code, set(too_big.json()["fields"])) == (400, {"memory_mb"})
+    assert (nothing.status_code, set(nothing.json()["fields"])) == (400, {"plan_id"})
