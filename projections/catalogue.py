@@ -3,10 +3,10 @@
 from projections.accounts import ACCOUNTS
 from projections.balances import BALANCES
 from projections.compute_work import COMPUTE_WORK
-from projections.compute_work import COMPUTE_WORK
 from projections.jobs import JOBS
+from projections.meters import METERS
 from projections.read_model import ReadModel
 from projections.ssh_keys import SSH_KEYS
 from projections.vps import VPS
 
-READ_MODELS: tuple[ReadModel, ...] = (ACCOUNTS, BALANCES, COMPUTE_WORK, JOBS, SSH_KEYS, VPS)
+READ_MODELS: tuple[ReadModel, ...] = (ACCOUNTS, BALANCES, COMPUTE_WORK, JOBS, METERS, SSH_KEYS, VPS)

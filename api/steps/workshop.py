@@ -39,7 +39,7 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     leases: Leases
     work: OpenWork
     job_outputs: JobOutputs
-    settle: Callable[[AccountId], Awaitable[None]]
+    settle: Callable[[AccountId], Awaitable[object]]
     """Pays what is due of one account, before a meter of it is closed."""
 
     async def vps(self, vps_id: VpsId) -> Vps | None:

@@ -61,6 +61,14 @@ class Meter(msgspec.Struct, frozen=True):
             return None
         return self.run_from if self.next_at is None else max(self.next_at, self.run_from)
 
+    @property
+    def due_at(self) -> Instant | None:
+        """When the next minute begins that is to be paid; None where there is none as things stand."""
+        first = self.first_due_at
+        if first is None or (self.released_at is not None and first >= self.released_at):
+            return None
+        return first
+
 
 class Wallet(msgspec.Struct, frozen=True):
     """Prepaid funds of an account, in micro-USD, and the meters of its VPSs that are not deleted."""
