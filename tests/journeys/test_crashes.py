@@ -1,0 +1,218 @@
+"""The service dies at each named fail point, once, and whoever comes after finds everything in order."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from adapters.simulated.faults import SimulatedCrash
+from api import failpoints
+from api.reconciler import Reconciler
+from api.steps.jobs import run_job
+from api.steps.workshop import Workshop
+from api.worker import LEASE_S, Worker
+from domain.compute.events import VpsDeleted, VpsFailed, VpsRequested, VpsRunning
+from domain.compute.ports import GuestSpec
+from domain.compute.vps import Vps, VpsIsStopping
+from domain.errors import NotFound
+from domain.exec.commands import RunJob
+from domain.exec.events import JobFinished, JobRequested
+from domain.ids import JobId, VpsId
+from domain.time import MINUTE
+from domain.wallet.events import MeterStarted, VpsReleased
+from tests.api.compute_world import IDS, PRICE_HOURLY, Life, World, settle_account
+
+pytestmark = pytest.mark.anyio
+
+FUNDS = 1_000_000
+IN_TROUBLE = ("fail", "differ")
+"""What is only recorded where something goes wrong with a guest."""
+
+
+class Journey:
+    """A customer with one VPS, over as many lives of the service as it takes."""
+
+    def __init__(self) -> None:
+        self.world = World()
+        self.vps_id = VpsId(IDS.new())
+        self.job_id = JobId(IDS.new())
+        self.orphan = VpsId(IDS.new())
+        self.crashes = 0
+        self.life = Life()
+        self.workshop: Workshop
+        self.reconciler: Reconciler
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def begin_life(self) -> None:
+        """Start the service: it catches up, then works."""
+        self.life = Life()
+        self.workshop = self.world.workshop(self.life)
+        self.reconciler = Reconciler(self.workshop, orphan_grace_s=0)
+        self._tasks.append(asyncio.create_task(Worker(self.workshop, poll_s=0.02).run()))
+        await self.tick()
+
+    async def tick(self) -> None:
+        await self.reconciler.look()
+        await settle_account(self.workshop, self.world.account_id)
+
+    def crash(self) -> None:
+        self.crashes += 1
+        self.life.crash()
+
+    async def go(self, leg: Callable[[], Awaitable[None]]) -> None:
+        """Have a leg of the journey done, begun again by the customer if the service dies meanwhile."""
+        while True:
+            try:
+                return await leg()
+            except SimulatedCrash:
+                self.world.clock.advance(LEASE_S + 1)
+                await self.begin_life()
+
+    async def end(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.wait(self._tasks)
+
+    async def settled(self) -> Vps:
+        """Wait until there is nothing to do for the VPS, or the service has died."""
+        waiting = asyncio.create_task(self.world.settled(self.world.workshop(), self.vps_id))
+        while not waiting.done():
+            if self.life.over:
+                waiting.cancel()
+                raise SimulatedCrash
+            await asyncio.wait([waiting], timeout=0.01)
+        (vps,) = waiting.result()
+        return vps
+
+    async def create(self) -> None:
+        await self.world.create(self.workshop, vps_id=self.vps_id)
+        assert (await self.settled()).state == "running"
+
+    async def run_a_while(self) -> None:
+        self.world.clock.advance(95)
+        await self.tick()
+
+    async def run_unseen(self) -> None:
+        """Time passes, and nobody looks: only the last look before the end can prove it."""
+        self.world.clock.advance(70)
+
+    async def exec(self) -> None:
+        command = RunJob(
+            job_id=self.job_id,
+            account_id=self.world.account_id,
+            vps_id=self.vps_id,
+            command="echo once >> /root/file; cat /root/file",
+            timeout_s=30,
+        )
+        job, _ = await run_job(self.workshop, command, self.world.context("exec"), timeout_s_max=600)
+        assert job.finished is not None
+        assert (job.finished.exit_code, job.finished.stdout_bytes) == (0, len("once\n"))
+
+    async def restart(self) -> None:
+        await self.world.ask(self.workshop, "restart", self.vps_id)
+        assert (await self.settled()).state == "running"
+
+    async def stop(self) -> None:
+        await self.world.ask(self.workshop, "stop", self.vps_id)
+        assert (await self.settled()).state == "stopped"
+
+    async def start(self) -> None:
+        try:
+            await self.world.ask(self.workshop, "start", self.vps_id)
+        except VpsIsStopping:
+            await self.settled()
+            await self.world.ask(self.workshop, "start", self.vps_id)
+        assert (await self.settled()).state == "running"
+
+    async def guest_dies(self) -> None:
+        if self.world.host.guests[self.vps_id].running:
+            self.world.host.crash_guest(self.vps_id)
+            self.world.clock.advance(1)
+        await self.tick()
+        assert (await self.settled()).state == "stopped"
+
+    async def host_key_changes(self) -> None:
+        guest = self.world.host.guests[self.vps_id]
+        right, guest.host_key_public = guest.host_key_public, "ssh-ed25519 AAAAanother"
+        try:
+            if (await self.workshop.vps(self.vps_id)).state == "running":  # type: ignore[union-attr]
+                await self.world.ask(self.workshop, "restart", self.vps_id)
+            assert (await self.settled()).state == "error"
+        finally:
+            guest.host_key_public = right
+
+    async def orphan_appears(self) -> None:
+        if self.orphan not in self.world.host.guests:
+            spec = self.world.host.guests[self.vps_id].spec
+            orphan = GuestSpec(self.orphan, 1, "nobody", 1, 128, 1, spec.image, 9999, (), "its-key")
+            self.world.host.add_orphan(orphan)
+        await self.tick()
+        assert self.orphan not in self.world.host.guests
+
+    async def delete(self) -> None:
+        try:
+            await self.world.ask(self.workshop, "delete", self.vps_id)
+        except NotFound:
+            assert self.crashes, "a VPS that was not deleted is there"
+        await self.settled()
+
+    def legs(self, *, in_trouble: bool) -> list[Callable[[], Awaitable[None]]]:
+        if in_trouble:
+            return [
+                *(self.create, self.run_a_while, self.guest_dies, self.start),
+                *(self.host_key_changes, self.start, self.orphan_appears, self.run_a_while, self.delete),
+            ]
+        return [
+            *(self.create, self.run_a_while, self.exec, self.run_a_while, self.restart, self.run_a_while),
+            *(self.run_unseen, self.stop, self.start, self.run_a_while, self.run_unseen, self.delete),
+        ]
+
+
+@pytest.mark.parametrize("name", failpoints.ALL)
+async def test_after_a_crash_here_everything_is_in_order(name: str) -> None:
+    in_trouble = name.partition(":")[0] in IN_TROUBLE
+    journey = Journey()
+    await journey.world.founded(FUNDS)
+    with failpoints.armed(name, journey.crash):
+        await journey.go(journey.begin_life)
+        for leg in journey.legs(in_trouble=name.split(":", maxsplit=1)[0] in IN_TROUBLE):
+            await journey.go(leg)
+    await journey.end()
+
+    assert journey.crashes == 1, "the journey never came to this fail point"
+    assert journey.world.host.guests == {}, "a guest was left behind"
+    await _check_recorded_once(journey)
+    await _check_minutes(journey, in_trouble=in_trouble)
+
+
+async def _check_recorded_once(journey: Journey) -> None:
+    events = journey.world.events
+    assert len(await events(VpsRequested)) == len(await events(VpsDeleted)) == 1
+    generations = [event.generation for event in await events(VpsRunning)]  # type: ignore[attr-defined]
+    assert generations == sorted(set(generations)), "a start was told twice"
+    assert len(await events(VpsFailed)) <= 1
+    assert len(await events(JobRequested)) == len(await events(JobFinished)) <= 1
+
+
+async def _check_minutes(journey: Journey, *, in_trouble: bool) -> None:
+    """Every minute of every run is used once, in order, and paid."""
+    paid, waived = await journey.world.minutes(journey.vps_id)
+    assert sorted(paid + waived) == list(range(1, len(paid + waived) + 1))
+    runs: list[tuple[int, int]] = []
+    for event in await journey.world.events(MeterStarted, VpsReleased):
+        if isinstance(event, MeterStarted):
+            runs.append((event.at, 2**62))
+        elif isinstance(event, VpsReleased) and runs:
+            runs[-1] = (runs[-1][0], min(runs[-1][1], event.at))
+    expected, next_at = 0, 0
+    for begin, end in runs:
+        next_at = max(next_at, begin)
+        while next_at < end:
+            expected, next_at = expected + 1, next_at + MINUTE
+    assert len(paid + waived) == expected
+    # Nobody can prove what a guest did between the last look at it and its death; all else is paid.
+    assert len(waived) <= (1 if in_trouble else 0)
+    balance = (await journey.world.wallet()).balance
+    hours, rest = divmod(max(paid, default=0), 60)
+    if not waived:
+        assert balance == FUNDS - (hours * PRICE_HOURLY + PRICE_HOURLY * rest // 60)
