@@ -25,6 +25,7 @@ _SESSION = (
     "SET enable_hashjoin = off",
     "SET enable_mergejoin = off",
     "SET plan_cache_mode = force_generic_plan",
+    "SET jit = off",
     f"SET statement_timeout = {int(RUN_TIMEOUT_S * 1000) - 5000}",
     "SET idle_in_transaction_session_timeout = 60000",
 )

@@ -46,6 +46,11 @@ class ReadPool:
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, PAUSE_MAX_S)
 
+    async def run_once(self, statement: Statement, parameters: Sequence[Parameter]) -> PGresult:
+        """Run a statement that may not be done twice; raises ConnectionLost where it may have been done or not."""
+        async with self._free:
+            return await self._try(statement, parameters)
+
     async def close(self) -> None:
         """End all connections."""
         self._closed = True

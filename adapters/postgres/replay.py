@@ -33,7 +33,7 @@ async def replay(url: str, after: int = 0) -> AsyncIterator[list[Recorded]]:
     Takes no connection of the store's. Raises psycopg.Error when the database is lost.
     """
     async with await psycopg.AsyncConnection.connect(url) as connection:
-        await connection.execute("SET enable_seqscan = off")
+        await connection.execute("SET enable_seqscan = off; SET jit = off")
         async with connection.cursor() as cursor, cursor.copy(_COPY, [after]) as copy:
             start = _HEADER_BYTES
             while first := bytes(await copy.read()):
