@@ -15,30 +15,36 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import AsyncConnectionPool
 
 from adapters.clock import SystemClock
-from adapters.embedded_postgres.server import EmbeddedPostgres
+from adapters.embedded_postgres.postmaster import StopFailed
+from adapters.embedded_postgres.server import EmbeddedPostgres, StartFailed
+from adapters.embedded_postgres.unprivileged import CommandFailed, FolderUnreachable
 from adapters.guest_image.builder import ensure_built
+from adapters.guest_image.root_folder import ImageNotBuilt
 from adapters.ids import TimeOrderedIds
 from adapters.jwt import JwtSessions
 from adapters.libvirt.folders import HostFolders
 from adapters.libvirt.hypervisor import LibvirtHypervisor
-from adapters.libvirt_host.host import EmbeddedHost
+from adapters.libvirt_host.host import EmbeddedHost, HostNotStarted
 from adapters.libvirt_host.kvm_probe import KvmVerdict, probe_kvm
 from adapters.passwords import Argon2Passwords
 from adapters.postgres.blobs import PostgresJobOutputs
 from adapters.postgres.event_store import PostgresEventStore
+from adapters.postgres.evidence import PostgresEvidence
 from adapters.postgres.leases import PostgresLeases
-from adapters.postgres.migrate import SERVICE_ROLE, migrate
+from adapters.postgres.migrate import SERVICE_ROLE, MigrationRefused, migrate
 from adapters.postgres.rate_counters import PostgresRateCounters
 from adapters.sealing.key_tables import PostgresKeyTable
-from adapters.sealing.master_key import MasterKey, parse_master_key, read_or_make_master_key
-from adapters.sealing.sealer import AccountSealer
+from adapters.sealing.master_key import BadMasterKey, MasterKey, parse_master_key, read_or_make_master_key
+from adapters.sealing.sealer import AccountSealer, WrongMasterKey
 from adapters.simulated.guest_shell import SimulatedGuestShell
 from adapters.simulated.host import SimulatedHost
 from adapters.simulated.hypervisor import SimulatedHypervisor
 from adapters.ssh.guest_shell import SshGuestShell
 from adapters.ssh.keys import ensure_service_key
 from adapters.turnstile import TEST_SECRET_PASSES, TEST_SECRETS, DevelopmentCaptcha, TurnstileCaptcha
+from api.audit.verify import Archive
 from api.ledger import Ledger
+from api.metering import settle_account, settle_due
 from api.reconciler import ensure_registered
 from api.runtime import Runtime
 from api.settings import Settings
@@ -46,12 +52,14 @@ from api.steps.workshop import Workshop
 from api.vps_lists import ProjectedVpsList
 from domain.accounts.ports import Captcha
 from domain.compute.events import HostRegistered
-from domain.compute.ports import GuestShell, Hypervisor
-from domain.ids import AccountId, HostId
+from domain.compute.ports import GuestShell, HostObservation, Hypervisor, HypervisorUnavailable
+from domain.evidence import EvidenceSource
+from domain.ids import HostId
 from domain.ports import Clock
 from projections.catalogue import READ_MODELS
 from projections.compute_work import TabledWork
 from projections.generation import install
+from projections.meters import TabledDueAccounts
 from projections.reading import ReadModels
 
 CONNECTIONS_MAX = 8
@@ -60,6 +68,19 @@ SSH_PORT_FROM, SSH_PORT_TO = 22_000, 22_999
 SIMULATED_BOOT_S = 1.0
 EMBEDDED, SIMULATED = "embedded", "simulated"
 _HOSTS = UUID("6c697465-7670-5000-8000-00000000686f")
+
+CANNOT_START = (
+    BadMasterKey,
+    CommandFailed,
+    FolderUnreachable,
+    HostNotStarted,
+    ImageNotBuilt,
+    MigrationRefused,
+    StartFailed,
+    StopFailed,
+    WrongMasterKey,
+)
+"""Why nothing can be started here; each tells in its own words what helps."""
 
 Say = Callable[[str], None]
 """Tells a person what is being done."""
@@ -116,6 +137,18 @@ def migrate_database(database: Database) -> tuple[list[str], list[str]]:
 
 
 @asynccontextmanager
+async def opened_archive(database: Database) -> AsyncIterator[Archive]:
+    """Give all that was ever recorded, for audits and for folding it anew."""
+    async with PostgresEventStore(database.service_url) as store:
+        yield store
+
+
+def evidence_of(database: Database) -> EvidenceSource:
+    """Return where an audit finds what the database keeps beside the events."""
+    return PostgresEvidence(database.service_url)
+
+
+@asynccontextmanager
 async def opened_runtime(
     settings: Settings, database: Database, *, with_hosts: bool, say: Say
 ) -> AsyncIterator[Runtime]:
@@ -151,7 +184,7 @@ async def opened_runtime(
             leases=PostgresLeases(pool, ids.new()),
             work=TabledWork(read_models),
             job_outputs=PostgresJobOutputs(pool),
-            settle=partial(_settle, ledger),
+            settle=partial(settle_account, ledger),
         )
         await _register_hosts(workshop, compute)
         yield Runtime(
@@ -166,6 +199,7 @@ async def opened_runtime(
             captcha=captcha,
             rate_counters=counters,
             workshop=workshop,
+            settle_due=partial(settle_due, ledger, TabledDueAccounts(read_models), clock),
             vps_list=ProjectedVpsList(read_models, store, sealer),
             read_models=read_models,
             database_url=database.service_url,
@@ -179,7 +213,30 @@ def embedded_host(settings: Settings, verdict: KvmVerdict | None, say: Say) -> E
     return EmbeddedHost(home / "host", images=home / "images", kvm=usable, say=say)
 
 
-async def _settle(_ledger: Ledger, _account_id: AccountId) -> None: ...
+async def observe_embedded_host(settings: Settings) -> HostObservation | None:
+    """Return what the embedded host shows; None where it does not run. It is not started for this."""
+    embedded = embedded_host(settings, None, lambda _: None)
+    if not embedded.socket.exists():
+        return None
+    hypervisor = LibvirtHypervisor(
+        host_id=_host_id(settings, EMBEDDED),
+        uri=embedded.uri,
+        folders=_folders_of(embedded),
+        images={},
+        accelerated=False,
+        clock=SystemClock(),
+    )
+    try:
+        return await hypervisor.observe()
+    except HypervisorUnavailable:
+        return None
+    finally:
+        await hypervisor.close()
+
+
+def _folders_of(embedded: EmbeddedHost) -> HostFolders:
+    inside = (embedded.guests_inside, embedded.images_inside)
+    return HostFolders(embedded.guests, embedded.images, *inside, embedded.guest_logs)
 
 
 async def _compute(settings: Settings, clock: Clock, private_key: str, *, with_hosts: bool, say: Say) -> Compute:
@@ -207,13 +264,7 @@ def _driven_hosts(settings: Settings, clock: Clock, say: Say) -> dict[HostId, Hy
         if uri == EMBEDDED:
             embedded = embedded_host(settings, verdict, say)
             address, revive = embedded.ensure_started(), embedded.ensure_started
-            folders = HostFolders(
-                embedded.guests,
-                embedded.images,
-                embedded.guests_inside,
-                embedded.images_inside,
-                embedded.guest_logs,
-            )
+            folders = _folders_of(embedded)
         else:
             guests = _made_folder(home / "guests" / str(host_id))
             address, folders = uri, HostFolders(guests, home / "images", guests, home / "images")

@@ -7,6 +7,16 @@ from projections.jobs import JOBS
 from projections.meters import METERS
 from projections.read_model import ReadModel
 from projections.ssh_keys import SSH_KEYS
+from projections.totals import TOTALS
 from projections.vps import VPS
 
-READ_MODELS: tuple[ReadModel, ...] = (ACCOUNTS, BALANCES, COMPUTE_WORK, JOBS, METERS, SSH_KEYS, VPS)
+READ_MODELS: tuple[ReadModel, ...] = (
+    ACCOUNTS,
+    BALANCES,
+    COMPUTE_WORK,
+    JOBS,
+    METERS,
+    SSH_KEYS,
+    TOTALS,
+    VPS,
+)

@@ -3,13 +3,15 @@
 import pytest
 
 from domain.ids import AccountId
+from domain.wallet.postings import prepaid, revenue
 from projections.accounts import ACCOUNTS, list_accounts
 from projections.balances import BALANCES, balances_of
 from projections.jobs import JOBS, jobs_of_vps
 from projections.reading import ReadModels
 from projections.ssh_keys import SSH_KEYS, ssh_keys_of
+from projections.totals import TOTALS, totals, trial_balance
 from projections.vps import VPS, vpss_of
-from tests.projections.history import History
+from tests.projections.history import PLAN, History
 
 pytestmark = pytest.mark.anyio
 
@@ -63,6 +65,19 @@ async def test_a_balance_is_what_came_in_less_what_minutes_cost(history: History
     async with followed.at(await history.store.head(), BALANCES) as connection:
         assert await balances_of(connection, [ada]) == {ada: 1_000_000 - 4_200}
     assert first == 70
+
+
+async def test_totals_of_postings_mirror_the_balances_and_sum_to_zero(history: History, followed: ReadModels) -> None:
+    ada = await history.registered(micros=1_000_000)
+    vps_id = await history.vps_requested(ada)
+    await history.vps_running(ada, vps_id)
+    await followed.caught_up(await history.store.head(), TOTALS)
+    await history.minutes_metered(ada, vps_id, 1, 60)
+    async with followed.at(await history.store.head(), TOTALS, BALANCES) as connection:
+        balances = await balances_of(connection, [ada])
+        assert await totals(connection, prepaid(ada)) == {prepaid(ada): -balances[ada]}
+        assert await totals(connection, "revenue:") == {revenue(PLAN): -4_200}
+        assert await trial_balance(connection) == 0
 
 
 async def test_ssh_keys_are_listed_until_they_are_removed(history: History, followed: ReadModels) -> None:

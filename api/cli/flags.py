@@ -1,0 +1,53 @@
+"""Flags: one for each setting, made from the settings themselves."""
+
+import os
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, get_args, get_type_hints
+
+import click
+
+from api.settings import PREFIX, Loaded, Settings, SettingsRefused, load_settings
+
+ALWAYS_SHOWN = ("home", "database_url")
+"""The flags that the help of every command tells of; ``serve`` and ``config`` tell of all."""
+
+Command = Callable[..., Any]
+
+
+def with_settings(*, shown: bool = False) -> Callable[[Command], Command]:
+    """Add a flag for each setting to a command, which is given what is in force as ``loaded``.
+
+    ``shown``: whether its help tells of all of them.
+    """
+
+    def decorate(command: Command) -> Command:
+        @wraps(command)
+        def run(**given: Any) -> Any:
+            flags = {name: given.pop(name) for name in Settings.__struct_fields__}
+            return command(loaded=settings_in_force(flags), **given)
+
+        decorated: Command = run
+        for name in reversed(Settings.__struct_fields__):
+            decorated = _flag(name, hidden=not shown and name not in ALWAYS_SHOWN)(decorated)
+        return decorated
+
+    return decorate
+
+
+def settings_in_force(flags: dict[str, Any]) -> Loaded:
+    """Return the settings, or end with what is wrong with them."""
+    try:
+        return load_settings(flags, os.environ)
+    except SettingsRefused as refused:
+        raise click.ClickException(str(refused)) from refused
+
+
+def _flag(name: str, *, hidden: bool) -> Callable[[Command], Command]:
+    hint = get_type_hints(Settings)[name]
+    word = "--" + name.replace("_", "-")
+    told = f"Or {PREFIX}{name.upper()}."
+    if hint is bool:
+        return click.option(f"{word}/--no-{word[2:]}", name, default=None, help=told, hidden=hidden)
+    kind = int if int in (hint, *get_args(hint)) else str
+    return click.option(word, name, type=kind, default=None, help=told, hidden=hidden)

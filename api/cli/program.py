@@ -1,0 +1,43 @@
+"""The program `litevps`: every command by its name, and what a refusal looks like."""
+
+import sys
+
+import click
+
+from api.cli.accounts import account
+from api.cli.audit import audit
+from api.cli.demo import demo
+from api.cli.hosts import host
+from api.cli.serve import api, serve, work
+from api.cli.upkeep import config, migrate, rebuild
+from domain.errors import Refusal
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="litevps")
+def litevps() -> None:
+    """Virtual machines by the minute, prepaid, on a ledger that anybody can check."""
+
+
+for command in (serve, api, work, migrate, account, rebuild, audit, config, demo, host):
+    litevps.add_command(command)
+
+
+def main() -> None:
+    """Run the command that was typed; a refusal is told in its own words, and ends with 1."""
+    try:
+        litevps()
+    except Refusal as refusal:
+        facts = "; ".join(_told(name, fact) for name, fact in refusal.facts.items())
+        click.echo(f"Error: {refusal.sentence}" + (f" ({facts})" if facts else ""), err=True)
+        sys.exit(1)
+
+
+def _told(name: str, fact: object) -> str:
+    if isinstance(fact, dict):
+        return "; ".join(f"{key}: {value}" for key, value in fact.items())
+    return f"{name}: {fact}"
+
+
+if __name__ == "__main__":
+    main()

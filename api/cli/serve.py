@@ -1,0 +1,128 @@
+"""`litevps serve`, `api` and `work`: the service in one process, or its parts in several."""
+
+import gc
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import click
+import uvloop
+
+from api import bootstrap
+from api.cli.flags import with_settings
+from api.cli.opening import migrated, say
+from api.cli.output import told
+from api.first_start import ensure_operator, ensure_plans
+from api.http.app import App
+from api.reconciler import Reconciler
+from api.runtime import Runtime
+from api.schedules import Schedules
+from api.serving import HttpServer, Part, PartEnded, http_server, listen, run_parts
+from api.settings import Loaded, Settings, SettingsRefused, check_servable
+from api.worker import Worker
+from projections.catalogue import READ_MODELS
+from projections.generation import SCHEMA
+from projections.runner import Runner
+
+
+@click.command()
+@with_settings(shown=True)
+def serve(loaded: Loaded) -> None:
+    """Run the whole service in this process, until Ctrl-C."""
+    _run(loaded.settings, http=True, hosts=True)
+
+
+@click.command()
+@with_settings(shown=True)
+def api(loaded: Loaded) -> None:
+    """Answer HTTP only; any number of these may run against one database."""
+    _run(loaded.settings, http=True, hosts=False)
+
+
+@click.command()
+@with_settings(shown=True)
+def work(loaded: Loaded) -> None:
+    """Drive hosts and settle what is due only; any number of these may run against one database."""
+    _run(loaded.settings, http=False, hosts=True)
+
+
+def _run(settings: Settings, *, http: bool, hosts: bool) -> None:
+    try:
+        check_servable(settings)
+        uvloop.run(_serve(settings, http=http, hosts=hosts))
+    except (SettingsRefused, PartEnded, *bootstrap.CANNOT_START, OSError) as problem:
+        raise click.ClickException(str(problem)) from problem
+
+
+async def _serve(settings: Settings, *, http: bool, hosts: bool) -> None:
+    async with AsyncExitStack() as stack:
+        # Taken first: nothing is started for an address that another service has.
+        listener = stack.enter_context(_listener(settings)) if http else None
+        database = await stack.enter_async_context(bootstrap.opened_database(settings, say))
+        await migrated(database)
+        runtime = await stack.enter_async_context(
+            bootstrap.opened_runtime(settings, database, with_hosts=hosts, say=say)
+        )
+        await ensure_plans(runtime)
+        operator_file = await ensure_operator(runtime)
+        # In the order in which they are ended: first whatever takes on something new.
+        parts: dict[str, Part] = {}
+        server: HttpServer | None = None
+        if listener is not None:
+            server, parts["http"] = http_server(App(runtime), listener)
+        if hosts:
+            parts |= _host_parts(runtime)
+        parts["read models"] = _runner(runtime).run
+        gc.freeze()  # All that was made so far stays: looking through it again and again frees nothing.
+        await run_parts(parts, _announcement(settings, server, operator_file))
+        say("ending")
+    say("ended; guests go on running" if hosts else "ended")
+
+
+def _host_parts(runtime: Runtime) -> dict[str, Part]:
+    worker, reconciler = Worker(runtime.workshop), Reconciler(runtime.workshop)
+    schedules = Schedules(observe=reconciler.look, settle=runtime.settle_due)
+    return {"schedules": schedules.run, "worker": worker.run}
+
+
+def _runner(runtime: Runtime) -> Runner:
+    assert runtime.database_url is not None
+    assert runtime.read_models is not None
+    return Runner(runtime.store, runtime.database_url, READ_MODELS, schema=SCHEMA, moved=runtime.read_models.moved)
+
+
+def _listener(settings: Settings) -> socket.socket:
+    try:
+        return listen(settings.host, settings.port)
+    except OSError as taken:
+        raise click.ClickException(f"cannot listen on {settings.host}:{settings.port}: {taken}") from taken
+
+
+def _announcement(
+    settings: Settings, server: HttpServer | None, operator_file: Path | None
+) -> Callable[[], Awaitable[None]]:
+    async def announce() -> None:
+        if server is None:
+            say("working")
+            return
+        await server.up.wait()
+        told().print(_welcome(settings, operator_file))
+
+    return announce
+
+
+def _welcome(settings: Settings, operator_file: Path | None) -> str:
+    lines = [f"LiteVPS serves {settings.url}"]
+    if operator_file is not None:
+        email, password, *_ = operator_file.read_text().splitlines()
+        lines += [f"operator: {email}   password: {password}   (kept in {operator_file})"]
+    lines += [
+        "",
+        "next, in another terminal:",
+        f"  curl -s {settings.url}/api/pricing",
+        '  litevps account credit EMAIL 10 --reason "to try it"',
+        "  litevps demo        the quick start, each request and answer shown",
+        "Ctrl-C ends the service; guests go on running until `litevps host stop`.",
+    ]
+    return "\n".join(lines)
