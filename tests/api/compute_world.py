@@ -20,24 +20,23 @@ from adapters.simulated.guest_shell import SimulatedGuestShell
 from adapters.simulated.host import SimulatedHost
 from adapters.simulated.hypervisor import SimulatedHypervisor
 from api.ledger import Context, Ledger, Sight
+from api.metering import settle_account
 from api.reconciler import ensure_registered
-from api.steps.workshop import PRICES, Workshop, host_view, vps_view, wallet_view
+from api.steps.workshop import PRICES, Workshop, vps_view, wallet_view
 from api.worker import Worker
 from domain.codec import decode
 from domain.compute import admission
 from domain.compute.commands import CreateVps
 from domain.compute.events import HostRegistered
-from domain.compute.host import proof_of
 from domain.compute.steps import next_step
-from domain.compute.vps import Vps, request_stop
+from domain.compute.vps import Vps
 from domain.deciding import Decision, recorded_in
 from domain.events import Actor, Event
-from domain.ids import PRICING_STREAM, AccountId, HostId, PlanId, VpsId, vps_stream, wallet_stream
+from domain.ids import PRICING_STREAM, AccountId, HostId, PlanId, VpsId
 from domain.money import MicroUsd
 from domain.pricing.events import PlanDefined
 from domain.time import Instant
 from domain.wallet.events import FundsCredited, MinutesMetered, MinutesWaived, WalletOpened
-from domain.wallet.metering import settle
 from domain.wallet.wallet import Wallet
 
 IDS = TimeOrderedIds()
@@ -95,7 +94,7 @@ class World:
         hypervisor = life.bind(SimulatedHypervisor(self.host))
 
         async def pay(account_id: AccountId) -> None:
-            await settle_account(workshop, account_id)
+            await settle_account(workshop.ledger, account_id)
 
         workshop = Workshop(
             store=life.bind(self.store),
@@ -223,29 +222,3 @@ async def until(true: Callable[[], bool]) -> None:
     async with asyncio.timeout(WAIT_S):
         while not true():  # noqa: ASYNC110
             await asyncio.sleep(0.005)
-
-
-async def settle_account(workshop: Workshop, account_id: AccountId) -> None:
-    """Pay what is due of an account, and ask for the stop of what cannot pay."""
-    wallet = wallet_view(account_id)
-    meters = (await workshop.ledger.read(wallet)).of(wallet).meters
-    views = [vps_view(vps_id) for vps_id in meters]
-    hosts = [host_view(host_id) for host_id in workshop.hypervisors]
-
-    def decide(sight: Sight, now: Instant) -> Decision:
-        shown = {host.host_id: host for host in map(sight.of, hosts) if host is not None}
-        vpss = {vps.vps_id: vps for vps in map(sight.of, views) if vps is not None}
-        proofs = {
-            vps.vps_id: proof
-            for vps in vpss.values()
-            if (proof := proof_of(vps, shown.get(vps.host_id)))  # type: ignore[arg-type]
-        }
-        settlement = settle(sight.of(wallet), proofs, sight.of(PRICES), now)
-        stops = [
-            (vps_stream(vps_id), event)
-            for vps_id, _ in settlement.stops
-            for event in request_stop(vpss[vps_id], "unpaid", now)
-        ]
-        return Decision(events=(*((wallet_stream(account_id), event) for event in settlement.events), *stops))
-
-    await workshop.record([wallet, PRICES, *views, *hosts], decide, "tick", account_id)

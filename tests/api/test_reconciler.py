@@ -3,12 +3,13 @@
 import pytest
 
 from adapters.simulated.hypervisor import SimulatedHypervisor
+from api.metering import settle_account
 from api.reconciler import ORPHAN_GRACE_S, Reconciler
 from api.steps.workshop import spec_of
 from domain.compute.events import HostDiffered, HostObserved, VpsStopped
 from domain.compute.ports import GuestSpec
 from domain.ids import VpsId
-from tests.api.compute_world import IDS, World, settle_account
+from tests.api.compute_world import IDS, World
 
 pytestmark = pytest.mark.anyio
 
@@ -35,7 +36,7 @@ async def test_an_observation_proves_the_minutes_up_to_it() -> None:
     world.clock.advance(185)
 
     await Reconciler(workshop).look()
-    await settle_account(workshop, world.account_id)
+    await settle_account(workshop.ledger, world.account_id)
 
     assert await world.minutes(vps_id) == ([1, 2, 3, 4], [])
 

@@ -7,6 +7,7 @@ import pytest
 
 from adapters.simulated.faults import SimulatedCrash
 from api import failpoints
+from api.metering import settle_account
 from api.reconciler import Reconciler
 from api.steps.jobs import run_job
 from api.steps.workshop import Workshop
@@ -20,7 +21,7 @@ from domain.exec.events import JobFinished, JobRequested
 from domain.ids import JobId, VpsId
 from domain.time import MINUTE
 from domain.wallet.events import MeterStarted, VpsReleased
-from tests.api.compute_world import IDS, PRICE_HOURLY, Life, World, settle_account
+from tests.api.compute_world import IDS, PRICE_HOURLY, Life, World
 
 pytestmark = pytest.mark.anyio
 
@@ -53,7 +54,7 @@ class Journey:
 
     async def tick(self) -> None:
         await self.reconciler.look()
-        await settle_account(self.workshop, self.world.account_id)
+        await settle_account(self.workshop.ledger, self.world.account_id)
 
     def crash(self) -> None:
         self.crashes += 1

@@ -1,0 +1,87 @@
+"""Work to do is what the next step of each VPS says, in tables as in memory."""
+
+from uuid import UUID
+
+import pytest
+
+from adapters.memory.open_work import MemoryOpenWork
+from domain.compute.events import (
+    VpsDeleted,
+    VpsDeleteRequested,
+    VpsLaunched,
+    VpsPlaced,
+    VpsPrepared,
+    VpsRequested,
+    VpsRunning,
+)
+from domain.compute.work import OpenWork
+from domain.exec.events import JobFinished, JobRequested
+from domain.ids import AccountId, HostId, JobId, VpsId, job_stream, vps_stream
+from domain.time import Instant
+from projections.compute_work import COMPUTE_WORK, TabledWork
+from projections.jobs import JOBS
+from projections.reading import ReadModels
+from tests.projections.history import PLAN, History
+
+pytestmark = pytest.mark.anyio
+
+HOST = HostId(UUID(int=9))
+REQUESTED, RUNNING, DELETING, DELETED = (VpsId(UUID(int=k)) for k in range(1, 5))
+OPEN, FINISHED = JobId(UUID(int=11)), JobId(UUID(int=12))
+NOTHING = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+
+def at(after: int) -> Instant:
+    return Instant(1_000_000 + after)
+
+
+async def _vps(history: History, account_id: AccountId, vps_id: VpsId, *events: object) -> None:
+    requested = VpsRequested(
+        vps_id, account_id, "web", PLAN, 1, 256, 5, "lite", (), "", None, None, None, at(vps_id.int)
+    )
+    for event in (requested, *events):
+        await history.record(account_id, (vps_stream(vps_id), event))  # type: ignore[arg-type]
+
+
+async def _job(history: History, account_id: AccountId, job_id: JobId, *, finished: bool) -> None:
+    requested = JobRequested(job_id, account_id, RUNNING, None, 1, at(job_id.int), "true", 30, False)
+    await history.record(account_id, (job_stream(job_id), requested))
+    if finished:
+        ended = JobFinished(job_id, account_id, RUNNING, "done", 0, 5, 0, NOTHING, 0, NOTHING, False, at(50))
+        await history.record(account_id, (job_stream(job_id), ended))
+
+
+@pytest.fixture(params=["memory", "tables"])
+async def work(request: pytest.FixtureRequest, history: History, followed: ReadModels) -> OpenWork:
+    account_id = await history.registered()
+    up = (
+        VpsPlaced(HOST, "127.0.0.1", 2201, at(20)),
+        VpsPrepared("ssh-ed25519 A", at(21)),
+        VpsLaunched(1, "boot/1", at(22)),
+        VpsRunning(1, "boot/1", 0, at(23)),
+    )
+    await _vps(history, account_id, REQUESTED)
+    await _vps(history, account_id, RUNNING, *up)
+    await _vps(history, account_id, DELETING, up[0], VpsDeleteRequested(1, at(30)))
+    await _vps(history, account_id, DELETED, up[0], VpsDeleteRequested(1, at(30)), VpsDeleted(at(31)))
+    await _job(history, account_id, OPEN, finished=False)
+    await _job(history, account_id, FINISHED, finished=True)
+    if request.param == "memory":
+        return MemoryOpenWork(history.store)
+    await followed.caught_up(await history.store.head(), COMPUTE_WORK, JOBS)
+    return TabledWork(followed)
+
+
+async def test_vpss_with_a_step_to_take_are_due_the_longest_waiting_first(work: OpenWork) -> None:
+    assert list(await work.due_vpss(10)) == [REQUESTED, DELETING]
+    assert list(await work.due_vpss(1)) == [REQUESTED]
+
+
+async def test_what_is_placed_on_a_host_counts_until_nothing_is_left_of_it(work: OpenWork) -> None:
+    assert set(await work.vpss_on(HOST)) == {RUNNING, DELETING}
+    assert await work.memory_placed_mb() == {HOST: 512}
+
+
+async def test_jobs_that_are_not_finished_are_open_once_they_are_old_enough(work: OpenWork) -> None:
+    assert list(await work.open_jobs(at(12), 10)) == [OPEN]
+    assert list(await work.open_jobs(at(11), 10)) == []
