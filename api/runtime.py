@@ -1,5 +1,6 @@
 """The runtime: everything that a way in is given, built once by ``api.bootstrap``."""
 
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import msgspec
@@ -40,6 +41,8 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     rate_counters: RateCounters
     workshop: Workshop
     """What steps and jobs are done with: hosts, the shell into guests, leases, kept output."""
+    settle_due: Callable[[], Awaitable[object]]
+    """Pays everything that is due of every account."""
     vps_list: VpsList
     read_models: ReadModels | None = None
     """None where the store is in memory."""

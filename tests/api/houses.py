@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -12,6 +13,7 @@ import msgspec
 from adapters.clock import SystemClock
 from adapters.ids import TimeOrderedIds
 from adapters.jwt import JwtSessions
+from adapters.memory.due_accounts import MemoryDueAccounts
 from adapters.memory.event_store import MemoryEventStore
 from adapters.memory.job_outputs import MemoryJobOutputs
 from adapters.memory.leases import LeaseTable, MemoryLeases
@@ -29,6 +31,7 @@ from api.http.app import App
 from api.http.auth import wallet_view
 from api.http.pricing import PRICING_VIEW
 from api.ledger import Context, Ledger
+from api.metering import settle_account, settle_due
 from api.reconciler import ensure_registered
 from api.runtime import Runtime
 from api.settings import Settings
@@ -129,7 +132,7 @@ async def house(settings: Settings = ROOMY, clock: Clock | None = None) -> Async
     host = SimulatedHost(HostId(uuid4()), clock)
     runtime = memory_runtime(settings, clock, host)
     await open_for_business(runtime, host)
-    transport = httpx.ASGITransport(app=App(runtime), raise_app_exceptions=True)  # type: ignore[arg-type]
+    transport = httpx.ASGITransport(app=App(runtime), raise_app_exceptions=True)
     async with httpx.AsyncClient(transport=transport, base_url="http://litevps.test") as client:
         yield House(runtime, client, host)
 
@@ -142,8 +145,6 @@ def memory_runtime(settings: Settings, clock: Clock, host: SimulatedHost) -> Run
     ids = TimeOrderedIds()
     ledger = Ledger(store, sealer, clock, ids, store)
 
-    async def settle(_: AccountId) -> None: ...
-
     workshop = Workshop(
         store=store,
         ledger=ledger,
@@ -155,7 +156,7 @@ def memory_runtime(settings: Settings, clock: Clock, host: SimulatedHost) -> Run
         leases=MemoryLeases(LeaseTable(clock), uuid4()),
         work=MemoryOpenWork(store),
         job_outputs=MemoryJobOutputs(),
-        settle=settle,
+        settle=partial(settle_account, ledger),
     )
     return Runtime(
         settings=settings,
@@ -169,6 +170,7 @@ def memory_runtime(settings: Settings, clock: Clock, host: SimulatedHost) -> Run
         captcha=DevelopmentCaptcha(),
         rate_counters=MemoryRateCounters(clock),
         workshop=workshop,
+        settle_due=partial(settle_due, ledger, MemoryDueAccounts(store), clock),
         vps_list=FoldedVpsList(store, sealer),
     )
 

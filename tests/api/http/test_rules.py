@@ -87,7 +87,7 @@ async def test_a_client_may_have_problems_as_rfc_9457_has_them(here: House, ann:
     ],
 )
 async def test_who_shows_no_session_is_unauthorized(here: House, authorization: str | None) -> None:
-    headers = {} if authorization is None else {"authorization": authorization.encode("latin-1")}
+    headers = {} if authorization is None else {b"authorization": authorization.encode("latin-1")}
     response = await here.client.get("/api/me", headers=headers)
 
     assert (response.status_code, response.json()) == (401, {"error": "unauthorized", "code": "unauthorized"})
@@ -170,7 +170,7 @@ async def test_a_mistake_of_ours_tells_nothing_of_itself(here: House, ann: Custo
             raise RuntimeError("a secret")
 
     broken = msgspec.structs.replace(here.runtime, vps_list=Broken())
-    async with AsyncClient(transport=ASGITransport(app=App(broken)), base_url="http://x") as client:  # type: ignore[arg-type]
+    async with AsyncClient(transport=ASGITransport(app=App(broken)), base_url="http://x") as client:
         response = await client.get("/api/vps", headers={"authorization": f"Bearer {ann.token}"})
 
     assert (response.status_code, response.json()) == (500, {"error": "internal error", "code": "internal_error"})
@@ -215,7 +215,7 @@ async def test_a_session_ends_after_twelve_hours(here: House, ann: Customer) -> 
             return Instant(here.runtime.clock.now() + 12 * 3600 * 1_000_000)
 
     later = msgspec.structs.replace(here.runtime, clock=Later())
-    async with AsyncClient(transport=ASGITransport(app=App(later)), base_url="http://x") as client:  # type: ignore[arg-type]
+    async with AsyncClient(transport=ASGITransport(app=App(later)), base_url="http://x") as client:
         response = await client.get("/api/me", headers={"authorization": f"Bearer {ann.token}"})
 
     assert response.status_code == 401
