@@ -23,9 +23,7 @@ _metadata_decoder = msgspec.json.Decoder(Metadata)
 _METADATA_PERSONAL = personal_fields(Metadata)
 
 
-def encode(
-    stream: StreamId, version: int, event: Event, metadata: Metadata, now: Instant, sealer: Sealer
-) -> NewEvent:
+def encode(stream: StreamId, version: int, event: Event, metadata: Metadata, now: Instant, sealer: Sealer) -> NewEvent:
     """Return the stored form of an event; the sealer must have the key of ``metadata.account_id`` at hand."""
     kind = type(event)
     return NewEvent(
@@ -94,16 +92,12 @@ def _decoder(kind: type[Event]) -> msgspec.json.Decoder[Event]:
     return msgspec.json.Decoder(kind)
 
 
-def _sealed_json(
-    struct: msgspec.Struct, personal: tuple[str, ...], metadata: Metadata, sealer: Sealer
-) -> str:
+def _sealed_json(struct: msgspec.Struct, personal: tuple[str, ...], metadata: Metadata, sealer: Sealer) -> str:
     changes = {}
     for name in personal:
         text = getattr(struct, name)
         if text is not None:
-            assert metadata.account_id is not None, (
-                f"{type(struct).__name__}.{name} is personal, but to whom?"
-            )
+            assert metadata.account_id is not None, f"{type(struct).__name__}.{name} is personal, but to whom?"
             changes[name] = sealer.seal(metadata.account_id, EventId(metadata.id), name, text)
     if changes:
         struct = msgspec.structs.replace(struct, **changes)

@@ -48,9 +48,7 @@ def parse_usd(text: str) -> MicroUsd:
     """
     unsigned = text[1:] if text[:1] in ("-", "+") else text
     dollars, point, decimals = unsigned.partition(".")
-    digits_only = (
-        dollars.isascii() and dollars.isdigit() and ((decimals.isascii() and decimals.isdigit()) or not point)
-    )
+    digits_only = dollars.isascii() and dollars.isdigit() and ((decimals.isascii() and decimals.isdigit()) or not point)
     if not digits_only or len(decimals) > 6 or len(dollars) > 12:
         raise ValueError(f"not an amount in USD with at most 6 decimals: {text!r}")
     micros = int(dollars) * MICROS_PER_USD + int(decimals.ljust(6, "0") or "0")
