@@ -61,6 +61,8 @@ def run_with_ledger(settings: Settings, task: Callable[[LedgerAccess], Awaitable
         return asyncio.run(run())
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as missing:
         raise click.ClickException("there is no ledger in this database yet: run litevps migrate") from missing
+    except psycopg.OperationalError as problem:
+        raise click.ClickException(str(problem)) from problem
 
 
 @asynccontextmanager
@@ -74,7 +76,9 @@ async def opened_runtime(settings: Settings) -> AsyncIterator[Runtime]:
 
 @asynccontextmanager
 async def opened_ledger(settings: Settings) -> AsyncIterator[LedgerAccess]:
-    """Give the ledger, in whatever form it is."""
+    """Give the ledger, in whatever form it is. Raises ClickException where there is none."""
+    if settings.database_url is None and not (settings.home_folder / "postgres").exists():
+        raise click.ClickException(f"there is no ledger in {settings.home_folder} yet: run litevps serve or migrate")
     async with (
         bootstrap.opened_database(settings, say_nothing) as database,
         bootstrap.opened_archive(database) as store,

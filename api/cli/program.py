@@ -1,5 +1,6 @@
 """The program `litevps`: every command by its name, and what a refusal looks like."""
 
+import gc
 import sys
 
 import click
@@ -10,6 +11,7 @@ from api.cli.demo import demo
 from api.cli.hosts import host
 from api.cli.serve import api, serve, work
 from api.cli.upkeep import config, migrate, rebuild
+from api.logs import configure_logs
 from domain.errors import Refusal
 
 
@@ -25,6 +27,9 @@ for command in (serve, api, work, migrate, account, rebuild, audit, config, demo
 
 def main() -> None:
     """Run the command that was typed; a refusal is told in its own words, and ends with 1."""
+    configure_logs()
+    # Most of what is made lives for one batch or for ever: to look for cycles among it all the time finds none.
+    gc.set_threshold(50_000, 20, 100)
     try:
         litevps()
     except Refusal as refusal:

@@ -1,16 +1,17 @@
 """The quick start as a walk: each request and its answer shown, each promise checked on the way."""
 
 import asyncio
+import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
+import msgspec
 from rich.console import Console
-from rich.json import JSON
 
-from domain.money import MicroUsd, charge_for_minutes, exact_usd, floor_to_four_decimals
+from domain.money import MicroUsd, charge_for_minutes, exact_usd, floor_to_four_decimals, parse_usd
 
 RUNNING_TIMEOUT_S = 300.0
 METERED_TIMEOUT_S = 180.0
@@ -20,6 +21,10 @@ FUNDS = MicroUsd(10_000_000)
 COMMAND = "uname -a"
 CAPTCHA_TOKEN = "XXXX.DUMMY.TOKEN.XXXX"  # noqa: S105 What Cloudflare documents for tests; development mode takes it.
 BALANCE_HEADER = "X-Balance-Remaining"
+
+_SECRET = re.compile(r'("(?:password|token)": ")[^"]*')
+_decoder = msgspec.json.Decoder(float_hook=str)
+"""Leaves amounts as they are written: not one of them becomes a float."""
 
 Answer = dict[str, Any]
 Credit = Callable[[str, MicroUsd], Awaitable[None]]
@@ -70,8 +75,8 @@ class Walk:
         _hold(me["balance_micros"] == FUNDS, f"the balance is {me['balance_micros']}, not {FUNDS} micro-USD")
         plans = await self._ask("GET", "/api/pricing")
         _hold(bool(plans), "there is no plan to buy")
-        plan = min(plans, key=lambda one: one["price_hourly"])
-        self._price = MicroUsd(round(plan["price_hourly"] * 1_000_000))
+        plan = min(plans, key=lambda one: _micros(one["price_hourly"]))
+        self._price = _micros(plan["price_hourly"])
         return str(plan["id"])
 
     async def _create(self, plan_id: str) -> str:
@@ -110,10 +115,10 @@ class Walk:
             me = await self._ask("GET", "/api/me")
             after = await self._ask("GET", f"/api/vps/{vps_id}", shown=False)
             if before["metered_minutes"] == after["metered_minutes"]:
-                return self._check_arithmetic(before["metered_minutes"], before["cost"], me["balance_micros"])
+                return self._check_arithmetic(before["metered_minutes"], _micros(before["cost"]), me["balance_micros"])
         raise PromiseBroken("minutes fall due faster than they can be looked at")
 
-    def _check_arithmetic(self, minutes: int, cost: float, balance: int) -> None:
+    def _check_arithmetic(self, minutes: int, cost: MicroUsd, balance: int) -> None:
         charged = charge_for_minutes(self._price, 1, minutes)
         self._console.print(
             f"{minutes} minute(s) at {exact_usd(self._price)} USD an hour:"
@@ -121,7 +126,7 @@ class Walk:
             f"{FUNDS} − {charged} = {FUNDS - charged} micro-USD; the balance is {balance}",
             style="bold",
         )
-        _hold(round(cost * 1_000_000) == charged, f"the VPS tells a cost of {cost} USD")
+        _hold(cost == charged, f"the VPS tells a cost of {cost} micro-USD")
         _hold(balance == FUNDS - charged, "the balance is not what was paid in less what was charged")
 
     async def _delete(self, vps_id: str) -> None:
@@ -140,21 +145,23 @@ class Walk:
     ) -> Any:
         if shown:
             self._console.print(f"\n→ {method} {path}", style="cyan")
-            if body is not None:
-                self._console.print(JSON.from_data(_without_secrets(body)))
+            self._show(b"" if body is None else msgspec.json.encode(body))
         response = await self._client.request(method, path, json=body, headers=self._headers, timeout=REQUEST_TIMEOUT_S)
-        answer: Any = response.json() if response.content else None
         balance = response.headers.get(BALANCE_HEADER)
         if shown or response.status_code != expect:
             told = f"   {BALANCE_HEADER}: {balance}" if balance is not None else ""
             self._console.print(f"← {response.status_code}{told}", style="cyan")
-            if answer is not None:
-                self._console.print(JSON.from_data(_without_secrets(answer)))
+            self._show(response.content)
+        answer: Any = _decoder.decode(response.content) if response.content else None
         _hold(response.status_code == expect, f"{method} {path} answered {response.status_code}, not {expect}")
         if path == "/api/me":
             floored = floor_to_four_decimals(MicroUsd(answer["balance_micros"]))
             _hold(balance == floored, f"{BALANCE_HEADER} says {balance}, not {floored}")
         return answer
+
+    def _show(self, content: bytes) -> None:
+        if content:
+            self._console.print(_SECRET.sub(r"\1…", msgspec.json.format(content, indent=2).decode()), markup=False)
 
     def _title(self, text: str) -> None:
         self._console.rule(text, align="left")
@@ -173,7 +180,5 @@ def _hold(holds: bool, otherwise: str) -> None:
         raise PromiseBroken(otherwise)
 
 
-def _without_secrets(facts: Any) -> Any:
-    if not isinstance(facts, dict):
-        return facts
-    return {name: "…" if name in ("password", "token") else value for name, value in facts.items()}
+def _micros(usd: object) -> MicroUsd:
+    return parse_usd(str(usd))
