@@ -24,6 +24,8 @@ from domain.settings.settings import SETTINGS_VIEW
 from domain.time import to_rfc3339
 
 TIMEOUT_S_DEFAULT = 30
+TIMEOUT_S_MAX = 86_400
+"""Beyond what any setting allows."""
 BODY_BYTES_MAX = 1024 * 1024
 ENV_MAX = 128
 
@@ -32,7 +34,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """A shell command, and how it is to be run."""
 
     command: str
-    timeout_seconds: int = TIMEOUT_S_DEFAULT
+    timeout_seconds: Annotated[int, msgspec.Meta(ge=1, le=TIMEOUT_S_MAX)] = TIMEOUT_S_DEFAULT
     background: Literal[False] = False
     cwd: Annotated[str, msgspec.Meta(max_length=4096, pattern="^/")] | None = None
     env: Annotated[
