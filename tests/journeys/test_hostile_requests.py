@@ -180,14 +180,15 @@ def forged(here: House, ann: Customer, how: str) -> str:
             headers["kid"] = "2"
         case "no kid":
             headers = {}
-    claims |= {
+    wrong: dict[str, dict[str, Any]] = {
         "other issuer": {"iss": "somebody"},
         "other audience": {"aud": "somebody"},
         "expired": {"exp": now - 1},
         "subject is no id": {"sub": "1 OR 1=1"},
         "nobody": {"sub": str(uuid4())},
         "later password": {"pwn": 2},
-    }.get(how, {})
+    }
+    claims |= wrong.get(how, {})
     claims.pop({"no jti": "jti", "no subject": "sub"}.get(how, ""), None)
     return jwt.encode(claims, key, ALGORITHM, headers=headers)
 
@@ -207,7 +208,7 @@ async def test_a_signature_is_over_what_is_claimed(here: House, ann: Customer) -
     assert response.status_code == 401
 
 
-TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=40)
+TEXT = st.text(st.characters(codec="utf-8"), max_size=40)
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | TEXT,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
@@ -219,8 +220,8 @@ FIELDS = st.sampled_from(
 )  # fmt: skip
 PATHS = st.sampled_from(
     ["/api/auth/register", "/api/auth/login", "/api/auth/logout", "/api/me", "/api/me/password", "/api/pricing",
-     "/api/health", "/api/ssh-keys", f"/api/ssh-keys/{NOBODYS}", "/api/vps", f"/api/vps/{NOBODYS}", f"/api/vps/{NOBODYS}/exec",
-     f"/api/vps/{NOBODYS}/start", f"/api/vps/{NOBODYS}/events", f"/api/jobs/{NOBODYS}", "/", "/api"]
+     "/api/health", "/api/ssh-keys", f"/api/ssh-keys/{NOBODYS}", "/api/vps", f"/api/vps/{NOBODYS}",
+     f"/api/vps/{NOBODYS}/exec", f"/api/vps/{NOBODYS}/start", f"/api/vps/{NOBODYS}/events", f"/api/jobs/{NOBODYS}", "/", "/api"]
 )  # fmt: skip
 
 
