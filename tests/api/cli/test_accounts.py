@@ -1,0 +1,65 @@
+"""Tests of `litevps account`."""
+
+import json
+
+from api.cli.program import litevps
+from domain.accounts.account import EmailTaken
+from domain.errors import Invalid
+from tests.api.cli.conftest import Type
+
+PASSWORD = "a long password\n"
+
+
+def test_an_account_is_made_with_roles_and_a_password_from_standard_input(typed: Type) -> None:
+    made = typed("account", "create", "ann@example.com", "--role", "admin", "-o", "json", stdin=PASSWORD)
+    assert made.exit_code == 0
+    told = json.loads(made.stdout)
+    assert (told["email"], told["roles"]) == ("ann@example.com", ["admin"])
+    assert "a long password" not in made.output
+
+
+def test_an_address_belongs_to_one_account(typed: Type) -> None:
+    typed("account", "create", "ann@example.com", stdin=PASSWORD)
+    again = typed("account", "create", "Ann@example.com", stdin=PASSWORD)
+    assert isinstance(again.exception, EmailTaken)
+
+
+def test_a_password_that_is_too_short_is_refused(typed: Type) -> None:
+    refused = typed("account", "create", "ann@example.com", stdin="short\n")
+    assert isinstance(refused.exception, Invalid)
+
+
+def test_funds_are_credited_to_the_micro_dollar(typed: Type) -> None:
+    typed("account", "create", "ann@example.com", stdin=PASSWORD)
+    typed("account", "credit", "ann@example.com", "10", "--reason", "a gift")
+    credited = typed("account", "credit", "ann@example.com", "0.000001", "--reason", "more", "-o", "json")
+    assert json.loads(credited.stdout)["balance_micros"] == 10_000_001
+    assert json.loads(credited.stdout)["amount_micros"] == 1
+
+
+def test_an_unknown_address_gets_nothing(typed: Type) -> None:
+    refused = typed("account", "credit", "nobody@example.com", "10", "--reason", "a gift")
+    assert refused.exit_code == 1
+    assert "no account has the address nobody@example.com" in refused.stderr
+
+
+def test_what_is_no_amount_is_refused(typed: Type) -> None:
+    for amount in ("1e3", "0.0000001", "ten"):
+        refused = typed("account", "credit", "ann@example.com", amount, "--reason", "a gift")
+        assert refused.exit_code == 2
+        assert "not an amount in USD" in refused.stderr
+
+
+def test_nothing_and_less_than_nothing_cannot_be_credited(typed: Type) -> None:
+    typed("account", "create", "ann@example.com", stdin=PASSWORD)
+    for amount in ("0", "-1"):
+        refused = typed("account", "credit", "--reason", "a gift", "--", "ann@example.com", amount)
+        assert isinstance(refused.exception, Invalid)
+
+
+def test_a_credit_needs_a_reason(typed: Type) -> None:
+    assert typed("account", "credit", "ann@example.com", "10").exit_code == 2
+
+
+def test_every_command_has_help() -> None:
+    assert all(command.help for command in litevps.commands.values())

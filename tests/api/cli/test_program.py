@@ -1,0 +1,84 @@
+"""Tests of the program as a process: what it prints and how it ends."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+PROGRAM = (sys.executable, "-m", "api.cli.program")
+
+
+@pytest.fixture
+def environment(tmp_path: Path, database_url: str, owner_url: str) -> dict[str, str]:
+    """Return the variables of a service on a fresh database."""
+    return os.environ | {
+        "LITEVPS_HOME": str(tmp_path / "home"),
+        "LITEVPS_DATABASE_URL": database_url,
+        "LITEVPS_MIGRATION_URL": owner_url,
+        "LITEVPS_COMPUTE": "simulated",
+    }
+
+
+def test_a_refusal_is_told_in_its_own_words(environment: dict[str, str]) -> None:
+    create = (*PROGRAM, "account", "create", "ann@example.com")
+    refused = subprocess.run(create, input="short\n", env=environment, capture_output=True, text=True, check=False)
+    assert refused.returncode == 1
+    assert refused.stderr == "Error: invalid request (password: must have at least 8 characters)\n"
+    assert refused.stdout == ""
+
+
+def test_production_without_secrets_does_not_start(environment: dict[str, str]) -> None:
+    refused = subprocess.run((*PROGRAM, "serve"), env=environment, capture_output=True, text=True, check=False)
+    assert refused.returncode == 1
+    assert "LITEVPS_TURNSTILE_SECRET is not set" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_a_service_tells_where_it_is_and_ends_in_order_when_told(environment: dict[str, str], free_port: int) -> None:
+    serve = (*PROGRAM, "serve", "--development", "--port", str(free_port))
+    with subprocess.Popen(serve, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as service:
+        try:
+            _wait_for(free_port)
+            taken = subprocess.run(serve, env=environment, capture_output=True, text=True, check=False)
+        finally:
+            service.send_signal(signal.SIGINT)
+            said, aside = service.communicate(timeout=30)
+    assert service.returncode == 0, aside
+    assert f"LiteVPS serves http://127.0.0.1:{free_port}" in said
+    assert "operator: operator@litevps.example   password: " in said
+    assert "ended" in aside
+    assert taken.returncode == 1
+    assert f"cannot listen on 127.0.0.1:{free_port}" in taken.stderr
+
+
+def test_http_and_work_can_be_processes_of_their_own(environment: dict[str, str], free_port: int) -> None:
+    flags = ("--development", "--port", str(free_port))
+    answering = subprocess.Popen((*PROGRAM, "api", *flags), env=environment, stdout=subprocess.DEVNULL)
+    working = subprocess.Popen((*PROGRAM, "work", *flags), env=environment, stdout=subprocess.DEVNULL)
+    try:
+        _wait_for(free_port)
+        plans = httpx.get(f"http://127.0.0.1:{free_port}/api/pricing").json()
+        assert len(plans) == 4
+        assert working.poll() is None
+    finally:
+        for process in (answering, working):
+            process.send_signal(signal.SIGTERM)
+        ended = [process.wait(timeout=30) for process in (answering, working)]
+    assert ended == [0, 0]
+
+
+def _wait_for(port: int) -> None:
+    deadline_s = time.monotonic() + 30
+    while time.monotonic() < deadline_s:
+        try:
+            if httpx.get(f"http://127.0.0.1:{port}/api/ready").status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.1)
+    raise AssertionError("the service did not come up")

@@ -1,0 +1,22 @@
+"""The journey of whoever tries it: the demo starts a service of its own, walks through it, and leaves nothing."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+
+def test_the_demo_ends_well_and_leaves_nothing_behind(tmp_path: Path, free_port: int, service_user: None) -> None:
+    demo = (sys.executable, "-m", "api.cli.program", "demo", "--compute", "simulated", "--port", str(free_port))
+    shown = subprocess.run(demo, capture_output=True, text=True, timeout=200, check=False)
+    assert shown.returncode == 0, shown.stdout + shown.stderr
+    assert '"state": "running"' in shown.stdout
+    assert '"exit_code": 0' in shown.stdout
+    assert "floor(4200 · 1 / 60) = 70 micro-USD" in shown.stdout
+    assert re.search(r"sound up to position \d+", shown.stdout)
+    assert "FAULTY" not in shown.stdout
+    assert not list(Path("/tmp").glob("litevps-demo-*"))
