@@ -1,13 +1,31 @@
-"""The catalogue of every endpoint there is."""
+"""The catalogue of every endpoint there is, and the document that is made of it."""
+
+from typing import Any
 
 from api.http import accounts, health, pricing, ssh_keys, vps
 from api.http import exec as exec_
-from api.http.endpoint import Endpoint
+from api.http.call import Answer, Call
+from api.http.endpoint import Endpoint, Told
+from api.http.openapi import document
+from api.http.rendering import encode_json
 from api.settings import Settings
+
+DOCUMENT_PATHS = ("/openapi.json", "/api/openapi.json")
 
 
 def endpoints(settings: Settings) -> tuple[Endpoint, ...]:
-    """Return every endpoint, in the order of the document."""
+    """Return every endpoint, in the order of the document, which is told by the last ones."""
+    told = declared(settings)
+    body = encode_json(document(told, settings.url))
+
+    async def tell(_call: Call) -> Answer:
+        return Answer(200, body)
+
+    return (*told, *(_telling(path, tell) for path in DOCUMENT_PATHS))
+
+
+def declared(settings: Settings) -> tuple[Endpoint, ...]:
+    """Return every endpoint that the document tells of."""
     return (
         *accounts.endpoints(settings),
         *pricing.ENDPOINTS,
@@ -15,4 +33,17 @@ def endpoints(settings: Settings) -> tuple[Endpoint, ...]:
         *vps.ENDPOINTS,
         *exec_.ENDPOINTS,
         *health.ENDPOINTS,
+    )
+
+
+def _telling(path: str, tell: Any) -> Endpoint:
+    return Endpoint(
+        method="GET",
+        path=path,
+        name="openapi",
+        tag="service",
+        summary="This document",
+        who="public",
+        handle=tell,
+        told=(Told(200, "The OpenAPI 3.1 document."),),
     )

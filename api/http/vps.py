@@ -12,7 +12,7 @@ from api.http.endpoint import Endpoint, Told
 from api.http.idempotency import act
 from api.http.pages import PAGE_HEADERS, Page, paged
 from api.http.pricing import PRICING_VIEW
-from api.http.vps_rendering import VPS_EXAMPLE, VpsEvent, VpsTold, vps_events, vps_told
+from api.http.vps_rendering import CREATING_EXAMPLE, VPS_EXAMPLE, VpsEvent, VpsTold, vps_events, vps_told
 from api.ledger import Sight
 from domain.accounts.ssh_keys import authorized_keys, ssh_keys_view
 from domain.compute import admission
@@ -225,7 +225,7 @@ ENDPOINTS = (
         body=NewVps,
         body_bytes_max=BODY_BYTES_MAX,
         body_example={"name": "web-01", "plan_id": VPS_EXAMPLE["plan_id"], "ssh_key_ids": VPS_EXAMPLE["ssh_key_ids"]},
-        told=(Told(201, "The VPS, being made.", VpsTold, {**VPS_EXAMPLE, "state": "creating", "started_at": None}),),
+        told=(Told(201, "The VPS, being made.", VpsTold, CREATING_EXAMPLE),),
         refusals=(InsufficientBalance, Contended),
     ),
     Endpoint(

@@ -43,6 +43,15 @@ VPS_EXAMPLE: dict[str, Any] = {
     "cost": 0.00021,
     "error": None,
 }
+CREATING_EXAMPLE = VPS_EXAMPLE | {
+    "state": "creating",
+    "ssh_host": None,
+    "ssh_port": None,
+    "ssh_host_key": None,
+    "started_at": None,
+    "metered_minutes": 0,
+    "cost": 0,
+}
 
 
 class VpsTold(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,7 +91,7 @@ class VpsEvent(msgspec.Struct, frozen=True):
     at: Time
     by: str
     """Who acted: ``account``, ``token``, ``operator`` or ``service``."""
-    facts: dict[str, object]
+    facts: dict[str, Any]
 
 
 def vps_told(vps: Vps, meter: Meter | None, book: PriceBook, now: Instant) -> VpsTold:

@@ -221,7 +221,7 @@ FIELDS = st.sampled_from(
 PATHS = st.sampled_from(
     ["/api/auth/register", "/api/auth/login", "/api/auth/logout", "/api/me", "/api/me/password", "/api/pricing",
      "/api/health", "/api/ssh-keys", f"/api/ssh-keys/{NOBODYS}", "/api/vps", f"/api/vps/{NOBODYS}",
-     f"/api/vps/{NOBODYS}/exec", f"/api/vps/{NOBODYS}/start", f"/api/vps/{NOBODYS}/events", f"/api/jobs/{NOBODYS}", "/", "/api"]
+     f"/api/vps/{NOBODYS}/exec", f"/api/vps/{NOBODYS}/start", f"/api/jobs/{NOBODYS}", "/", "/api"]
 )  # fmt: skip
 
 

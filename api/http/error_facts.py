@@ -1,0 +1,49 @@
+"""What refusals tell beside their sentence and code, for the OpenAPI document."""
+
+from typing import Any
+
+from api.http.errors import CommandTimedOut, NotJson, NotReady, PayloadTooLarge, RateLimited
+from domain.accounts.logins import TooManyAttempts
+from domain.accounts.public_keys import NotAPublicKey
+from domain.accounts.ssh_keys import SshKeyTaken, TooManySshKeys
+from domain.errors import Invalid, Refusal
+from domain.wallet.funds import InsufficientBalance
+from projections.reading import ProjectionBehind
+
+RETRY_STATUSES = frozenset({429, 503})
+"""Answers that tell how long to wait."""
+
+_FIELDS = {"type": "object", "additionalProperties": {"type": "string"}, "description": "What is wrong, by field."}
+_WAIT = {"type": "integer", "description": "Seconds to wait.", "example": 12}
+
+FACTS: dict[type[Refusal], dict[str, dict[str, Any]]] = {
+    Invalid: {"fields": {**_FIELDS, "example": {"name": "required"}}},
+    NotAPublicKey: {"fields": {**_FIELDS, "example": {"public_key": "must be one line: type, base64, comment"}}},
+    NotJson: {"reason": {"type": "string", "example": "Input data was truncated"}},
+    PayloadTooLarge: {"bytes_max": {"type": "integer", "example": 65536}},
+    RateLimited: {"retry_after_seconds": _WAIT},
+    TooManyAttempts: {"retry_after_seconds": _WAIT},
+    SshKeyTaken: {
+        "id": {"type": "string", "format": "uuid", "example": "01937b1e-5c00-7000-8000-000000000002"},
+    },
+    TooManySshKeys: {"ssh_keys_max": {"type": "integer", "example": 100}},
+    ProjectionBehind: {"position": {"type": "integer", "example": 4711}},
+    NotReady: {
+        "store": {"type": "string", "example": "ok"},
+        "projections": {"type": "string", "example": "vps is behind"},
+        "hosts": {"type": "string", "example": "ok"},
+    },
+    InsufficientBalance: {
+        "balance": {"type": "number", "description": "USD, 4 decimals, rounded down.", "example": 0.042},
+        "required": {"type": "number", "description": "USD, 4 decimals, rounded up.", "example": 0.1667},
+        "balance_micros": {"type": "integer", "description": "Micro-USD, exact.", "example": 42_000},
+    },
+    CommandTimedOut: {
+        "stdout": {"type": "string", "description": "The output so far.", "example": "begun\n"},
+        "stderr": {"type": "string", "example": ""},
+        "exit_code": {"type": ["integer", "null"], "example": 137},
+        "duration_ms": {"type": "integer", "example": 30_004},
+        "job_id": {"type": "string", "format": "uuid", "example": "01937b1e-5c00-7000-8000-000000000004"},
+        "truncated": {"type": "boolean", "example": False},
+    },
+}
