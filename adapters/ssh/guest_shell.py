@@ -26,8 +26,9 @@ _Answer = TypeVar("_Answer")
 class SshGuestShell:
     """Logs in as root with the service's own key; ``client_key`` is OpenSSH private key text."""
 
-    def __init__(self, client_key: str) -> None:
+    def __init__(self, client_key: str, *, deadline_grace_s: float = DEADLINE_GRACE_S) -> None:
         self._client_key = asyncssh.import_private_key(client_key)
+        self._deadline_grace_s = deadline_grace_s
         self._pools: OrderedDict[VpsId, GuestPool] = OrderedDict()
 
     async def login(self, address: GuestAddress) -> None:
@@ -41,7 +42,7 @@ class SshGuestShell:
         """
 
         try:
-            return await self._run_within(job.timeout_s + DEADLINE_GRACE_S, address, job, for_job=True)
+            return await self._run_within(job.timeout_s + self._deadline_grace_s, address, job, for_job=True)
         except _Overdue:
             return await self._end_overdue(address, job)
 

@@ -1,17 +1,22 @@
 # Runs jobs in a guest, one after the other, for the service at the other end of an SSH channel.
 #
 # Sent over the channel's own standard input when a connection is made, so nothing is installed in the
-# guest. A new process costs much under emulation (4 ms a fork, 30 ms an exec), so that a job in the
-# usual case costs two forks and two execs: `mkdir`, the watchdog, and the command's own bash.
+# guest. A new process costs much under emulation (4 ms a fork, 30 to 45 ms an exec), so that a job in the
+# usual case costs two forks and one exec: the watchdog, and the command's own bash.
 #
 # Answers on standard output, one frame a request. Requests (see launcher.py):
 #   run ID TIMEOUT_S LIMIT HEAD TAIL STDIN_BYTES LENGTH…  then command, cwd, user, stdin, env … by length
 #   end ID VERDICT        kill all of a job (VERDICT is cancelled or timeout)
 #   discard ID            remove what is kept of a job that has ended
 #
-# A job's folder, jobs/ID: owner.N (who runs it), command, stdin, stdout, stderr, started, group, ended.
-# Two files are made with O_EXCL and so decide races: owner.N, who starts the job; ended, how it ended.
-# A job without `started` was never started: its owner died before, and the next one takes over.
+# What is kept of a job: jobs/ID.owner.N (who runs it), .command, .stdin, .stdout, .stderr, .started,
+# .group, .ended; files rather than a folder of its own, since making one would be a process more.
+# Two of them are made with O_EXCL and so decide races: owner.N, who starts the job; ended, how it ended.
+# A job without .started was never started: its owner died before, and the next one takes over.
+#
+# Where there are cgroups (v2), a job runs in one, so that nothing of it escapes. A launcher uses its cgroup
+# again for the next job if that one ended by itself and left nothing running: a job that ended by itself is
+# never killed, so that no late request can hit the wrong one. Any other cgroup is not used again.
 
 jobs=/var/lib/litevps/jobs
 cgroup_root=/sys/fs/cgroup
@@ -37,10 +42,10 @@ nap() {  # SECONDS
 
 # --- deciding who and how ---------------------------------------------------------------------------
 
-first_to_write() {  # FILE TEXT: write it if nobody has before
+first_to_write() {  # FILE TEXT: make the file if nobody has before; on a full disk it may stay empty
   local status
   set -C
-  printf '%s\n' "$2" > "$1"
+  { printf '%s\n' "$2" || :; } > "$1"
   status=$?
   set +C
   return "$status"
@@ -57,30 +62,50 @@ start_time_of() {  # PID: set `start_time`, which with the pid names a process w
 
 newest_owner() {  # set `owner` to the number of the last owner, 0 if none
   owner=0
-  while [[ -e $folder/owner.$((owner + 1)) ]]; do owner=$((owner + 1)); done
+  while [[ -e $job.owner.$((owner + 1)) ]]; do owner=$((owner + 1)); done
+}
+
+read_owner() {  # set `its_boot`, `its_pid`, `its_start`, `its_cgroup`
+  local tries=0
+  # The file is there a moment before its line is.
+  until read -r its_boot its_pid its_start its_cgroup < "$job.owner.$owner" || (( ++tries > 100 )); do nap 0.01; done
 }
 
 owner_lives() {
-  local its_boot its_pid its_start tries
-  for tries in {1..100}; do  # The file is there a moment before its line is.
-    read -r its_boot its_pid its_start < "$folder/owner.$owner" && break
-    nap 0.01
-  done
+  read_owner
   [[ $its_boot == "$boot" ]] && start_time_of "$its_pid" && [[ $start_time == "$its_start" ]]
 }
 
-claim() {  # have the folder; status 0 if this launcher is to start the job
-  if [[ ! -d $folder ]]; then
-    mkdir -p -m 700 "$folder" ${cgroups:+"$cgroups/$id"}
-    [[ -d $folder ]] || return 2
-  fi
-  newest_owner
-  while :; do
-    [[ -s $folder/started || -e $folder/ended ]] && return 1
-    (( owner == 0 )) || ! owner_lives || return 1
-    first_to_write "$folder/owner.$((owner + 1))" "$boot $BASHPID $own_start" && return 0
+claim() {  # CGROUP: status 0 if this launcher is to start the job, 1 if it was started, 2 if there is no room
+  local tries=0
+  while (( ++tries < 5 )); do
     newest_owner
+    [[ -s $job.started || -e $job.ended ]] && return 1
+    (( owner == 0 )) || ! owner_lives || return 1
+    if first_to_write "$job.owner.$((owner + 1))" "$boot $BASHPID $own_start $1"; then
+      [[ -s $job.owner.$((owner + 1)) ]] && return 0
+    fi
   done
+  return 2
+}
+
+have_cgroup() {  # set `cgroup` to an empty one of this launcher's own, "" where there are none
+  [[ -n $cgroups ]] || return
+  [[ -n $cgroup && -d $cgroup ]] && return
+  cgroup=$cgroups/$BASHPID-$own_start-$((++cgroups_made))
+  mkdir "$cgroup" || cgroup=
+}
+
+free_cgroup() {  # VERDICT: keep the cgroup for the next job, or leave it to `sweep`
+  [[ $1 == exit && -n $cgroup ]] && is_empty "$cgroup" || cgroup=
+}
+
+is_empty() {  # CGROUP
+  local word value
+  while read -r word value; do
+    [[ $word == populated && $value == 0 ]] && return 0
+  done < "$1/cgroup.events"
+  return 1
 }
 
 stamp() {  # set `stamp` to wall clock (microseconds) and uptime (hundredths of a second)
@@ -90,53 +115,52 @@ stamp() {  # set `stamp` to wall clock (microseconds) and uptime (hundredths of 
 }
 
 elapsed() {  # set `elapsed_ms` since the job was started
-  local from_us from_cs us cs
+  local from_us from_cs coarse_ms
   elapsed_ms=0
-  read -r from_us from_cs < "$folder/started" || return
+  read -r from_us from_cs < "$job.started" || return
   stamp
-  read -r us cs <<< "$stamp"
-  elapsed_ms=$(( (us - from_us) / 1000 ))
+  elapsed_ms=$(( (${stamp% *} - from_us) / 1000 ))
   # The wall clock is the finer one, unless it was set meanwhile.
-  local coarse_ms=$(( (10#$cs - 10#$from_cs) * 10 ))
+  coarse_ms=$(( (10#${stamp#* } - 10#$from_cs) * 10 ))
   (( elapsed_ms - coarse_ms < 1000 && coarse_ms - elapsed_ms < 1000 )) || elapsed_ms=$coarse_ms
+  (( elapsed_ms >= 0 )) || elapsed_ms=0
 }
 
 decide() {  # VERDICT STATUS: the first one counts
   elapsed
-  first_to_write "$folder/ended" "$1 $2 $elapsed_ms"
+  first_to_write "$job.ended" "$1 $2 $elapsed_ms"
 }
 
 # --- ending a job -----------------------------------------------------------------------------------
 
-kill_all() {  # kill all of the job; status 0 once nothing of it runs
-  local tries its_boot
+kill_all() {  # kill all of a job that is decided to end; status 0 once nothing of it runs
+  local tries=0 its_boot its_pid its_start its_cgroup
   newest_owner
+  read_owner
   # After a restart of the guest nothing of it runs, and its numbers belong to others.
-  read -r its_boot _ < "$folder/owner.$owner"
   [[ $its_boot == "$boot" ]] || return 0
-  for tries in {1..3000}; do
-    if [[ -d $cgroups/$id && -n $cgroups ]]; then kill_cgroup && return 0; else kill_group && return 0; fi
+  while (( ++tries < 3000 )); do
+    if [[ -n $its_cgroup ]]; then kill_cgroup && return 0; else kill_group && return 0; fi
     nap 0.01
   done
   return 1
 }
 
 kill_cgroup() {
-  local word value pid
-  while read -r word value; do
-    [[ $word == populated && $value == 0 ]] && return 0
-  done < "$cgroups/$id/cgroup.events"
-  if [[ -e $cgroups/$id/cgroup.kill ]]; then
-    echo 1 > "$cgroups/$id/cgroup.kill"
+  local pid
+  [[ -d $its_cgroup ]] || return 0
+  ! is_empty "$its_cgroup" || return 0
+  if [[ -e $its_cgroup/cgroup.kill ]]; then
+    echo 1 > "$its_cgroup/cgroup.kill"
   else
-    while read -r pid; do kill -KILL "$pid"; done < "$cgroups/$id/cgroup.procs"
+    while read -r pid; do kill -KILL "$pid"; done < "$its_cgroup/cgroup.procs"
   fi
   return 1
 }
 
 kill_group() {  # without cgroups: the process group, and whoever still carries the job's mark
   local group= stat line pid found=1
-  read -r group < "$folder/group"
+  read -r group < "$job.group"
   for pid in /proc/[0-9]*; do
     read -r stat < "$pid/stat" || continue
     stat=(${stat##*) })
@@ -177,8 +201,10 @@ watchdog() {  # fires although the service, the connection or the launcher are g
 
 command_process() {  # becomes the command
   local name home uid gid shell setpriv
-  [[ -z $cgroups ]] || echo 0 > "$cgroups/$id/cgroup.procs"
-  echo "$BASHPID" > "$folder/group"
+  [[ -z $cgroup ]] || echo 0 > "$cgroup/cgroup.procs"
+  echo "$BASHPID" > "$job.group"
+  # Whoever decided before this found nothing to kill.
+  [[ ! -e $job.ended ]] || exit 1
   export LITEVPS_JOB_ID=$id
   set -- "$BASH" -c "$command"
   if [[ -n $user && $user != root ]]; then
@@ -206,51 +232,56 @@ command_process() {  # becomes the command
 }
 
 start_and_wait() {
-  local out err status watchdog_pid input=/dev/null
-  printf '%s' "$command" > "$folder/command"
+  local out err watchdog_pid input=/dev/null
+  printf '%s' "$command" > "$job.command"
   if (( staged_bytes >= 0 )); then
     input=$staged
   elif [[ -n $has_stdin ]]; then
-    printf '%s' "$stdin" > "$folder/stdin"
-    input=$folder/stdin
+    printf '%s' "$stdin" > "$job.stdin"
+    input=$job.stdin
   fi
-  exec {out}>> "$folder/stdout" {err}>> "$folder/stderr"
+  exec {out}>> "$job.stdout" {err}>> "$job.stderr"
   stamp
-  printf '%s\n' "$stamp" > "$folder/started"
+  printf '%s\n' "$stamp" > "$job.started"
+  [[ -s $job.started ]] || { exec {out}>&- {err}>&-; return 1; }
+  started_here=yes
   ( command_process ) < "$input" >&"$out" 2>&"$err" {out}>&- {err}>&- {never}>&- &
   local command_pid=$!
   ( watchdog ) < /dev/null > /dev/null &
   watchdog_pid=$!
   wait -f "$command_pid"
   status=$?
-  decide exit "$status"
+  # Known here even where a full disk keeps it from being written down.
+  decide exit "$status" && verdict=exit ms=$elapsed_ms
   kill -KILL "$watchdog_pid"
   wait -f "$watchdog_pid"
   exec {out}>&- {err}>&-
+  return 0
 }
 
 await_other() {  # another launcher, of this connection or one before, runs the job
   local tries=0
-  until [[ -e $folder/ended ]]; do
+  until [[ -e $job.ended ]]; do
     nap 0.05
     newest_owner
-    (( ++tries % 10 )) || owner_lives || decide lost 0
+    (( tries++ % 10 )) || owner_lives || decide lost 0
     elapsed
     (( elapsed_ms < (timeout_s + 5) * 1000 )) || decide timeout 0
   done
 }
 
 run_job() {  # TIMEOUT_S LIMIT HEAD TAIL STDIN_BYTES LENGTH…
-  local timeout_s=$1 limit=$2 head=$3 tail=$4 staged_bytes=$5 staged=$folder.stdin.$BASHPID
-  local has_stdin= command cwd user stdin environment=() field
+  local timeout_s=$1 limit=$2 head=$3 tail=$4 staged_bytes=$5 staged=$job.stdin.$BASHPID
+  local started_here= verdict= status ms=0 has_stdin= command cwd user stdin environment=() field
   shift 5
   has_stdin=${4#-}
   for field in command cwd user stdin; do read_field "$1" "$field" || exit 1; shift; done
   while (( $# )); do read_field "$1" "environment[${#environment[@]}]" || exit 1; shift; done
   if (( staged_bytes >= 0 )); then head -c "$staged_bytes" > "$staged"; fi
-  claim
+  have_cgroup
+  claim "$cgroup"
   case $? in
-    0) start_and_wait ;;
+    0) start_and_wait || { printf 'failed\n'; return; } ;;
     1) (( staged_bytes < 0 )) || rm -f "$staged"; await_other ;;
     2) printf 'failed\n'; return ;;
   esac
@@ -265,17 +296,15 @@ read_field() {  # LENGTH NAME
 # --- telling the outcome ----------------------------------------------------------------------------
 
 send_outcome() {
-  local verdict status ms tries
-  for tries in {1..100}; do
-    read -r verdict status ms < "$folder/ended" && break
-    nap 0.01
-  done
+  local tries=0
+  until [[ -n $verdict ]] || read -r verdict status ms < "$job.ended" || (( ++tries > 100 )); do nap 0.01; done
   # Decided by one who died before he could write it down: only a verdict that kills is left so.
   [[ -n $verdict ]] || verdict=lost status=0 ms=0
   if [[ $verdict != exit ]] && ! kill_all; then
     printf 'stuck\n'
     return
   fi
+  [[ -z $started_here ]] || free_cgroup "$verdict"
   local out_size out_sha out_head out_tail out_pieces err_size err_sha err_head err_tail err_pieces
   measure stdout out
   measure stderr err
@@ -287,7 +316,7 @@ send_outcome() {
 
 measure() {  # FILE PREFIX: set PREFIX_size, _sha (- if whole), _head, _tail (bytes to send), _pieces
   local -n size=$2_size sha=$2_sha first=$2_head last=$2_tail pieces=$2_pieces
-  local file=$folder/$1 piece
+  local file=$job.$1 piece
   pieces=() size=0 sha=- last=0
   [[ -s $file ]] || { first=0; return; }
   while IFS= read -r -d '' -n "$((small_bytes + 1))" piece; do
@@ -308,7 +337,7 @@ measure() {  # FILE PREFIX: set PREFIX_size, _sha (- if whole), _head, _tail (by
 }
 
 send_stream() {  # FILE SIZE HEAD TAIL PIECE…
-  local file=$folder/$1 size=$2 head=$3 tail=$4
+  local file=$job.$1 size=$2 head=$3 tail=$4
   shift 4
   if (( $# > 1 )); then printf '%s\0' "${@:1:$#-1}"; fi
   if (( $# )); then printf '%s' "${!#}"; return; fi
@@ -319,42 +348,46 @@ send_stream() {  # FILE SIZE HEAD TAIL PIECE…
 # --- the other requests -----------------------------------------------------------------------------
 
 end_job() {  # VERDICT
-  # A job that was never started is taken, so that it never will be.
-  claim
+  local verdict status tries=0
+  # A job that was never started is taken, so that it never will be; without a cgroup, which others will use.
+  claim ''
   decide "$1" 0
-  if kill_all; then printf 'done\n'; else printf 'stuck\n'; fi
+  until read -r verdict status _ < "$job.ended" || (( ++tries > 100 )); do nap 0.01; done
+  if [[ $verdict == exit ]] || kill_all; then printf 'done\n'; else printf 'stuck\n'; fi
 }
 
 discard_job() {
-  # Removing costs two processes: it waits until nobody asks for anything.
-  [[ ! -e $folder/ended ]] || discarded+=("$id")
+  # Removing costs a process: it waits until nobody asks for anything.
+  [[ ! -e $job.ended ]] || discarded+=("$id")
   printf 'done\n'
 }
 
 tidy() {
-  local id folders=() groups=()
-  for id in "${discarded[@]}"; do
-    folders+=("$jobs/$id" "$jobs/$id".stdin.*)
-    groups+=("$cgroups/$id")
-  done
-  (( ${#folders[@]} == 0 )) || rm -rf "${folders[@]}"
-  # Processes that a command left running keep its cgroup; sweep comes for it later.
-  (( ${#folders[@]} == 0 )) || [[ -z $cgroups ]] || rmdir "${groups[@]}"
+  local id files=()
+  for id in "${discarded[@]}"; do files+=("$jobs/$id".*); done
+  (( ${#files[@]} == 0 )) || rm -f "${files[@]}"
   discarded=()
-  sweep
+  (( EPOCHSECONDS < swept_at + sweep_s )) || sweep
 }
 
-sweep() {  # remove what nobody asked about for long
-  local folder word from_us
-  (( EPOCHSECONDS >= swept_at + sweep_s )) || return
+sweep() {  # remove what nobody asked about for long, and what launchers left behind
+  local job from_us folder name
   swept_at=$EPOCHSECONDS
-  for folder in "$jobs"/*/; do
-    [[ -e ${folder}ended ]] && read -r from_us _ < "${folder}started" || continue
-    (( from_us / 1000000 + kept_s > EPOCHSECONDS )) || rm -rf "$folder" "${folder%/}".stdin.*
+  for job in "$jobs"/*.ended; do
+    job=${job%.ended}
+    read -r from_us _ < "$job.started" || from_us=0
+    (( from_us / 1000000 + kept_s > EPOCHSECONDS )) || rm -f "$job".*
   done
   [[ -n $cgroups ]] || return
   for folder in "$cgroups"/*/; do
-    [[ -d $jobs/${folder#"$cgroups"/} ]] || rmdir "$folder"
+    name=${folder%/}
+    name=${name##*/}
+    # PID-START-N: of this launcher only the present one is in use, of others that live any may be.
+    if [[ $name == "$BASHPID-$own_start-"* ]]; then
+      [[ ${folder%/} == "$cgroup" ]] || rmdir "$folder"
+    elif ! start_time_of "${name%%-*}" || [[ $name != *"-$start_time-"* ]]; then
+      rmdir "$folder"
+    fi
   done
 }
 
@@ -369,7 +402,7 @@ discarded=()
 # A pipe that is never readable: to wait on it for a time costs no process.
 [[ -p $jobs/.never ]] || mkfifo "$jobs/.never"
 exec {never}<> "$jobs/.never"
-cgroups=
+cgroups= cgroup= cgroups_made=0
 if [[ -e $cgroup_root/cgroup.controllers ]]; then
   [[ -d $cgroup_root/litevps ]] || mkdir -p "$cgroup_root/litevps"
   [[ -w $cgroup_root/litevps/cgroup.procs ]] && cgroups=$cgroup_root/litevps
@@ -385,8 +418,9 @@ while :; do
   (( status > 128 || ${#discarded[@]} >= discarded_max )) && tidy
   (( status <= 128 )) || continue
   (( status == 0 )) || break
-  read -r verb id words <<< "$request"
-  request= folder=$jobs/$id
+  verb=${request%% *} id=${request#* }
+  words=${id#"${id%% *}"} id=${id%% *}
+  request= job=$jobs/$id
   case $verb in
     run) run_job $words ;;
     end) end_job $words ;;
@@ -395,3 +429,4 @@ while :; do
   esac
 done
 tidy
+[[ -z $cgroup ]] || rmdir "$cgroup"

@@ -134,11 +134,11 @@ async def test_output_past_the_limit_keeps_both_ends_and_the_truth_about_the_who
 async def test_past_its_time_a_command_is_ended_and_its_output_so_far_told(way: Way) -> None:
     begun = time.monotonic()
     outcome = await way.shell.run(way.address, job("echo begun; sleep 30; echo over", timeout_s=1))
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 15
     assert outcome.timed_out
     assert outcome.exit_code is None
     assert outcome.stdout.text == b"begun\n"
-    assert 1_000 <= outcome.duration_ms < 4_000
+    assert 1_000 <= outcome.duration_ms < 10_000
 
 
 async def test_a_job_is_done_once_however_often_it_is_asked_for(way: Way) -> None:
@@ -164,7 +164,7 @@ async def test_a_job_goes_on_without_the_service_and_is_picked_up_by_the_next_on
     await first.close()
     outcome = await way.shell.run(way.address, asked)
     assert (outcome.stdout.text, outcome.exit_code) == (b"begun\n", 5)
-    assert 1_500 <= outcome.duration_ms < 4_000
+    assert 1_500 <= outcome.duration_ms < 10_000
 
 
 async def test_a_cancelled_job_is_ended_and_said_to_be_cancelled(way: Way) -> None:
@@ -206,10 +206,10 @@ async def test_discarding_leaves_what_still_runs_and_what_is_not_there(way: Way)
 
 async def test_many_jobs_run_at_once(way: Way) -> None:
     begun = time.monotonic()
-    asked = [job(f"sleep 1; echo {number}") for number in range(12)]
+    asked = [job(f"sleep 4; echo {number}", timeout_s=60) for number in range(12)]
     outcomes = await asyncio.gather(*(way.shell.run(way.address, one) for one in asked))
     assert [outcome.stdout.text for outcome in outcomes] == [b"%d\n" % number for number in range(12)]
-    assert time.monotonic() - begun < 11
+    assert time.monotonic() - begun < 12 * 4 / 2
 
 
 async def test_a_forgotten_guest_can_be_entered_again(way: Way) -> None:
