@@ -6,11 +6,12 @@ share one wait. Two requests that touch one stream, claim or VPS are never in on
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from contextlib import suppress
 
 import psycopg
 
+from adapters.postgres.binary import read_int
 from adapters.postgres.prepared import ConnectionLost, PreparedConnection
 from adapters.postgres.requests import APPEND, Request, answers, parameters
 from adapters.postgres.settling import settle
@@ -26,8 +27,10 @@ QUEUE_MAX = 10_000
 """Requests that may wait; further callers wait to be let in."""
 OUTAGE_MAX_S = 30.0
 """How long a lost database is tried again before callers are told."""
-PAUSE_MIN_S, PAUSE_MAX_S = 0.02, 1.0
+PAUSE_MIN_S, PAUSE_MAX_S = 0.02, 0.3
 """Between two tries; doubled each time."""
+_BLAMED_ON_A_REQUEST = ("21", "22", "23", "54")
+"""Classes of errors that come of what was sent: a constraint, a limit. Others befall any request alike."""
 
 
 class GroupWriter:
@@ -102,34 +105,34 @@ class GroupWriter:
         """Give every request of the batch its answer."""
         try:
             await self._record_or_lose(batch)
+        except StoreUnavailable as error:
+            _fail(batch, error)
+            _fail(self._queue, StoreUnavailable(str(error)))
+            self._queue.clear()
         except psycopg.Error as error:
             # Answered by the database, so nothing of the batch is recorded. Who is to blame is found alone.
-            if len(batch) == 1:
-                batch[0].fail(error)
-            else:
+            batch = [request for request in batch if not request.answer.done()]
+            if (error.sqlstate or "")[:2] in _BLAMED_ON_A_REQUEST and len(batch) > 1:
                 for request in batch:
                     await self._record([request])
-        except StoreUnavailable as error:
-            for request in batch:
-                request.fail(error)
-            while self._queue:
-                self._queue.popleft().fail(StoreUnavailable(str(error)))
+            elif any(request.is_doubtful for request in batch):
+                _fail(batch, OutcomeUnknown(str(error)))
+            else:
+                _fail(batch, StoreUnavailable(str(error)))
+        except Exception as error:  # noqa: BLE001 — whatever it is, nobody may wait for ever.
+            _fail(batch, error)
 
     async def _record_or_lose(self, batch: list[Request]) -> None:
         loop = asyncio.get_running_loop()
         gives_up_at = loop.time() + OUTAGE_MAX_S
         pause_s = PAUSE_MIN_S
-        doubtful = False
         while True:
             try:
                 connection = await self._connected()
-                if doubtful:
-                    batch = await settle(connection, batch)
-                if batch:
-                    await self._send(connection, batch, doubtful)
+                if batch := await _unrecorded(connection, batch):
+                    await self._send(connection, batch)
                 return
             except ConnectionLost as lost:
-                doubtful = True
                 cause: Exception = lost
             except psycopg.OperationalError as away:
                 if self._connection is not None:
@@ -137,21 +140,27 @@ class GroupWriter:
                 cause = away
             await self._drop_connection()
             if loop.time() > gives_up_at:
-                raise (OutcomeUnknown if doubtful else StoreUnavailable)(str(cause)) from cause
+                is_doubtful = any(request.is_doubtful for request in batch)
+                raise (OutcomeUnknown if is_doubtful else StoreUnavailable)(str(cause)) from cause
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, PAUSE_MAX_S)
 
-    async def _send(self, connection: PreparedConnection, batch: Sequence[Request], doubtful: bool) -> None:
-        result = await connection.run(APPEND, parameters(batch, self._any_start))
-        refused = answers(batch, result)
-        self._on_recorded(int.from_bytes(result.get_value(0, 0) or b"", "big"))
-        # Refused for what it did itself, through the connection that was lost?
-        still_refused = await settle(connection, [request for request, _ in refused]) if doubtful else None
-        for request, error in refused:
-            if still_refused is None or request in still_refused:
-                request.fail(error)
+    async def _send(self, connection: PreparedConnection, batch: Sequence[Request]) -> None:
+        try:
+            result = await connection.run(APPEND, parameters(batch, self._any_start))
+        except ConnectionLost:
+            for request in batch:
+                request.is_doubtful = True
+            raise
+        refused = dict(answers(batch, result))
+        self._on_recorded(read_int(result.get_value(0, 0)))
+        # Refused for what it did itself, through a connection that was lost?
+        for request in await _unrecorded(connection, list(refused)):
+            request.fail(refused[request])
 
     async def _connected(self) -> PreparedConnection:
+        if self._connection is not None and not self._connection.usable:
+            await self._drop_connection()  # Lost while nothing ran on it.
         if self._connection is None:
             self._connection = await PreparedConnection.open(self._url)
         return self._connection
@@ -161,3 +170,17 @@ class GroupWriter:
         if connection is not None:
             with suppress(psycopg.Error):
                 await connection.close()
+
+
+async def _unrecorded(connection: PreparedConnection, batch: Sequence[Request]) -> list[Request]:
+    """Return the requests that are still to be answered, having looked for those that may be recorded."""
+    doubtful = [request for request in batch if request.is_doubtful]
+    if not doubtful:
+        return list(batch)
+    unrecorded = set(await settle(connection, doubtful))
+    return [request for request in batch if not request.is_doubtful or request in unrecorded]
+
+
+def _fail(requests: Iterable[Request], error: Exception) -> None:
+    for request in requests:
+        request.fail(error)

@@ -13,7 +13,7 @@ from domain.ports import StoreUnavailable
 CONNECTIONS_MAX = 4
 OUTAGE_MAX_S = 15.0
 """How long a lost database is tried again before the caller is told."""
-PAUSE_MIN_S, PAUSE_MAX_S = 0.02, 0.5
+PAUSE_MIN_S, PAUSE_MAX_S = 0.02, 0.3
 """Between two tries; doubled each time."""
 
 
@@ -68,8 +68,10 @@ class ReadPool:
                 await _close(connection)
 
     async def _lend(self) -> PreparedConnection:
-        if self._idle:
-            return self._idle.pop()
+        while self._idle:
+            if (connection := self._idle.pop()).usable:
+                return connection
+            await _close(connection)  # Lost while it was idle.
         try:
             return await PreparedConnection.open(self._url)
         except psycopg.OperationalError as away:

@@ -46,7 +46,7 @@ Refused = VersionConflict | ClaimTaken | MinuteTaken
 class Request:
     """One append, checked and encoded, and the future of its answer."""
 
-    __slots__ = ("answer", "append", "columns", "minutes", "size_bytes", "touches")
+    __slots__ = ("answer", "append", "columns", "is_doubtful", "minutes", "size_bytes", "touches")
 
     def __init__(self, append: Append) -> None:
         """Raises what can be refused without asking the database; see ``domain.appends``."""
@@ -60,6 +60,8 @@ class Request:
             self.touches.update((claim.scope, claim.key) for claim in append.claims)
             self.touches.update(append.releases)
             self.touches.update(("minute", vps) for vps in self.minutes)
+        self.is_doubtful = False
+        """Whether it was sent and its answer lost, so that it may be recorded or not."""
         events = append.events
         self.columns = (
             b"".join([_UUID_LENGTH + event.stream.bytes for event in events]),
