@@ -8,6 +8,7 @@ import click
 from api.cli.accounts import account
 from api.cli.audit import audit
 from api.cli.demo import demo
+from api.cli.doctor import doctor
 from api.cli.hosts import host
 from api.cli.serve import api, serve, work
 from api.cli.upkeep import config, migrate, rebuild
@@ -21,7 +22,7 @@ def litevps() -> None:
     """Virtual machines by the minute, prepaid, on a ledger that anybody can check."""
 
 
-for command in (serve, api, work, migrate, account, rebuild, audit, config, demo, host):
+for command in (serve, api, work, migrate, account, rebuild, audit, config, doctor, demo, host):
     litevps.add_command(command)
 
 
