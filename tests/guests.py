@@ -111,13 +111,13 @@ class Login:
         end = time.monotonic() + timeout_s
         while time.monotonic() < end:
             try:
-                with socket.create_connection(("127.0.0.1", self._port), timeout=0.5) as probe:
-                    probe.settimeout(0.5)
+                with socket.create_connection(("127.0.0.1", self._port), timeout=0.7) as probe:
+                    probe.settimeout(0.7)
                     if probe.recv(4) == b"SSH-":
                         return
             except OSError:
                 pass
-            time.sleep(0.05)
+            time.sleep(0.1)
         raise AssertionError(f"no SSH on port {self._port} after {timeout_s:.0f} s")
 
 
@@ -132,8 +132,10 @@ def folders_of(host: EmbeddedHost) -> HostFolders:
     )
 
 
-def hypervisor_on(host: EmbeddedHost, image: GuestImage, *, accelerated: bool) -> LibvirtHypervisor:
-    """Return a hypervisor that drives an embedded host and starts it again should it die."""
+def hypervisor_on(
+    host: EmbeddedHost, image: GuestImage, *, accelerated: bool, revived: bool = True
+) -> LibvirtHypervisor:
+    """Return a hypervisor that drives an embedded host and, if told, starts it again should it die."""
     return LibvirtHypervisor(
         host_id=HostId(UUID(str(uuid7()))),
         uri=host.uri,
@@ -141,7 +143,7 @@ def hypervisor_on(host: EmbeddedHost, image: GuestImage, *, accelerated: bool) -
         images={image.name: image.key},
         accelerated=accelerated,
         clock=SystemClock(),
-        revive=host.ensure_started,
+        revive=host.ensure_started if revived else None,
     )
 
 

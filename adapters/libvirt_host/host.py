@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -81,9 +82,10 @@ class EmbeddedHost:
                 return self.uri
             self._make_folders()
             self._say("starting libvirtd")
-            script = (str(_HERE / "start.sh"), str(self._folder), str(self._images))
             self._as_root(
-                "unshare", "--mount", "--propagation", "private", "sh", *script,
+                "unshare", "--mount", "--propagation", "private",
+                sys.executable, "-I", str(_HERE / "reaper.py"),
+                "sh", str(_HERE / "start.sh"), str(self._folder), str(self._images),
                 str(os.geteuid()), "yes" if self._kvm else "no", timeout_s=START_TIMEOUT_S,
             )  # fmt: skip
             if not self._answers():
