@@ -1,0 +1,1 @@
+"""Promises about money, held against histories that nobody thought of."""

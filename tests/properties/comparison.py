@@ -1,0 +1,129 @@
+"""A house and the reference side by side, and what must be equal in them."""
+
+import asyncio
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from uuid import UUID
+
+from hypothesis.stateful import RuleBasedStateMachine, invariant
+
+from adapters.simulated.clock import ManualClock
+from domain.codec import decode
+from domain.compute.ports import GuestSeen
+from domain.events import Event
+from domain.ids import PlanId, VpsId
+from domain.ports import EventStore
+from domain.time import MINUTE, Instant
+from domain.wallet.events import MinutesMetered, MinutesWaived
+from domain.wallet.postings import postings, prepaid
+from tests.properties.house import House
+from tests.properties.reference import Reference
+
+T = TypeVar("T")
+
+
+@dataclass
+class Guest:
+    """What is really on the host."""
+
+    start_id: str
+    generation: int
+    cpu_ns: int = 0
+    on: bool = True
+
+
+class Comparison(RuleBasedStateMachine):
+    """A house and the reference side by side, who must agree after each step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.clock = ManualClock()
+        self.stack = AsyncExitStack()
+        self.house = House(self.loop.run_until_complete(self.open_store()), self.clock)
+        self.reference = Reference()
+        self.plans: list[PlanId] = []
+        self.vpss: list[VpsId] = []
+        self.guests: dict[VpsId, Guest] = {}
+        self.held: list[tuple[Instant, list[GuestSeen]]] = []
+        self.minutes: dict[tuple[UUID, int], tuple[int, str]] = {}
+        self.amounts: dict[str, int] = {}
+        self.trial: dict[str, int] = {}
+        self.version = 0
+        self.launches = 0
+        self.ports = 0
+
+    async def open_store(self) -> EventStore:
+        raise NotImplementedError
+
+    def teardown(self) -> None:
+        try:
+            self.a_process_that_starts_now_sees_the_same()
+        finally:
+            self.loop.run_until_complete(self.stack.aclose())
+            self.loop.close()
+
+    @invariant()
+    def product_and_reference_agree(self) -> None:
+        self.read_on()
+        wallet = self.run(self.house.wallet_now())
+        assert wallet.balance == self.reference.balance
+        assert wallet.balance >= 0
+        assert sum(self.trial.values()) == 0
+        assert -self.trial.get(prepaid(self.house.account_id), 0) == wallet.balance
+        assert self.minutes == {key: (at, how) for key, (at, how, _) in self.reference.minutes.items()}
+        expected: dict[str, int] = {}
+        for _, how, amount in self.reference.minutes.values():
+            expected[how] = expected.get(how, 0) + amount
+        assert self.amounts == expected
+        assert {meter.vps_id for meter in wallet.meters_on()} == {machine.id for machine in self.reference.on()}
+        assert set(wallet.meters) <= set(self.vpss), "the meter of a VPS that is gone is forgotten"
+
+    def a_process_that_starts_now_sees_the_same(self) -> None:
+        remembered = self.run(self.house.wallet_now())
+        self.crash()
+        assert self.run(self.house.wallet_now()) == remembered
+
+    def run(self, doing: Coroutine[Any, Any, T]) -> T:
+        return self.loop.run_until_complete(doing)
+
+    def crash(self) -> None:
+        self.house.ledger = self.house.started()
+
+    def take_step(self, vps_id: VpsId, *, fails: bool = False) -> None:
+        self.ports += 1
+        self.run(self.house.take_step(vps_id, port=3_000 + self.ports, start_id=self.start_id(vps_id), fails=fails))
+
+    def start_id(self, vps_id: VpsId) -> str:
+        return f"start {self.launches} of {vps_id}"
+
+    def seen(self) -> list[GuestSeen]:
+        return [
+            GuestSeen(vps_id, guest.generation, guest.start_id, running=True, cpu_ns=guest.cpu_ns)
+            for vps_id, guest in self.guests.items()
+            if guest.on
+        ]
+
+    def record_observation(self, collected_at: Instant, guests: list[GuestSeen]) -> None:
+        self.run(self.house.observe(guests, collected_at))
+        for guest in guests:
+            self.reference.observe(guest.start_id, guest.cpu_ns, collected_at)
+
+    def read_on(self) -> None:
+        for recorded in self.run(self.house.store.read_streams([(self.house.wallet.stream, self.version)])):
+            self.version = recorded.version
+            self.take_in(decode(recorded))
+
+    def take_in(self, event: Event) -> None:
+        for posting in postings(event):
+            self.trial[posting.account] = self.trial.get(posting.account, 0) + posting.amount
+        if not isinstance(event, MinutesMetered | MinutesWaived):
+            return
+        how = "paid" if isinstance(event, MinutesMetered) else event.cause
+        for line in event.lines:
+            self.amounts[how] = self.amounts.get(how, 0) + line.amount
+            for k, n in enumerate(range(line.n_from, line.n_to + 1)):
+                assert (line.vps_id, n) not in self.minutes, "a minute is used once"
+                self.minutes[line.vps_id, n] = (line.at + k * MINUTE, how)

@@ -1,0 +1,198 @@
+"""A house under test: the product's own decisions over a store, on a host whose truth the test decides."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+from uuid import UUID, uuid4
+
+from adapters.ids import TimeOrderedIds
+from adapters.sealing.key_tables import MemoryKeyTable
+from adapters.sealing.master_key import MasterKey
+from adapters.sealing.sealer import AccountSealer
+from adapters.simulated.clock import ManualClock
+from api.ledger import Context, Ledger, Outcome, Sight
+from api.metering import settle_account
+from api.steps.workshop import PRICES, host_view, vps_view, wallet_view
+from domain.compute import admission, outcomes
+from domain.compute import host as hosts
+from domain.compute.commands import CreateVps
+from domain.compute.events import HostDiffered, HostRegistered
+from domain.compute.ports import GuestSeen, HostObservation
+from domain.compute.steps import next_step
+from domain.compute.vps import Vps
+from domain.deciding import Decision, View, recorded_in
+from domain.events import Actor, Event
+from domain.ids import PRICING_STREAM, AccountId, HostId, PlanId, VpsId, wallet_stream
+from domain.money import MicroUsd
+from domain.ports import Claim, EventStore
+from domain.pricing.commands import DefinePlan, RepricePlan
+from domain.pricing.price_book import define_plan, reprice_plan
+from domain.time import Instant
+from domain.wallet.commands import CreditFunds
+from domain.wallet.funds import credit_funds, open_wallet
+from domain.wallet.wallet import Wallet
+
+Decide = Callable[[Sight, Instant], Decision]
+
+
+class House:
+    """One account on one host. Every call goes to one of several processes that know nothing of each other."""
+
+    def __init__(self, store: EventStore, clock: ManualClock) -> None:
+        self.store, self.clock, self.ids = store, clock, TimeOrderedIds()
+        self.account_id = AccountId(self.ids.new())
+        self.host_id = HostId(self.ids.new())
+        self.wallet: View[Wallet] = wallet_view(self.account_id)
+        self.host = host_view(self.host_id)
+        self._keys = MemoryKeyTable()
+        self.ledger = self.started()
+
+    def started(self) -> Ledger:
+        """Return the ledger of a process that has just started, and remembers nothing."""
+        sealer = AccountSealer(MasterKey(bytes(32)), self._keys)
+        return Ledger(self.store, sealer, self.clock, self.ids)
+
+    async def open(self) -> None:
+        """Open the wallet, and register the host."""
+        await self._execute([self.wallet], lambda sight, _: self._in_wallet(*open_wallet(Wallet(), self.account_id)))
+        registered = HostRegistered(self.host_id, "host", "192.0.2.1", 2_200, 9_999, None)
+        await self._execute([self.host], lambda _sight, _now: recorded_in(self.host.stream, registered))
+
+    async def define_plan(self, price_hourly: int) -> PlanId:
+        plan_id = PlanId(self.ids.new())
+        command = DefinePlan(plan_id, str(plan_id), 1, 256, 5, MicroUsd(price_hourly))
+        await self._execute(
+            [PRICES], lambda s, now: recorded_in(PRICING_STREAM, *define_plan(s.of(PRICES), command, now))
+        )
+        return plan_id
+
+    async def reprice(self, plan_id: PlanId, price_hourly: int, effective_at: int) -> None:
+        command = RepricePlan(plan_id, MicroUsd(price_hourly), Instant(effective_at))
+        await self._execute(
+            [PRICES], lambda s, now: recorded_in(PRICING_STREAM, *reprice_plan(s.of(PRICES), command, now))
+        )
+
+    async def credit(self, credit_id: UUID, amount: int) -> None:
+        """Give funds; raises ClaimTaken if this was done before."""
+        command = CreditFunds(credit_id, MicroUsd(amount), "a test")
+
+        def decide(sight: Sight, _now: Instant) -> Decision:
+            claim = Claim("test-credit", credit_id.bytes, self.account_id)
+            events = tuple((self.wallet.stream, event) for event in credit_funds(sight.of(self.wallet), command))
+            return Decision(events=events, claims=(claim,))
+
+        await self._execute([self.wallet], decide)
+
+    async def create(self, vps_id: VpsId, plan_id: PlanId, ledger: Ledger | None = None) -> Outcome:
+        command = CreateVps(
+            vps_id=vps_id,
+            account_id=self.account_id,
+            name="web",
+            plan_id=plan_id,
+            vcpu=1,
+            memory_mb=256,
+            disk_gb=5,
+            image="lite",
+        )
+
+        def decide(sight: Sight, now: Instant) -> Decision:
+            return admission.create_vps(
+                sight.of(vps_view(vps_id)), sight.of(self.wallet), sight.of(PRICES), command, now
+            )
+
+        return await self._execute([vps_view(vps_id), self.wallet, PRICES], decide, ledger)
+
+    async def ask(self, verb: str, vps_id: VpsId) -> Outcome:
+        """Have a VPS started, stopped or deleted, as its owner does."""
+        view = vps_view(vps_id)
+
+        def decide(sight: Sight, now: Instant) -> Decision:
+            vps, wallet = sight.of(view), sight.of(self.wallet)
+            match verb:
+                case "start":
+                    return admission.start_vps(vps, wallet, sight.of(PRICES), self.account_id, now)
+                case "stop":
+                    return admission.stop_vps(vps, wallet, self.account_id, now)
+                case _:
+                    return admission.delete_vps(vps, wallet, self.account_id, now)
+
+        return await self._execute([view, self.wallet, PRICES], decide)
+
+    async def take_step(self, vps_id: VpsId, *, port: int, start_id: str, fails: bool = False) -> Outcome:
+        """Record that the next step of a VPS was done, or came to nothing."""
+        view = vps_view(vps_id)
+        step = next_step(await self.vps(vps_id))
+        assert step is not None
+        off_at = self.clock.now()
+        if step.name in ("halt", "remove"):
+            await self.tick()
+
+        def decide(sight: Sight, now: Instant) -> Decision:
+            vps, wallet, host, book = sight.of(view), sight.of(self.wallet), sight.of(self.host), sight.of(PRICES)
+            assert host is not None
+            if fails:
+                return outcomes.failed(vps, wallet, step, "a test", now)
+            match step.name:
+                case "place":
+                    return outcomes.placed(vps, step, host, port, now)
+                case "prepare":
+                    return outcomes.prepared(vps, step, "ssh-ed25519 AAAA", now)
+                case "launch":
+                    return outcomes.launched(vps, step, start_id, now)
+                case "login":
+                    return outcomes.came_up(vps, wallet, step, now)
+                case "halt":
+                    return outcomes.went_off(vps, wallet, host, book, step, off_at)
+                case "remove":
+                    return outcomes.removed(vps, wallet, host, book, step, off_at)
+                case _:
+                    raise AssertionError(step.name)
+
+        return await self._execute([view, self.wallet, self.host, PRICES], decide)
+
+    async def observe(self, guests: Sequence[GuestSeen], collected_at: Instant) -> HostObservation:
+        """Record what the host showed."""
+        seen = HostObservation(collected_at=collected_at, boot_id="boot", guests=tuple(guests))
+
+        def decide(sight: Sight, _now: Instant) -> Decision:
+            host = sight.of(self.host)
+            assert host is not None
+            return recorded_in(self.host.stream, *hosts.observe(host, seen))
+
+        await self._execute([self.host], decide)
+        return seen
+
+    async def find_off(self, vps_id: VpsId, collected_at: Instant) -> Outcome:
+        """Record that the host showed a VPS off that should run."""
+        view = vps_view(vps_id)
+        differed = HostDiffered(self.host_id, vps_id, "off", "recorded-off", collected_at)
+        await self.tick()
+
+        def decide(sight: Sight, _now: Instant) -> Decision:
+            host = sight.of(self.host)
+            assert host is not None
+            return outcomes.found_off(sight.of(view), sight.of(self.wallet), host, sight.of(PRICES), differed, "lost")
+
+        return await self._execute([view, self.wallet, self.host, PRICES], decide)
+
+    async def tick(self, ledger: Ledger | None = None) -> None:
+        """Settle what is due."""
+        await settle_account(ledger or self.ledger, self.account_id)
+
+    async def vps(self, vps_id: VpsId) -> Vps | None:
+        view = vps_view(vps_id)
+        return (await self.ledger.read(view)).of(view)
+
+    async def wallet_now(self) -> Wallet:
+        return (await self.ledger.read(self.wallet)).of(self.wallet)
+
+    async def _execute(self, views: list[View[Any]], decide: Decide, ledger: Ledger | None = None) -> Outcome:
+        context = Context(actor=Actor(kind="service", part="test"), account_id=self.account_id)
+        return await (ledger or self.ledger).execute(views, decide, context)
+
+    def _in_wallet(self, *events: Event) -> Decision:
+        return recorded_in(wallet_stream(self.account_id), *events)
+
+
+def new_credit_id() -> UUID:
+    """Return an id for a credit."""
+    return uuid4()

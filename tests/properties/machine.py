@@ -1,0 +1,238 @@
+"""A machine that does to a house whatever comes to its mind."""
+
+import asyncio
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import initialize, precondition, rule
+
+from domain.compute.events import VpsStopped
+from domain.compute.host import compare
+from domain.compute.steps import next_step
+from domain.compute.vps import VpsIsCreating, VpsIsStopping
+from domain.errors import NotFound, Refusal
+from domain.events import Event
+from domain.ids import VpsId
+from domain.ports import ClaimTaken
+from domain.pricing.price_book import REPRICING_NOTICE
+from domain.time import MICROSECONDS_PER_SECOND as SECOND
+from domain.time import MINUTE
+from domain.wallet.funds import InsufficientBalance
+from tests.properties.comparison import Comparison, Guest
+from tests.properties.house import new_credit_id
+
+PRICES_HOURLY = st.sampled_from([0, 1, 59, 60, 61, 997, 4_200, 83_333, 1_000_000])
+SPANS = st.one_of(
+    st.sampled_from([1, SECOND, MINUTE - 1, MINUTE, MINUTE + 1, 10 * MINUTE]),
+    st.integers(1, 5 * MINUTE),
+    st.integers(1, 20 * 60 * MINUTE),
+)
+VPSS_MAX = 6
+WHICH = st.integers(0, VPSS_MAX - 1)
+
+
+class Billing(Comparison):
+    """Funds, VPSs, hosts and clocks in any order."""
+
+    @initialize(prices=st.tuples(PRICES_HOURLY, PRICES_HOURLY), funds=st.integers(0, 300_000))
+    def begin(self, prices: tuple[int, int], funds: int) -> None:
+        self.run(self.house.open())
+        for price in prices:
+            plan_id = self.run(self.house.define_plan(price))
+            self.reference.price_changes.append((plan_id, self.clock.now(), price))
+            self.plans.append(plan_id)
+        if funds:
+            self.credit(funds, repeated=False)
+
+    @rule(amount=st.integers(1, 20_000), repeated=st.booleans())
+    def credit(self, amount: int, repeated: bool) -> None:
+        credit_id = new_credit_id()
+        self.run(self.house.credit(credit_id, amount))
+        if repeated:
+            self.crash()
+            with pytest.raises(ClaimTaken):
+                self.run(self.house.credit(credit_id, amount))
+        self.reference.balance += amount
+
+    @rule(plan=st.integers(0, 1), price=PRICES_HOURLY, ahead=st.integers(0, 3 * 60 * MINUTE))
+    def reprice(self, plan: int, price: int, ahead: int) -> None:
+        at = self.clock.now() + REPRICING_NOTICE + ahead
+        self.run(self.house.reprice(self.plans[plan], price, at))
+        self.reference.price_changes.append((self.plans[plan], at, price))
+
+    @precondition(lambda self: len(self.vpss) < VPSS_MAX)
+    @rule(plan=st.integers(0, 1), repeated=st.booleans(), on=st.booleans())
+    def create(self, plan: int, repeated: bool, on: bool) -> None:
+        vps_id, plan_id, now = VpsId(self.house.ids.new()), self.plans[plan], self.clock.now()
+        required = self.reference.required(plan_id, now)
+        if self.reference.balance < required:
+            with pytest.raises(InsufficientBalance) as refused:
+                self.run(self.house.create(vps_id, plan_id))
+            assert (refused.value.balance, refused.value.required) == (self.reference.balance, required)
+            return
+        self.run(self.house.create(vps_id, plan_id))
+        if repeated:
+            self.crash()
+            assert self.run(self.house.create(vps_id, plan_id)).events == ()
+        self.vpss.append(vps_id)
+        self.reference.admit(vps_id, plan_id, now)
+        if on:
+            self.boot(self.vpss.index(vps_id), until_login=True, fails=False)
+
+    @precondition(lambda self: self.vpss)
+    @rule(which=WHICH, until_login=st.booleans(), fails=st.booleans())
+    def boot(self, which: int, until_login: bool, fails: bool) -> None:
+        vps_id = self.vpss[which % len(self.vpss)]
+        while (step := next_step(self.run(self.house.vps(vps_id)))) is not None and step.boots:
+            if fails and step.name != "place":
+                self.take_step(vps_id, fails=True)
+                self.reference.release(vps_id, self.clock.now())
+                return
+            if step.name == "login" and not until_login:
+                return
+            self.take_step(vps_id)
+            if step.name == "launch":
+                self.guests[vps_id] = Guest(self.start_id(vps_id), step.generation)
+                self.launches += 1
+            elif step.name == "login":
+                self.reference.login(vps_id, self.guests[vps_id].start_id, self.clock.now())
+
+    @precondition(lambda self: self.vpss)
+    @rule(which=WHICH, verb=st.sampled_from(["stop", "start", "delete"]), repeated=st.booleans())
+    def ask(self, which: int, verb: str, repeated: bool) -> None:
+        vps_id, now = self.vpss[which % len(self.vpss)], self.clock.now()
+        machine = self.reference.machines[vps_id]
+        required = self.reference.required(machine.plan, now)
+        before = self.run(self.house.wallet_now())
+        answer = self.answer(verb, vps_id)
+        if isinstance(answer, Refusal):
+            assert self.run(self.house.wallet_now()) == before
+            if isinstance(answer, InsufficientBalance):
+                assert (answer.balance, answer.required) == (self.reference.balance, required)
+                assert self.reference.balance < required
+            return
+        if repeated and verb != "delete":
+            self.crash()
+            assert self.run(self.house.ask(verb, vps_id)).events == ()
+        if answer and verb == "start":
+            assert self.reference.balance >= required
+            self.reference.admit(vps_id, machine.plan, now)
+        elif answer:
+            self.reference.release(vps_id, now)
+
+    @precondition(lambda self: self.vpss)
+    @rule(which=WHICH, looked_at=st.booleans())
+    def end(self, which: int, looked_at: bool) -> None:
+        """Have a guest off that is to be, as the worker does."""
+        vps_id = self.vpss[which % len(self.vpss)]
+        step = next_step(self.run(self.house.vps(vps_id)))
+        if step is None or step.boots:
+            return
+        if looked_at:
+            self.observe()
+        if vps_id in self.guests:
+            self.guests[vps_id].on = False
+        self.reference.tick(self.clock.now())
+        self.take_step(vps_id)
+        self.reference.close(vps_id, self.clock.now())
+        if step.name == "remove":
+            self.vpss.remove(vps_id)
+
+    @rule()
+    def observe(self) -> None:
+        self.record_observation(self.clock.now(), self.seen())
+
+    @rule()
+    def hold_an_observation_back(self) -> None:
+        self.held.append((self.clock.now(), self.seen()))
+
+    @precondition(lambda self: self.held)
+    @rule()
+    def record_one_held_back(self) -> None:
+        self.record_observation(*self.held.pop())
+
+    @rule()
+    def look(self) -> None:
+        """Compare host and ledger, as the reconciler does."""
+        now, seen = self.clock.now(), {guest.vps_id: guest for guest in self.seen()}
+        self.observe()
+        for vps_id in self.vpss:
+            vps = self.run(self.house.vps(vps_id))
+            if compare(vps, seen.get(vps_id), now) in ("off", "lost"):
+                outcome = self.run(self.house.find_off(vps_id, now))
+                self.reference.tick(now)
+                if any(isinstance(event, VpsStopped) for _, event in outcome.events):
+                    self.reference.close(vps_id, now)
+
+    @rule()
+    def the_host_reboots(self) -> None:
+        for guest in self.guests.values():
+            guest.on = False
+
+    @precondition(lambda self: self.guests)
+    @rule(which=WHICH, anew=st.booleans())
+    def a_guest_goes_off(self, which: int, anew: bool) -> None:
+        guest = list(self.guests.values())[which % len(self.guests)]
+        guest.on = False
+        if anew:
+            guest.on, guest.cpu_ns, guest.start_id = True, 0, f"{guest.start_id} again"
+
+    @precondition(lambda self: self.guests)
+    @rule(which=WHICH)
+    def cpu_time_falls(self, which: int) -> None:
+        guest = list(self.guests.values())[which % len(self.guests)]
+        guest.cpu_ns //= 2
+
+    @rule(schedulers=st.integers(1, 3))
+    def tick(self, schedulers: int) -> None:
+        ledgers = [self.house.ledger, *(self.house.started() for _ in range(schedulers - 1))]
+
+        async def all_at_once() -> None:
+            await asyncio.gather(*(self.house.tick(ledger) for ledger in ledgers))
+
+        self.run(all_at_once())
+        for vps_id in self.reference.tick(self.clock.now()):
+            vps = self.run(self.house.vps(VpsId(vps_id)))
+            assert vps is None or not vps.wanted_on, "the stop is asked for with the minute that was not paid"
+
+    @rule(span=SPANS, watched=st.booleans())
+    def time_passes(self, span: int, watched: bool) -> None:
+        self.clock.advance(span / SECOND)
+        for guest in self.guests.values():
+            guest.cpu_ns += span if guest.on else 0
+        if watched:
+            self.observe()
+
+    @rule(span=st.sampled_from([1, SECOND, MINUTE, 90 * MINUTE]))
+    def the_clock_steps_back(self, span: int) -> None:
+        self.clock.advance(-span / SECOND)
+
+    @rule()
+    def the_service_crashes(self) -> None:
+        self.crash()
+
+    @rule(count=st.integers(2, 4), plan=st.integers(0, 1))
+    def create_many_at_once(self, count: int, plan: int) -> None:
+        plan_id, now = self.plans[plan], self.clock.now()
+        vps_ids = [VpsId(self.house.ids.new()) for _ in range(min(count, VPSS_MAX - len(self.vpss)))]
+
+        async def all_at_once() -> list[object]:
+            creating = (self.house.create(vps_id, plan_id, self.house.started()) for vps_id in vps_ids)
+            return await asyncio.gather(*creating, return_exceptions=True)
+
+        results = self.run(all_at_once())
+        for vps_id, result in zip(vps_ids, results, strict=True):
+            if not isinstance(result, BaseException):
+                assert self.reference.balance >= self.reference.required(plan_id, now)
+                self.vpss.append(vps_id)
+                self.reference.admit(vps_id, plan_id, now)
+        for result in results:
+            if isinstance(result, BaseException):
+                assert isinstance(result, InsufficientBalance)
+                assert self.reference.balance < self.reference.required(plan_id, now)
+
+    def answer(self, verb: str, vps_id: VpsId) -> list[Event] | Refusal:
+        try:
+            return [event for _, event in self.run(self.house.ask(verb, vps_id)).events]
+        except (InsufficientBalance, VpsIsCreating, VpsIsStopping, NotFound) as refusal:
+            return refusal

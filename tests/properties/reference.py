@@ -1,0 +1,135 @@
+"""The reference: billing the slow and obvious way, a minute at a time, sharing no code with the product."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from uuid import UUID
+
+SIXTY_SECONDS = 60_000_000
+
+
+@dataclass
+class Run:
+    """One time that a machine is switched on, from its admission until it is known to be off."""
+
+    start_id: str = ""
+    since: int | None = None
+    until: int | None = None
+    proven: int = -1
+    unpaid: bool = False
+    over: bool = False
+
+
+@dataclass
+class Machine:
+    id: UUID
+    created: int
+    plan: UUID
+    runs: list[Run]
+    begun: list[int] = field(default_factory=list)
+
+    def next_minute(self) -> int | None:
+        """The first instant, a minute after the last began, at which it runs."""
+        earliest = self.begun[-1] + SIXTY_SECONDS if self.begun else 0
+        for run in self.runs:
+            if run.since is not None:
+                begins = max(earliest, run.since)
+                if run.until is None or begins < run.until:
+                    return begins
+        return None
+
+
+class Reference:
+    def __init__(self) -> None:
+        self.balance = 0
+        self.machines: dict[UUID, Machine] = {}
+        self.price_changes: list[tuple[UUID, int, int]] = []
+        self.minutes: dict[tuple[UUID, int], tuple[int, str, int]] = {}
+        self.shown: dict[str, tuple[int, int]] = {}
+
+    def price(self, plan: UUID, at: int) -> int:
+        changes = [(since, price) for changed, since, price in self.price_changes if changed == plan]
+        effective = [price for since, price in changes if since <= at]
+        earliest = min(since for since, _ in changes)
+        return effective[-1] if effective else [price for since, price in changes if since == earliest][-1]
+
+    def required(self, plan: UUID, now: int) -> int:
+        return self.price(plan, now) + sum(self.price(machine.plan, now) for machine in self.on())
+
+    def on(self) -> Iterator[Machine]:
+        for machine in self.machines.values():
+            if machine.runs[-1].until is None and not machine.runs[-1].unpaid:
+                yield machine
+
+    def admit(self, machine_id: UUID, plan: UUID, now: int) -> None:
+        self.machines.setdefault(machine_id, Machine(machine_id, now, plan, [])).runs.append(Run())
+
+    def login(self, machine_id: UUID, start_id: str, now: int) -> None:
+        run = self.machines[machine_id].runs[-1]
+        _, last = self.shown.get(start_id, (0, 0))
+        run.start_id, run.since, run.proven = start_id, now, max(now, last)
+
+    def observe(self, start_id: str, cpu: int, at: int) -> None:
+        last_cpu, last = self.shown.get(start_id, (0, 0))
+        if at > last and cpu >= last_cpu:
+            self.shown[start_id] = (cpu, at)
+            for machine in self.machines.values():
+                run = machine.runs[-1]
+                if run.start_id == start_id:
+                    run.proven = max(run.proven, at)
+
+    def tick(self, now: int) -> list[UUID]:
+        """Pay what is due, the earliest first, and return which machines could not."""
+        stopped = []
+        while due := sorted(self._due(now)):
+            _, _, _, machine_id = due[0]
+            machine = self.machines[machine_id]
+            if not self._pay(machine):
+                stopped.append(machine_id)
+        return stopped
+
+    def release(self, machine_id: UUID, now: int) -> None:
+        run = self.machines[machine_id].runs[-1]
+        run.until = now if run.until is None else min(run.until, now)
+
+    def close(self, machine_id: UUID, off_at: int) -> None:
+        """The machine is off: its last minutes are paid if they are proven, and waived if not."""
+        machine = self.machines[machine_id]
+        run = machine.runs[-1]
+        if run.over:
+            return
+        self.release(machine_id, off_at)
+        run.over = True
+        while (begins := machine.next_minute()) is not None:
+            if run.unpaid:
+                self._book(machine, "unpaid")
+            elif begins > run.proven:
+                self._book(machine, "unproven")
+            else:
+                self._pay(machine)
+
+    def _due(self, now: int) -> Iterator[tuple[int, int, bytes, UUID]]:
+        for machine in self.machines.values():
+            begins, run = machine.next_minute(), machine.runs[-1]
+            if begins is not None and not run.unpaid and begins <= min(now, run.proven):
+                yield begins, machine.created, machine.id.bytes, machine.id
+
+    def _pay(self, machine: Machine) -> bool:
+        if self._amount(machine) > self.balance:
+            machine.runs[-1].unpaid = True
+            self._book(machine, "unpaid")
+            return False
+        self.balance -= self._book(machine, "paid")
+        return True
+
+    def _amount(self, machine: Machine) -> int:
+        begins = machine.next_minute()
+        assert begins is not None
+        hourly, n = self.price(machine.plan, begins), len(machine.begun) + 1
+        return hourly * n // 60 - hourly * (n - 1) // 60
+
+    def _book(self, machine: Machine, how: str) -> int:
+        amount, begins = self._amount(machine), machine.next_minute()
+        assert begins is not None
+        machine.begun.append(begins)
+        self.minutes[machine.id, len(machine.begun)] = (begins, how, amount)
+        return amount
