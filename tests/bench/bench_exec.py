@@ -1,78 +1,82 @@
-"""Exec through the guest shell beside the same command on a bare warm SSH connection, in turns."""
+"""Exec through the guest shell beside the same command on a bare warm SSH connection."""
 
-import statistics
+import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 
 import asyncssh
-import pytest
 
-from adapters.guest_image.builder import GuestImage
+from adapters.guest_image.builder import ensure_built
+from adapters.libvirt_host.host import EmbeddedHost
+from adapters.libvirt_host.kvm_probe import probe_kvm
 from adapters.ssh.guest_shell import SshGuestShell
-from domain.compute.ports import GuestAddress
-from tests.contracts.guest_shells import booted_guest, job
-
-pytestmark = [pytest.mark.anyio, pytest.mark.host, pytest.mark.slow]
+from tests.bench.figures import Figure, interleaved
+from tests.contracts.guest_shells import RealGuest, boot_guest, job
+from tests.guests import cache_folder, hypervisor_on
 
 ROUNDS = 40
 WARM_UP_ROUNDS = 3
 OVERHEAD_MS_MAX = 60
+COMMANDS = ("uname -a", "true", "ls /etc | wc -l")
 MILLISECONDS = 1_000
 
 
-@pytest.fixture(scope="module")
-def guest(guest_image: GuestImage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[GuestAddress, str]]:
-    with booted_guest(guest_image, tmp_path_factory.mktemp("guest")) as booted:
-        yield booted
+async def run() -> list[Figure]:
+    """Boot a guest on a host of its own, and measure each command there in turns."""
+    image = ensure_built(cache_folder() / "images")
+    kvm = probe_kvm(image.kernel, image.initrd, cache=cache_folder() / "kvm.json").usable
+    host = EmbeddedHost(Path(tempfile.mkdtemp(prefix="litevps-bench-")), images=image.folder.parent, kvm=kvm)
+    try:
+        host.ensure_started()
+        hypervisor = hypervisor_on(host, image, accelerated=kvm)
+        guest = await boot_guest(hypervisor)
+        figures = [await _measured(guest, command) for command in COMMANDS]
+        await hypervisor.ensure_removed(guest.address.vps_id)
+        await hypervisor.close()
+        return figures
+    finally:
+        host.remove()
 
 
-@pytest.mark.parametrize("command", ["uname -a", "true", "echo $((6 * 7)); ls /etc | wc -l"])
-async def test_exec_costs_little_more_than_the_bare_command(guest: tuple[GuestAddress, str], command: str) -> None:
-    address, private = guest
-    shell = SshGuestShell(private)
-    bare = await _bare_connection(address, private)
+async def _measured(guest: RealGuest, command: str) -> Figure:
+    address = guest.address
+    shell = SshGuestShell(guest.private_key)
+    bare = await _bare_connection(guest)
 
-    async def by_shell() -> None:
-        done = job(command)
-        await shell.run(address, done)
-        # Part of every exec's life; what it costs the guest falls on the next ones.
-        await shell.discard(address, done.job_id)
-
-    async def by_hand() -> None:
+    async def by_hand() -> float:
+        begun = time.perf_counter()
         await bare.run(command)
+        return (time.perf_counter() - begun) * MILLISECONDS
 
-    for _ in range(WARM_UP_ROUNDS):
-        await by_shell()
-        await by_hand()
-    spans: dict[str, list[float]] = {"bare": [], "guest shell": []}
-    for _ in range(ROUNDS):
-        spans["bare"].append(await _timed_ms(by_hand))
-        spans["guest shell"].append(await _timed_ms(by_shell))
+    async def by_shell() -> float:
+        begun, asked = time.perf_counter(), job(command)
+        await shell.run(address, asked)
+        taken = (time.perf_counter() - begun) * MILLISECONDS
+        # Part of every exec's life: what it costs the guest falls on those that follow.
+        await shell.discard(address, asked.job_id)
+        return taken
+
+    await interleaved(WARM_UP_ROUNDS, by_hand, by_shell)
+    bare_ms, shell_ms = await interleaved(ROUNDS, by_hand, by_shell)
     bare.close()
     await shell.close()
-    p50 = {name: statistics.median(taken) for name, taken in spans.items()}
-    p90 = {name: statistics.quantiles(taken, n=10)[8] for name, taken in spans.items()}
-    print(f"\n{command!r} over {ROUNDS} rounds: " + _told("p50", p50) + "; " + _told("p90", p90))
-    assert p50["guest shell"] - p50["bare"] <= OVERHEAD_MS_MAX
-
-
-async def _timed_ms(act: Callable[[], Awaitable[None]]) -> float:
-    begun = time.perf_counter()
-    await act()
-    return (time.perf_counter() - begun) * MILLISECONDS
-
-
-async def _bare_connection(address: GuestAddress, private: str) -> asyncssh.SSHClientConnection:
-    return await asyncssh.connect(
-        address.ssh_host,
-        address.ssh_port,
-        username="root",
-        client_keys=[asyncssh.import_private_key(private)],
-        known_hosts=([asyncssh.import_public_key(address.host_key_public)], [], []),
-        config=None,
-        agent_path=None,
+    return Figure(
+        name=f"exec of {command!r} over a bare one, p50",
+        ours=shell_ms - bare_ms,
+        unit="ms",
+        target=OVERHEAD_MS_MAX,
+        at_most=True,
+        note=f"{shell_ms:.1f} ms against {bare_ms:.1f} ms",
     )
 
 
-def _told(name: str, spans_ms: dict[str, float]) -> str:
-    return f"{name} " + ", ".join(f"{span} {taken:.1f} ms" for span, taken in spans_ms.items())
+async def _bare_connection(guest: RealGuest) -> asyncssh.SSHClientConnection:
+    return await asyncssh.connect(
+        guest.address.ssh_host,
+        guest.address.ssh_port,
+        username="root",
+        client_keys=[asyncssh.import_private_key(guest.private_key)],
+        known_hosts=([asyncssh.import_public_key(guest.address.host_key_public)], [], []),
+        config=None,
+        agent_path=None,
+    )

@@ -1,34 +1,22 @@
 """Ways into a guest, real and played, for the contract of the guest shell."""
 
 import asyncio
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from uuid import uuid4
 
 import msgspec
 
-from adapters.guest_image.builder import GuestImage
 from adapters.simulated.guest_shell import SimulatedGuestShell
 from adapters.simulated.host import SimulatedHost
 from adapters.simulated.hypervisor import SimulatedHypervisor
 from adapters.ssh.guest_shell import SshGuestShell
-from adapters.ssh.keys import ensure_service_key, new_host_key
-from domain.compute.ports import GuestAddress, GuestShell, GuestSpec, GuestUnreachable, JobSpec
-from domain.ids import HostId, JobId, VpsId
-from domain.time import Instant
-from tests.adapters.ssh.plain_guest import plain_guest
+from domain.compute.ports import GuestAddress, GuestShell, GuestUnreachable, Hypervisor, JobSpec
+from domain.ids import HostId, JobId
+from tests.guests import SystemClock, guest_spec, new_key_pair
 
 LOGIN_DEADLINE_S = 60
 LOGIN_PAUSE_S = 0.2
-
-
-class WallClock:
-    """The time of day, so that played jobs take as long as real ones."""
-
-    def now(self) -> Instant:
-        return Instant(time.time_ns() // 1_000)
 
 
 class Way(msgspec.Struct):
@@ -65,41 +53,62 @@ def job(
 
 async def simulated_way() -> Way:
     """Return the way into a played guest that is up."""
-    host = SimulatedHost(HostId(uuid4()), WallClock())
-    spec = GuestSpec(
-        vps_id=VpsId(uuid4()),
-        generation=1,
-        hostname="played",
-        vcpu=1,
-        memory_mb=128,
-        disk_gb=1,
-        image="lite",
-        ssh_port=2201,
-        authorized_keys=(),
-        host_key_private=(keys := new_host_key())[0],
-    )
+    host = SimulatedHost(HostId(uuid4()), SystemClock())
+    keys = new_key_pair()
+    spec = guest_spec(keys, keys)
     hypervisor = SimulatedHypervisor(host)
     await hypervisor.ensure_prepared(spec)
     await hypervisor.ensure_running(spec)
-    address = GuestAddress(vps_id=spec.vps_id, ssh_host=host.ssh_host, ssh_port=spec.ssh_port, host_key_public=keys[1])
+    address = GuestAddress(
+        vps_id=spec.vps_id, ssh_host=host.ssh_host, ssh_port=spec.ssh_port, host_key_public=keys.public
+    )
     return Way(address, lambda: SimulatedGuestShell([host]), SimulatedGuestShell([host]))
 
 
+class RealGuest(msgspec.Struct, frozen=True):
+    """A guest that lets us in, and the service's private key to it."""
+
+    address: GuestAddress
+    private_key: str
+
+
 @contextmanager
-def booted_guest(image: GuestImage, folder: Path) -> Iterator[tuple[GuestAddress, str]]:
-    """Boot a real guest and wait until it lets us in; yield its address and our private key."""
-    private, public = ensure_service_key(folder / "ssh")
-    with plain_guest(image, folder, public) as address:
-        asyncio.run(_until_logged_in(SshGuestShell(private), address))
-        yield address, private
+def booted_guest(hypervisor: Hypervisor) -> Iterator[RealGuest]:
+    """Boot a guest for a module of tests; nothing is left of it afterwards."""
+    guest = asyncio.run(boot_guest(hypervisor))
+    try:
+        yield guest
+    finally:
+        asyncio.run(hypervisor.ensure_removed(guest.address.vps_id))
 
 
-async def _until_logged_in(shell: SshGuestShell, address: GuestAddress) -> None:
+async def boot_guest(hypervisor: Hypervisor) -> RealGuest:
+    """Boot a guest on a real host and wait until it lets us in."""
+    ours, its = new_key_pair(), new_key_pair()
+    spec = guest_spec(its, ours, memory_mb=256)
+    address = GuestAddress(
+        vps_id=spec.vps_id,
+        ssh_host=hypervisor.ssh_host,
+        ssh_port=spec.ssh_port,
+        host_key_public=its.public,
+    )
+    shell = SshGuestShell(ours.private)
+    try:
+        await hypervisor.ensure_prepared(spec)
+        await hypervisor.ensure_running(spec)
+        await until_logged_in(shell, address)
+    except BaseException:
+        await hypervisor.ensure_removed(spec.vps_id)
+        raise
+    await shell.close()
+    return RealGuest(address, ours.private)
+
+
+async def until_logged_in(shell: GuestShell, address: GuestAddress) -> None:
+    """Try to log in until it is done; raises TimeoutError if it takes too long."""
     async with asyncio.timeout(LOGIN_DEADLINE_S):
         while True:
             try:
-                await shell.login(address)
-                break
+                return await shell.login(address)
             except GuestUnreachable:
                 await asyncio.sleep(LOGIN_PAUSE_S)
-    await shell.close()

@@ -9,36 +9,35 @@ from uuid import uuid4
 import msgspec
 import pytest
 
-from adapters.guest_image.builder import GuestImage
 from adapters.ssh.guest_shell import SshGuestShell
 from adapters.ssh.keys import new_host_key
-from domain.compute.ports import GuestAddress, GuestUnreachable, HostKeyChanged
+from domain.compute.ports import GuestUnreachable, HostKeyChanged, Hypervisor
 from domain.ids import JobId
-from tests.contracts.guest_shells import Way, booted_guest, job, simulated_way
+from tests.contracts.guest_shells import RealGuest, Way, booted_guest, job, simulated_way
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture(scope="module")
-def real_guest(guest_image: GuestImage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[GuestAddress, str]]:
-    with booted_guest(guest_image, tmp_path_factory.mktemp("guest")) as booted:
-        yield booted
+def real_guest(hypervisor: Hypervisor) -> Iterator[RealGuest]:
+    with booted_guest(hypervisor) as guest:
+        yield guest
 
 
 @pytest.fixture(params=["simulated", pytest.param("ssh", marks=pytest.mark.host)])
-def booted(request: pytest.FixtureRequest) -> tuple[GuestAddress, str] | None:
-    """Return a real guest and our key to it, or nothing where it is played."""
+def booted(request: pytest.FixtureRequest) -> RealGuest | None:
+    """Return a real guest, or nothing where it is played."""
     return request.getfixturevalue("real_guest") if request.param == "ssh" else None
 
 
 @pytest.fixture
-async def way(booted: tuple[GuestAddress, str] | None) -> AsyncIterator[Way]:
+async def way(booted: RealGuest | None) -> AsyncIterator[Way]:
     if booted is None:
         yield await simulated_way()
         return
-    address, private = booted
-    shell = SshGuestShell(private)
-    yield Way(address, lambda: SshGuestShell(private), shell)
+    key = booted.private_key
+    shell = SshGuestShell(key)
+    yield Way(booted.address, lambda: SshGuestShell(key), shell)
     await shell.close()
 
 

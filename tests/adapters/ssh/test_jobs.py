@@ -6,12 +6,11 @@ from uuid import uuid4
 
 import pytest
 
-from adapters.guest_image.builder import GuestImage
 from adapters.ssh import launcher
 from adapters.ssh.guest_shell import SshGuestShell
-from domain.compute.ports import GuestAddress, JobOutcome, JobSpec
+from domain.compute.ports import Hypervisor, JobOutcome, JobSpec
 from domain.ids import JobId
-from tests.contracts.guest_shells import Way, booted_guest, job
+from tests.contracts.guest_shells import RealGuest, Way, booted_guest, job
 
 pytestmark = [pytest.mark.anyio, pytest.mark.host]
 
@@ -27,16 +26,16 @@ echo begun
 
 
 @pytest.fixture(scope="module")
-def booted(guest_image: GuestImage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[GuestAddress, str]]:
-    with booted_guest(guest_image, tmp_path_factory.mktemp("guest")) as guest:
+def booted(hypervisor: Hypervisor) -> Iterator[RealGuest]:
+    with booted_guest(hypervisor) as guest:
         yield guest
 
 
 @pytest.fixture
-async def way(booted: tuple[GuestAddress, str]) -> AsyncIterator[Way]:
-    address, private = booted
-    shell = SshGuestShell(private, deadline_grace_s=2)
-    yield Way(address, lambda: SshGuestShell(private, deadline_grace_s=2), shell)
+async def way(booted: RealGuest) -> AsyncIterator[Way]:
+    key = booted.private_key
+    shell = SshGuestShell(key, deadline_grace_s=2)
+    yield Way(booted.address, lambda: SshGuestShell(key, deadline_grace_s=2), shell)
     await shell.close()
 
 
