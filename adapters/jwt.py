@@ -1,6 +1,7 @@
 """Session tokens as JWTs (RFC 7519), signed with HS256 under a key derived from the master key."""
 
 import secrets
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
@@ -16,6 +17,8 @@ ALGORITHM = "HS256"
 ISSUER = "litevps"
 AUDIENCE = "litevps-api"
 TOKEN_CHARACTERS_MAX = 2048
+TOKENS_REMEMBERED_MAX = 10_000
+"""How many tokens' words are remembered: the same token says the same, and whether it has ended is asked anew."""
 _REQUIRED = ["iss", "aud", "sub", "exp", "iat", "jti"]
 _PASSWORD_NUMBER = "pwn"  # noqa: S105
 
@@ -28,6 +31,7 @@ class JwtSessions:
         assert all(len(key) >= 32 for key in keys.values()), "HS256 needs keys of 32 bytes (RFC 7518 §3.2)"
         self._keys = dict(keys)
         self._current = current
+        self._read: OrderedDict[str, Session] = OrderedDict()
 
     def issue(self, account_id: AccountId, password_number: int, now: Instant) -> tuple[str, Session]:
         """Return a new token and what it says."""
@@ -48,6 +52,17 @@ class JwtSessions:
 
     def read(self, token: str, now: Instant) -> Session | None:
         """Return what a token says; None if it is not ours, not for us, damaged or expired."""
+        session = self._read.get(token)
+        if session is None:
+            session = self._verified(token)
+            if session is None:
+                return None
+            self._read[token] = session
+            if len(self._read) > TOKENS_REMEMBERED_MAX:
+                self._read.popitem(last=False)
+        return session if now < session.expires_at else None
+
+    def _verified(self, token: str) -> Session | None:
         if len(token) > TOKEN_CHARACTERS_MAX or not token.isascii():
             return None
         try:
@@ -58,14 +73,13 @@ class JwtSessions:
                 algorithms=[ALGORITHM],
                 issuer=ISSUER,
                 audience=AUDIENCE,
-                # Expiry is checked below, by the clock that everything else goes by.
+                # Expiry is checked at each read, by the clock that everything else goes by.
                 options={"require": _REQUIRED, "verify_exp": False, "verify_iat": False, "verify_nbf": False},
             )
-            session = _session(claims)
+            return _session(claims)
         except (jwt.InvalidTokenError, ValueError, KeyError, TypeError, RecursionError):
             # Whatever a stranger's token makes the parser stumble over, it is not one of ours.
             return None
-        return session if now < session.expires_at else None
 
 
 def _session(claims: dict[str, Any]) -> Session:

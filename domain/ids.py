@@ -1,5 +1,6 @@
 """Ids: what each thing is called, and which stream its events are in."""
 
+from functools import lru_cache
 from typing import NewType
 from uuid import UUID, uuid5
 
@@ -55,5 +56,6 @@ PRICING_STREAM = StreamId(uuid5(_STREAMS, "pricing"))
 SETTINGS_STREAM = StreamId(uuid5(_STREAMS, "settings"))
 
 
+@lru_cache(maxsize=100_000)
 def _derived(kind: str, of: UUID) -> StreamId:
     return StreamId(uuid5(_STREAMS, f"{kind}:{of}"))

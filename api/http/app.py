@@ -7,7 +7,7 @@ import structlog
 from litestar import Litestar, Request, Response
 from litestar.enums import HttpMethod
 from litestar.exceptions import HTTPException
-from litestar.handlers import HTTPRouteHandler
+from litestar.handlers import ASGIRouteHandler, HTTPRouteHandler
 from litestar.types import ASGIApp
 
 from api.http.answering import Answering, Receive, Reply, Scope, Send
@@ -20,9 +20,9 @@ from api.runtime import Runtime
 from api.settings import Settings
 from domain.errors import Invalid, NotFound, Refusal
 
-_log = structlog.get_logger(__name__)
 _METHODS = frozenset(method.value for method in HttpMethod)
 _ALLOWED_NOWHERE = "TRACE"
+_log = structlog.get_logger(__name__)
 
 
 class App:
@@ -61,19 +61,27 @@ def _by_path(settings: Settings) -> dict[str, dict[str, Endpoint]]:
     return paths
 
 
-def _routed(path: str, by_method: dict[str, Endpoint], answering: Answering) -> HTTPRouteHandler:
+def _routed(path: str, by_method: dict[str, Endpoint], answering: Answering) -> ASGIRouteHandler | HTTPRouteHandler:
     allowed = ", ".join(sorted([*by_method, *(["HEAD"] if "GET" in by_method else [])]))
 
-    # Litestar leaves other methods to each path's own exceptions; here a path answers for all of them.
-    async def reply(request: Request[Any, Any, Any]) -> Reply:
-        scope = cast("Scope", request.scope)
+    # A path answers for all methods, so that what it refuses is in our shape as well.
+    async def reply_to(scope: Scope, receive: Receive) -> Reply:
         endpoint = by_method.get(scope["method"])
         if endpoint is None:
             return await answering.refuse_unrouted(MethodNotAllowed(allowed=allowed), scope)
-        return await answering.reply(endpoint, scope, request.receive)
+        return await answering.reply(endpoint, scope, receive)
 
-    # Every reply has its own status; this one only keeps Litestar from asking what the handler returns.
-    return HTTPRouteHandler(path.replace("}", ":str}"), http_method=list(HttpMethod), status_code=200)(reply)
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        await (await reply_to(scope, receive))(scope, receive, send)
+
+    async def answer_request(request: Request[Any, Any, Any]) -> Reply:
+        return await reply_to(cast("Scope", request.scope), request.receive)
+
+    if "{" not in path:
+        return ASGIRouteHandler(path, copy_scope=False)(answer)
+    # Litestar loses its way to ASGI handlers on paths with variables. Every reply has its own status; the one
+    # here only keeps Litestar from asking what the handler returns.
+    return HTTPRouteHandler(path.replace("}", ":str}"), http_method=list(HttpMethod), status_code=200)(answer_request)
 
 
 def _unrouted(answering: Answering) -> Callable[[Request[Any, Any, Any], Exception], Response[Any]]:
