@@ -15,9 +15,9 @@ import click
 import httpx
 import msgspec
 
-from api import bootstrap
 from api.audit.findings import Report
 from api.audit.verify import verify
+from api.bootstrap_hosts import EMBEDDED, embedded_host
 from api.cli.flags import with_settings
 from api.cli.opening import opened_ledger, opened_runtime, say_nothing
 from api.cli.output import told
@@ -103,8 +103,8 @@ async def _own_service(settings: Settings) -> AsyncIterator[Settings]:
                 await asyncio.wait_for(service.wait(), END_TIMEOUT_S)
         if service.returncode is None:
             service.kill()
-        if own.compute == bootstrap.EMBEDDED:
-            await asyncio.to_thread(bootstrap.embedded_host(own, None, say_nothing).remove)
+        if own.compute == EMBEDDED:
+            await asyncio.to_thread(embedded_host(own, None, say_nothing).remove)
         await asyncio.to_thread(shutil.rmtree, home, ignore_errors=True)
 
 

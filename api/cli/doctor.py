@@ -11,7 +11,7 @@ import httpx
 import msgspec
 import psycopg
 
-from api import bootstrap
+from api.bootstrap_hosts import EMBEDDED, SIMULATED
 from api.cli.flags import with_settings
 from api.cli.output import Form, tell, with_form
 from api.settings import Loaded, Settings, SettingsRefused, check_servable
@@ -51,9 +51,9 @@ def _examine(settings: Settings) -> Iterator[Symptom]:
         yield _master_key(settings.home_folder / "master.key")
     if settings.database_url is not None:
         yield _database(settings.database_url)
-    if settings.compute == bootstrap.EMBEDDED:
+    if settings.compute == EMBEDDED:
         yield _programs()
-    if settings.compute != bootstrap.SIMULATED:
+    if settings.compute != SIMULATED:
         yield _kvm()
     yield _service(settings.url)
 

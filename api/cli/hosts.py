@@ -4,7 +4,7 @@ import asyncio
 
 import click
 
-from api import bootstrap
+from api.bootstrap_hosts import embedded_host, observe_embedded_host
 from api.cli.flags import with_settings
 from api.cli.opening import say
 from api.cli.output import Form, tell, with_form
@@ -20,7 +20,7 @@ def host() -> None:
 @with_settings()
 def stop(loaded: Loaded) -> None:
     """End the host and every guest on it. Their disks stay; a service that runs starts it again."""
-    bootstrap.embedded_host(loaded.settings, None, say).stop(kill_guests=True)
+    embedded_host(loaded.settings, None, say).stop(kill_guests=True)
     say("stopped")
 
 
@@ -29,7 +29,7 @@ def stop(loaded: Loaded) -> None:
 @with_settings()
 def status(loaded: Loaded, form: Form) -> None:
     """Show the guests on the host; ends with 1 where it does not run."""
-    seen = asyncio.run(bootstrap.observe_embedded_host(loaded.settings))
+    seen = asyncio.run(observe_embedded_host(loaded.settings))
     if seen is None:
         raise click.ClickException("the host does not run")
     guests = [

@@ -1,0 +1,155 @@
+"""Bootstrap of the compute hosts: those that the settings name, running, and the way into their guests."""
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from uuid import UUID, uuid5
+
+import msgspec
+
+from adapters.clock import SystemClock
+from adapters.guest_image.builder import ensure_built
+from adapters.libvirt.folders import HostFolders
+from adapters.libvirt.hypervisor import LibvirtHypervisor
+from adapters.libvirt_host.host import EmbeddedHost
+from adapters.libvirt_host.kvm_probe import KvmVerdict, probe_kvm
+from adapters.simulated.guest_shell import SimulatedGuestShell
+from adapters.simulated.host import SimulatedHost
+from adapters.simulated.hypervisor import SimulatedHypervisor
+from adapters.ssh.guest_shell import SshGuestShell
+from api.reconciler import ensure_registered
+from api.settings import Settings
+from api.steps.workshop import Workshop
+from domain.compute.events import HostRegistered
+from domain.compute.ports import GuestShell, HostObservation, Hypervisor, HypervisorUnavailable
+from domain.ids import HostId
+from domain.ports import Clock
+
+SSH_PORT_FROM, SSH_PORT_TO = 22_000, 22_999
+SIMULATED_BOOT_S = 1.0
+EMBEDDED, SIMULATED = "embedded", "simulated"
+_HOSTS = UUID("6c697465-7670-5000-8000-00000000686f")
+
+Say = Callable[[str], None]
+"""Tells a person what is being done."""
+
+
+class Compute(msgspec.Struct, frozen=True, eq=False):
+    """The hosts that this process drives, and the way into their guests."""
+
+    hypervisors: Mapping[HostId, Hypervisor]
+    shell: GuestShell
+    memory_mb: int | None
+
+
+async def opened_compute(settings: Settings, clock: Clock, private_key: str, *, with_hosts: bool, say: Say) -> Compute:
+    """Have the hosts running and the guest image built, where they are to be driven."""
+    if settings.compute == SIMULATED:
+        host = SimulatedHost(_host_id(settings, SIMULATED), clock, boot_s=SIMULATED_BOOT_S)
+        hypervisors = {host.host_id: SimulatedHypervisor(host)} if with_hosts else {}
+        return Compute(hypervisors, SimulatedGuestShell([host]), None)
+    shell = SshGuestShell(private_key)
+    if not with_hosts:
+        return Compute({}, shell, None)
+    return Compute(await asyncio.to_thread(_driven_hosts, settings, clock, say), shell, _memory_mb())
+
+
+async def register_hosts(workshop: Workshop, compute: Compute) -> None:
+    """Record the hosts, so that VPSs can be placed on them."""
+    for number, hypervisor in enumerate(compute.hypervisors.values(), 1):
+        await ensure_registered(
+            workshop,
+            HostRegistered(
+                host_id=hypervisor.host_id,
+                name=f"host-{number}",
+                ssh_host=hypervisor.ssh_host,
+                port_from=SSH_PORT_FROM,
+                port_to=SSH_PORT_TO,
+                memory_mb=compute.memory_mb,
+            ),
+        )
+
+
+async def close_compute(compute: Compute) -> None:
+    """Let go of hosts and guests; they are left as they are."""
+    await compute.shell.close()
+    await asyncio.gather(*(hypervisor.close() for hypervisor in compute.hypervisors.values()))
+
+
+def embedded_host(settings: Settings, verdict: KvmVerdict | None, say: Say) -> EmbeddedHost:
+    """Return the embedded host of a home folder, started or not."""
+    home = settings.home_folder
+    usable = verdict is not None and verdict.usable
+    return EmbeddedHost(home / "host", images=home / "images", kvm=usable, say=say)
+
+
+async def observe_embedded_host(settings: Settings) -> HostObservation | None:
+    """Return what the embedded host shows; None where it does not run. It is not started for this."""
+    embedded = embedded_host(settings, None, lambda _: None)
+    if not embedded.socket.exists():
+        return None
+    hypervisor = LibvirtHypervisor(
+        host_id=_host_id(settings, EMBEDDED),
+        uri=embedded.uri,
+        folders=_folders_of(embedded),
+        images={},
+        accelerated=False,
+        clock=SystemClock(),
+    )
+    try:
+        return await hypervisor.observe()
+    except HypervisorUnavailable:
+        return None
+    finally:
+        await hypervisor.close()
+
+
+def _driven_hosts(settings: Settings, clock: Clock, say: Say) -> dict[HostId, Hypervisor]:
+    """Have the guest image built and the hosts running; blocks."""
+    home = settings.home_folder
+    made_folder(home / "images").chmod(0o755)
+    image = ensure_built(home / "images", say=say)
+    verdict = probe_kvm(image.kernel, image.initrd, cache=home / "kvm.json")
+    say(f"guests run by {'KVM' if verdict.usable else 'TCG'}: {verdict.reason}")
+    hosts: dict[HostId, Hypervisor] = {}
+    for uri in filter(None, map(str.strip, settings.compute.split(","))):
+        host_id = _host_id(settings, uri)
+        revive: Callable[[], object] | None = None
+        if uri == EMBEDDED:
+            embedded = embedded_host(settings, verdict, say)
+            address, revive = embedded.ensure_started(), embedded.ensure_started
+            folders = _folders_of(embedded)
+        else:
+            guests = made_folder(home / "guests" / str(host_id))
+            address, folders = uri, HostFolders(guests, home / "images", guests, home / "images")
+        hosts[host_id] = LibvirtHypervisor(
+            host_id=host_id,
+            uri=address,
+            folders=folders,
+            images={image.name: image.key},
+            accelerated=verdict.usable,
+            clock=clock,
+            revive=revive,
+        )
+    return hosts
+
+
+def _folders_of(embedded: EmbeddedHost) -> HostFolders:
+    inside = (embedded.guests_inside, embedded.images_inside)
+    return HostFolders(embedded.guests, embedded.images, *inside, embedded.guest_logs)
+
+
+def _host_id(settings: Settings, uri: str) -> HostId:
+    # The same at every start, and another one for another home.
+    return HostId(uuid5(_HOSTS, f"{settings.home_folder}:{uri}"))
+
+
+def _memory_mb() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // (1024 * 1024)
+
+
+def made_folder(folder: Path) -> Path:
+    """Return a folder, made where it is missing, that other users may pass through."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o711)
+    return folder
