@@ -21,12 +21,15 @@ from domain.wallet.funds import InsufficientBalance
 from tests.properties.comparison import Comparison, Guest
 from tests.properties.house import new_credit_id
 
-PRICES_HOURLY = st.sampled_from([0, 1, 59, 60, 61, 997, 4_200, 83_333, 1_000_000])
+PRICES_HOURLY = st.sampled_from([4_200, 997, 61, 83_333, 1_000_000, 60, 59, 1, 0])
+HOURS = st.sampled_from([2, 1, 4, 100])
 SPANS = st.one_of(
-    st.sampled_from([1, SECOND, MINUTE - 1, MINUTE, MINUTE + 1, 10 * MINUTE]),
-    st.integers(1, 5 * MINUTE),
-    st.integers(1, 20 * 60 * MINUTE),
+    st.sampled_from([10 * MINUTE, 61 * MINUTE, MINUTE - 1, MINUTE, MINUTE + 1, SECOND, 1]),
+    st.integers(1, 3 * MINUTE),
+    st.integers(30 * MINUTE, 5 * 60 * MINUTE),
 )
+MOSTLY = st.sampled_from([True, True, True, False])
+SELDOM = st.sampled_from([False, False, False, True])
 VPSS_MAX = 6
 WHICH = st.integers(0, VPSS_MAX - 1)
 
@@ -34,15 +37,18 @@ WHICH = st.integers(0, VPSS_MAX - 1)
 class Billing(Comparison):
     """Funds, VPSs, hosts and clocks in any order."""
 
-    @initialize(prices=st.tuples(PRICES_HOURLY, PRICES_HOURLY), funds=st.integers(0, 300_000))
-    def begin(self, prices: tuple[int, int], funds: int) -> None:
+    @initialize(
+        prices=st.tuples(PRICES_HOURLY, PRICES_HOURLY), hours=HOURS, more=st.integers(0, 99), vpss=st.integers(0, 3)
+    )
+    def begin(self, prices: tuple[int, int], hours: int, more: int, vpss: int) -> None:
         self.run(self.house.open())
         for price in prices:
             plan_id = self.run(self.house.define_plan(price))
             self.reference.price_changes.append((plan_id, self.clock.now(), price))
             self.plans.append(plan_id)
-        if funds:
-            self.credit(funds, repeated=False)
+        self.credit(sum(prices) * hours + more + 1, repeated=False)
+        for number in range(vpss):
+            self.create(number % 2, repeated=False, on=True)
 
     @rule(amount=st.integers(1, 20_000), repeated=st.booleans())
     def credit(self, amount: int, repeated: bool) -> None:
@@ -61,7 +67,7 @@ class Billing(Comparison):
         self.reference.price_changes.append((self.plans[plan], at, price))
 
     @precondition(lambda self: len(self.vpss) < VPSS_MAX)
-    @rule(plan=st.integers(0, 1), repeated=st.booleans(), on=st.booleans())
+    @rule(plan=st.integers(0, 1), repeated=st.booleans(), on=MOSTLY)
     def create(self, plan: int, repeated: bool, on: bool) -> None:
         vps_id, plan_id, now = VpsId(self.house.ids.new()), self.plans[plan], self.clock.now()
         required = self.reference.required(plan_id, now)
@@ -80,7 +86,7 @@ class Billing(Comparison):
             self.boot(self.vpss.index(vps_id), until_login=True, fails=False)
 
     @precondition(lambda self: self.vpss)
-    @rule(which=WHICH, until_login=st.booleans(), fails=st.booleans())
+    @rule(which=WHICH, until_login=MOSTLY, fails=SELDOM)
     def boot(self, which: int, until_login: bool, fails: bool) -> None:
         vps_id = self.vpss[which % len(self.vpss)]
         while (step := next_step(self.run(self.house.vps(vps_id)))) is not None and step.boots:
@@ -98,7 +104,7 @@ class Billing(Comparison):
                 self.reference.login(vps_id, self.guests[vps_id].start_id, self.clock.now())
 
     @precondition(lambda self: self.vpss)
-    @rule(which=WHICH, verb=st.sampled_from(["stop", "start", "delete"]), repeated=st.booleans())
+    @rule(which=WHICH, verb=st.sampled_from(["stop", "stop", "start", "start", "delete"]), repeated=st.booleans())
     def ask(self, which: int, verb: str, repeated: bool) -> None:
         vps_id, now = self.vpss[which % len(self.vpss)], self.clock.now()
         machine = self.reference.machines[vps_id]
@@ -121,10 +127,23 @@ class Billing(Comparison):
             self.reference.release(vps_id, now)
 
     @precondition(lambda self: self.vpss)
-    @rule(which=WHICH, looked_at=st.booleans())
-    def end(self, which: int, looked_at: bool) -> None:
-        """Have a guest off that is to be, as the worker does."""
+    @rule(looked_at=MOSTLY)
+    def the_worker_does_all_there_is(self, looked_at: bool) -> None:
+        for vps_id in list(self.vpss):
+            self.end(vps_id, looked_at)
+        for which in range(len(self.vpss)):
+            self.boot(which, until_login=True, fails=False)
+
+    @precondition(lambda self: self.vpss)
+    @rule(which=WHICH, verb=st.sampled_from(["stop", "delete"]), delay=SPANS, looked_at=MOSTLY)
+    def have_off(self, which: int, verb: str, delay: int, looked_at: bool) -> None:
         vps_id = self.vpss[which % len(self.vpss)]
+        self.ask(which, verb, repeated=False)
+        self.time_passes(delay, watched=False, schedulers=0)
+        self.end(vps_id, looked_at)
+
+    def end(self, vps_id: VpsId, looked_at: bool) -> None:
+        """Have a guest off that is to be, as the worker does."""
         step = next_step(self.run(self.house.vps(vps_id)))
         if step is None or step.boots:
             return
@@ -138,18 +157,15 @@ class Billing(Comparison):
         if step.name == "remove":
             self.vpss.remove(vps_id)
 
-    @rule()
     def observe(self) -> None:
         self.record_observation(self.clock.now(), self.seen())
 
     @rule()
-    def hold_an_observation_back(self) -> None:
-        self.held.append((self.clock.now(), self.seen()))
-
-    @precondition(lambda self: self.held)
-    @rule()
-    def record_one_held_back(self) -> None:
-        self.record_observation(*self.held.pop())
+    def an_observation_is_recorded_late(self) -> None:
+        if self.held:
+            self.record_observation(*self.held.pop())
+        else:
+            self.held.append((self.clock.now(), self.seen()))
 
     @rule()
     def look(self) -> None:
@@ -164,24 +180,28 @@ class Billing(Comparison):
                 if any(isinstance(event, VpsStopped) for _, event in outcome.events):
                     self.reference.close(vps_id, now)
 
-    @rule()
-    def the_host_reboots(self) -> None:
-        for guest in self.guests.values():
-            guest.on = False
-
     @precondition(lambda self: self.guests)
-    @rule(which=WHICH, anew=st.booleans())
-    def a_guest_goes_off(self, which: int, anew: bool) -> None:
+    @rule(
+        which=WHICH,
+        mishap=st.sampled_from(["off", "all off", "on anew", "cpu time falls"]),
+        delay=SPANS,
+        looked_at=st.booleans(),
+    )
+    def mishap_on_the_host(self, which: int, mishap: str, delay: int, looked_at: bool) -> None:
         guest = list(self.guests.values())[which % len(self.guests)]
-        guest.on = False
-        if anew:
-            guest.on, guest.cpu_ns, guest.start_id = True, 0, f"{guest.start_id} again"
-
-    @precondition(lambda self: self.guests)
-    @rule(which=WHICH)
-    def cpu_time_falls(self, which: int) -> None:
-        guest = list(self.guests.values())[which % len(self.guests)]
-        guest.cpu_ns //= 2
+        match mishap:
+            case "off":
+                guest.on = False
+            case "all off":
+                for one in self.guests.values():
+                    one.on = False
+            case "on anew":
+                guest.on, guest.cpu_ns, guest.start_id = True, 0, f"{guest.start_id} again"
+            case _:
+                guest.cpu_ns //= 2
+        if looked_at:
+            self.time_passes(delay, watched=False, schedulers=0)
+            self.look()
 
     @rule(schedulers=st.integers(1, 3))
     def tick(self, schedulers: int) -> None:
@@ -195,13 +215,15 @@ class Billing(Comparison):
             vps = self.run(self.house.vps(VpsId(vps_id)))
             assert vps is None or not vps.wanted_on, "the stop is asked for with the minute that was not paid"
 
-    @rule(span=SPANS, watched=st.booleans())
-    def time_passes(self, span: int, watched: bool) -> None:
+    @rule(span=SPANS, watched=MOSTLY, schedulers=st.integers(0, 2))
+    def time_passes(self, span: int, watched: bool, schedulers: int) -> None:
         self.clock.advance(span / SECOND)
         for guest in self.guests.values():
             guest.cpu_ns += span if guest.on else 0
         if watched:
             self.observe()
+        if schedulers:
+            self.tick(schedulers)
 
     @rule(span=st.sampled_from([1, SECOND, MINUTE, 90 * MINUTE]))
     def the_clock_steps_back(self, span: int) -> None:
@@ -211,6 +233,7 @@ class Billing(Comparison):
     def the_service_crashes(self) -> None:
         self.crash()
 
+    @precondition(lambda self: len(self.vpss) < VPSS_MAX)
     @rule(count=st.integers(2, 4), plan=st.integers(0, 1))
     def create_many_at_once(self, count: int, plan: int) -> None:
         plan_id, now = self.plans[plan], self.clock.now()

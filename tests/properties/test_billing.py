@@ -18,7 +18,7 @@ def test_billing_agrees_with_the_reference_whatever_happens() -> None:
         async def open_store(self) -> EventStore:
             return MemoryEventStore(self.clock)
 
-    examples = settings().max_examples if LONG else 250
+    examples = settings().max_examples if LONG else 150
     run_state_machine_as_test(InMemory, settings=settings(max_examples=examples, stateful_step_count=40))
 
 
