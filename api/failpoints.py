@@ -7,45 +7,33 @@ from contextlib import contextmanager
 
 _VARIABLE = "LITEVPS_FAIL_AT"
 
-APPENDS = (
-    "create",
-    "start",
-    "stop",
-    "restart",
-    "delete",
-    "place",
-    "prepare",
-    "launch",
-    "login",
-    "reboot",
-    "halt",
-    "remove",
-    "fail",
-    "observe",
-    "differ",
-    "tick",
-    "exec",
-    "exec-end",
-)
-"""What is recorded by name; each has a fail point before and one after its append."""
+POINTS: dict[str, tuple[str, ...]] = {
+    "create": ("append",),
+    "place": ("append",),
+    "prepare": ("host", "append"),
+    "launch": ("host", "append"),
+    "login": ("guest", "append"),
+    "observe": ("host", "append"),
+    "tick": ("append",),
+    "exec": ("append", "guest", "output"),
+    "exec-end": ("append",),
+    "restart": ("append",),
+    "reboot": ("host", "append"),
+    "stop": ("append",),
+    "halt": ("host", "append"),
+    "start": ("append",),
+    "delete": ("append",),
+    "remove": ("host", "append"),
+    "fail": ("append",),
+    "differ": ("append", "host"),
+}
+"""By what is being done, in the order of a VPS's life: what is done outside or recorded on the way.
 
-OUTSIDE = (
-    "prepare:host",
-    "launch:host",
-    "login:guest",
-    "reboot:host",
-    "observe:host",
-    "halt:host",
-    "remove:host",
-    "differ:host",
-    "exec:guest",
-    "exec:output",
-)
-"""What is done outside the store; each has a fail point before and one after."""
+Each has a fail point before and one after it, such as ``launch:before-host`` and ``launch:after-host``.
+"""
 
-ALL = (
-    *(f"{name}:{when}-append" for name in APPENDS for when in ("before", "after")),
-    *(f"{step}:{when}-{what}" for step, what in (name.split(":") for name in OUTSIDE) for when in ("before", "after")),
+ALL = tuple(
+    f"{doing}:{when}-{what}" for doing, parts in POINTS.items() for what in parts for when in ("before", "after")
 )
 
 _armed: dict[str, Callable[[], None]] = {}

@@ -19,9 +19,8 @@ from domain.errors import NotFound
 from domain.exec.commands import RunJob
 from domain.exec.events import JobFinished, JobRequested
 from domain.ids import JobId, VpsId
-from domain.time import MINUTE
-from domain.wallet.events import MeterStarted, VpsReleased
 from tests.api.compute_world import IDS, PRICE_HOURLY, Life, World
+from tests.journeys.minutes import check_minutes, minutes_of
 
 pytestmark = pytest.mark.anyio
 
@@ -197,23 +196,9 @@ async def _check_recorded_once(journey: Journey) -> None:
 
 async def _check_minutes(journey: Journey, *, in_trouble: bool) -> None:
     """Every minute of every run is used once, in order, and paid."""
-    paid, waived = await journey.world.minutes(journey.vps_id)
-    assert sorted(paid + waived) == list(range(1, len(paid + waived) + 1))
-    runs: list[tuple[int, int]] = []
-    for event in await journey.world.events(MeterStarted, VpsReleased):
-        if isinstance(event, MeterStarted):
-            runs.append((event.at, 2**62))
-        elif isinstance(event, VpsReleased) and runs:
-            runs[-1] = (runs[-1][0], min(runs[-1][1], event.at))
-    expected, next_at = 0, 0
-    for begin, end in runs:
-        next_at = max(next_at, begin)
-        while next_at < end:
-            expected, next_at = expected + 1, next_at + MINUTE
-    assert len(paid + waived) == expected
+    minutes = minutes_of(journey.vps_id, await journey.world.events())
     # Nobody can prove what a guest did between the last look at it and its death; all else is paid.
-    assert len(waived) <= (1 if in_trouble else 0)
+    check_minutes(minutes, waived_max=1 if in_trouble else 0)
     balance = (await journey.world.wallet()).balance
-    hours, rest = divmod(max(paid, default=0), 60)
-    if not waived:
-        assert balance == FUNDS - (hours * PRICE_HOURLY + PRICE_HOURLY * rest // 60)
+    if not minutes.waived:
+        assert balance == FUNDS - PRICE_HOURLY * len(minutes.paid) // 60

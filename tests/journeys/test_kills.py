@@ -1,0 +1,178 @@
+"""A real service and its database die by SIGKILL at named fail points while a real guest lives through it all."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import UUID
+
+import libvirt
+import pytest
+
+from adapters.guest_image.builder import GuestImage
+from adapters.libvirt import domains
+from adapters.libvirt_host.host import EmbeddedHost
+from api import failpoints
+from domain.compute.events import VpsDeleted, VpsRequested, VpsRunning
+from domain.exec.events import JobFinished, JobRequested
+from domain.ids import VpsId
+from tests.journeys.killed_service import Customer, KilledService, ServiceDied
+from tests.journeys.minutes import check_minutes, minutes_of
+
+pytestmark = [pytest.mark.host, pytest.mark.slow]
+
+FUNDS_MICROS = 10_000_000
+A_HANDFUL = {
+    "create:after-append",
+    "prepare:after-host",
+    "launch:after-host",
+    "login:after-guest",
+    "tick:before-append",
+    "exec:after-guest",
+    "stop:after-append",
+    "halt:after-host",
+    "start:before-append",
+    "remove:after-host",
+}
+"""Killed at in every run of the tests; at all there are with LITEVPS_LONG."""
+CHOSEN = set(failpoints.ALL) if os.environ.get("LITEVPS_LONG") else A_HANDFUL
+
+Leg = Callable[[], None]
+
+
+class Journey:
+    """One VPS from its request to its removal, over as many lives of the service as there are fail points."""
+
+    def __init__(self, service: KilledService) -> None:
+        self.service = service
+        self.customer = Customer(service)
+        self.met: list[str] = []
+
+    def kill_at(self, leg: Leg, *steps: str, meanwhile: Leg | None = None) -> None:
+        """Go a leg of the journey over and over, killed at each chosen fail point of its steps; then to its end.
+
+        ``meanwhile``: done while the service is down, before it is started again.
+        """
+        for name in failpoints.ALL:
+            if name.partition(":")[0] not in steps or name not in CHOSEN:
+                continue
+            self.service.stop()
+            if meanwhile is not None:
+                meanwhile()
+            try:
+                self.service.start(fail_at=name)
+                leg()
+                self.service.await_death()
+            except ServiceDied:
+                self.met.append(name)
+        self.restart()
+        leg()
+
+    def restart(self) -> None:
+        """Have the service run with nothing ahead of it."""
+        self.service.stop()
+        self.service.start()
+
+    def create(self) -> None:
+        self.customer.create("create")
+        self.customer.await_state("running")
+
+    def exec(self) -> None:
+        done = self.customer.exec("echo once >> /root/file; cat /root/file", "exec")
+        assert (done["exit_code"], done["stdout"]) == (0, "once\n")
+
+    def reboot(self) -> None:
+        self.customer.change("restart", "restart")
+        self.customer.await_state("running")
+
+    def halt(self) -> None:
+        self.customer.change("stop", "stop")
+        self.customer.await_state("stopped")
+
+    def begin_again(self) -> None:
+        self.customer.change("start", "start")
+        self.customer.await_state("running")
+
+    def found_off(self) -> None:
+        self.customer.await_state("stopped")
+
+    def remove(self) -> None:
+        self.customer.delete()
+        assert self.customer.look() is None
+        self._await_nothing_on_host()
+
+    def _await_nothing_on_host(self) -> None:
+        for _ in range(300):
+            self.service.check_alive()
+            seen = self.service.run("host", "status")
+            assert seen.returncode == 0, seen.stderr
+            if self.customer.vps_id not in seen.stdout:
+                return
+        raise AssertionError("something is left on the host")
+
+    def domain_is(self, change: Callable[[libvirt.virConnect, VpsId], None]) -> None:
+        """Do something to the guest behind the service's back."""
+        home = self.service.home
+        connection = libvirt.open(EmbeddedHost(home / "host", images=home / "images").uri)
+        try:
+            change(connection, VpsId(UUID(self.customer.vps_id)))
+        finally:
+            connection.close()
+
+
+@pytest.fixture
+def journey(guest_image: GuestImage, service_user: None, free_port: int) -> Iterator[Journey]:
+    folder = Path(tempfile.mkdtemp(prefix="litevps-kills-"))
+    folder.chmod(0o711)
+    home = folder / "home"
+    home.mkdir(mode=0o711)
+    (home / "images").symlink_to(guest_image.folder.parent)
+    service = KilledService(home, free_port)
+    try:
+        service.start()
+        yield Journey(service)
+    finally:
+        service.close()
+        shutil.rmtree(folder)
+
+
+def test_whatever_the_service_dies_of_the_vps_is_made_kept_billed_and_removed_once(journey: Journey) -> None:
+    journey.customer.sign_up()
+
+    journey.kill_at(journey.create, "create", "place", "prepare", "launch", "login", "observe", "tick")
+    journey.kill_at(journey.exec, "exec", "exec-end")
+    journey.kill_at(journey.reboot, "restart", "reboot")
+    journey.kill_at(journey.halt, "stop", "halt")
+    journey.kill_at(journey.begin_again, "start")
+    journey.kill_at(journey.remove, "delete", "remove")
+
+    events = journey.service.events()
+    assert journey.service.kills == len(journey.met)
+    assert set(journey.met) == {name for name in CHOSEN if name.partition(":")[0] not in ("fail", "differ")}
+    assert [type(event) for event in events].count(VpsRequested) == 1
+    assert [type(event) for event in events].count(VpsDeleted) == 1
+    assert [event.generation for event in events if isinstance(event, VpsRunning)] == [1, 2]
+    assert [type(event) for event in events if isinstance(event, JobRequested | JobFinished)] == [
+        JobRequested,
+        JobFinished,
+    ]
+    minutes = minutes_of(UUID(journey.customer.vps_id), events)
+    check_minutes(minutes, waived_max=0)
+    assert len(minutes.paid) >= 1
+    verified = journey.service.run("audit", "verify")
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+
+
+@pytest.mark.skipif(not os.environ.get("LITEVPS_LONG"), reason="with LITEVPS_LONG")
+def test_whatever_the_service_dies_of_a_guest_that_went_its_own_way_is_dealt_with(journey: Journey) -> None:
+    journey.customer.sign_up()
+    journey.create()
+
+    def dies(connection: libvirt.virConnect, vps_id: VpsId) -> None:
+        domains.force_off(connection, vps_id)
+
+    journey.kill_at(journey.found_off, "differ", meanwhile=lambda: journey.domain_is(dies))
+    journey.kill_at(journey.remove, "none")
+
+    assert journey.service.run("audit", "verify").returncode == 0
