@@ -4,6 +4,7 @@ import os
 import pwd
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -24,11 +25,18 @@ from projections.generation import install
 pytest_plugins = ["tests.guests"]
 
 _TEMPLATE = "migrated_template"
+# Databases are made and dropped for each test; what a power cut would take from them is of no interest.
+_QUICK = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 # A deadline would measure the machine. `make long` looks for rarer cases.
 settings.register_profile("quick", deadline=None)
 settings.register_profile("long", deadline=None, max_examples=2_000)
 settings.load_profile("long" if "LITEVPS_LONG" in os.environ else "quick")
+
+
+def pytest_configure() -> None:
+    """Let SIGTERM end the session as Ctrl-C does, so that no server is left behind."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -59,7 +67,7 @@ def postgres_server(service_user: None) -> Iterator[EmbeddedPostgres]:
     """Start an embedded PostgreSQL for the session, with one migrated database to copy from."""
     folder = Path(tempfile.mkdtemp(prefix="litevps-"))
     folder.chmod(0o711)
-    server = EmbeddedPostgres(folder / "postgres")
+    server = EmbeddedPostgres(folder / "postgres", settings=_QUICK)
     try:
         server.start()
         with _as_superuser(server) as connection:

@@ -5,7 +5,7 @@ import secrets
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
@@ -55,12 +55,21 @@ class EmbeddedPostgres:
 
     ``port``: also listen on this port of 127.0.0.1; None: on a Unix socket in the folder only.
     ``binaries``: another installation's folder of programs, such as ``/usr/lib/postgresql/15/bin``.
+    ``settings``: of ``postgresql.conf``, on top of ours.
     """
 
-    def __init__(self, folder: Path, port: int | None = None, *, binaries: Path | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        port: int | None = None,
+        *,
+        binaries: Path | None = None,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
         self._folder = folder.absolute()
         self._port = port
         self._installed = binaries or wheel_binaries()
+        self._settings = {**_SETTINGS, **(settings or {})}
         self._cluster = self._folder / "cluster"
         self._sockets = self._folder / "socket"
         self._child: subprocess.Popen[bytes] | None = None
@@ -172,7 +181,7 @@ class EmbeddedPostgres:
         making.rename(self._cluster)
 
     def _launch(self, binaries: Path, runner: RunAs) -> None:
-        settings = _SETTINGS | {
+        settings = self._settings | {
             "listen_addresses": "" if self._port is None else "127.0.0.1",
             "port": str(self._port or _SOCKET_ONLY_PORT),
             "unix_socket_directories": str(self._sockets),
