@@ -75,9 +75,7 @@ class SimulatedHost:
     ``faults`` makes calls fail; the methods below are what happens to a host without the service.
     """
 
-    def __init__(
-        self, host_id: HostId, clock: Clock, *, ssh_host: str = "127.0.0.1", boot_s: float = 0
-    ) -> None:
+    def __init__(self, host_id: HostId, clock: Clock, *, ssh_host: str = "127.0.0.1", boot_s: float = 0) -> None:
         self.host_id = host_id
         self.ssh_host = ssh_host
         self.clock = clock

@@ -73,7 +73,5 @@ class PlayedJob:
     def _output(self, *, to_stderr: bool) -> bytes:
         end_us = self._ends_after_us()
         return b"".join(
-            part.content
-            for part in self._play.written
-            if part.to_stderr == to_stderr and part.after_us <= end_us
+            part.content for part in self._play.written if part.to_stderr == to_stderr and part.after_us <= end_us
         )

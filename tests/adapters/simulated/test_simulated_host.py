@@ -95,9 +95,7 @@ async def test_a_host_reboot_ends_every_guest_and_a_new_start_has_a_new_name(
     assert after.start_id not in ("", before.start_id)
 
 
-async def test_a_call_can_fail_before_or_after_its_effect(
-    host: SimulatedHost, hypervisor: SimulatedHypervisor
-) -> None:
+async def test_a_call_can_fail_before_or_after_its_effect(host: SimulatedHost, hypervisor: SimulatedHypervisor) -> None:
     await hypervisor.ensure_prepared(SPEC)
     host.faults.fail_next("ensure_running")
     with pytest.raises(HypervisorUnavailable):
@@ -157,9 +155,7 @@ async def test_a_job_in_a_guest_that_restarts_is_lost_and_not_run_again(
     await hypervisor.ensure_running(SPEC)
     clock.advance(5)
     shell = SimulatedGuestShell([host])
-    job = JobSpec(
-        job_id=JobId(uuid4()), command="echo a >> /f; cat /f", timeout_s=30, output_limit_bytes=1000
-    )
+    job = JobSpec(job_id=JobId(uuid4()), command="echo a >> /f; cat /f", timeout_s=30, output_limit_bytes=1000)
     assert (await shell.run(ADDRESS, job)).stdout.text == b"a\n"
     host.restart_guest(VPS)
     clock.advance(5)
