@@ -61,7 +61,7 @@ def test_a_module_is_no_longer_than_a_person_reads_at_once(path: Path) -> None:
     assert long == {}
 
 
-@named(MODULES)
+@named(OF_THE_PRODUCT)
 def test_names_say_what_a_thing_is(path: Path) -> None:
     classes = [node.name for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ClassDef)]
     places = path.relative_to(ROOT).with_suffix("").parts

@@ -10,7 +10,7 @@ from domain.settings.commands import ChangeSetting
 from domain.settings.events import SettingChanged
 
 
-class ServiceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class OperatorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is in force."""
 
     exec_max_timeout_seconds: int = 3600
@@ -20,7 +20,7 @@ class ServiceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 BOUNDS: dict[str, tuple[int, int]] = {"exec_max_timeout_seconds": (1, 86_400)}
 
 
-def evolve(settings: ServiceSettings, event: Event) -> ServiceSettings:
+def evolve(settings: OperatorSettings, event: Event) -> OperatorSettings:
     """Return the settings after an event; a setting that is no longer known changes nothing."""
     match event:
         case SettingChanged() if event.name in BOUNDS:
@@ -29,11 +29,11 @@ def evolve(settings: ServiceSettings, event: Event) -> ServiceSettings:
             return settings
 
 
-FOLD = Fold(initial=ServiceSettings(), evolve=evolve)
-SETTINGS_VIEW: View[ServiceSettings] = View(SETTINGS_STREAM, FOLD)
+FOLD = Fold(initial=OperatorSettings(), evolve=evolve)
+SETTINGS_VIEW: View[OperatorSettings] = View(SETTINGS_STREAM, FOLD)
 
 
-def change(settings: ServiceSettings, command: ChangeSetting) -> Decision:
+def change(settings: OperatorSettings, command: ChangeSetting) -> Decision:
     """Decide on another value; the same one again changes nothing. Raises Invalid."""
     bounds = BOUNDS.get(command.name)
     if bounds is None:

@@ -5,24 +5,24 @@ import pytest
 from domain.errors import Invalid
 from domain.settings.commands import ChangeSetting
 from domain.settings.events import SettingChanged
-from domain.settings.settings import ServiceSettings, change, evolve
+from domain.settings.settings import OperatorSettings, change, evolve
 
 CHANGED = SettingChanged("exec_max_timeout_seconds", "60")
 
 
 def test_a_setting_has_the_value_that_it_was_given_last() -> None:
-    assert evolve(ServiceSettings(), CHANGED).exec_max_timeout_seconds == 60
+    assert evolve(OperatorSettings(), CHANGED).exec_max_timeout_seconds == 60
 
 
 def test_a_setting_that_is_known_no_longer_changes_nothing() -> None:
-    assert evolve(ServiceSettings(), SettingChanged("colour", '"red"')) == ServiceSettings()
+    assert evolve(OperatorSettings(), SettingChanged("colour", '"red"')) == OperatorSettings()
 
 
 def test_a_change_is_recorded_once() -> None:
     command = ChangeSetting("exec_max_timeout_seconds", 60)
 
-    assert [event for _, event in change(ServiceSettings(), command).events] == [CHANGED]
-    assert change(evolve(ServiceSettings(), CHANGED), command).events == ()
+    assert [event for _, event in change(OperatorSettings(), command).events] == [CHANGED]
+    assert change(evolve(OperatorSettings(), CHANGED), command).events == ()
 
 
 @pytest.mark.parametrize(
@@ -30,4 +30,4 @@ def test_a_change_is_recorded_once() -> None:
 )
 def test_what_cannot_be_set_is_refused(name: str, value: int) -> None:
     with pytest.raises(Invalid):
-        change(ServiceSettings(), ChangeSetting(name, value))
+        change(OperatorSettings(), ChangeSetting(name, value))
