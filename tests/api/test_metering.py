@@ -1,0 +1,114 @@
+"""Settling everything due: over many accounts, by several at once, with a stop for whoever cannot pay."""
+
+import asyncio
+
+import pytest
+
+from adapters.memory.due_accounts import MemoryDueAccounts
+from adapters.memory.event_store import MemoryEventStore
+from adapters.simulated.clock import ManualClock
+from api.metering import BATCH_ACCOUNTS_MAX, settle_due
+from domain.codec import decode
+from domain.compute.events import VpsStopRequested
+from domain.compute.ports import GuestSeen
+from domain.ids import VpsId
+from domain.ports import EventStore
+from domain.wallet.events import MinutesMetered, MinutesWaived, VpsReleased
+from tests.properties.house import House, new_credit_id
+
+pytestmark = pytest.mark.anyio
+
+HOURLY = 4_200
+
+
+async def opened(store: EventStore, clock: ManualClock, funds: int = HOURLY) -> House:
+    """Return an account with a VPS that runs from now on."""
+    house = House(store, clock)
+    await house.open()
+    plan_id = await house.define_plan(HOURLY)
+    await house.credit(new_credit_id(), funds)
+    vps_id = VpsId(house.ids.new())
+    await house.create(vps_id, plan_id)
+    for _ in ("place", "prepare", "launch", "login"):
+        await house.take_step(vps_id, port=3_000, start_id="boot/1")
+    return house
+
+
+async def shown_to_run(house: House) -> None:
+    """Record that the host shows the VPS running now."""
+    (vps_id,) = (await house.wallet_now()).meters
+    guest = GuestSeen(vps_id, 1, "boot/1", running=True, cpu_ns=1)
+    await house.observe([guest], house.clock.now())
+
+
+async def test_every_account_with_something_due_is_settled() -> None:
+    clock = ManualClock()
+    store = MemoryEventStore(clock)
+    houses = [await opened(store, clock) for _ in range(BATCH_ACCOUNTS_MAX + 3)]
+
+    settled = await settle_due(houses[0].ledger, MemoryDueAccounts(store), clock)
+
+    assert settled == len(houses)
+    assert {(await house.wallet_now()).balance for house in houses} == {HOURLY - 70}
+
+
+async def test_what_two_schedulers_settle_at_once_is_settled_once() -> None:
+    clock = ManualClock()
+    store = MemoryEventStore(clock)
+    house = await opened(store, clock)
+    clock.advance(120)
+    await shown_to_run(house)
+
+    ticks = (settle_due(house.started(), MemoryDueAccounts(store), clock) for _ in range(4))
+    settled = await asyncio.gather(*ticks)
+
+    assert sum(settled) == 1
+    assert (await house.wallet_now()).balance == HOURLY - 210
+
+
+async def test_settled_again_nothing_is_recorded() -> None:
+    clock = ManualClock()
+    store = MemoryEventStore(clock)
+    house = await opened(store, clock)
+    await settle_due(house.ledger, MemoryDueAccounts(store), clock)
+    head = await store.head()
+
+    assert await settle_due(house.started(), MemoryDueAccounts(store), clock) == 0
+    assert await store.head() == head
+
+
+async def test_the_stop_of_what_cannot_pay_is_in_the_append_that_could_not_charge() -> None:
+    clock = ManualClock()
+    store = MemoryEventStore(clock)
+    house = await opened(store, clock)
+    clock.advance(60 * 60)
+    await shown_to_run(house)
+    before = await store.head()
+
+    await settle_due(house.ledger, MemoryDueAccounts(store), clock)
+
+    recorded = await store.read_feed(before, 100)
+    events = [decode(one) for one in recorded]
+    assert [type(event) for event in events] == [MinutesMetered, MinutesWaived, VpsReleased, VpsStopRequested]
+    assert len({one.recorded_at for one in recorded}) == 1
+    assert events[-1] == VpsStopRequested(reason="unpaid", generation=1, at=clock.now())
+
+
+async def test_an_account_that_cannot_be_settled_keeps_nobody_waiting() -> None:
+    clock = ManualClock()
+    store = MemoryEventStore(clock)
+    houses = sorted([await opened(store, clock) for _ in range(2)], key=lambda house: house.account_id)
+
+    class FailsForTheFirst(MemoryEventStore):
+        async def append(self, append):  # type: ignore[no-untyped-def]
+            if any(event.stream == houses[0].wallet.stream for event in append.events):
+                raise RuntimeError("a disk on fire")
+            return await store.append(append)
+
+        def __getattribute__(self, name: str) -> object:
+            return object.__getattribute__(self, name) if name == "append" else getattr(store, name)
+
+    ledger = House(FailsForTheFirst(clock), clock).ledger
+
+    assert await settle_due(ledger, MemoryDueAccounts(store), clock) == 1
+    assert [(await house.wallet_now()).balance for house in houses] == [HOURLY, HOURLY - 70]
