@@ -1,5 +1,6 @@
 """The append function by itself: what it holds whatever a program sends it."""
 
+import time
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -7,6 +8,7 @@ import psycopg
 import pytest
 
 from domain.leaf_hash import leaf_hash
+from domain.time import HOUR
 
 Row = tuple[Any, ...]
 
@@ -137,6 +139,16 @@ def test_appends_of_two_connections_wait_for_each_other(connection: psycopg.Conn
                 append(other, [(0, uuid4(), 1)])
         assert append(other, [(0, stream, 1)])[1] == [0], "it sees what was committed while it waited"
         assert append(other, [(0, uuid4(), 1)])[0] == 2
+
+
+def test_recorded_time_stands_still_while_the_clock_is_behind(connection: psycopg.Connection, owner_url: str) -> None:
+    ahead = time.time_ns() // 1000 + HOUR
+    with psycopg.connect(owner_url, autocommit=True) as owner:
+        owner.execute("UPDATE ledger.head SET recorded_at = %s", [ahead])
+    append(connection, [(0, uuid4(), 1)])
+    append(connection, [(0, uuid4(), 1)])
+    rows = connection.execute("SELECT recorded_at FROM ledger.event UNION ALL SELECT recorded_at FROM ledger.head")
+    assert rows.fetchall() == [(ahead,)] * 3
 
 
 def test_the_hash_is_that_of_the_envelope(connection: psycopg.Connection) -> None:
