@@ -22,10 +22,10 @@ CREATE INDEX account_newest ON account (position DESC);
 _INSERT = """
     INSERT INTO account (id, email, roles, registered_at, position)
     SELECT id, email, '', registered_at, position
-    FROM unnest(%s::uuid[], %s::text[], %s::bigint[], %s::bigint[]) AS new (id, email, registered_at, position)
+    FROM unnest(%b::uuid[], %b::text[], %b::bigint[], %b::bigint[]) AS new (id, email, registered_at, position)
 """
 _SET_ROLES = """
-    UPDATE account SET roles = new.roles FROM unnest(%s::uuid[], %s::text[]) AS new (id, roles)
+    UPDATE account SET roles = new.roles FROM unnest(%b::uuid[], %b::text[]) AS new (id, roles)
     WHERE account.id = new.id
 """
 _COUNT = "SELECT count(*) FROM account"

@@ -16,10 +16,10 @@ CREATE TABLE balance (
 );
 """
 _ADD = """
-    INSERT INTO balance (account_id, micros) SELECT * FROM unnest(%s::uuid[], %s::bigint[])
+    INSERT INTO balance (account_id, micros) SELECT * FROM unnest(%b::uuid[], %b::bigint[])
     ON CONFLICT (account_id) DO UPDATE SET micros = balance.micros + excluded.micros
 """
-_OF_ACCOUNTS = "SELECT account_id, micros FROM balance WHERE account_id = ANY(%s::uuid[])"
+_OF_ACCOUNTS = "SELECT account_id, micros FROM balance WHERE account_id = ANY(%b::uuid[])"
 
 Moving = WalletOpened | FundsCredited | MinutesMetered
 

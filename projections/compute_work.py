@@ -27,14 +27,14 @@ CREATE TABLE compute_work (
 CREATE INDEX compute_work_due ON compute_work (since) WHERE step IS NOT NULL;
 CREATE INDEX compute_work_of_host ON compute_work (host_id);
 """
-_READ = "SELECT vps_id, folded FROM compute_work WHERE vps_id = ANY(%s::uuid[])"
+_READ = "SELECT vps_id, folded FROM compute_work WHERE vps_id = ANY(%b::uuid[])"
 _WRITE = """
     INSERT INTO compute_work (vps_id, step, since, host_id, memory_mb, folded)
-    SELECT * FROM unnest(%s::uuid[], %s::text[], %s::bigint[], %s::uuid[], %s::bigint[], %s::text[])
+    SELECT * FROM unnest(%b::uuid[], %b::text[], %b::bigint[], %b::uuid[], %b::bigint[], %b::text[])
     ON CONFLICT (vps_id) DO UPDATE
     SET step = excluded.step, since = excluded.since, host_id = excluded.host_id, folded = excluded.folded
 """
-_REMOVE = "DELETE FROM compute_work WHERE vps_id = ANY(%s::uuid[])"
+_REMOVE = "DELETE FROM compute_work WHERE vps_id = ANY(%b::uuid[])"
 _DUE = "SELECT vps_id FROM compute_work WHERE step IS NOT NULL ORDER BY since LIMIT %s"
 _ON_HOST = "SELECT vps_id FROM compute_work WHERE host_id = %s"
 _PLACED = "SELECT host_id, sum(memory_mb)::bigint FROM compute_work WHERE host_id IS NOT NULL GROUP BY host_id"

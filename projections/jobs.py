@@ -46,8 +46,8 @@ _INSERT = """
         timeout_seconds, background, requested_at, position
     )
     SELECT * FROM unnest(
-        %s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[], %s::text[], %s::uuid[], %s::text[], %s::text[], %s::text[],
-        %s::integer[], %s::boolean[], %s::bigint[], %s::bigint[]
+        %b::uuid[], %b::uuid[], %b::uuid[], %b::uuid[], %b::text[], %b::uuid[], %b::text[], %b::text[], %b::text[],
+        %b::integer[], %b::boolean[], %b::bigint[], %b::bigint[]
     )
 """
 _FINISH = """
@@ -57,8 +57,8 @@ _FINISH = """
         stderr_bytes = ended.stderr_bytes, stderr_sha256 = ended.stderr_sha256,
         truncated = ended.truncated, error = ended.error, finished_at = ended.finished_at
     FROM unnest(
-        %s::uuid[], %s::text[], %s::integer[], %s::bigint[], %s::bigint[], %s::text[], %s::bigint[], %s::text[],
-        %s::boolean[], %s::text[], %s::bigint[]
+        %b::uuid[], %b::text[], %b::integer[], %b::bigint[], %b::bigint[], %b::text[], %b::bigint[], %b::text[],
+        %b::boolean[], %b::text[], %b::bigint[]
     ) AS ended (
         id, status, exit_code, duration_ms, stdout_bytes, stdout_sha256, stderr_bytes, stderr_sha256,
         truncated, error, finished_at

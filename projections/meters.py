@@ -31,13 +31,13 @@ CREATE TABLE meter (
 ) WITH (fillfactor = 70);
 CREATE INDEX meter_due ON meter (account_id, due_at) WHERE due_at IS NOT NULL;
 """
-_READ = "SELECT vps_id, account_id, folded FROM meter WHERE vps_id = ANY(%s::uuid[])"
+_READ = "SELECT vps_id, account_id, folded FROM meter WHERE vps_id = ANY(%b::uuid[])"
 _WRITE = """
     INSERT INTO meter (vps_id, account_id, due_at, folded)
-    SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::bigint[], %s::text[])
+    SELECT * FROM unnest(%b::uuid[], %b::uuid[], %b::bigint[], %b::text[])
     ON CONFLICT (vps_id) DO UPDATE SET due_at = excluded.due_at, folded = excluded.folded
 """
-_REMOVE = "DELETE FROM meter WHERE vps_id = ANY(%s::uuid[])"
+_REMOVE = "DELETE FROM meter WHERE vps_id = ANY(%b::uuid[])"
 _DUE = """
     SELECT DISTINCT account_id FROM meter WHERE due_at <= %s AND account_id > %s ORDER BY account_id LIMIT %s
 """

@@ -25,10 +25,10 @@ CREATE INDEX ssh_key_of_account ON ssh_key (account_id, position DESC);
 _INSERT = """
     INSERT INTO ssh_key (id, account_id, name, public_key, fingerprint, added_at, position)
     SELECT * FROM unnest(
-        %s::uuid[], %s::uuid[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::bigint[]
+        %b::uuid[], %b::uuid[], %b::text[], %b::text[], %b::text[], %b::bigint[], %b::bigint[]
     )
 """
-_DELETE = "DELETE FROM ssh_key WHERE id = ANY(%s::uuid[])"
+_DELETE = "DELETE FROM ssh_key WHERE id = ANY(%b::uuid[])"
 _COUNT = "SELECT count(*) FROM ssh_key WHERE account_id = %s"
 _OF_ACCOUNT = """
     SELECT id, account_id, name, public_key, fingerprint, added_at FROM ssh_key

@@ -15,7 +15,7 @@ CREATE TABLE posting_total (
 );
 """
 _ADD = """
-    INSERT INTO posting_total (account, micros) SELECT * FROM unnest(%s::text[], %s::bigint[])
+    INSERT INTO posting_total (account, micros) SELECT * FROM unnest(%b::text[], %b::bigint[])
     ON CONFLICT (account) DO UPDATE SET micros = posting_total.micros + excluded.micros
 """
 _ALL = "SELECT account, micros FROM posting_total WHERE account LIKE %s ORDER BY account"

@@ -21,10 +21,10 @@ CREATE TABLE vps (
 ) WITH (fillfactor = 70);
 CREATE INDEX vps_of_account ON vps (account_id, position DESC) WHERE NOT gone;
 """
-_READ = "SELECT id, folded, position FROM vps WHERE id = ANY(%s::uuid[])"
+_READ = "SELECT id, folded, position FROM vps WHERE id = ANY(%b::uuid[])"
 _WRITE = """
     INSERT INTO vps (id, account_id, state, gone, folded, position)
-    SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::boolean[], %s::text[], %s::bigint[])
+    SELECT * FROM unnest(%b::uuid[], %b::uuid[], %b::text[], %b::boolean[], %b::text[], %b::bigint[])
     ON CONFLICT (id) DO UPDATE SET state = excluded.state, gone = excluded.gone, folded = excluded.folded
 """
 _COUNT = """
