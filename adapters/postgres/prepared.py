@@ -47,8 +47,7 @@ async def connect(url: str) -> psycopg.AsyncConnection:
     """Return a new connection that commits each statement; raises psycopg.OperationalError."""
     connection = await psycopg.AsyncConnection.connect(url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S)
     try:
-        for setting in _SESSION:
-            await connection.execute(setting.encode())
+        await connection.execute("; ".join(_SESSION).encode())
     except BaseException:
         await connection.close()
         raise

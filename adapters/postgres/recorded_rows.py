@@ -1,14 +1,17 @@
 """Rows of events in binary, and the statements that read them."""
 
+from functools import lru_cache
 from uuid import UUID
 
 from psycopg.pq.abc import PGresult
 
-from adapters.postgres.binary import read_int
 from adapters.postgres.prepared import Statement
 from domain.ids import StreamId
 from domain.ports import Recorded
 from domain.time import Instant
+
+STREAMS_REMEMBERED_MAX = 65_536
+"""Ids that need not be made anew for each event."""
 
 COLUMNS = "e.position, e.stream, e.version, e.type, e.payload, e.metadata, e.happened_at, e.recorded_at, e.leaf_hash"
 
@@ -25,24 +28,32 @@ READ_FEED = Statement(
 
 def recorded_rows(result: PGresult) -> list[Recorded]:
     """Return the events of a result of one of these statements."""
-    return [_recorded(result, row) for row in range(result.ntuples)]
-
-
-def _recorded(result: PGresult, row: int) -> Recorded:
     value = result.get_value
-    return Recorded(
-        read_int(value(row, 0)),
-        StreamId(UUID(bytes=value(row, 1))),
-        read_int(value(row, 2)),
-        _text(value(row, 3)),
-        _text(value(row, 4)),
-        _text(value(row, 5)),
-        Instant(read_int(value(row, 6))),
-        Instant(read_int(value(row, 7))),
-        value(row, 8) or b"",
-    )
+    return [
+        Recorded(
+            _number(value(row, 0)),
+            stream_id(value(row, 1)),
+            _number(value(row, 2)),
+            _text(value(row, 3)),
+            _text(value(row, 4)),
+            _text(value(row, 5)),
+            Instant(_number(value(row, 6))),
+            Instant(_number(value(row, 7))),
+            value(row, 8) or b"",
+        )
+        for row in range(result.ntuples)
+    ]
+
+
+@lru_cache(maxsize=STREAMS_REMEMBERED_MAX)
+def stream_id(content: bytes) -> StreamId:
+    """Return the id that these 16 bytes are."""
+    return StreamId(UUID(bytes=content))
+
+
+def _number(content: bytes | None) -> int:
+    return int.from_bytes(content or b"", "big", signed=True)
 
 
 def _text(content: bytes | None) -> str:
-    assert content is not None
-    return content.decode()
+    return (content or b"").decode()

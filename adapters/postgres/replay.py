@@ -2,19 +2,15 @@
 
 import struct
 from collections.abc import AsyncIterator, Iterator
-from functools import lru_cache
-from uuid import UUID
 
 import psycopg
 from psycopg.pq.abc import PGconn
 
-from domain.ids import StreamId
+from adapters.postgres.recorded_rows import stream_id
 from domain.ports import Recorded
 from domain.time import Instant
 
 BATCH_EVENTS = 2_000
-STREAMS_REMEMBERED_MAX = 65_536
-"""Ids that need not be made anew for each event."""
 
 _COPY = (
     "COPY (SELECT position, version, stream, happened_at, recorded_at, leaf_hash, type, metadata, payload"
@@ -73,7 +69,7 @@ def _recorded(row: bytes) -> Recorded:
     payload = row[at + 8 + length :].decode()
     return Recorded(
         position,
-        _stream(stream),
+        stream_id(stream),
         version,
         type_name,
         payload,
@@ -82,8 +78,3 @@ def _recorded(row: bytes) -> Recorded:
         Instant(recorded_at),
         leaf_hash,
     )
-
-
-@lru_cache(maxsize=STREAMS_REMEMBERED_MAX)
-def _stream(content: bytes) -> StreamId:
-    return StreamId(UUID(bytes=content))
