@@ -107,8 +107,8 @@ class Comparison(RuleBasedStateMachine):
         ]
 
     def record_observation(self, collected_at: Instant, guests: list[GuestSeen]) -> None:
-        self.run(self.house.observe(guests, collected_at))
-        for guest in guests:
+        recorded = self.run(self.house.observe(guests, collected_at)).events
+        for guest in guests if recorded else ():
             self.reference.observe(guest.start_id, guest.cpu_ns, collected_at)
 
     def read_on(self) -> None:

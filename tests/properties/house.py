@@ -149,8 +149,8 @@ class House:
 
         return await self._execute([view, self.wallet, self.host, PRICES], decide)
 
-    async def observe(self, guests: Sequence[GuestSeen], collected_at: Instant) -> HostObservation:
-        """Record what the host showed."""
+    async def observe(self, guests: Sequence[GuestSeen], collected_at: Instant) -> Outcome:
+        """Record what the host showed; nothing where that was recorded before."""
         seen = HostObservation(collected_at=collected_at, boot_id="boot", guests=tuple(guests))
 
         def decide(sight: Sight, _now: Instant) -> Decision:
@@ -158,8 +158,7 @@ class House:
             assert host is not None
             return recorded_in(self.host.stream, *hosts.observe(host, seen))
 
-        await self._execute([self.host], decide)
-        return seen
+        return await self._execute([self.host], decide)
 
     async def find_off(self, vps_id: VpsId, collected_at: Instant) -> Outcome:
         """Record that the host showed a VPS off that should run."""
