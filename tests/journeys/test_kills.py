@@ -17,7 +17,7 @@ from api import failpoints
 from domain.compute.events import VpsDeleted, VpsRequested, VpsRunning
 from domain.exec.events import JobFinished, JobRequested
 from domain.ids import VpsId
-from tests.journeys.killed_service import Customer, KilledService, ServiceDied
+from tests.journeys.killed_process import Customer, KilledProcess, ServiceDied
 from tests.journeys.minutes import check_minutes, minutes_of
 
 pytestmark = [pytest.mark.host, pytest.mark.slow]
@@ -44,7 +44,7 @@ Leg = Callable[[], None]
 class Journey:
     """One VPS from its request to its removal, over as many lives of the service as there are fail points."""
 
-    def __init__(self, service: KilledService) -> None:
+    def __init__(self, service: KilledProcess) -> None:
         self.service = service
         self.customer = Customer(service)
         self.met: list[str] = []
@@ -54,9 +54,8 @@ class Journey:
 
         ``meanwhile``: done while the service is down, before it is started again.
         """
-        for name in failpoints.ALL:
-            if name.partition(":")[0] not in steps or name not in CHOSEN:
-                continue
+        chosen = [name for name in failpoints.ALL if name in CHOSEN and name.partition(":")[0] in steps]
+        for name in chosen:
             self.service.stop()
             if meanwhile is not None:
                 meanwhile()
@@ -66,13 +65,10 @@ class Journey:
                 self.service.await_death()
             except ServiceDied:
                 self.met.append(name)
-        self.restart()
+        if chosen:
+            self.service.stop()
+            self.service.start()
         leg()
-
-    def restart(self) -> None:
-        """Have the service run with nothing ahead of it."""
-        self.service.stop()
-        self.service.start()
 
     def create(self) -> None:
         self.customer.create("create")
@@ -128,7 +124,7 @@ def journey(guest_image: GuestImage, service_user: None, free_port: int) -> Iter
     home = folder / "home"
     home.mkdir(mode=0o711)
     (home / "images").symlink_to(guest_image.folder.parent)
-    service = KilledService(home, free_port)
+    service = KilledProcess(home, free_port)
     try:
         service.start()
         yield Journey(service)

@@ -36,7 +36,7 @@ class ServiceDied(Exception):
     """The service is gone; what was asked of it last may have happened or not."""
 
 
-class KilledService:
+class KilledProcess:
     """`litevps serve` in a process of its own, over one home folder."""
 
     def __init__(self, home: Path, port: int) -> None:
@@ -136,7 +136,7 @@ class KilledService:
 class Customer:
     """Asks for one VPS and what comes of it; asks again, under the same key, whenever the service died."""
 
-    def __init__(self, service: KilledService) -> None:
+    def __init__(self, service: KilledProcess) -> None:
         self._service = service
         self._authorization = ""
         self.vps_id = ""
