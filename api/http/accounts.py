@@ -165,6 +165,10 @@ async def change_password(call: Call) -> Answer:
 
 def endpoints(settings: Settings) -> tuple[Endpoint, ...]:
     """Return the endpoints of accounts, with the quotas that are in force."""
+    return (*_of_sessions(settings), *_OF_ONES_OWN)
+
+
+def _of_sessions(settings: Settings) -> tuple[Endpoint, ...]:
     return (
         Endpoint(
             method="POST",
@@ -213,35 +217,39 @@ def endpoints(settings: Settings) -> tuple[Endpoint, ...]:
             handle=log_out,
             told=(Told(204, "The JWT is no longer good."),),
         ),
-        Endpoint(
-            method="GET",
-            path="/api/me",
-            name="me",
-            tag="accounts",
-            summary="Who am I",
-            who="account",
-            handle=me,
-            told=(
-                Told(
-                    200,
-                    "The account.",
-                    Me,
-                    {"id": _ID, "email": _EMAIL, "balance": 10.5, "balance_micros": 10_500_000, "roles": []},
-                ),
+    )
+
+
+_OF_ONES_OWN = (
+    Endpoint(
+        method="GET",
+        path="/api/me",
+        name="me",
+        tag="accounts",
+        summary="Who am I",
+        who="account",
+        handle=me,
+        told=(
+            Told(
+                200,
+                "The account.",
+                Me,
+                {"id": _ID, "email": _EMAIL, "balance": 10.5, "balance_micros": 10_500_000, "roles": []},
             ),
         ),
-        Endpoint(
-            method="PUT",
-            path="/api/me/password",
-            name="change_password",
-            tag="accounts",
-            summary="Change the password",
-            description="Ends every session of the account, this one included.",
-            who="account",
-            handle=change_password,
-            body=NewPassword,
-            body_example={"password": "password123", "new_password": "correct horse battery"},
-            told=(Told(204, "The password is another one; every JWT is no longer good."),),
-            refusals=(accounts.WrongPassword, Busy),
-        ),
-    )
+    ),
+    Endpoint(
+        method="PUT",
+        path="/api/me/password",
+        name="change_password",
+        tag="accounts",
+        summary="Change the password",
+        description="Ends every session of the account, this one included.",
+        who="account",
+        handle=change_password,
+        body=NewPassword,
+        body_example={"password": "password123", "new_password": "correct horse battery"},
+        told=(Told(204, "The password is another one; every JWT is no longer good."),),
+        refusals=(accounts.WrongPassword, Busy),
+    ),
+)

@@ -1,0 +1,106 @@
+"""The HTTP reference as Markdown, made from the OpenAPI document.
+
+``python -m api.http.reference > docs/reference/http.md``
+"""
+
+import json
+import sys
+from typing import Any
+
+from api.http.catalogue import declared
+from api.http.error_facts import FACTS
+from api.http.errors import STATUS
+from api.http.openapi import document
+from api.settings import Settings
+
+_OPENING = """\
+# The HTTP API
+
+Made from the service's own OpenAPI document by `python -m api.http.reference`; a running service tells it at
+`/openapi.json`. What holds for every request comes first, then each call, then every error.
+
+"""
+_RULES = """\
+## What holds everywhere
+
+| rule | |
+| --- | --- |
+| authentication | `Authorization: Bearer <jwt>` from `POST /api/auth/login`, good for 12 hours; a logout or a new password is seen at once by every process |
+| balance | every answer to an account, errors included, has `X-Balance-Remaining`: USD, 4 decimals, rounded down |
+| money | JSON numbers: balances with 4 decimals rounded down, what is required with 4 rounded up, all else exact with up to 6; `balance_micros` is exact |
+| ids, times | UUIDv7 in lower case; RFC 3339 in UTC with `Z` |
+| errors | `{"error":"<sentence>","code":"<code>", …}`, or RFC 9457 for `Accept: application/problem+json` |
+| request ids | `X-Request-Id` on every answer; your own is kept if it matches `[A-Za-z0-9._-]{1,64}` |
+| lists | bare arrays, newest first; `limit` (20, at most 100), `offset`; `X-Total-Count` and `Link` |
+| rate limits | 429 with `Retry-After`, `RateLimit-Policy`, `RateLimit`; counted for all processes together |
+| idempotency | any POST of an account takes `Idempotency-Key`: the same key and request within 24 hours answers the first outcome again, with `Idempotency-Replayed: true`; another request under the key is a 422; a refusal leaves the key free |
+
+"""  # noqa: E501 — rows of a table.
+
+
+def reference(told: dict[str, Any]) -> str:
+    """Return the whole reference for an OpenAPI document."""
+    calls = [
+        _call(method.upper(), path, operation)
+        for path, operations in told["paths"].items()
+        for method, operation in operations.items()
+    ]
+    return _OPENING + _RULES + "## Calls\n\n" + "\n".join(calls) + "\n" + _errors()
+
+
+def _call(method: str, path: str, operation: dict[str, Any]) -> str:
+    lines = [f"### `{method} {path}`", "", _sentence(operation), ""]
+    parameters = [one for one in operation.get("parameters", []) if one["in"] == "query"]
+    if parameters:
+        lines += ["| in the query | type | |", "| --- | --- | --- |"]
+        lines += [f"| `{one['name']}` | {_type(one['schema'])} | {one.get('description', '')} |" for one in parameters]
+        lines.append("")
+    body = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+    if "example" in body:
+        lines += ["Body:", "", *_block(body["example"])]
+    for status, response in operation["responses"].items():
+        if int(status) < 400:
+            lines += _answer(status, response)
+    refused = ", ".join(
+        f"`{status} {code}`"
+        for status, response in operation["responses"].items()
+        for code in response.get("content", {}).get("application/json", {}).get("examples", {})
+        if int(status) >= 400
+    )
+    return "\n".join([*lines, f"Refusals: {refused}", ""])
+
+
+def _sentence(operation: dict[str, Any]) -> str:
+    who = "For accounts." if operation["security"] else "For anybody."
+    return " ".join(filter(None, (f"{operation['summary']}.", operation.get("description", ""), who)))
+
+
+def _answer(status: str, response: dict[str, Any]) -> list[str]:
+    lines = [f"{status}: {response['description']}", ""]
+    example = response.get("content", {}).get("application/json", {}).get("example")
+    return lines if example is None else [*lines, *_block(example)]
+
+
+def _block(example: object) -> list[str]:
+    return ["```json", json.dumps(example, ensure_ascii=False, indent=2), "```", ""]
+
+
+def _type(schema: dict[str, Any]) -> str:
+    if "enum" in schema:
+        return ", ".join(f"`{value}`" for value in schema["enum"])
+    bounds = [f"{schema[name]}" for name in ("minimum", "maximum") if name in schema]
+    kind: str = schema["type"]
+    return kind + (f" {' to '.join(bounds)}" if bounds else "")
+
+
+def _errors() -> str:
+    lines = ["## Errors", "", "| status | code | sentence | beside it | when |", "| --- | --- | --- | --- | --- |"]
+    for kind, status in sorted(STATUS.items(), key=lambda one: (one[1], one[0].code)):
+        facts = ", ".join(f"`{name}`" for name in FACTS.get(kind, {}))
+        meaning = " ".join((kind.__doc__ or "").split())
+        lines.append(f"| {status} | `{kind.code}` | {kind.sentence} | {facts} | {meaning} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(reference(document(declared(Settings()), Settings().url)))

@@ -1,0 +1,123 @@
+"""The paths of VPSs: what each takes, tells and refuses, as the document says it."""
+
+from api.http.endpoint import Endpoint, Told
+from api.http.pages import PAGE_HEADERS, Page
+from api.http.vps import (
+    BODY_BYTES_MAX,
+    NewVps,
+    VpsPage,
+    create_vps,
+    delete_vps,
+    get_vps,
+    list_vps,
+    list_vps_events,
+    restart_vps,
+    start_vps,
+    stop_vps,
+)
+from api.http.vps_rendering import CREATING_EXAMPLE, VPS_EXAMPLE, VpsEvent, VpsTold
+from domain.compute.vps import VpsIsCreating, VpsIsStopping, VpsNotRunning
+from domain.errors import Contended, NotFound
+from domain.wallet.funds import InsufficientBalance
+from projections.reading import ProjectionBehind
+
+_CHANGED = Told(202, "Accepted; ``pending`` tells what is still to be done.", VpsTold, VPS_EXAMPLE)
+_SO_ALREADY = Told(200, "It is so already; nothing was changed.", VpsTold, VPS_EXAMPLE)
+
+ENDPOINTS = (
+    Endpoint(
+        method="POST",
+        path="/api/vps",
+        name="create_vps",
+        tag="VPS",
+        summary="Make a VPS",
+        description="It is ``creating`` at first; once the service has logged in, it is ``running`` and is charged.",
+        who="account",
+        handle=create_vps,
+        body=NewVps,
+        body_bytes_max=BODY_BYTES_MAX,
+        body_example={"name": "web-01", "plan_id": VPS_EXAMPLE["plan_id"], "ssh_key_ids": VPS_EXAMPLE["ssh_key_ids"]},
+        told=(Told(201, "The VPS, being made.", VpsTold, CREATING_EXAMPLE),),
+        refusals=(InsufficientBalance, Contended),
+    ),
+    Endpoint(
+        method="GET",
+        path="/api/vps",
+        name="list_vps",
+        tag="VPS",
+        summary="Which VPSs do I have",
+        who="account",
+        handle=list_vps,
+        query=VpsPage,
+        told=(Told(200, "The VPSs, newest first.", list[VpsTold], [VPS_EXAMPLE], PAGE_HEADERS),),
+        refusals=(ProjectionBehind,),
+    ),
+    Endpoint(
+        method="GET",
+        path="/api/vps/{vps_id}",
+        name="get_vps",
+        tag="VPS",
+        summary="How is this VPS",
+        who="account",
+        handle=get_vps,
+        told=(Told(200, "The VPS as it is now.", VpsTold, VPS_EXAMPLE),),
+        refusals=(NotFound,),
+    ),
+    Endpoint(
+        method="POST",
+        path="/api/vps/{vps_id}/start",
+        name="start_vps",
+        tag="VPS",
+        summary="Switch a VPS on",
+        who="account",
+        handle=start_vps,
+        told=(_CHANGED, _SO_ALREADY),
+        refusals=(NotFound, VpsIsCreating, VpsIsStopping, InsufficientBalance, Contended),
+    ),
+    Endpoint(
+        method="POST",
+        path="/api/vps/{vps_id}/stop",
+        name="stop_vps",
+        tag="VPS",
+        summary="Switch a VPS off",
+        who="account",
+        handle=stop_vps,
+        told=(_CHANGED, _SO_ALREADY),
+        refusals=(NotFound, VpsIsCreating, Contended),
+    ),
+    Endpoint(
+        method="POST",
+        path="/api/vps/{vps_id}/restart",
+        name="restart_vps",
+        tag="VPS",
+        summary="Have a VPS boot anew",
+        who="account",
+        handle=restart_vps,
+        told=(_CHANGED, _SO_ALREADY),
+        refusals=(NotFound, VpsIsCreating, VpsNotRunning, Contended),
+    ),
+    Endpoint(
+        method="DELETE",
+        path="/api/vps/{vps_id}",
+        name="delete_vps",
+        tag="VPS",
+        summary="Delete a VPS",
+        description="In every state; nothing of it is left.",
+        who="account",
+        handle=delete_vps,
+        told=(Told(204, "It does not exist any more."),),
+        refusals=(NotFound, Contended),
+    ),
+    Endpoint(
+        method="GET",
+        path="/api/vps/{vps_id}/events",
+        name="list_vps_events",
+        tag="VPS",
+        summary="What happened to this VPS",
+        who="account",
+        handle=list_vps_events,
+        query=Page,
+        told=(Told(200, "Everything recorded of it, newest first.", list[VpsEvent], None, PAGE_HEADERS),),
+        refusals=(NotFound,),
+    ),
+)
