@@ -2,10 +2,10 @@
 
 import asyncio
 import fcntl
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from functools import partial
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 from psycopg.conninfo import conninfo_to_dict
@@ -122,23 +122,18 @@ async def opened_runtime(
     settings: Settings, database: Database, *, with_hosts: bool, say: Say
 ) -> AsyncIterator[Runtime]:
     """Give everything that a way in needs, on a database that is migrated; ``with_hosts``: and drive guests."""
-    home = made_folder(settings.home_folder)
-    clock, ids = SystemClock(), TimeOrderedIds()
+    home, clock, ids = made_folder(settings.home_folder), SystemClock(), TimeOrderedIds()
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(PostgresEventStore(database.service_url))
         pool = await stack.enter_async_context(_pool(database.service_url))
         sealer = AccountSealer(_master_key(settings), PostgresKeyTable(pool))
         await sealer.check_master_key()
         ledger = Ledger(store, sealer, clock, ids, store)
-        read_models = ReadModels(database.service_url)
+        read_models = _closed_by(stack, ReadModels(database.service_url))
         await read_models.open()
-        stack.push_async_callback(read_models.close)
-        counters = PostgresRateCounters(database.service_url)
-        stack.push_async_callback(counters.close)
-        captcha = _captcha(settings)
-        stack.push_async_callback(captcha.close)
-        passwords = Argon2Passwords()
-        stack.callback(passwords.close)
+        counters = _closed_by(stack, PostgresRateCounters(database.service_url))
+        captcha = _closed_by(stack, _captcha(settings))
+        passwords = stack.enter_context(closing(Argon2Passwords()))
         private_key, public_key = ensure_service_key(home / "ssh")
         compute = await opened_compute(settings, clock, private_key, with_hosts=with_hosts, say=say)
         stack.push_async_callback(close_compute, compute)
@@ -173,6 +168,18 @@ async def opened_runtime(
             read_models=read_models,
             database_url=database.service_url,
         )
+
+
+class _Closable(Protocol):
+    def close(self) -> Awaitable[None]: ...
+
+
+_Thing = TypeVar("_Thing", bound=_Closable)
+
+
+def _closed_by(stack: AsyncExitStack, thing: _Thing) -> _Thing:
+    stack.push_async_callback(thing.close)
+    return thing
 
 
 def _pool(url: str) -> AsyncConnectionPool[Any]:
