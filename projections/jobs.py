@@ -25,7 +25,7 @@ CREATE TABLE job (
     background boolean NOT NULL,
     requested_at bigint NOT NULL,
     position bigint NOT NULL,
-    status text NOT NULL DEFAULT 'running',
+    status text NOT NULL,
     exit_code integer,
     duration_ms bigint,
     stdout_bytes bigint,
@@ -43,11 +43,15 @@ CREATE INDEX job_open ON job (requested_at) WHERE status = 'running';
 _INSERT = """
     INSERT INTO job (
         id, vps_id, account_id, token_id, actor_kind, actor_id, address, request_id, command,
-        timeout_seconds, background, requested_at, position
+        timeout_seconds, background, requested_at, position,
+        status, exit_code, duration_ms, stdout_bytes, stdout_sha256, stderr_bytes, stderr_sha256,
+        truncated, error, finished_at
     )
     SELECT * FROM unnest(
         %b::uuid[], %b::uuid[], %b::uuid[], %b::uuid[], %b::text[], %b::uuid[], %b::text[], %b::text[], %b::text[],
-        %b::integer[], %b::boolean[], %b::bigint[], %b::bigint[]
+        %b::integer[], %b::boolean[], %b::bigint[], %b::bigint[],
+        %b::text[], %b::integer[], %b::bigint[], %b::bigint[], %b::text[], %b::bigint[], %b::text[],
+        %b::boolean[], %b::text[], %b::bigint[]
     )
 """
 _FINISH = """
@@ -112,32 +116,40 @@ async def jobs_of_vps(connection: Connection, vps_id: VpsId, limit: int, offset:
 
 
 async def _apply(connection: Connection, batch: Sequence[Entry]) -> None:
-    requested = []
-    finished = []
+    requested: dict[JobId, tuple[object, ...]] = {}
+    ended: dict[JobId, tuple[object, ...]] = {}
     for entry in batch:
-        recorded = entry.recorded
         match entry.event:
             case JobRequested() as job:
-                told = entry.metadata
-                requested.append(
-                    (
-                        *(job.job_id, job.vps_id, job.account_id, job.token_id),
-                        *(told.actor.kind, told.actor.id, told.address, told.request_id, job.command),
-                        *(job.timeout_seconds, job.background, job.requested_at, recorded.position),
-                    )
-                )
+                requested[job.job_id] = _requested(job, entry)
             case JobFinished() as end:
-                finished.append(
-                    (
-                        *(end.job_id, end.end, end.exit_code, end.duration_ms),
-                        *(end.stdout_bytes, end.stdout_sha256, end.stderr_bytes, end.stderr_sha256),
-                        *(end.truncated, end.error, end.at),
-                    )
-                )
+                ended[end.job_id] = _ended(end)
     if requested:
-        await connection.execute(_INSERT, columns_of(requested))
-    if finished:
-        await connection.execute(_FINISH, columns_of(finished))
+        # Most have ended before they are looked at: those are written once and never touched again.
+        rows = [(job_id, *asked, *ended.pop(job_id, _RUNNING)) for job_id, asked in requested.items()]
+        await connection.execute(_INSERT, columns_of(rows))
+    if ended:
+        await connection.execute(_FINISH, columns_of((job_id, *end) for job_id, end in ended.items()))
+
+
+_RUNNING = ("running", None, None, None, None, None, None, None, None, None)
+
+
+def _requested(job: JobRequested, entry: Entry) -> tuple[object, ...]:
+    told = entry.metadata
+    return (
+        *(job.vps_id, job.account_id, job.token_id),
+        *(told.actor.kind, told.actor.id, told.address, told.request_id, job.command),
+        *(job.timeout_seconds, job.background, job.requested_at, entry.recorded.position),
+    )
+
+
+def _ended(end: JobFinished) -> tuple[object, ...]:
+    return (
+        *(end.end, end.exit_code, end.duration_ms),
+        *(end.stdout_bytes, end.stdout_sha256, end.stderr_bytes, end.stderr_sha256),
+        *(end.truncated, end.error, end.at),
+    )
 
 
 JOBS = ReadModel(name="jobs", tables=("job",), sql=_SQL, events=(JobRequested, JobFinished), apply=_apply)

@@ -24,10 +24,13 @@ from projections.runner import Feed, Folding, connect
 from tests.bench.figures import Figure
 from tests.bench.made_up_ledger import made_up_events, put_into
 
+gc.set_threshold(50_000, 20, 100)  # As the program itself has it.
 EVENTS = int(os.environ.get("LITEVPS_BENCH_EVENTS", "1000000"))
-EVENTS_PER_ACCOUNT = 100
-MINUTES_PER_ACCOUNT = 62
+EVENTS_PER_ACCOUNT = 1_000
+"""A million events are those of a thousand customers who have two VPSs each for ten hours."""
+MINUTES_PER_ACCOUNT = 582
 FLOOR_EVENTS_PER_S = 30_000
+JUDGED_EVENTS_MIN = 5_000
 BALANCES_LIMIT_S = 10
 
 
@@ -100,8 +103,9 @@ class _OwnEvents:
 
 async def _fold_own(url: str, model: ReadModel, own: Sequence[Recorded]) -> Figure:
     took_s = await _fold(url, _OwnEvents(own), model)
-    name = f"{model.name} folded"
-    return Figure(name, len(own) / took_s, "events/s", target=FLOOR_EVENTS_PER_S, note=f"of {len(own):,} events")
+    # Of a few, most of the time goes into the first one.
+    target = FLOOR_EVENTS_PER_S if len(own) >= JUDGED_EVENTS_MIN else None
+    return Figure(f"{model.name} folded", len(own) / took_s, "events/s", target=target, note=f"of {len(own):,} events")
 
 
 async def _fold(url: str, feed: Feed, model: ReadModel) -> float:

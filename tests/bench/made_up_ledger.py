@@ -27,7 +27,8 @@ SEALED = "s1." + ".".join(["0" * 32, "0" * 32, "name", "A" * 60])
 """As long as sealed text is; what it says is not asked for."""
 BEGAN = Instant(1_700_000_000_000_000)
 VPSS_PER_ACCOUNT = 2
-JOBS_PER_VPS = 5
+JOBS_PER_VPS = 100
+KEYS_PER_ACCOUNT = 5
 _to_json = msgspec.json.Encoder()
 
 Line = tuple[StreamId, Event]
@@ -100,9 +101,10 @@ def _arrival(number: int) -> Iterator[Line]:
     yield StreamId(account_id), AccountRegistered(account_id, SEALED, SEALED)
     yield wallet, WalletOpened(account_id)
     yield wallet, FundsCredited(account_id, UUID(int=number), MicroUsd(50_000_000), SEALED)
-    key_id = SshKeyId(UUID(int=(number << 32) + 50))
-    key = SshKeyAdded(account_id, key_id, SEALED, SEALED, "SHA256:" + "A" * 43, BEGAN)
-    yield ids.ssh_keys_stream(account_id), key
+    for key_number in range(KEYS_PER_ACCOUNT):
+        key_id = SshKeyId(UUID(int=(number << 32) + 50 + key_number))
+        key = SshKeyAdded(account_id, key_id, SEALED, SEALED, "SHA256:" + "A" * 43, BEGAN)
+        yield ids.ssh_keys_stream(account_id), key
     for which in range(VPSS_PER_ACCOUNT):
         yield from _vps_that_runs(account_id, _vps(number, which), wallet)
 

@@ -6,8 +6,10 @@ from domain.ids import AccountId
 from domain.wallet.postings import prepaid, revenue
 from projections.accounts import ACCOUNTS, list_accounts
 from projections.balances import BALANCES, balances_of
+from projections.generation import SCHEMA
 from projections.jobs import JOBS, jobs_of_vps
 from projections.reading import ReadModels
+from projections.runner import Folding, connect
 from projections.ssh_keys import SSH_KEYS, ssh_keys_of
 from projections.totals import TOTALS, totals, trial_balance
 from projections.vps import VPS, vpss_of
@@ -108,6 +110,22 @@ async def test_a_job_tells_who_asked_and_how_it_ended(history: History, followed
     assert (job.actor_kind, job.actor_id) == ("account", ada)
     assert history.sealer.unseal(job.command) == "uname -a"
     assert history.sealer.unseal(job.address or "") == "192.0.2.7"
+
+
+async def test_a_job_that_has_ended_before_it_is_looked_at_is_told_alike(
+    history: History, read_models: ReadModels, database_url: str
+) -> None:
+    ada = await history.registered()
+    vps_id = await history.vps_requested(ada)
+    await history.job_finished(ada, vps_id, await history.job_requested(ada, vps_id, "true"), exit_code=0)
+    running = await history.job_requested(ada, vps_id, "sleep 9")
+    async with await connect(database_url, SCHEMA) as connection:
+        folding = Folding(connection, history.store, [JOBS])
+        await folding.find_positions()
+        await folding.advance()
+        jobs, _ = await jobs_of_vps(connection, vps_id, 20, 0)
+    assert [(job.status, job.exit_code) for job in jobs] == [("running", None), ("done", 0)]
+    assert jobs[0].id == running
 
 
 async def test_accounts_are_listed_with_their_roles(history: History, followed: ReadModels) -> None:
