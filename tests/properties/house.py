@@ -46,32 +46,32 @@ class House:
         self._keys = MemoryKeyTable()
         self.ledger = self.started()
 
-    def started(self) -> Ledger:
+    def started(self, store: EventStore | None = None) -> Ledger:
         """Return the ledger of a process that has just started, and remembers nothing."""
         sealer = AccountSealer(MasterKey(bytes(32)), self._keys)
-        return Ledger(self.store, sealer, self.clock, self.ids)
+        return Ledger(store or self.store, sealer, self.clock, self.ids)
 
     async def open(self) -> None:
         """Open the wallet, and register the host."""
-        await self._execute([self.wallet], lambda sight, _: self._in_wallet(*open_wallet(Wallet(), self.account_id)))
+        await self.execute([self.wallet], lambda sight, _: self._in_wallet(*open_wallet(Wallet(), self.account_id)))
         registered = HostRegistered(self.host_id, "host", "192.0.2.1", 2_200, 9_999, None)
-        await self._execute([self.host], lambda _sight, _now: recorded_in(self.host.stream, registered))
+        await self.execute([self.host], lambda _sight, _now: recorded_in(self.host.stream, registered))
 
     async def define_plan(self, price_hourly: int) -> PlanId:
         plan_id = PlanId(self.ids.new())
         command = DefinePlan(plan_id, str(plan_id), 1, 256, 5, MicroUsd(price_hourly))
-        await self._execute(
+        await self.execute(
             [PRICES], lambda s, now: recorded_in(PRICING_STREAM, *define_plan(s.of(PRICES), command, now))
         )
         return plan_id
 
     async def reprice(self, plan_id: PlanId, price_hourly: int, effective_at: int) -> None:
         command = RepricePlan(plan_id, MicroUsd(price_hourly), Instant(effective_at))
-        await self._execute(
+        await self.execute(
             [PRICES], lambda s, now: recorded_in(PRICING_STREAM, *reprice_plan(s.of(PRICES), command, now))
         )
 
-    async def credit(self, credit_id: UUID, amount: int) -> None:
+    async def credit(self, credit_id: UUID, amount: int, ledger: Ledger | None = None) -> None:
         """Give funds; raises ClaimTaken if this was done before."""
         command = CreditFunds(credit_id, MicroUsd(amount), "a test")
 
@@ -80,7 +80,7 @@ class House:
             events = tuple((self.wallet.stream, event) for event in credit_funds(sight.of(self.wallet), command))
             return Decision(events=events, claims=(claim,))
 
-        await self._execute([self.wallet], decide)
+        await self.execute([self.wallet], decide, ledger)
 
     async def create(self, vps_id: VpsId, plan_id: PlanId, ledger: Ledger | None = None) -> Outcome:
         command = CreateVps(
@@ -99,9 +99,9 @@ class House:
                 sight.of(vps_view(vps_id)), sight.of(self.wallet), sight.of(PRICES), command, now
             )
 
-        return await self._execute([vps_view(vps_id), self.wallet, PRICES], decide, ledger)
+        return await self.execute([vps_view(vps_id), self.wallet, PRICES], decide, ledger)
 
-    async def ask(self, verb: str, vps_id: VpsId) -> Outcome:
+    async def ask(self, verb: str, vps_id: VpsId, ledger: Ledger | None = None) -> Outcome:
         """Have a VPS started, stopped or deleted, as its owner does."""
         view = vps_view(vps_id)
 
@@ -115,7 +115,7 @@ class House:
                 case _:
                     return admission.delete_vps(vps, wallet, self.account_id, now)
 
-        return await self._execute([view, self.wallet, PRICES], decide)
+        return await self.execute([view, self.wallet, PRICES], decide, ledger)
 
     async def take_step(self, vps_id: VpsId, *, port: int, start_id: str, fails: bool = False) -> Outcome:
         """Record that the next step of a VPS was done, or came to nothing."""
@@ -147,7 +147,7 @@ class House:
                 case _:
                     raise AssertionError(step.name)
 
-        return await self._execute([view, self.wallet, self.host, PRICES], decide)
+        return await self.execute([view, self.wallet, self.host, PRICES], decide)
 
     async def observe(self, guests: Sequence[GuestSeen], collected_at: Instant) -> Outcome:
         """Record what the host showed; nothing where that was recorded before."""
@@ -158,7 +158,7 @@ class House:
             assert host is not None
             return recorded_in(self.host.stream, *hosts.observe(host, seen))
 
-        return await self._execute([self.host], decide)
+        return await self.execute([self.host], decide)
 
     async def find_off(self, vps_id: VpsId, collected_at: Instant) -> Outcome:
         """Record that the host showed a VPS off that should run."""
@@ -171,7 +171,7 @@ class House:
             assert host is not None
             return outcomes.found_off(sight.of(view), sight.of(self.wallet), host, sight.of(PRICES), differed, "lost")
 
-        return await self._execute([view, self.wallet, self.host, PRICES], decide)
+        return await self.execute([view, self.wallet, self.host, PRICES], decide)
 
     async def tick(self, ledger: Ledger | None = None) -> None:
         """Settle what is due."""
@@ -184,7 +184,7 @@ class House:
     async def wallet_now(self) -> Wallet:
         return (await self.ledger.read(self.wallet)).of(self.wallet)
 
-    async def _execute(self, views: list[View[Any]], decide: Decide, ledger: Ledger | None = None) -> Outcome:
+    async def execute(self, views: list[View[Any]], decide: Decide, ledger: Ledger | None = None) -> Outcome:
         context = Context(actor=Actor(kind="service", part="test"), account_id=self.account_id)
         return await (ledger or self.ledger).execute(views, decide, context)
 
