@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from uuid import UUID
 
 import structlog
@@ -47,7 +48,7 @@ class Worker:
         self._collecting = asyncio.Semaphore(JOBS_COLLECTED_MAX)
         self._busy: dict[UUID, asyncio.Task[None]] = {}
         self._offered_again: set[UUID] = set()
-        self._draining = False
+        self._ended = asyncio.Event()
 
     async def run(self) -> None:
         """Work until cancelled; then finish what is begun, for at most ``DRAIN_S``, and give back the rest."""
@@ -91,7 +92,7 @@ class Worker:
             self._offer(job_id, self._attend_job)
 
     def _offer(self, key: UUID, attend: Callable[[UUID], Awaitable[None]]) -> None:
-        if self._draining:
+        if self._ended.is_set():
             return
         if key in self._busy:
             # It may have looked already, and seen nothing to do, just before this came.
@@ -120,14 +121,31 @@ class Worker:
         if step is None:
             return
         async with self._booting if step.boots else self._ending:
-            await self._leased("vps", key, Attention(self._workshop, vps_id).attend)
+            await self._leased("vps", key, Attention(self._workshop, vps_id, self._ended).attend)
 
     async def _attend_job(self, key: UUID) -> None:
         async def collect() -> None:
             await collect_job(self._workshop, JobId(key))
 
         async with self._collecting:
-            await self._leased("job", key, collect)
+            await self._leased("job", key, self._unless_ended(collect))
+
+    def _unless_ended(self, attend: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+        """Return what does this, but leaves it for later at once when the worker is to end."""
+
+        async def attend_until_ended() -> None:
+            attending = asyncio.ensure_future(attend())
+            ended = asyncio.create_task(self._ended.wait())
+            try:
+                await asyncio.wait([attending, ended], return_when=asyncio.FIRST_COMPLETED)
+                if not attending.done():
+                    raise Undone("the worker ends")
+                attending.result()
+            finally:
+                attending.cancel()
+                ended.cancel()
+
+        return attend_until_ended
 
     async def _leased(self, scope: str, key: UUID, attend: Callable[[], Awaitable[None]]) -> None:
         leases = self._workshop.leases
@@ -140,10 +158,11 @@ class Worker:
             await attend()
             await leases.done(scope, key)
         except Undone as undone:
-            _log.warning("step is tried again later", key=str(key), pause_s=pause_s, problem=str(undone))
+            if self._ended.is_set():
+                pause_s = 0.0  # Whoever comes next need not wait for the lease to end.
+            _log.info("left for later", key=str(key), pause_s=pause_s, problem=str(undone))
             await leases.postpone(scope, key, pause_s)
         except asyncio.CancelledError:
-            # Whoever comes next need not wait for the lease to end.
             await asyncio.shield(leases.postpone(scope, key, 0))
             raise
         except Exception:
@@ -155,10 +174,11 @@ class Worker:
     async def _renew(self, scope: str, key: UUID) -> None:
         while True:
             await asyncio.sleep(LEASE_RENEWED_EVERY_S)
-            await self._workshop.leases.extend(scope, key, self._lease_s)
+            with suppress(StoreUnavailable):
+                await self._workshop.leases.extend(scope, key, self._lease_s)
 
     async def _drain(self) -> None:
-        self._draining = True
+        self._ended.set()
         if not self._busy:
             return
         _, late = await asyncio.wait(self._busy.values(), timeout=DRAIN_S)

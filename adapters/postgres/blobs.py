@@ -2,6 +2,7 @@
 
 from psycopg_pool import AsyncConnectionPool
 
+from adapters.postgres.lent import lent
 from domain.exec.ports import KeptOutput
 from domain.ids import AccountId, JobId
 
@@ -21,12 +22,12 @@ class PostgresJobOutputs:
 
     async def keep(self, job_id: JobId, account_id: AccountId, output: KeptOutput) -> None:
         """Have the output kept; what is kept already stays."""
-        async with self._pool.connection() as connection:
+        async with lent(self._pool) as connection:
             await connection.execute(_KEEP, [job_id, account_id, output.stdout, output.stderr])
 
     async def find(self, job_id: JobId) -> KeptOutput | None:
         """Return what is kept of a job."""
-        async with self._pool.connection() as connection:
+        async with lent(self._pool) as connection:
             cursor = await connection.execute(_FIND, [job_id])
             row = await cursor.fetchone()
         return None if row is None else KeptOutput(stdout=row[0], stderr=row[1])

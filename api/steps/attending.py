@@ -24,23 +24,27 @@ _log = structlog.get_logger(__name__)
 
 
 class Undone(Exception):
-    """A step that is tried for ever failed this time; it is to be left alone for a while."""
+    """There is more to do, but not now, or not by this worker."""
 
 
 class Attention:
     """What one worker remembers while it attends to one VPS. Whoever comes after it begins anew."""
 
-    def __init__(self, workshop: Workshop, vps_id: VpsId) -> None:
+    def __init__(self, workshop: Workshop, vps_id: VpsId, ending: asyncio.Event) -> None:
+        """``ending``: set once no further step is to be begun."""
         self._workshop = workshop
         self._vps_id = vps_id
+        self._ending = ending
         self._step: Step | None = None
         self._begun_s = 0.0
         self._launched_s: float | None = None
         self._rebooted = False
 
     async def attend(self) -> None:
-        """Take steps until there is none. Raises Undone."""
+        """Take steps until there is none, or until the worker is to end. Raises Undone."""
         while (vps := await self._workshop.vps(self._vps_id)) is not None and (step := next_step(vps)) is not None:
+            if self._ending.is_set():
+                raise Undone("the worker ends")
             if step != self._step:
                 self._step, self._begun_s, self._rebooted = step, _now_s(), False
             try:

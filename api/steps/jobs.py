@@ -2,7 +2,7 @@
 
 import asyncio
 import base64
-from collections.abc import Callable
+from contextlib import suppress
 
 import structlog
 
@@ -18,7 +18,7 @@ from domain.exec.commands import RunJob
 from domain.exec.job import Job
 from domain.exec.ports import KeptOutput
 from domain.ids import EventId, JobId, job_stream
-from domain.ports import Claim
+from domain.ports import Claim, StoreUnavailable
 from domain.time import Instant, seconds
 
 OUTPUT_LIMIT_BYTES = 1024 * 1024
@@ -34,8 +34,6 @@ LOST_AFTER_S = 90.0
 
 _log = structlog.get_logger(__name__)
 _discards: set[asyncio.Task[None]] = set()
-
-Claims = Callable[[Instant], tuple[Claim, ...]]
 
 
 def job_view(job_id: JobId) -> View[Job | None]:
@@ -175,22 +173,23 @@ def _opened(workshop: Workshop, sealed: str) -> str:
 
 async def _hold(workshop: Workshop, job_id: JobId) -> None:
     await asyncio.sleep(LEASED_AFTER_S)
-    await workshop.leases.take("job", job_id, LEASE_S)
     while True:
+        with suppress(StoreUnavailable):
+            if not await workshop.leases.extend("job", job_id, LEASE_S):
+                await workshop.leases.take("job", job_id, LEASE_S)
         await asyncio.sleep(LEASE_S / 3)
-        await workshop.leases.extend("job", job_id, LEASE_S)
 
 
 def _discard_later(workshop: Workshop, job: Job) -> None:
     """Have the guest forget a job whose end is recorded; nobody waits for that."""
 
     async def discard() -> None:
-        vps = await workshop.vps(job.vps_id)
-        if vps is None or jobs.outlived(job, vps) is not None:
-            return
         try:
+            vps = await workshop.vps(job.vps_id)
+            if vps is None or jobs.outlived(job, vps) is not None:
+                return
             await workshop.shell.discard(address_of(vps), job.job_id)
-        except (GuestUnreachable, HostKeyChanged) as problem:
+        except (GuestUnreachable, HostKeyChanged, StoreUnavailable) as problem:
             _log.info("a job is left in its guest", job_id=str(job.job_id), problem=str(problem))
 
     task = asyncio.create_task(discard())

@@ -8,6 +8,7 @@ from domain.compute.events import VpsDeleted, VpsFailed, VpsRunning, VpsStopped
 from domain.compute.vps import VpsIsCreating
 from domain.errors import NotFound
 from domain.ids import VpsId
+from domain.ports import StoreUnavailable
 from tests.api.compute_world import PRICE_HOURLY, World, until
 
 pytestmark = pytest.mark.anyio
@@ -190,6 +191,42 @@ async def test_an_error_ends_by_a_start() -> None:
         (vps,) = await world.settled(workshop, vps_id)
 
     assert (vps.state, vps.error, vps.generation) == ("running", None, 2)
+
+
+async def test_a_worker_that_is_to_end_leaves_the_rest_to_others_at_once() -> None:
+    world = World(boot_s=3600)
+    workshop = await world.founded()
+    async with world.working(workshop):
+        vps_id = await world.create(workshop)
+        await _until_launched(world, vps_id)
+    world.host.guests[vps_id].answers_from = world.clock.now()
+
+    other = world.workshop()
+    async with world.working(other):
+        (vps,) = await world.settled(other, vps_id)
+
+    assert vps.state == "running"
+    assert world.host.guests[vps_id].boots == 1
+
+
+async def test_a_store_that_is_away_for_a_while_only_costs_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.worker.PAUSE_S", 0.02)
+    world = World()
+    workshop = await world.founded()
+    async with world.working(workshop):
+        with monkeypatch.context() as outage:
+            vps_id = await world.create(workshop)
+            for call in ("append", "read_streams", "read_feed", "wait_past", "head"):
+                outage.setattr(world.store, call, _away)
+            await asyncio.sleep(0.1)
+        world.clock.advance(60)
+        (vps,) = await world.settled(workshop, vps_id)
+
+    assert vps.state == "running"
+
+
+async def _away(*_: object) -> None:
+    raise StoreUnavailable("the store is away")
 
 
 async def _until_launched(world: World, vps_id: VpsId) -> None:
