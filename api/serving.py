@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 import structlog
 import uvicorn
 
+from api.http.protocol import BoundedHttp
+
 GRACEFUL_S = 20
 """How long requests under way may take once the service is told to end."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -46,6 +48,8 @@ def http_server(app: object, listener: socket.socket) -> tuple[HttpServer, Part]
     """Return a server of an ASGI application, and the part that runs it."""
     config = uvicorn.Config(
         app,  # type: ignore[arg-type]
+        http=BoundedHttp,
+        ws="none",
         loop="none",
         lifespan="off",
         access_log=False,

@@ -10,7 +10,7 @@ import structlog
 from api.http import auth, bodies, idempotency, rate_limits
 from api.http.call import Answer, Arrival, Call, Refusing
 from api.http.endpoint import Endpoint
-from api.http.errors import Busy, CaptchaDown, InternalError, StoreDown, refused
+from api.http.errors import Busy, CaptchaDown, InternalError, StoreDown, TooSlow, refused
 from api.runtime import Runtime
 from domain.accounts.account import Unauthorized
 from domain.accounts.ports import CaptchaUnavailable, PasswordsBusy, Quota
@@ -22,6 +22,9 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 Headers = tuple[tuple[bytes, bytes], ...]
+
+BODY_TIMEOUT_S = 60.0
+"""How long a client may take to send a body."""
 
 _log = structlog.get_logger(__name__)
 _TRANSLATED: dict[type[Exception], type[Refusal]] = {
@@ -94,7 +97,11 @@ class Answering:
         elif endpoint.quota is not None:
             await self._count(endpoint.quota, call.arrival.address, told)
         if endpoint.method != "GET":
-            call.raw_body = await bodies.read_body(endpoint, call.arrival, receive)
+            try:
+                async with asyncio.timeout(BODY_TIMEOUT_S):
+                    call.raw_body = await bodies.read_body(endpoint, call.arrival, receive)
+            except TimeoutError:
+                raise TooSlow from None
             call.body = bodies.decode_body(endpoint, call.arrival, call.raw_body)
         call.query = bodies.decode_query(endpoint, scope["query_string"])
         if endpoint.method == "POST" and endpoint.who == "account":

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from api.http.errors import CommandTimedOut, NotJson, NotReady, PayloadTooLarge, RateLimited
+from api.http.errors import CommandTimedOut, HeadersTooLarge, NotJson, NotReady, PayloadTooLarge, RateLimited
 from domain.accounts.logins import TooManyAttempts
 from domain.accounts.public_keys import NotAPublicKey
 from domain.accounts.ssh_keys import SshKeyTaken, TooManySshKeys
@@ -21,6 +21,7 @@ FACTS: dict[type[Refusal], dict[str, dict[str, Any]]] = {
     NotAPublicKey: {"fields": {**_FIELDS, "example": {"public_key": "must be one line: type, base64, comment"}}},
     NotJson: {"reason": {"type": "string", "example": "Input data was truncated"}},
     PayloadTooLarge: {"bytes_max": {"type": "integer", "example": 65536}},
+    HeadersTooLarge: {"bytes_max": {"type": "integer", "example": 32768}},
     RateLimited: {"retry_after_seconds": _WAIT},
     TooManyAttempts: {"retry_after_seconds": _WAIT},
     SshKeyTaken: {

@@ -39,6 +39,20 @@ class PayloadTooLarge(Refusal):
     sentence = "body too large"
 
 
+class HeadersTooLarge(Refusal):
+    """Request line and headers are over the limit."""
+
+    code = "headers_too_large"
+    sentence = "headers too large"
+
+
+class TooSlow(Refusal):
+    """The body did not come in time."""
+
+    code = "request_timeout"
+    sentence = "request took too long"
+
+
 class UnsupportedMediaType(Refusal):
     """The body is of a type that this path does not take."""
 
@@ -128,6 +142,7 @@ STATUS: dict[type[Refusal], int] = {
     NotFound: 404,
     PlanNotFound: 404,
     MethodNotAllowed: 405,
+    TooSlow: 408,
     EmailTaken: 409,
     SshKeyTaken: 409,
     TooManySshKeys: 409,
@@ -141,6 +156,7 @@ STATUS: dict[type[Refusal], int] = {
     IdempotencyKeyReused: 422,
     TooManyAttempts: 429,
     RateLimited: 429,
+    HeadersTooLarge: 431,
     InternalError: 500,
     Busy: 503,
     CaptchaDown: 503,

@@ -10,12 +10,14 @@ from api.http.endpoint import Endpoint, Told
 from api.http.error_facts import FACTS, RETRY_STATUSES
 from api.http.errors import (
     STATUS,
+    HeadersTooLarge,
     IdempotencyKeyReused,
     InternalError,
     NotJson,
     PayloadTooLarge,
     RateLimited,
     StoreDown,
+    TooSlow,
     UnsupportedMediaType,
 )
 from domain.accounts.account import Unauthorized
@@ -77,13 +79,13 @@ def document(endpoints: Sequence[Endpoint], url: str) -> dict[str, Any]:
 def refusals_of(endpoint: Endpoint) -> list[type[Refusal]]:
     """Return every refusal that an endpoint may answer, by status."""
     found: dict[type[Refusal], None] = dict.fromkeys(endpoint.refusals)
-    found |= dict.fromkeys((InternalError, StoreDown))
+    found |= dict.fromkeys((HeadersTooLarge, InternalError, StoreDown))
     if endpoint.who == "account":
         found |= dict.fromkeys((Unauthorized, RateLimited))
         if endpoint.method == "POST":
             found |= dict.fromkeys((IdempotencyKeyReused, Invalid))
     if endpoint.method != "GET":
-        found |= dict.fromkeys((Invalid, NotJson, PayloadTooLarge, UnsupportedMediaType))
+        found |= dict.fromkeys((Invalid, NotJson, TooSlow, PayloadTooLarge, UnsupportedMediaType))
     if endpoint.query is not None:
         found[Invalid] = None
     if "{" in endpoint.path:

@@ -1,0 +1,82 @@
+"""The wire: what arrives at the port that is no request, or hardly one."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+
+from api.http.app import App
+from api.http.protocol import HEAD_BYTES_MAX
+from api.serving import http_server, listen
+from tests.api.houses import House
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def port(here: House, free_port: int) -> AsyncIterator[int]:
+    """A real server of the service."""
+    server, run = http_server(App(here.runtime), listen("127.0.0.1", free_port))
+    task = asyncio.ensure_future(run())
+    await server.up.wait()
+    yield free_port
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def answer(port: int, sent: bytes) -> tuple[int, dict[str, str], bytes]:
+    """Return what is answered to bytes."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(sent)
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+    status, *lines = head.decode().split("\r\n")[:-2]
+    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+    body = await reader.readexactly(int(headers.get("content-length", "0")))
+    writer.close()
+    return int(status.split()[1]), headers, body
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"hello\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\0" * 300,
+        b"GET /api/\xff HTTP/1.1\r\nhost: a\r\n\r\n",
+        b"CONNECT example.com:443 HTTP/1.1\r\nhost: a\r\n\r\n",
+        b"GET /api/health HTTP/1.1\r\nhost: a\r\nno colon here\r\n\r\n",
+        b"POST /api/vps HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST /api/vps HTTP/1.1\r\nhost: a\r\ncontent-length: x\r\n\r\n",
+    ],
+)
+async def test_what_is_no_request_is_refused_in_our_shape(port: int, sent: bytes) -> None:
+    status, headers, body = await answer(port, sent)
+
+    assert 400 <= status < 500
+    assert headers["content-type"] == "application/json"
+    assert headers["x-request-id"]
+    assert json.loads(body)["code"]
+
+
+async def test_endless_headers_are_431(port: int) -> None:
+    endless = b"GET /api/health HTTP/1.1\r\n" + b"x: " + b"y" * HEAD_BYTES_MAX + b"\r\n\r\n"
+    status, _, body = await answer(port, endless)
+
+    assert (status, json.loads(body)["code"]) == (431, "headers_too_large")
+
+
+async def test_a_server_says_nothing_of_itself(port: int) -> None:
+    status, headers, body = await answer(port, b"GET /api/health HTTP/1.1\r\nhost: a\r\n\r\n")
+
+    assert (status, body) == (200, b'{"status":"ok"}')
+    assert "server" not in headers
+
+
+async def test_requests_in_a_row_are_answered_in_their_order(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for number in range(5):
+        writer.write(f"GET /api/health HTTP/1.1\r\nhost: a\r\nx-request-id: r{number}\r\n\r\n".encode())
+    seen = [(await reader.readuntil(b'{"status":"ok"}')).decode().partition("x-request-id: ")[2][:2] for _ in range(5)]
+    writer.close()
+
+    assert seen == [f"r{number}" for number in range(5)]
