@@ -1,5 +1,6 @@
 """Session tokens as JWTs (RFC 7519), signed with HS256 under a key derived from the master key."""
 
+import re
 import secrets
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ AUDIENCE = "litevps-api"
 TOKEN_CHARACTERS_MAX = 2048
 TOKENS_REMEMBERED_MAX = 10_000
 """How many tokens' words are remembered: the same token says the same, and whether it has ended is asked anew."""
+_COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _REQUIRED = ["iss", "aud", "sub", "exp", "iat", "jti"]
 _PASSWORD_NUMBER = "pwn"  # noqa: S105
 
@@ -63,7 +65,7 @@ class JwtSessions:
         return session if now < session.expires_at else None
 
     def _verified(self, token: str) -> Session | None:
-        if len(token) > TOKEN_CHARACTERS_MAX or not token.isascii():
+        if len(token) > TOKEN_CHARACTERS_MAX or _COMPACT.fullmatch(token) is None:
             return None
         try:
             key = self._keys[jwt.get_unverified_header(token)["kid"]]

@@ -1,6 +1,7 @@
 """Argon2id hashes of passwords (RFC 9106), made beside the event loop, few at a time."""
 
 import asyncio
+import secrets
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -28,7 +29,7 @@ class Argon2Passwords:
         self._hasher = PasswordHasher(time_cost=TIME_COST, memory_cost=memory_kib, parallelism=PARALLELISM)
         self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="argon2")
         self._unfinished = 0
-        self._nobodys_hash = self._hasher.hash("nobody has this password")
+        self._nobodys_hash = self._hasher.hash(secrets.token_hex())
 
     async def hash(self, password: str) -> str:
         """Return the hash of a password. Raises PasswordsBusy."""
@@ -37,7 +38,7 @@ class Argon2Passwords:
     async def verify(self, password_hash: str | None, password: str) -> bool:
         """Tell whether the password is the one hashed; None takes as long and is never. Raises PasswordsBusy."""
         right = await self._in_turn(lambda: self._is_right(password_hash or self._nobodys_hash, password))
-        return right and password_hash is not None
+        return right and bool(password_hash)
 
     def close(self) -> None:
         """Let the threads end."""

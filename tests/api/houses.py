@@ -126,12 +126,15 @@ class Customer(msgspec.Struct, eq=False):
 
 
 @asynccontextmanager
-async def house(settings: Settings = ROOMY, clock: Clock | None = None) -> AsyncIterator[House]:
-    """Make a house in memory, with one host and one plan."""
+async def house(
+    settings: Settings = ROOMY, clock: Clock | None = None, *, open_for_business: bool = True
+) -> AsyncIterator[House]:
+    """Make a house in memory, with one host and one plan, unless it is not open for business."""
     clock = clock or SystemClock()
     host = SimulatedHost(HostId(uuid4()), clock)
     runtime = memory_runtime(settings, clock, host)
-    await open_for_business(runtime, host)
+    if open_for_business:
+        await offer_plan_and_host(runtime, host)
     transport = httpx.ASGITransport(app=App(runtime), raise_app_exceptions=True)
     async with httpx.AsyncClient(transport=transport, base_url="http://litevps.test") as client:
         yield House(runtime, client, host)
@@ -175,7 +178,7 @@ def memory_runtime(settings: Settings, clock: Clock, host: SimulatedHost) -> Run
     )
 
 
-async def open_for_business(runtime: Runtime, host: SimulatedHost) -> None:
+async def offer_plan_and_host(runtime: Runtime, host: SimulatedHost) -> None:
     """Offer the plan Nano and a host."""
     nano = DefinePlan(PlanId(runtime.ids.new()), "Nano", 1, 512, 10, MicroUsd(4200))
     await runtime.ledger.execute(
