@@ -19,7 +19,7 @@ from domain.events import Event, all_events
 from domain.ids import StreamId
 from domain.ports import Recorded
 
-PROGRAM = (sys.executable, "-m", "api.cli.program")
+PROGRAM = (sys.executable, "-X", "faulthandler", "-m", "api.cli.program")
 UP_TIMEOUT_S = 90.0
 DEATH_TIMEOUT_S = 90.0
 POLL_S = 0.1
@@ -62,6 +62,7 @@ class KilledProcess:
                     return
             except httpx.TransportError:
                 time.sleep(POLL_S)
+        self._process.send_signal(signal.SIGABRT)  # Has it write where it is into its log.
         raise AssertionError("the service does not come up")
 
     def stop(self) -> None:

@@ -38,6 +38,11 @@ A_HANDFUL = {
 """Killed at in every run of the tests; at all there are with LITEVPS_LONG."""
 CHOSEN = set(failpoints.ALL) if os.environ.get("LITEVPS_LONG") else A_HANDFUL
 
+NEW_HOST_KEY = (
+    "cd /etc/ssh && ssh-keygen -q -t ed25519 -N '' -f new"
+    " && mv new ssh_host_ed25519_key && mv new.pub ssh_host_ed25519_key.pub"
+)
+
 Leg = Callable[[], None]
 
 
@@ -50,11 +55,11 @@ class Journey:
         self.met: list[str] = []
 
     def kill_at(self, leg: Leg, *steps: str, meanwhile: Leg | None = None) -> None:
-        """Go a leg of the journey over and over, killed at each chosen fail point of its steps; then to its end.
+        """Go a leg of the journey over and over, killed at each chosen fail point of these steps; then to its end.
 
         ``meanwhile``: done while the service is down, before it is started again.
         """
-        chosen = [name for name in failpoints.ALL if name in CHOSEN and name.partition(":")[0] in steps]
+        chosen = [name for name in failpoints.ALL if name in CHOSEN and {name, name.partition(":")[0]} & set(steps)]
         for name in chosen:
             self.service.stop()
             if meanwhile is not None:
@@ -92,6 +97,10 @@ class Journey:
 
     def found_off(self) -> None:
         self.customer.await_state("stopped")
+
+    def fail(self) -> None:
+        self.customer.change("restart", "another key")
+        self.customer.await_state("error")
 
     def remove(self) -> None:
         self.customer.delete()
@@ -168,7 +177,21 @@ def test_whatever_the_service_dies_of_a_guest_that_went_its_own_way_is_dealt_wit
     def dies(connection: libvirt.virConnect, vps_id: VpsId) -> None:
         domains.force_off(connection, vps_id)
 
-    journey.kill_at(journey.found_off, "differ", meanwhile=lambda: journey.domain_is(dies))
-    journey.kill_at(journey.remove, "none")
+    def lives(connection: libvirt.virConnect, vps_id: VpsId) -> None:
+        domain = domains.find(connection, vps_id)
+        assert domain is not None
+        if not domain.isActive():
+            domain.create()
+
+    recorded, stopped = ("differ:before-append", "differ:after-append"), ("differ:before-host", "differ:after-host")
+    journey.kill_at(journey.found_off, *recorded, meanwhile=lambda: journey.domain_is(dies))
+    journey.kill_at(journey.found_off, *stopped, meanwhile=lambda: journey.domain_is(lives))
+    journey.begin_again()
+    assert journey.customer.exec(NEW_HOST_KEY, "new key")["exit_code"] == 0
+    journey.kill_at(journey.fail, "fail")
+    journey.remove()
+
+    assert journey.service.kills == len(journey.met) == 6
+    check_minutes(minutes_of(UUID(journey.customer.vps_id), journey.service.events()), waived_max=1)
 
     assert journey.service.run("audit", "verify").returncode == 0
