@@ -164,10 +164,10 @@ def libvirt_host(guest_image: GuestImage, accelerated: bool) -> Iterator[Embedde
     """A running host of this session's own; whatever is left on it is removed at the end."""
     _remove_hosts_of_the_dead()
     folder = Path(tempfile.mkdtemp(prefix=f"litevps-host-{os.getpid()}-"))
-    host = EmbeddedHost(folder, images=guest_image.folder.parent, kvm=accelerated)
+    host = EmbeddedHost(folder / "host", images=guest_image.folder.parent, kvm=accelerated)
     host.ensure_started()
     yield host
-    host.remove()
+    remove_host(host, folder)
 
 
 @pytest.fixture(scope="session")
@@ -178,10 +178,15 @@ def hypervisor(libvirt_host: EmbeddedHost, guest_image: GuestImage, accelerated:
     asyncio.run(hypervisor.close())
 
 
+def remove_host(host: EmbeddedHost, folder: Path) -> None:
+    """Remove a host and the folder that was made for it."""
+    host.remove()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def _remove_hosts_of_the_dead() -> None:
     """Remove hosts whose session was killed before it could."""
     for folder in Path(tempfile.gettempdir()).glob("litevps-host-*"):
         owner = folder.name.split("-")[2]
         if owner.isdigit() and not Path("/proc", owner).exists():
-            EmbeddedHost(folder, images=folder).remove()
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_host(EmbeddedHost(folder / "host", images=folder), folder)

@@ -1,20 +1,21 @@
 """Writes what a host boots a guest with: the kernel, and a small initrd that finds the disk."""
 
+import gzip
 import os
-import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 from adapters.guest_image import recipe
+from adapters.guest_image.kernel import unpacked_kernel, write_sparse
 
 _BUSYBOX = Path("bin/busybox")
 
 
 def write_kernel(kernel_root: Path, target: Path) -> None:
-    """Copy the kernel out of the unpacked kernel package."""
+    """Write the kernel out of the unpacked kernel package, unpacked itself where that is possible."""
     (found,) = (kernel_root / "boot").glob("vmlinuz-*")
-    shutil.copyfile(found, target)
+    write_sparse(unpacked_kernel(found.read_bytes()), target)
 
 
 def write_initrd(kernel_root: Path, guest_root: Path, target: Path) -> None:
@@ -26,9 +27,7 @@ def write_initrd(kernel_root: Path, guest_root: Path, target: Path) -> None:
     entries["init"] = recipe.INITRD_INIT.read_bytes()
     entries["modules/order"] = "\n".join(chosen).encode() + b"\n"
     entries |= {f"modules/{name}.ko": modules[f"{name}.ko"].read_bytes() for name in chosen}
-    with target.open("wb") as archive:
-        for record in _newc_records(entries):
-            archive.write(record)
+    target.write_bytes(gzip.compress(b"".join(_newc_records(entries)), mtime=0))
 
 
 def _newc_records(entries: dict[str, bytes | None]) -> Iterator[bytes]:

@@ -47,6 +47,7 @@ class GuestImage(msgspec.Struct, frozen=True):
 class _About(msgspec.Struct, frozen=True):
     built_in_s: float
     size_bytes: int
+    """On disk, without the holes in the kernel."""
     packages: tuple[str, ...]
 
 
@@ -99,7 +100,7 @@ def _build(images: Path, say: Callable[[str], None]) -> None:
         _write_disk(root, work / "disk.raw", done / "disk.qcow2")
         about = _About(
             built_in_s=round(time.monotonic() - began, 1),
-            size_bytes=sum(path.stat().st_size for path in done.iterdir()),
+            size_bytes=sum(path.stat().st_blocks * 512 for path in done.iterdir()),
             packages=_package_versions(root),
         )
         (done / _ABOUT).write_bytes(msgspec.json.format(msgspec.json.encode(about)))

@@ -70,11 +70,18 @@ LEFT_OUT = (
     "usr/share/zoneinfo",
     "usr/share/lintian",
     "usr/share/bug",
+    "usr/share/perl5",
+    "usr/lib/x86_64-linux-gnu/gconv",
+    "usr/lib/x86_64-linux-gnu/perl-base",
     "var/cache/apt",
+    "var/cache/debconf",
     "var/lib/apt/lists",
     "var/log/apt",
 )
 """Folders emptied in the image: nobody reads them in a guest of this size."""
+
+LEFT_OUT_FILES = ("usr/bin/perl*",)
+"""Perl is needed while packages are unpacked only: there is no apt in the guest to call it later."""
 
 _HERE = Path(__file__).parent
 ROOTFS = _HERE / "rootfs"
@@ -86,9 +93,9 @@ def content_key() -> str:
     digest = hashlib.sha256()
     for text in (NAME, SUITE, KERNEL_PACKAGE, str(FILE_SYSTEM_MIB), platform.machine()):
         digest.update(text.encode() + b"\0")
-    for names in (PACKAGES, KERNEL_MODULES, LEFT_OUT):
+    for names in (PACKAGES, KERNEL_MODULES, LEFT_OUT, LEFT_OUT_FILES):
         digest.update("\0".join(names).encode() + b"\n")
-    code = (_HERE / name for name in ("recipe.py", "builder.py", "root_folder.py", "boot_files.py"))
+    code = (_HERE / name for name in ("recipe.py", "builder.py", "root_folder.py", "boot_files.py", "kernel.py"))
     for path in (*code, INITRD_INIT, *rootfs_files()):
         digest.update(str(path.relative_to(_HERE)).encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]

@@ -51,6 +51,9 @@ def make_ours(root: Path) -> None:
     shadow.write_text(re.sub(r"(?m)^root:[^:]*:", "root:*:", shadow.read_text()))
     for folder in recipe.LEFT_OUT:
         _empty(root / folder)
+    for pattern in recipe.LEFT_OUT_FILES:
+        for path in root.glob(pattern):
+            path.unlink()
 
 
 def run_step(*command: str) -> None:

@@ -17,6 +17,9 @@ SOCKET_PATH_BYTES_MAX = 107
 
 START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 60.0
+_LISTEN_S = 0.1
+"""How long a daemon is listened to: it says nothing before it is asked."""
+
 _HERE = Path(__file__).parent
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _MACHINE_FOLDERS = tuple(map(Path, ("/etc/libvirt", "/var/lib/libvirt", "/var/cache/libvirt", "/var/log/libvirt")))
@@ -143,14 +146,18 @@ class EmbeddedHost:
             link.symlink_to(configuration.DRIVERS / name)
 
     def _answers(self) -> bool:
-        """Return whether somebody listens at the socket."""
+        """Return whether somebody listens at the socket, and goes on doing so."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-            probe.settimeout(5.0)
+            probe.settimeout(_LISTEN_S)
             try:
                 probe.connect(str(self.socket))
+                # A daemon that was just killed may still have taken the connection; it hangs up at once.
+                probe.recv(1)
+            except TimeoutError:
+                return True
             except OSError:
                 return False
-        return True
+        return False
 
     def _as_root(self, *command: str, timeout_s: float) -> None:
         prefix = () if os.geteuid() == 0 else ("sudo", "-n")
