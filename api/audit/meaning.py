@@ -24,7 +24,7 @@ class Meaning:
 
     def __init__(self) -> None:
         self._balances: defaultdict[AccountId, int] = defaultdict(int)
-        self._trial: defaultdict[str, int] = defaultdict(int)
+        self._trial = 0
         self._minutes: dict[VpsId, int] = {}
         self._registered: set[AccountId] = set()
         self.shapes = Check("every event can be read")
@@ -52,7 +52,7 @@ class Meaning:
 
     def conclude(self, evidence: Evidence) -> None:
         """Compare with the claims and the minutes that the store keeps."""
-        self.postings.expect(not sum(self._trial.values()), f"the trial balance is {sum(self._trial.values())}")
+        self.postings.expect(self._trial == 0, f"the trial balance is {self._trial} micro-USD")
         for vps_id in evidence.minute_heads.keys() | self._minutes.keys():
             kept, last = evidence.minute_heads.get(vps_id), self._minutes.get(vps_id)
             if kept != last:
@@ -74,10 +74,9 @@ class Meaning:
         if isinstance(event, MinutesMetered | MinutesWaived):
             self._see_minutes(position, event)
         if entries := postings(event):
-            total = sum(entry.amount for entry in entries)
+            total = sum([entry.amount for entry in entries])
+            self._trial += total
             self.postings.expect(total == 0, f"position {position}: its postings sum to {total} micro-USD")
-            for entry in entries:
-                self._trial[str(entry.account)] += entry.amount
 
     def _see_minutes(self, position: int, event: MinutesMetered | MinutesWaived) -> None:
         for line in event.lines:
