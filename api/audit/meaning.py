@@ -4,7 +4,6 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 import msgspec
-from domain.wallet.postings import postings
 
 from api.audit.findings import Check
 from domain import codec
@@ -16,6 +15,7 @@ from domain.ids import AccountId, VpsId
 from domain.money import charge_for_minutes
 from domain.ports import Recorded
 from domain.wallet.events import FundsCredited, MinutesMetered, MinutesWaived, WalletOpened
+from domain.wallet.postings import postings
 from projections.balances import movement
 
 
