@@ -25,6 +25,8 @@ SCANNED_MAX = 4 * REQUESTS_MAX
 """How far ahead the queue is searched for requests that do not touch what an earlier one does."""
 QUEUE_MAX = 10_000
 """Requests that may wait; further callers wait to be let in."""
+GATHER_SHARE, GATHER_S_MAX = 0.25, 0.003
+"""How long as many requests as in the last transaction are waited for: a share of what that one took."""
 OUTAGE_MAX_S = 30.0
 """How long a lost database is tried again before callers are told."""
 PAUSE_MIN_S, PAUSE_MAX_S = 0.02, 0.3
@@ -45,6 +47,9 @@ class GroupWriter:
         self._queue: deque[Request] = deque()
         self._room = asyncio.Semaphore(QUEUE_MAX)
         self._waiting = asyncio.Event()
+        self._gathered = asyncio.Event()
+        self._last_count = 0
+        self._last_s = 0.0
         self._task: asyncio.Task[None] | None = None
         self._closing = False
 
@@ -69,15 +74,31 @@ class GroupWriter:
                 raise StoreUnavailable("the store is closed")
             self._queue.append(request)
             self._waiting.set()
+            if len(self._queue) >= self._last_count:
+                self._gathered.set()
             return await request.answer
 
     async def _work(self) -> None:
+        loop = asyncio.get_running_loop()
         while self._queue or not self._closing:
             if not self._queue:
                 self._waiting.clear()
                 await self._waiting.wait()
+            await self._gather()
             if batch := self._next_batch():
+                began_s = loop.time()
                 await self._record(batch)
+                self._last_count, self._last_s = len(batch), loop.time() - began_s
+
+    async def _gather(self) -> None:
+        # Who was just answered is likely to ask again: without a moment's patience the first of them would
+        # be written alone, and all others wait for the disk twice.
+        if len(self._queue) >= self._last_count or self._closing:
+            return
+        self._gathered.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(min(self._last_s * GATHER_SHARE, GATHER_S_MAX)):
+                await self._gathered.wait()
 
     def _next_batch(self) -> list[Request]:
         batch: list[Request] = []
