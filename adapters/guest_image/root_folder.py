@@ -56,10 +56,10 @@ def make_ours(root: Path) -> None:
             path.unlink()
 
 
-def run_step(*command: str) -> None:
-    """Run one program of the build; raise ImageNotBuilt with its last words if it fails."""
+def run_step(*command: str) -> str:
+    """Run one program of the build, return what it said; raise ImageNotBuilt with its last words if it fails."""
     try:
-        subprocess.run(command, check=True, capture_output=True, text=True, timeout=_STEP_TIMEOUT_S)
+        done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=_STEP_TIMEOUT_S)
     except FileNotFoundError as missing:
         raise ImageNotBuilt(f"{command[0]} is not installed") from missing
     except subprocess.TimeoutExpired as late:
@@ -67,6 +67,7 @@ def run_step(*command: str) -> None:
     except subprocess.CalledProcessError as failed:
         last_words = "\n".join(str(failed.stderr).strip().splitlines()[-20:])
         raise ImageNotBuilt(f"{command[0]} ended with {failed.returncode}:\n{last_words}") from failed
+    return done.stdout
 
 
 def _kernel_hook(kernel_root: Path) -> str:
@@ -90,9 +91,8 @@ def _apt_sources() -> list[Path]:
 
 def _proxy_lines() -> list[str]:
     """Return the machine's own proxy settings, which mmdebstrap does not take over by itself."""
-    command = ("apt-config", "dump", "Acquire")
-    dump = subprocess.run(command, capture_output=True, text=True, check=False)
-    return [line for line in dump.stdout.splitlines() if "::proxy" in line.lower() and '""' not in line]
+    settings = run_step("apt-config", "dump", "Acquire").splitlines()
+    return [line for line in settings if "::proxy" in line.lower() and '""' not in line]
 
 
 def _empty(folder: Path) -> None:
