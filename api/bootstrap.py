@@ -164,6 +164,7 @@ async def opened_runtime(
             rate_counters=counters,
             workshop=workshop,
             settle_due=partial(settle_due, ledger, TabledDueAccounts(read_models), clock),
+            sweep_claims=store.sweep_claims,
             vps_list=ProjectedVpsList(read_models, store, sealer),
             read_models=read_models,
             database_url=database.service_url,

@@ -43,6 +43,8 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """What steps and jobs are done with: hosts, the shell into guests, leases, kept output."""
     settle_due: Callable[[], Awaitable[object]]
     """Pays everything that is due of every account."""
+    sweep_claims: Callable[[], Awaitable[object]]
+    """Deletes claims that have expired, such as kept answers; changes no answer."""
     vps_list: VpsList
     read_models: ReadModels | None = None
     """None where the store is in memory."""

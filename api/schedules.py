@@ -11,6 +11,7 @@ from domain.ports import StoreUnavailable
 
 OBSERVE_EVERY_S = 20.0
 SETTLE_EVERY_S = 10.0
+SWEEP_EVERY_S = 600.0
 
 _log = structlog.get_logger(__name__)
 
@@ -18,17 +19,19 @@ Task = Callable[[], Awaitable[object]]
 
 
 class Schedules:
-    """Rings for observing the hosts and for settling what is due; rung late or never, nothing is lost."""
+    """Rings for observing hosts, settling what is due, sweeping what expired; rung late or never, nothing is lost."""
 
     def __init__(
         self,
         observe: Task,
         settle: Task,
         *,
+        sweep: Task | None = None,
         observe_every_s: float = OBSERVE_EVERY_S,
         settle_every_s: float = SETTLE_EVERY_S,
     ) -> None:
-        self._tasks = (("observe", observe, observe_every_s), ("settle", settle, settle_every_s))
+        tasks = [("observe", observe, observe_every_s), ("settle", settle, settle_every_s)]
+        self._tasks = tasks if sweep is None else [*tasks, ("sweep", sweep, SWEEP_EVERY_S)]
 
     async def run(self) -> None:
         """Catch up at once, then ring until cancelled; what is under way by then is finished."""

@@ -82,7 +82,7 @@ async def _serve(settings: Settings, *, http: bool, hosts: bool) -> None:
 
 def _host_parts(runtime: Runtime) -> dict[str, Part]:
     worker, reconciler = Worker(runtime.workshop), Reconciler(runtime.workshop)
-    schedules = Schedules(observe=reconciler.look, settle=runtime.settle_due)
+    schedules = Schedules(observe=reconciler.look, settle=runtime.settle_due, sweep=runtime.sweep_claims)
     return {"schedules": schedules.run, "worker": worker.run}
 
 

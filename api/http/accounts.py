@@ -1,5 +1,6 @@
 """Accounts over HTTP: registration, login, logout, who one is, another password."""
 
+import asyncio
 from uuid import UUID
 
 import msgspec
@@ -18,6 +19,9 @@ from domain.accounts.ports import Quota
 from domain.events import Actor
 from domain.ids import AccountId
 from domain.ports import ClaimTaken
+
+FAILURE_TAKES_S = 0.15
+"""How long a failed login takes at least, so that what had to be looked up cannot be told from the time."""
 
 _EMAIL = "you@example.com"
 _TOKEN = "eyJhbGciOiJIUzI1NiIsImtpZCI6IjEiLCJ0eXAiOiJKV1QifQ.eyJzdWIiOiIwMTkz…"  # noqa: S105
@@ -98,6 +102,7 @@ async def register(call: Call) -> Answer:
 
 async def log_in(call: Call) -> Answer:
     """Answer a JWT for the right password; what a wrong one and an unknown address do is the same."""
+    began_s = asyncio.get_running_loop().time()
     body: Credentials = call.body
     runtime = call.runtime
     email_key = runtime.sealer.keyed_hash(accounts.EMAIL_CLAIM, body.email.lower())
@@ -116,6 +121,7 @@ async def log_in(call: Call) -> Answer:
             lambda sight, now: logins.fail(sight.of(logins_view), subject, account.id, now),
             context,
         )
+        await asyncio.sleep(began_s + FAILURE_TAKES_S - asyncio.get_running_loop().time())
         raise logins.InvalidCredentials
     token, session = runtime.sessions.issue(subject, account.password_number, runtime.clock.now())
     await runtime.ledger.execute(

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from api.http.auth import wallet_view
 from api.http.call import Answer, Call, Refusing, told
 from api.http.endpoint import Endpoint, Told
 from api.http.errors import CommandTimedOut
@@ -150,6 +151,9 @@ async def _ended(call: Call, job_id: JobId, *, replayed: bool) -> Answer:
     # Shielded: the run goes on, and its end is recorded, even if the client hangs up meanwhile.
     job, output = await asyncio.shield(asyncio.ensure_future(job_steps.collect_job(call.runtime.workshop, job_id)))
     done = await _done(call, job, output)
+    # Minutes may have been paid while the command ran.
+    wallet = wallet_view(call.account_id)
+    call.balance = (await call.runtime.ledger.read(wallet)).of(wallet).balance
     assert job.finished is not None
     if job.finished.end == "timeout":
         beside = msgspec.to_builtins(done)

@@ -174,6 +174,7 @@ def memory_runtime(settings: Settings, clock: Clock, host: SimulatedHost) -> Run
         rate_counters=MemoryRateCounters(clock),
         workshop=workshop,
         settle_due=partial(settle_due, ledger, MemoryDueAccounts(store), clock),
+        sweep_claims=store.sweep_claims,
         vps_list=FoldedVpsList(store, sealer),
     )
 

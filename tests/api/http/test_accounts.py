@@ -1,8 +1,11 @@
 """Registration, login, logout, passwords."""
 
+import time
+
 import pytest
 
 from adapters.turnstile import TEST_TOKEN
+from api.http.accounts import FAILURE_TAKES_S
 from tests.api.houses import PASSWORD, Customer, House
 
 pytestmark = pytest.mark.anyio
@@ -74,6 +77,18 @@ async def test_a_wrong_password_and_an_unknown_address_are_told_alike(here: Hous
     assert wrong.status_code == unknown.status_code == 401
     assert wrong.content == unknown.content == b'{"error":"invalid credentials","code":"invalid_credentials"}'
     assert set(wrong.headers) == set(unknown.headers)
+
+
+async def test_a_wrong_password_and_an_unknown_address_take_the_same_time(here: House, ann: Customer) -> None:
+    async def took_s(email: str) -> float:
+        began_s = time.perf_counter()
+        await here.client.post("/api/auth/login", json={"email": email, "password": "not this one"})
+        return time.perf_counter() - began_s
+
+    wrong, unknown = await took_s(ann.email), await took_s("no@example.com")
+
+    assert min(wrong, unknown) >= FAILURE_TAKES_S
+    assert abs(wrong - unknown) < FAILURE_TAKES_S
 
 
 async def test_failed_logins_are_recorded(here: House, ann: Customer) -> None:

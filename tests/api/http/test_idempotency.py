@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from tests.api.houses import Customer, House
+from adapters.simulated.clock import ManualClock
+from tests.api.houses import PASSWORD, Customer, House, house
 from tests.api.http.test_ssh_keys import KEY
 
 pytestmark = pytest.mark.anyio
@@ -77,6 +78,21 @@ async def test_what_changed_nothing_is_kept_too(here: House, ann: Customer) -> N
         assert first.status_code == again.status_code == 200
         assert first.content == again.content
         assert (await ann.ask("GET", f"/api/vps/{vps_id}")).json()["pending"] is None
+
+
+async def test_after_a_day_a_key_is_free_again() -> None:
+    clock = ManualClock()
+    async with house(clock=clock) as here:
+        ann = await here.register()
+        body = {"name": "k", "public_key": KEY}
+        first = await ann.ask("POST", "/api/ssh-keys", headers=FIRST, json=body)
+        clock.advance(24 * 3600 + 1)
+        login = {"email": ann.email, "password": PASSWORD}
+        ann.token = (await here.client.post("/api/auth/login", json=login)).json()["token"]
+        again = await ann.ask("POST", "/api/ssh-keys", headers=FIRST, json=body)
+
+        assert (first.status_code, again.status_code) == (201, 409)
+        assert await here.runtime.sweep_claims() == 1
 
 
 async def test_a_repeated_exec_runs_once(here: House, ann: Customer) -> None:
