@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from typing import Literal, assert_never
 
 import structlog
 
@@ -66,8 +67,8 @@ class Reconciler:
             sight = await self._workshop.ledger.read(*views.values())
             for vps_id, view in views.items():
                 vps, guest = sight.of(view), guests.get(vps_id)
-                finding = compare(vps, guest, seen.collected_at)
-                if finding == "orphan" and guest is not None:
+                finding = compare(vps, guest, hypervisor.host_id, seen.collected_at)
+                if finding in ("orphan", "duplicate") and guest is not None:
                     orphans.add(vps_id)
                 await self._mend(hypervisor, finding, vps_id, vps, guest, seen.collected_at)
         self._forget_orphans_but(hypervisor.host_id, orphans)
@@ -91,11 +92,13 @@ class Reconciler:
                 reach("differ:before-host")
                 await hypervisor.ensure_off(vps_id, grace_s=0)
                 reach("differ:after-host")
-            case "orphan":
+            case "orphan" | "duplicate":
                 if guest is not None:
-                    await self._reap(hypervisor, vps_id, collected_at)
+                    await self._reap(hypervisor, finding, vps_id, collected_at)
             case "agrees":
                 pass
+            case _:
+                assert_never(finding)
 
     async def _record_off(
         self, host_id: HostId, vps: Vps, finding: Finding, guest: GuestSeen | None, collected_at: Instant
@@ -120,13 +123,15 @@ class Reconciler:
         await self._workshop.record([view, wallet, host, PRICES], decide, "differ", vps.account_id)
         _log.warning("a vps was found off", vps_id=str(vps.vps_id), reason=reason)
 
-    async def _reap(self, hypervisor: Hypervisor, vps_id: VpsId, collected_at: Instant) -> None:
-        """Remove a guest that has belonged to no VPS for the whole of the grace."""
+    async def _reap(
+        self, hypervisor: Hypervisor, finding: Literal["orphan", "duplicate"], vps_id: VpsId, collected_at: Instant
+    ) -> None:
+        """Remove a guest that has belonged to no VPS here for the whole of the grace."""
         since = self._orphan_since.setdefault((hypervisor.host_id, vps_id), collected_at)
         if collected_at - since < seconds(self._orphan_grace_s):
             return
-        _log.warning("a guest that belongs to no vps is removed", vps_id=str(vps_id))
-        await self._differ(HostDiffered(hypervisor.host_id, vps_id, "orphan", "removed", collected_at))
+        _log.warning("a guest that does not belong here is removed", vps_id=str(vps_id), finding=finding)
+        await self._differ(HostDiffered(hypervisor.host_id, vps_id, finding, "removed", collected_at))
         reach("differ:before-host")
         await hypervisor.ensure_removed(vps_id)
         reach("differ:after-host")

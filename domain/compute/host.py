@@ -107,18 +107,20 @@ def observe(host: Host, seen: HostObservation) -> tuple[Event, ...]:
     )
 
 
-Finding = Literal["agrees", "off", "lost", "unwanted", "orphan"]
+Finding = Literal["agrees", "off", "lost", "unwanted", "orphan", "duplicate"]
 """``off``: it should run and is off; ``lost``: another start of it runs; ``unwanted``: it runs and should
-not; ``orphan``: no VPS of ours, or one that was deleted."""
+not; ``orphan``: no VPS of ours, or one that was deleted; ``duplicate``: a VPS whose place is another host."""
 
 
-def compare(vps: Vps | None, guest: GuestSeen | None, collected_at: Instant) -> Finding:
+def compare(vps: Vps | None, guest: GuestSeen | None, host_id: HostId, collected_at: Instant) -> Finding:
     """Return how a host and the ledger differ about one VPS, by an observation of the host it is on.
 
     What a worker is busy with agrees, and so does all that was observed before something was last done.
     """
     if vps is None or vps.deleted:
         return "orphan"
+    if vps.host_id != host_id:
+        return "duplicate"
     if collected_at <= vps.changed_at:
         return "agrees"
     if vps.usable:

@@ -1,5 +1,7 @@
 """What a host shows proves minutes, and differs from the ledger or not."""
 
+from uuid import UUID
+
 import msgspec
 import pytest
 
@@ -7,6 +9,7 @@ from domain.compute import host as hosts
 from domain.compute.events import HostObserved, HostRegistered, VpsRestarted
 from domain.compute.host import Host
 from domain.compute.ports import GuestSeen, HostObservation
+from domain.ids import HostId
 from tests.domain.compute.lives import HOST, LIVES, UP, VPS, after, at, vps_in
 
 REGISTERED = HostRegistered(HOST, "embedded", "127.0.0.1", 2200, 2299, None)
@@ -103,15 +106,19 @@ ANOTHER = GuestSeen(VPS, 1, "boot/2", True, 5)
     ],
 )
 def test_host_and_ledger_are_compared(point: str, guest: GuestSeen | None, finding: str) -> None:
-    assert hosts.compare(vps_in(point), guest, at(1000)) == finding
+    assert hosts.compare(vps_in(point), guest, HOST, at(1000)) == finding
 
 
 def test_a_guest_of_no_vps_is_an_orphan() -> None:
-    assert hosts.compare(None, ON, at(1000)) == "orphan"
+    assert hosts.compare(None, ON, HOST, at(1000)) == "orphan"
+
+
+def test_a_guest_on_another_host_than_its_vps_is_a_duplicate_and_says_nothing_of_it() -> None:
+    assert hosts.compare(vps_in("running"), ANOTHER, HostId(UUID(int=33)), at(1000)) == "duplicate"
 
 
 def test_what_was_observed_before_the_last_change_says_nothing() -> None:
     restarted = after(*LIVES["restarting"], VpsRestarted(1, at(110)))
 
-    assert hosts.compare(restarted, OFF, at(109)) == "agrees"
-    assert hosts.compare(restarted, OFF, at(111)) == "off"
+    assert hosts.compare(restarted, OFF, HOST, at(109)) == "agrees"
+    assert hosts.compare(restarted, OFF, HOST, at(111)) == "off"
