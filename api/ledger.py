@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import msgspec
-from domain.wallet.minutes import minute_claims
 
 from api.failpoints import reach
 from api.folded import Folded, FoldedStreams, step
@@ -26,6 +25,7 @@ from domain.ports import (
     VersionConflict,
 )
 from domain.time import Instant
+from domain.wallet.minutes import minute_claims
 
 S = TypeVar("S")
 
