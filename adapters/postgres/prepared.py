@@ -5,7 +5,7 @@ are bytes that the caller has made already, and the socket is watched for as lon
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Self
 
 import msgspec
@@ -57,7 +57,10 @@ async def connect(url: str) -> psycopg.AsyncConnection:
 class PreparedConnection:
     """Runs one statement at a time; whoever uses it takes care of that. After ConnectionLost it is of no use."""
 
-    def __init__(self, connection: psycopg.AsyncConnection) -> None:
+    def __init__(
+        self, connection: psycopg.AsyncConnection, on_notice: Callable[[bytes], None] = lambda _: None
+    ) -> None:
+        self._on_notice = on_notice
         self._connection = connection
         self._pgconn: PGconn = connection.pgconn
         self._socket = connection.pgconn.socket
@@ -66,12 +69,13 @@ class PreparedConnection:
         self._answer: asyncio.Future[PGresult] | None = None
         self._last: PGresult | None = None
         self._closed = False
+        self._is_lost = asyncio.Event()
         self._loop.add_reader(self._socket, self._read)
 
     @classmethod
-    async def open(cls, url: str) -> Self:
-        """Connect; raises psycopg.OperationalError."""
-        return cls(await connect(url))
+    async def open(cls, url: str, on_notice: Callable[[bytes], None] = lambda _: None) -> Self:
+        """Connect; raises psycopg.OperationalError. ``on_notice`` is told what notices carry, once it listens."""
+        return cls(await connect(url), on_notice)
 
     @property
     def usable(self) -> bool:
@@ -97,6 +101,10 @@ class PreparedConnection:
             self._lose(lost)
             raise ConnectionLost(str(lost)) from lost
         return await self._finish()
+
+    async def wait_lost(self) -> None:
+        """Wait until the connection ends."""
+        await self._is_lost.wait()
 
     async def close(self) -> None:
         """End the connection; what runs on it is lost."""
@@ -140,10 +148,10 @@ class PreparedConnection:
                 result = self._pgconn.get_result()
                 if result is None:
                     self._settle()
-                    return
+                    break
                 self._last = result
-            while self._pgconn.notifies():
-                pass
+            while notice := self._pgconn.notifies():
+                self._on_notice(notice.extra)
         except psycopg.OperationalError as lost:
             self._lose(lost)
 
@@ -156,6 +164,7 @@ class PreparedConnection:
         if self._closed:
             return
         self._closed = True
+        self._is_lost.set()
         self._loop.remove_reader(self._socket)
         self._loop.remove_writer(self._socket)
         if self._answer is not None and not self._answer.done():
