@@ -5,7 +5,7 @@
 # usual case costs two forks and one exec: the watchdog, and the command's own bash.
 #
 # Answers on standard output, one frame a request. Requests (see launcher.py):
-#   run ID TIMEOUT_S LIMIT HEAD TAIL STDIN_BYTES LENGTH…  then command, cwd, user, stdin, env … by length
+#   run ID TIMEOUT_S LIMIT HEAD TAIL STDIN_BYTES LENGTH...  then command, cwd, user, stdin, env ... by length
 #   end ID VERDICT        kill all of a job (VERDICT is cancelled or timeout)
 #   discard ID            remove what is kept of a job that has ended
 #
@@ -22,7 +22,7 @@ jobs=/var/lib/litevps/jobs
 cgroup_root=/sys/fs/cgroup
 output_bytes_max=$1      # A stream that grows past it ends the job as `ulimit -f` would.
 small_bytes=65536        # Up to this size a stream is brought back without starting a process.
-small_pieces=256         # … and up to so many NULs, since each is a read of its own.
+small_pieces=256         # ... and up to so many NULs, since each is a read of its own.
 kept_s=86400             # Folders of ended jobs that nobody discarded are removed after this time.
 sweep_s=600
 tidy_s=2
@@ -180,16 +180,20 @@ kill_group() {  # without cgroups: the process group, and whoever still carries 
 # --- running a job ----------------------------------------------------------------------------------
 
 watchdog() {  # fires although the service, the connection or the launcher are gone
-  local deadline left uptime key position span
+  local deadline left uptime key position span pause=10
   read -r uptime _ < /proc/uptime
   deadline=$(( 10#${uptime/./} + timeout_s * 100 ))
   while :; do
     read -r uptime _ < /proc/uptime
     left=$(( deadline - 10#${uptime/./} ))
     (( left > 0 )) || break
-    (( left < 50 )) || left=50
+    (( left < pause )) || left=$pause
+    (( (pause *= 2) <= 50 )) || pause=50
     printf -v span '0.%02d' "$left"
     nap "$span"
+    # bash may miss that a child has ended while it begins to wait for it, and then waits for the next one to
+    # end (seen with 5.2): this process is the next one.
+    start_time_of "$command_pid" || return
     for stream in "$out" "$err"; do
       while read -r key position; do
         [[ $key == pos: ]] && (( position > output_bytes_max )) && decide output 153 && kill_all && return
@@ -270,7 +274,7 @@ await_other() {  # another launcher, of this connection or one before, runs the 
   done
 }
 
-run_job() {  # TIMEOUT_S LIMIT HEAD TAIL STDIN_BYTES LENGTH…
+run_job() {  # TIMEOUT_S LIMIT HEAD TAIL STDIN_BYTES LENGTH...
   local timeout_s=$1 limit=$2 head=$3 tail=$4 staged_bytes=$5 staged=$job.stdin.$BASHPID
   local started_here= verdict= status ms=0 has_stdin= command cwd user stdin environment=() field
   shift 5
@@ -336,7 +340,7 @@ measure() {  # FILE PREFIX: set PREFIX_size, _sha (- if whole), _head, _tail (by
   sha=${sha%% *} first=$head last=$tail
 }
 
-send_stream() {  # FILE SIZE HEAD TAIL PIECE…
+send_stream() {  # FILE SIZE HEAD TAIL PIECE...
   local file=$job.$1 size=$2 head=$3 tail=$4
   shift 4
   if (( $# > 1 )); then printf '%s\0' "${@:1:$#-1}"; fi

@@ -14,6 +14,7 @@ from domain.compute.ports import JobOutcome, JobSpec, StreamOutput
 from domain.ids import JobId
 
 SCRIPT = files(__package__).joinpath("launcher.bash").read_bytes()
+assert SCRIPT.isascii(), "the guest's bash may count characters where we count bytes"
 OUTPUT_BYTES_MAX = 256 * 1024 * 1024
 """How much a stream may come to in the guest; a job that writes more is ended, exit code 153 (128 + SIGXFSZ)."""
 STDIN_INLINE_BYTES_MAX = 65_536
