@@ -133,7 +133,7 @@ class EmbeddedHost:
             # Pid files and sockets of before: libvirtd would believe in guests that are long gone.
             self._as_root("rm", "-rf", str(self._folder / "run"), timeout_s=STOP_TIMEOUT_S)
             marker.write_text(boot_id)
-        for name in ("etc", "lib", "lib/images", "lib/guests", "cache", "log", "run", "run/drivers", "dev"):
+        for name in ("etc", "lib", "lib/images", "lib/guests", "cache", "log", "log/qemu", "run", "run/drivers", "dev"):
             (self._folder / name).mkdir(exist_ok=True)
         # QEMU's user passes through, but cannot look round; others do not even get to this folder.
         self.guests.mkdir(exist_ok=True)

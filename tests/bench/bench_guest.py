@@ -1,0 +1,121 @@
+"""From nothing to the first login on a bare host, through our hypervisor and by hand with ``virsh`` and ``ssh``."""
+
+import asyncio
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from adapters.guest_image.builder import GuestImage, ensure_built
+from adapters.libvirt.folders import domain_name
+from adapters.libvirt_host.host import EmbeddedHost
+from adapters.libvirt_host.kvm_probe import probe_kvm
+from domain.compute.ports import GuestSpec
+from tests.bench.figures import Figure, interleaved
+from tests.guests import KeyPair, Login, cache_folder, guest_spec, hypervisor_on, new_key_pair
+
+ROUNDS = 10
+RATIO_MAX = 1.25
+BUILD_S_MAX = 60
+IMAGE_MB_MAX = 61
+
+
+async def run() -> list[Figure]:
+    """Build an image from nothing, then start guests both ways in turns."""
+    folder = Path(tempfile.mkdtemp(prefix="litevps-bench-"))
+    begun = time.perf_counter()
+    built = await asyncio.to_thread(ensure_built, folder / "images")
+    build_s = time.perf_counter() - begun
+    size_bytes = sum(path.stat().st_blocks * 512 for path in built.folder.iterdir())
+    kvm = probe_kvm(built.kernel, built.initrd, cache=cache_folder() / "kvm.json").usable
+    host = EmbeddedHost(folder / "host", images=built.folder.parent, kvm=kvm)
+    try:
+        host.ensure_started()
+        return [
+            Figure("guest image built", build_s, "s", target=BUILD_S_MAX, at_most=True),
+            Figure("guest image on disk", size_bytes / 1e6, "MB", target=IMAGE_MB_MAX, at_most=True),
+            await _started_both_ways(host, built, folder, kvm=kvm),
+        ]
+    finally:
+        host.remove()
+        shutil.rmtree(folder)
+
+
+async def _started_both_ways(host: EmbeddedHost, image: GuestImage, folder: Path, *, kvm: bool) -> Figure:
+    hypervisor = hypervisor_on(host, image, accelerated=kvm)
+    keys = new_key_pair()
+
+    async def by_us() -> float:
+        spec = guest_spec(keys, keys)
+        begun = time.perf_counter()
+        await hypervisor.ensure_prepared(spec)
+        await hypervisor.ensure_running(spec)
+        await asyncio.to_thread(_log_in, folder, spec, keys)
+        taken = time.perf_counter() - begun
+        await hypervisor.ensure_removed(spec.vps_id)
+        return taken
+
+    async def by_hand() -> float:
+        return await asyncio.to_thread(_by_hand, host, image, folder, keys, kvm=kvm)
+
+    ours, theirs = await interleaved(ROUNDS, by_us, by_hand)
+    await hypervisor.close()
+    return Figure("guest to first login, median", ours, "s", theirs, RATIO_MAX, at_most=True)
+
+
+def _by_hand(host: EmbeddedHost, image: GuestImage, folder: Path, keys: KeyPair, *, kvm: bool) -> float:
+    """Do what a person would do in a shell, and return how long it took until ``ssh`` was in."""
+    spec = guest_spec(keys, keys)
+    mine, inside = host.guests / str(spec.vps_id), host.guests_inside / str(spec.vps_id)
+    seed = folder / f"seed-{spec.vps_id}"
+    begun = time.perf_counter()
+    mine.mkdir()
+    seed.mkdir()
+    (seed / "meta-data").write_text(f"instance-id: {spec.vps_id}\nlocal-hostname: box\n")
+    (seed / "user-data").write_text("")
+    (seed / "authorized_keys").write_text(keys.public + "\n")
+    (seed / "ssh_host_ed25519_key").write_text(keys.private)
+    _shell("genisoimage", "-quiet", "-V", "cidata", "-J", "-r", "-o", str(mine / "seed.iso"), str(seed))
+    base = f"{host.images_inside}/{image.key}/disk.qcow2"
+    _shell("qemu-img", "create", "-q", "-u", "-f", "qcow2", "-F", "qcow2", "-b", base, f"{mine}/disk.qcow2", "1G")
+    xml = folder / f"{spec.vps_id}.xml"
+    xml.write_text(_plain_domain(spec, image, f"{host.images_inside}", f"{inside}", kvm=kvm))
+    _shell("virsh", "-c", host.uri, "define", str(xml))
+    _shell("virsh", "-c", host.uri, "start", domain_name(spec.vps_id))
+    _log_in(folder, spec, keys)
+    taken = time.perf_counter() - begun
+    _shell("virsh", "-c", host.uri, "destroy", domain_name(spec.vps_id))
+    _shell("virsh", "-c", host.uri, "undefine", domain_name(spec.vps_id))
+    shutil.rmtree(mine)
+    return taken
+
+
+def _log_in(folder: Path, spec: GuestSpec, keys: KeyPair) -> None:
+    login = Login(folder, spec.ssh_port, keys, keys)
+    login.wait()
+    done = login.run("true")
+    assert done.returncode == 0, done.stderr
+
+
+def _shell(*command: str) -> None:
+    subprocess.run(command, check=True, capture_output=True)
+
+
+def _plain_domain(spec: GuestSpec, image: GuestImage, images: str, guest: str, *, kvm: bool) -> str:
+    forward = f"user,id=n,restrict=on,hostfwd=tcp:127.0.0.1:{spec.ssh_port}-:22"
+    disk = "<disk type='file' device='disk'><driver name='qemu' type='{}'/><source file='{}'/>{}</disk>"
+    return f"""
+    <domain type='{"kvm" if kvm else "qemu"}' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
+      <name>{domain_name(spec.vps_id)}</name><memory unit='MiB'>{spec.memory_mb}</memory><vcpu>{spec.vcpu}</vcpu>
+      <os><type arch='x86_64' machine='pc'>hvm</type><kernel>{images}/{image.key}/kernel</kernel>
+        <initrd>{images}/{image.key}/initrd</initrd><cmdline>console=ttyS0 quiet</cmdline></os>
+      <features><acpi/></features><cpu mode='{"host-passthrough" if kvm else "maximum"}'/>
+      <devices>
+        {disk.format("qcow2", f"{guest}/disk.qcow2", "<target dev='vda' bus='virtio'/>")}
+        {disk.format("raw", f"{guest}/seed.iso", "<target dev='vdb' bus='virtio'/><readonly/>")}
+        <rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>
+      </devices>
+      <qemu:commandline><qemu:arg value='-netdev'/><qemu:arg value='{forward}'/><qemu:arg value='-device'/>
+        <qemu:arg value='virtio-net-pci,netdev=n,addr=0x10,romfile='/></qemu:commandline>
+    </domain>"""
