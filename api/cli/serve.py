@@ -2,6 +2,7 @@
 
 import gc
 import socket
+import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -113,6 +114,8 @@ def _announcement(
 
 
 def _welcome(settings: Settings, operator_file: Path | None) -> str:
+    # As it was typed, since a virtual environment's commands are seldom on the path.
+    litevps = sys.argv[0]
     lines = [f"LiteVPS serves {settings.url}"]
     if operator_file is not None:
         email, password, *_ = operator_file.read_text().splitlines()
@@ -121,8 +124,8 @@ def _welcome(settings: Settings, operator_file: Path | None) -> str:
         "",
         "next, in another terminal:",
         f"  curl -s {settings.url}/api/pricing",
-        '  litevps account credit EMAIL 10 --reason "to try it"',
-        "  litevps demo        the quick start, each request and answer shown",
-        "Ctrl-C ends the service; guests go on running until `litevps host stop`.",
+        f'  {litevps} account credit EMAIL 10 --reason "to try it"',
+        f"  {litevps} demo        the quick start, each request and answer shown",
+        f"Ctrl-C ends the service; guests go on running until `{litevps} host stop`.",
     ]
     return "\n".join(lines)
