@@ -47,6 +47,7 @@ class Comparison(RuleBasedStateMachine):
         self.plans: list[PlanId] = []
         self.vpss: list[VpsId] = []
         self.guests: dict[VpsId, Guest] = {}
+        self.launched: dict[VpsId, str] = {}
         self.held: list[tuple[Instant, list[GuestSeen]]] = []
         self.minutes: dict[tuple[UUID, int], tuple[int, str]] = {}
         self.amounts: dict[str, int] = {}

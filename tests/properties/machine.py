@@ -98,10 +98,11 @@ class Billing(Comparison):
                 return
             self.take_step(vps_id)
             if step.name == "launch":
-                self.guests[vps_id] = Guest(self.start_id(vps_id), step.generation)
+                self.launched[vps_id] = self.start_id(vps_id)
+                self.guests[vps_id] = Guest(self.launched[vps_id], step.generation)
                 self.launches += 1
             elif step.name == "login":
-                self.reference.login(vps_id, self.guests[vps_id].start_id, self.clock.now())
+                self.reference.login(vps_id, self.launched[vps_id], self.clock.now())
 
     @precondition(lambda self: self.vpss)
     @rule(which=WHICH, verb=st.sampled_from(["stop", "stop", "start", "start", "delete"]), repeated=st.booleans())
