@@ -4,6 +4,8 @@ import asyncio
 
 import pytest
 
+from api.metering import settle_account
+from api.reconciler import Reconciler
 from domain.compute.events import VpsDeleted, VpsFailed, VpsRunning, VpsStopped
 from domain.compute.vps import VpsIsCreating
 from domain.errors import NotFound
@@ -191,6 +193,27 @@ async def test_an_error_ends_by_a_start() -> None:
         (vps,) = await world.settled(workshop, vps_id)
 
     assert (vps.state, vps.error, vps.generation) == ("running", None, 2)
+
+
+async def test_a_vps_that_cannot_pay_its_next_minute_is_put_off_and_what_it_ran_unpaid_is_waived() -> None:
+    world = World()
+    workshop = await world.founded(funds=PRICE_HOURLY)
+    async with world.working(workshop):
+        vps_id = await world.create(workshop)
+        await world.settled(workshop, vps_id)
+        world.clock.advance(61 * 60 + 30)
+
+        await Reconciler(workshop).look()
+        await settle_account(workshop.ledger, world.account_id)
+        (vps,) = await world.settled(workshop, vps_id)
+
+    paid, waived = await world.minutes(vps_id)
+    assert (vps.state, world.host.guests[vps_id].running) == ("stopped", False)
+    assert (paid, waived) == ([*range(1, 61)], [61, 62])
+    assert (await world.wallet()).balance == 0
+    (stopped,) = await world.events(VpsStopped)
+    assert isinstance(stopped, VpsStopped)
+    assert stopped.reason == "unpaid"
 
 
 async def test_a_worker_that_is_to_end_leaves_the_rest_to_others_at_once() -> None:
