@@ -63,7 +63,10 @@ def ensure_built(images: Path, *, say: Callable[[str], None] = lambda _: None) -
     images.mkdir(parents=True, exist_ok=True)
     if os.geteuid() != 0:
         say("building the guest image as root, by sudo")
-        run_step("sudo", "-n", sys.executable, "-m", "adapters.guest_image.builder", str(images.resolve()))
+        # sudo forgets where our packages are, so it is told.
+        packages = f"PYTHONPATH={os.pathsep.join(sys.path)}"
+        program = (sys.executable, "-m", "adapters.guest_image.builder", str(images.resolve()))
+        run_step("sudo", "-n", "env", packages, *program)
     else:
         with _alone(images / ".lock"):
             if find_built(images) is None:
