@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from adapters.guest_image import boot_files, recipe, root_folder
+from adapters.guest_image import boot_files, disk, recipe, root_folder
 from adapters.guest_image.root_folder import ImageNotBuilt, run_step
 
 __all__ = ["GuestImage", "ImageNotBuilt", "ensure_built", "find_built"]
@@ -100,7 +100,7 @@ def _build(images: Path, say: Callable[[str], None]) -> None:
         say("writing kernel, initrd and disk")
         boot_files.write_kernel(kernel_root, done / "kernel")
         boot_files.write_initrd(kernel_root, root, done / "initrd")
-        _write_disk(root, work / "disk.raw", done / "disk.qcow2")
+        disk.write_disk(root, work / "disk.raw", done / "disk.qcow2")
         about = _About(
             built_in_s=round(time.monotonic() - began, 1),
             size_bytes=sum(path.stat().st_blocks * 512 for path in done.iterdir()),
@@ -113,16 +113,6 @@ def _build(images: Path, say: Callable[[str], None]) -> None:
         say(f"guest image built in {about.built_in_s} s, {about.size_bytes / 1e6:.0f} MB")
     finally:
         shutil.rmtree(work, ignore_errors=True)
-
-
-def _write_disk(root: Path, raw: Path, disk: Path) -> None:
-    """Write the root folder as an ext4 file system into a compressed qcow2."""
-    with raw.open("wb") as file:
-        file.truncate(recipe.FILE_SYSTEM_MIB * 1024 * 1024)
-    # A guest's disk is a customer's: it has a journal. Small, since it is written in full when made.
-    run_step("mke2fs", "-q", "-t", "ext4", "-L", "root", "-m", "1", "-J", "size=8", "-d", str(root), str(raw))
-    compressed = ("-c", "-O", "qcow2", "-o", "compression_type=zstd")
-    run_step("qemu-img", "convert", *compressed, str(raw), str(disk))
 
 
 def _package_versions(root: Path) -> tuple[str, ...]:

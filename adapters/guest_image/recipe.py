@@ -95,7 +95,7 @@ def content_key() -> str:
         digest.update(text.encode() + b"\0")
     for names in (PACKAGES, KERNEL_MODULES, LEFT_OUT, LEFT_OUT_FILES):
         digest.update("\0".join(names).encode() + b"\n")
-    code = (_HERE / name for name in ("recipe.py", "builder.py", "root_folder.py", "boot_files.py", "kernel.py"))
+    code = (_HERE / name for name in ("recipe.py", "root_folder.py", "boot_files.py", "kernel.py", "disk.py"))
     for path in (*code, INITRD_INIT, *rootfs_files()):
         digest.update(str(path.relative_to(_HERE)).encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
