@@ -131,9 +131,6 @@ async def opened_runtime(
         ledger = Ledger(store, sealer, clock, ids, store)
         read_models = _closed_by(stack, ReadModels(database.service_url))
         await read_models.open()
-        counters = _closed_by(stack, PostgresRateCounters(database.service_url))
-        captcha = _closed_by(stack, _captcha(settings))
-        passwords = stack.enter_context(closing(Argon2Passwords()))
         private_key, public_key = ensure_service_key(home / "ssh")
         compute = await opened_compute(settings, clock, private_key, with_hosts=with_hosts, say=say)
         stack.push_async_callback(close_compute, compute)
@@ -158,10 +155,10 @@ async def opened_runtime(
             ledger=ledger,
             clock=clock,
             ids=ids,
-            passwords=passwords,
+            passwords=stack.enter_context(closing(Argon2Passwords())),
             sessions=JwtSessions({"1": sealer.derive("jwt")}, "1"),
-            captcha=captcha,
-            rate_counters=counters,
+            captcha=_closed_by(stack, _captcha(settings)),
+            rate_counters=_closed_by(stack, PostgresRateCounters(database.service_url)),
             workshop=workshop,
             settle_due=partial(settle_due, ledger, TabledDueAccounts(read_models), clock),
             sweep_claims=store.sweep_claims,
