@@ -175,7 +175,7 @@ class Billing(Comparison):
         self.observe()
         for vps_id in self.vpss:
             vps = self.run(self.house.vps(vps_id))
-            if compare(vps, seen.get(vps_id), now) in ("off", "lost"):
+            if compare(vps, seen.get(vps_id), self.house.host_id, now) in ("off", "lost"):
                 outcome = self.run(self.house.find_off(vps_id, now))
                 self.reference.tick(now)
                 if any(isinstance(event, VpsStopped) for _, event in outcome.events):
