@@ -53,7 +53,7 @@ class GuestPool:
         """Log in anew, whatever is kept: a kept connection proves nothing about a guest that was restarted."""
         fresh = _Kept(await connect(self.address, self._client_key, greeting_s=QUICK_GREETING_S))
         if not self.busy:
-            await self.close()
+            self._let_go()
         if len(self._kept) < CONNECTIONS_MAX:
             self._kept.insert(0, fresh)
         else:
@@ -117,9 +117,7 @@ class GuestPool:
 
     async def close(self) -> None:
         """Close all that is open; requests under way fail, jobs in the guest go on."""
-        closing, self._kept = self._kept, []
-        for kept in closing:
-            kept.connection.close()
+        closing = self._let_go()
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 for kept in closing:
@@ -127,3 +125,9 @@ class GuestPool:
         except TimeoutError:
             for kept in closing:
                 kept.connection.abort()
+
+    def _let_go(self) -> list[_Kept]:
+        closing, self._kept = self._kept, []
+        for kept in closing:
+            kept.connection.close()
+        return closing
