@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import libvirt
@@ -12,7 +12,10 @@ import libvirt
 from domain.compute.ports import HypervisorUnavailable
 
 CALL_TIMEOUT_S = 60.0
-THREADS = 8
+OPENING_TIMEOUT_S = 10.0
+CALLS_MAX = 32
+"""At once, those included that nobody waits for any more because a daemon does not answer."""
+
 KEEPALIVE_INTERVAL_S = 5
 KEEPALIVE_MISSES_MAX = 4
 
@@ -30,13 +33,16 @@ _loop_started = False
 class HostConnection:
     """Runs work against a libvirt connection in a thread, so that nothing waits in the event loop."""
 
-    def __init__(self, uri: str, *, revive: Callable[[], object] | None = None) -> None:
+    def __init__(
+        self, uri: str, *, revive: Callable[[], object] | None = None, timeout_s: float = CALL_TIMEOUT_S
+    ) -> None:
         """``revive`` is called, in a thread, when nobody answers at the URI: it may start the daemon again."""
         self._uri = uri
         self._revive = revive
+        self._timeout_s = timeout_s
         self._opening = threading.Lock()
         self._connection: libvirt.virConnect | None = None
-        self._threads = _new_threads()
+        self._calls = threading.BoundedSemaphore(CALLS_MAX)
         self.opened = 0
         """How often a connection was opened: what was remembered of an earlier one may not hold."""
         self.reboots: Counter[str] = Counter()
@@ -45,21 +51,38 @@ class HostConnection:
     async def call(self, work: Callable[[libvirt.virConnect], T]) -> T:
         """Run ``work`` with the connection; once more on a new one if the old one turns out to be lost.
 
-        Raises HypervisorUnavailable, also when it takes longer than ``CALL_TIMEOUT_S``.
+        Raises HypervisorUnavailable, also when it takes longer than the time-out.
         """
-        running = asyncio.get_running_loop().run_in_executor(self._threads, self._run, work)
+        if not self._calls.acquire(blocking=False):
+            raise HypervisorUnavailable("libvirt does not answer, and too many calls wait for it")
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[T] = loop.create_future()
+
+        def tell(settle: Callable[[Any], None], outcome: object) -> None:
+            if not answer.done():
+                settle(outcome)
+
+        def run() -> None:
+            settled: tuple[Callable[[Any], None], object]
+            try:
+                settled = (answer.set_result, self._run(work))
+            except BaseException as failed:  # noqa: BLE001 — it is raised where the answer is awaited.
+                settled = (answer.set_exception, failed)
+            finally:
+                self._calls.release()
+            with suppress(RuntimeError):  # The loop was closed meanwhile: nobody waits any more.
+                loop.call_soon_threadsafe(tell, *settled)
+
+        # A thread that may be left behind: one that waits for a stuck daemon must not keep the process from ending.
+        threading.Thread(target=run, name="libvirt-call", daemon=True).start()
         try:
-            return await asyncio.wait_for(running, CALL_TIMEOUT_S)
+            return await asyncio.wait_for(answer, self._timeout_s)
         except TimeoutError as late:
-            # The thread ends when keep-alive gives the connection up; others get new threads meanwhile.
             self._connection = None
-            self._threads.shutdown(wait=False)
-            self._threads = _new_threads()
-            raise HypervisorUnavailable(f"libvirt gave no answer for {CALL_TIMEOUT_S:.0f} s") from late
+            raise HypervisorUnavailable(f"libvirt gave no answer for {self._timeout_s:.0f} s") from late
 
     async def close(self) -> None:
         """Close the connection; guests do not notice."""
-        self._threads.shutdown(wait=False)
         connection, self._connection = self._connection, None
         if connection is not None:
             await asyncio.to_thread(_close, connection)
@@ -78,7 +101,9 @@ class HostConnection:
             raise HypervisorUnavailable(str(failed)) from failed
 
     def _opened(self) -> libvirt.virConnect:
-        with self._opening:
+        if not self._opening.acquire(timeout=OPENING_TIMEOUT_S):
+            raise HypervisorUnavailable("libvirt takes no connection")
+        try:
             if self._connection is None:
                 _ensure_event_loop()
                 try:
@@ -88,6 +113,8 @@ class HostConnection:
                         raise HypervisorUnavailable(str(failed)) from failed
                     self._connection = self._open_revived(self._revive)
             return self._connection
+        finally:
+            self._opening.release()
 
     def _open_revived(self, revive: Callable[[], object]) -> libvirt.virConnect:
         try:
@@ -107,14 +134,9 @@ class HostConnection:
         self.reboots[domain.UUIDString()] += 1
 
     def _forget(self, connection: libvirt.virConnect) -> None:
-        with self._opening:
-            if self._connection is connection:
-                self._connection = None
+        if self._connection is connection:
+            self._connection = None
         _close(connection)
-
-
-def _new_threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(THREADS, thread_name_prefix="libvirt")
 
 
 def _close(connection: libvirt.virConnect) -> None:
