@@ -63,6 +63,7 @@ def test_a_server_that_still_runs_is_adopted_with_what_it_holds(server: Embedded
     assert another.pid == first
 
 
+@pytest.mark.slow
 def test_a_stopped_server_starts_again_with_what_it_held(server: EmbeddedPostgres) -> None:
     with psycopg.connect(server.start()) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 7 AS seven")
@@ -72,6 +73,7 @@ def test_a_stopped_server_starts_again_with_what_it_held(server: EmbeddedPostgre
     assert ask(server.start(), "SELECT seven FROM kept") == 7
 
 
+@pytest.mark.slow
 def test_after_kill_9_it_recovers_what_was_committed(server: EmbeddedPostgres) -> None:
     with psycopg.connect(server.start()) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 7 AS seven")
@@ -93,6 +95,7 @@ def test_a_pid_file_of_a_process_that_is_somebody_else_is_not_believed(server: E
     pid_file.unlink()
 
 
+@pytest.mark.slow
 def test_a_server_for_a_port_is_reached_there_by_password_only(folder: Path, free_port: int) -> None:
     server = EmbeddedPostgres(folder, free_port)
     try:
