@@ -111,6 +111,10 @@ class KilledProcess:
             rows = connection.cursor(row_factory=tuple_row).execute(_EVENTS, [list(all_events())]).fetchall()
         return [decode(Recorded(row[0], StreamId(row[1]), *row[2:])) for row in rows]
 
+    def log_tail(self) -> str:
+        """Return the end of what it had to say in all its lives."""
+        return self._log_file.read_text()[-LOG_SHOWN_MAX:]
+
     def close(self) -> None:
         """End everything that was started here, guests too."""
         if self._process is not None and self._process.poll() is None:
@@ -120,8 +124,6 @@ class KilledProcess:
         self.run("host", "stop")
         self._database().stop()
         self._log.close()
-        # Shown by pytest where the test failed.
-        print(self._log_file.read_text()[-LOG_SHOWN_MAX:])
 
     def _database(self) -> EmbeddedPostgres:
         return EmbeddedPostgres(self.home / "postgres")

@@ -139,6 +139,7 @@ def journey(guest_image: GuestImage, service_user: None, free_port: int) -> Iter
         yield Journey(service)
     finally:
         service.close()
+        print(service.log_tail())  # Shown by pytest where the test failed.
         shutil.rmtree(folder)
 
 
