@@ -2,6 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from heapq import heapify, heappop, heappush
 
 import msgspec
 
@@ -26,6 +27,8 @@ from domain.wallet.wallet import Meter, Wallet
 LINES_MAX = 200
 """Lines in one append, about: large ones keep others waiting. What is left comes in the next."""
 
+SINGLE_MINUTES_MAX = 2_000
+"""Minutes looked at one by one in one decision, where funds run out."""
 _NEVER = Instant(-1)
 
 
@@ -147,33 +150,43 @@ def _paid(wallet: Wallet, stretches: Sequence[Stretch], begun: Mapping[VpsId, in
 
 
 def _paid_as_far_as_it_goes(wallet: Wallet, stretches: Sequence[Stretch], begun: Mapping[VpsId, int]) -> Settlement:
-    """Pay these minutes and those that begin next, at one instant, at which not all can be paid."""
+    """Pay these minutes, and then one by one those that begin next, of which not all can be paid."""
     paid = dict(begun)
     balance = wallet.balance - sum(s.cost(begun[s.meter.vps_id]) for s in stretches)
-    at = min(s.begins(begun[s.meter.vps_id]) for s in stretches if begun[s.meter.vps_id] < s.count)
-    unpaid: list[Stretch] = []
-    for stretch in stretches:
-        k = begun[stretch.meter.vps_id]
-        if k == stretch.count or stretch.begins(k) != at:
-            continue
+    of_vps = {s.meter.vps_id: s for s in stretches}
+    upcoming = [(s.begins(k), _order(s), vps_id) for vps_id, s in of_vps.items() if (k := begun[vps_id]) < s.count]
+    heapify(upcoming)
+    touched = {vps_id for vps_id, k in begun.items() if k}
+    unpaid: list[VpsId] = []
+    for _ in range(SINGLE_MINUTES_MAX):
+        if not upcoming or len(touched) >= LINES_MAX:
+            break
+        _, order, vps_id = heappop(upcoming)
+        stretch, k = of_vps[vps_id], paid[vps_id]
+        touched.add(vps_id)
         price = stretch.cost(k + 1) - stretch.cost(k)
-        if price <= balance:
-            balance -= price
-            paid[stretch.meter.vps_id] = k + 1
-        else:
-            unpaid.append(stretch)
-    lines = _lines(stretches, paid)
-    waived = [line for s in unpaid for line in s.lines(paid[s.meter.vps_id], paid[s.meter.vps_id] + 1)]
-    others = [s for s in stretches if s not in unpaid]
-    return Settlement(
-        events=(
-            *([_metered(wallet, lines)] if lines else []),
-            _waived(wallet, waived, "unpaid"),
-            *(_released(s.meter, at, "unpaid") for s in unpaid),
-        ),
-        stops=tuple((s.meter.vps_id, s.meter.generation) for s in unpaid),
-        more=any(paid[s.meter.vps_id] < s.count for s in others),
-    )
+        if price > balance:
+            unpaid.append(vps_id)
+            continue
+        balance -= price
+        paid[vps_id] = k + 1
+        if k + 1 < stretch.count:
+            heappush(upcoming, (stretch.begins(k + 1), order, vps_id))
+    return _settled(wallet, stretches, paid, [of_vps[vps_id] for vps_id in unpaid], more=bool(upcoming))
+
+
+def _settled(
+    wallet: Wallet, stretches: Sequence[Stretch], paid: Mapping[VpsId, int], unpaid: Sequence[Stretch], *, more: bool
+) -> Settlement:
+    events: list[Event] = []
+    if lines := _lines(stretches, paid):
+        events.append(_metered(wallet, lines))
+    if unpaid:
+        first_unpaid = [(s, paid[s.meter.vps_id]) for s in unpaid]
+        events.append(_waived(wallet, (line for s, k in first_unpaid for line in s.lines(k, k + 1)), "unpaid"))
+        events += [_released(s.meter, s.begins(k), "unpaid") for s, k in first_unpaid]
+    stops = tuple((s.meter.vps_id, s.meter.generation) for s in unpaid)
+    return Settlement(events=tuple(events), stops=stops, more=more)
 
 
 def _lines(stretches: Sequence[Stretch], begun: Mapping[VpsId, int]) -> list[MinuteLine]:

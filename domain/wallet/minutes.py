@@ -40,7 +40,14 @@ class Stretch(msgspec.Struct, frozen=True):
 
     def cost(self, k: int) -> MicroUsd:
         """Return what the first ``k`` minutes cost together."""
-        return MicroUsd(sum(line.amount for line in self.lines(0, k)))
+        cost, part_from = 0, 0
+        for part_to, price in self.parts:
+            if part_from >= k:
+                break
+            n_from, n_to = self.first_n + part_from, self.first_n + min(part_to, k) - 1
+            cost += charge_for_minutes(price.price_hourly, n_from, n_to)
+            part_from = part_to
+        return MicroUsd(cost)
 
     def lines(self, after: int, until: int) -> Iterator[MinuteLine]:
         """Return the minutes past the first ``after`` up to the ``until``-th: a line a price."""
@@ -81,13 +88,16 @@ def stretch_until(meter: Meter, last: Instant, book: PriceBook) -> Stretch | Non
 
 
 def _parts(plan: Plan, first_at: Instant, count: int) -> Iterator[tuple[int, Price]]:
-    price = plan.in_force(first_at)
+    price, part_from = plan.in_force(first_at), 0
     for following in plan.prices:
         if following.effective_at <= first_at or following.version <= price.version:
             continue
         begun_before = -(-(following.effective_at - first_at) // MINUTE)
         if begun_before >= count:
             break
-        yield begun_before, price
+        if begun_before > part_from:
+            # Of prices that follow each other within one minute, only the last is anybody's.
+            yield begun_before, price
+            part_from = begun_before
         price = following
     yield count, price

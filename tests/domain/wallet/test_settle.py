@@ -116,6 +116,15 @@ def test_a_price_that_changes_within_a_minute_counts_from_the_next() -> None:
     assert paid(events_of(rounds)) == [(WEB, 1, 3, 210), (WEB, 4, 4, 100)]
 
 
+def test_of_prices_that_change_twice_within_a_minute_only_the_last_is_charged() -> None:
+    first = PlanRepriced(SMALL, 2, MicroUsd(60_000), Instant(minutes(1) + 1))
+    second = PlanRepriced(SMALL, 3, MicroUsd(6_000), Instant(minutes(1) + 2))
+
+    rounds = settled(given(*running(), funds=10_000), {WEB: proof(2)}, 2, price_book(first, second))
+
+    assert paid(events_of(rounds)) == [(WEB, 1, 2, 140), (WEB, 3, 3, 100)]
+
+
 def test_a_vps_that_cannot_pay_its_next_minute_is_stopped_and_that_minute_waived() -> None:
     rounds = settled(given(*running(), funds=140), {WEB: proof(5)}, 5)
 
@@ -130,7 +139,7 @@ def test_a_cheaper_vps_goes_on_with_what_is_left() -> None:
 
     rounds = settled(wallet, {WEB: proof(2), MAIL: proof(2)}, 2)
 
-    assert paid(events_of(rounds)) == [(WEB, 1, 1, 1_000), (MAIL, 1, 2, 140), (MAIL, 3, 3, 70)]
+    assert paid(events_of(rounds)) == [(WEB, 1, 1, 1_000), (MAIL, 1, 3, 210)]
     assert waived(events_of(rounds)) == [("unpaid", WEB, 2, 2)]
 
 
