@@ -1,6 +1,9 @@
 """Where a host keeps the files of its guests, as we see them and as libvirt sees them."""
 
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from uuid import UUID
 
 import msgspec
 
@@ -53,6 +56,13 @@ class GuestFolder:
         if self._folders.guest_logs is None:
             return []
         return list(self._folders.guest_logs.glob(f"{domain_name(self._vps_id)}.log*"))
+
+
+def guests_with_files(folders: HostFolders) -> Iterator[VpsId]:
+    """Yield the guests that have a folder, started ever or not."""
+    for path in folders.guests.glob("*-*-*-*-*"):
+        with suppress(ValueError):
+            yield VpsId(UUID(path.name))
 
 
 def domain_name(vps_id: VpsId) -> str:

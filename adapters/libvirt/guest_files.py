@@ -1,9 +1,11 @@
 """Has a guest's files ready on the host's disk, or gone, whatever a crash left behind."""
 
+import fcntl
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from adapters.libvirt.folders import GuestFolder
@@ -24,26 +26,41 @@ def ensure_files(folder: GuestFolder, spec: GuestSpec, images: Mapping[str, str]
         # It was handed over, so the guest was prepared: an empty disk would pass off loss as a new start.
         raise HypervisorUnavailable("the disk of a guest that was prepared is missing")
     folder.path.mkdir(mode=0o711, parents=True, exist_ok=True)
-    _remove_parts(folder.path)
-    key_part = _part_of(folder.image_key)
-    key_part.write_text(key)
-    _put_in_place(key_part, folder.image_key)
-    seed_part = _part_of(folder.seed)
-    write_seed(spec, seed_part)
-    _put_in_place(seed_part, folder.seed)
-    disk_part = _part_of(folder.disk)
-    _make_overlay(disk_part, base=folder.image_inside() / "disk.qcow2", size_gb=spec.disk_gb)
-    _put_in_place(disk_part, folder.disk)
+    with _alone(folder.path):
+        if folder.disk.exists():
+            return  # Another worker was first.
+        for part in folder.path.glob("*.part"):
+            part.unlink()
+        with _put_in_place(folder.image_key) as part:
+            part.write_text(key)
+        with _put_in_place(folder.seed) as part:
+            write_seed(spec, part)
+        with _put_in_place(folder.disk) as part:
+            _make_overlay(part, base=folder.image_inside() / "disk.qcow2", size_gb=spec.disk_gb)
 
 
 def ensure_no_files(folder: GuestFolder) -> None:
     """Have nothing left of the guest on disk."""
     if folder.path.exists():
-        # The disk goes first: a folder without one counts as not prepared.
-        folder.disk.unlink(missing_ok=True)
-        shutil.rmtree(folder.path)
+        with _alone(folder.path):
+            # The disk goes first: a folder without one counts as not prepared.
+            folder.disk.unlink(missing_ok=True)
+            shutil.rmtree(folder.path)
     for log in folder.logs():
         log.unlink(missing_ok=True)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Wait until no other worker makes or removes the files in a guest's folder."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if not folder.exists() or not os.path.samestat(folder.stat(), os.fstat(descriptor)):
+            raise HypervisorUnavailable("the guest was removed meanwhile")
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _make_overlay(target: Path, *, base: Path, size_gb: int) -> None:
@@ -58,19 +75,12 @@ def _make_overlay(target: Path, *, base: Path, size_gb: int) -> None:
         raise HypervisorUnavailable(f"the disk could not be made: {failed}") from failed
 
 
-def _part_of(final: Path) -> Path:
-    """Return a name of this very attempt: two workers at the same step do not write into one file."""
-    return final.with_name(f".{final.name}.{os.urandom(4).hex()}.part")
-
-
-def _put_in_place(part: Path, final: Path) -> None:
-    """Rename a file that is whole and on disk to its final name; nobody but root may read it."""
-    part.chmod(0o600)
+@contextmanager
+def _put_in_place(final: Path) -> Iterator[Path]:
+    """Give a file beside ``final`` to write into, and rename it once it is whole and on disk."""
+    part = final.with_name(f"{final.name}.part")
+    yield part
+    part.chmod(0o600)  # Only root may read it: there are keys in a seed.
     with part.open("rb") as file:
         os.fsync(file.fileno())
     part.rename(final)
-
-
-def _remove_parts(folder: Path) -> None:
-    for part in folder.glob(".*.part"):
-        part.unlink(missing_ok=True)

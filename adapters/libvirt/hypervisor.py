@@ -10,9 +10,9 @@ import libvirt
 from adapters.libvirt import domains
 from adapters.libvirt.connection import HostConnection
 from adapters.libvirt.domain_xml import BootFiles, GuestMark, write_domain
-from adapters.libvirt.folders import GuestFolder, HostFolders
+from adapters.libvirt.folders import GuestFolder, HostFolders, guests_with_files
 from adapters.libvirt.guest_files import ensure_files, ensure_no_files
-from adapters.libvirt.observations import MarkReader, new_start, see_all, see_one
+from adapters.libvirt.observations import MarkReader, never_started, new_start, see_all, see_one
 from domain.compute.ports import GuestSeen, GuestSpec, HostObservation, HypervisorUnavailable
 from domain.ids import HostId, VpsId
 from domain.ports import Clock
@@ -157,7 +157,8 @@ class LibvirtHypervisor:
 
     def _see_all(self, connection: libvirt.virConnect) -> tuple[GuestSeen, ...]:
         seen = {guest.vps_id: guest for guest in see_all(connection, self._marks, self._boot_id)}
-        return tuple(seen.values())
+        only_files = (vps_id for vps_id in guests_with_files(self._folders) if vps_id not in seen)
+        return (*seen.values(), *map(never_started, only_files))
 
     def _see_some(self, connection: libvirt.virConnect, vps_id: VpsId) -> tuple[GuestSeen, ...]:
         domain = domains.find(connection, vps_id)

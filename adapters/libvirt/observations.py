@@ -73,6 +73,11 @@ def see_one(
     return _from_figures(domain, figures, marks, boot_id)
 
 
+def never_started(vps_id: VpsId) -> GuestSeen:
+    """Return what is shown of a guest that has files but no domain: shown, so that no file is ever forgotten."""
+    return _off(vps_id, GuestMark(generation=0, start=""))
+
+
 def write_mark(domain: libvirt.virDomain, mark: GuestMark, where: int) -> None:
     """Write a mark into the running domain or into its definition."""
     element = libvirt.VIR_DOMAIN_METADATA_ELEMENT

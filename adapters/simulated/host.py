@@ -38,7 +38,7 @@ class SimulatedGuest:
         """Return what the host shows of this guest."""
         return GuestSeen(
             vps_id=self.spec.vps_id,
-            generation=self.generation,
+            generation=self.generation if self.defined else 0,
             start_id=self.start_id if self.running else "",
             running=self.running,
             cpu_ns=self._cpu_ns_at(now) if self.running else 0,

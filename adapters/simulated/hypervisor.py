@@ -60,7 +60,7 @@ class SimulatedHypervisor:
         """Have the guest off; return what was seen of it just before."""
         async with self._call("ensure_off"):
             guest = self._host.guests.get(vps_id)
-            before = self._observation([guest] if guest else [])
+            before = self._observation([guest] if guest is not None and guest.defined else [])
             if guest is not None and guest.running:
                 guest.turn_off()
                 self._host.faults.effect()
@@ -102,7 +102,7 @@ class SimulatedHypervisor:
 
     def _observation(self, guests: list[SimulatedGuest]) -> HostObservation:
         now = self._host.clock.now()
-        shown = tuple(guest.seen(now) for guest in guests if guest.defined)
+        shown = tuple(guest.seen(now) for guest in guests)
         return HostObservation(collected_at=now, boot_id=self._host.boot_id, guests=shown)
 
     @asynccontextmanager

@@ -33,6 +33,7 @@ class GuestSeen(msgspec.Struct, frozen=True, array_like=True):
 
     vps_id: VpsId
     generation: int
+    """That of its last start; 0 if it was prepared only."""
     start_id: str
     """Names one start of one guest on one boot of the host; a later start never has it again. "" if off."""
     running: bool
@@ -65,7 +66,11 @@ class Hypervisor(Protocol):
         ...
 
     async def ensure_running(self, spec: GuestSpec) -> GuestSeen:
-        """Have the guest defined and started as this generation; one that runs already is left alone."""
+        """Have the guest defined and started as this generation.
+
+        One that runs as this or a later generation is left alone; one that runs as an earlier one, which the
+        ledger has given up, is ended and started anew. Raises HypervisorUnavailable if it was not prepared.
+        """
         ...
 
     async def ensure_rebooted(self, vps_id: VpsId, *, grace_s: float) -> GuestSeen:

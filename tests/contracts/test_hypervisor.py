@@ -22,6 +22,15 @@ async def test_a_prepared_guest_runs_as_its_generation(host: Host) -> None:
     assert (seen.start_id, seen.running) == (started.start_id, True)
 
 
+async def test_a_guest_that_was_only_prepared_is_shown_so_that_it_cannot_be_forgotten(host: Host) -> None:
+    spec = host.spec()
+    await host.hypervisor.ensure_prepared(spec)
+    seen = await host.seen(spec.vps_id)
+    assert seen is not None
+    assert (seen.generation, seen.start_id, seen.running, seen.cpu_ns) == (0, "", False, 0)
+    assert (await host.hypervisor.ensure_off(spec.vps_id, grace_s=0)).guests == ()
+
+
 async def test_asked_twice_to_run_it_is_started_once(host: Host) -> None:
     spec, first = await host.running()
     await host.hypervisor.ensure_prepared(spec)

@@ -146,7 +146,7 @@ async def test_a_prepared_disk_is_never_made_again(hypervisor: LibvirtHypervisor
     spec = guest_spec(keys, keys)
     folder = libvirt_host.guests / str(spec.vps_id)
     folder.mkdir()
-    (folder / ".disk.qcow2.dead.part").write_text("half a disk of a worker that died")
+    (folder / "disk.qcow2.part").write_text("half a disk of a worker that died")
     await hypervisor.ensure_prepared(spec)
     first = (folder / "disk.qcow2").stat()
     await hypervisor.ensure_prepared(msgspec.structs.replace(spec, host_key_private="", disk_gb=9))
