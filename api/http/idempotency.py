@@ -11,7 +11,7 @@ from api.http.call import Answer, Call
 from api.http.errors import IdempotencyKeyReused
 from api.ledger import Sight
 from domain.deciding import Decision, View
-from domain.errors import Invalid
+from domain.errors import Invalid, Refusal
 from domain.ids import EventId
 from domain.ports import Claim, ClaimTaken
 from domain.time import HOUR, Instant
@@ -69,13 +69,14 @@ async def act(
 
     try:
         outcome = await call.runtime.ledger.execute(views, decide_and_answer, call.context(step))
-    except ClaimTaken as taken:
-        if taken.scope != SCOPE:
+    except (ClaimTaken, Refusal) as no:
+        if isinstance(no, ClaimTaken) and no.scope != SCOPE:
             raise
-        # The same request came twice at once, and the other one was faster.
-        kept = await find_kept(call)
-        assert kept is not None, "what is claimed is kept"
-        return kept
+        # The same request came twice at once, and the other one was faster: it is told by the claim, or by
+        # a refusal where what it left behind (a taken key, less money) allows no second.
+        if (kept := await find_kept(call)) is not None:
+            return kept
+        raise
     assert made is not None
     wallet = wallet_view(call.account_id)
     if any(view.stream == wallet.stream for view in views):

@@ -38,6 +38,21 @@ async def test_both_at_once_make_one_vps(here: House, ann: Customer) -> None:
     assert len((await ann.ask("GET", "/api/vps")).json()) == 1
 
 
+@pytest.mark.parametrize(("path", "refusal"), [("/api/ssh-keys", 409), ("/api/vps", 402)])
+async def test_both_at_once_get_the_first_answer_where_a_second_is_refused(
+    here: House, bob: Customer, path: str, refusal: int
+) -> None:
+    await bob.credit(5_000)  # An hour of one Nano, and no more.
+    body = {"name": "k", "public_key": KEY} if path == "/api/ssh-keys" else {"name": "a", "plan_id": await here.nano()}
+    answers = await asyncio.gather(*(bob.ask("POST", path, headers=FIRST, json=body) for _ in range(10)))
+    second = await bob.ask("POST", path, json=body)
+
+    assert {answer.status_code for answer in answers} == {201}
+    assert len({answer.content for answer in answers}) == 1
+    assert sum("idempotency-replayed" in answer.headers for answer in answers) == 9
+    assert second.status_code == refusal
+
+
 async def test_another_body_or_path_under_the_key_is_422(here: House, ann: Customer) -> None:
     await ann.ask("POST", "/api/ssh-keys", headers=FIRST, json={"name": "k", "public_key": KEY})
     other_body = await ann.ask("POST", "/api/ssh-keys", headers=FIRST, json={"name": "l", "public_key": KEY})
