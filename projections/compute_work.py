@@ -1,18 +1,15 @@
 """Work to do: VPSs for which a step is to be taken, and what is placed on which host."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from typing import get_args
 from uuid import UUID
 
 import msgspec
-import psycopg
 
 from domain.compute import events
 from domain.compute.steps import next_step
 from domain.compute.vps import FOLD, Vps
 from domain.ids import HostId, JobId, VpsId
-from domain.ports import StoreUnavailable
 from domain.time import Instant
 from projections.jobs import JOBS
 from projections.read_model import Connection, Entry, ReadModel, columns_of
@@ -55,35 +52,27 @@ class TabledWork:
 
     async def due_vpss(self, limit: int) -> list[VpsId]:
         """Return VPSs for which a step is to be taken; see ``OpenWork.due_vpss``."""
-        async with self._at(COMPUTE_WORK) as connection:
+        async with self._read_models.at(0, COMPUTE_WORK) as connection:
             cursor = await connection.execute(_DUE, [limit])
             return [VpsId(vps_id) for (vps_id,) in await cursor.fetchall()]
 
     async def vpss_on(self, host_id: HostId) -> list[VpsId]:
         """Return every VPS placed on a host that is not deleted."""
-        async with self._at(COMPUTE_WORK) as connection:
+        async with self._read_models.at(0, COMPUTE_WORK) as connection:
             cursor = await connection.execute(_ON_HOST, [host_id])
             return [VpsId(vps_id) for (vps_id,) in await cursor.fetchall()]
 
     async def memory_placed_mb(self) -> dict[HostId, int]:
         """Return how much memory the VPSs placed on each host have together."""
-        async with self._at(COMPUTE_WORK) as connection:
+        async with self._read_models.at(0, COMPUTE_WORK) as connection:
             cursor = await connection.execute(_PLACED)
             return {HostId(host_id): placed_mb for host_id, placed_mb in await cursor.fetchall()}
 
     async def open_jobs(self, requested_before: Instant, limit: int) -> list[JobId]:
         """Return jobs that are not finished, the oldest first."""
-        async with self._at(JOBS) as connection:
+        async with self._read_models.at(0, JOBS) as connection:
             cursor = await connection.execute(_OPEN_JOBS, [requested_before, limit])
             return [JobId(job_id) for (job_id,) in await cursor.fetchall()]
-
-    @asynccontextmanager
-    async def _at(self, read_model: ReadModel) -> AsyncIterator[Connection]:
-        try:
-            async with self._read_models.at(0, read_model) as connection:
-                yield connection
-        except psycopg.OperationalError as away:
-            raise StoreUnavailable(str(away)) from away
 
 
 async def _apply(connection: Connection, batch: Sequence[Entry]) -> None:

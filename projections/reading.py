@@ -6,9 +6,11 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 
 import msgspec
+import psycopg
 from psycopg_pool import AsyncConnectionPool
 
 from domain.errors import Refusal
+from domain.ports import StoreUnavailable
 from projections.generation import SCHEMA
 from projections.read_model import Connection, ReadModel
 
@@ -36,7 +38,10 @@ class Progress(msgspec.Struct, frozen=True):
 
 
 class ReadModels:
-    """The read models as the ways in see them. Open it before use, close it after."""
+    """The read models as the ways in see them. Open it before use, close it after.
+
+    What reads raises StoreUnavailable where the database is away or fails meanwhile.
+    """
 
     def __init__(self, database_url: str, *, connections_max: int = 4, schema: str = SCHEMA) -> None:
         self._schema = schema
@@ -72,7 +77,7 @@ class ReadModels:
         Raises ProjectionBehind if they do not get there within ``CAUGHT_UP_TIMEOUT_S``.
         """
         await self.caught_up(position, *read_models)
-        async with self._pool.connection() as connection:
+        async with self._lent() as connection:
             yield connection
 
     async def caught_up(self, position: int, *read_models: ReadModel, timeout_s: float = CAUGHT_UP_TIMEOUT_S) -> None:
@@ -95,9 +100,17 @@ class ReadModels:
 
     async def progress(self) -> list[Progress]:
         """Return how far each read model is, and which have stopped at an event."""
-        async with self._pool.connection() as connection:
+        async with self._lent() as connection:
             cursor = await connection.execute(_POSITIONS)
             return [Progress(*row) for row in await cursor.fetchall()]
+
+    @asynccontextmanager
+    async def _lent(self) -> AsyncIterator[Connection]:
+        try:
+            async with self._pool.connection() as connection:
+                yield connection
+        except psycopg.OperationalError as away:
+            raise StoreUnavailable(str(away)) from away
 
     async def _configure(self, connection: Connection) -> None:
         await connection.execute("SELECT set_config('search_path', %s, false)", [self._schema])

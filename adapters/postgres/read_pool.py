@@ -29,7 +29,8 @@ class ReadPool:
     async def run(self, statement: Statement, parameters: Sequence[Parameter]) -> PGresult:
         """Run a statement that does no harm when done twice; return its rows in binary.
 
-        Raises StoreUnavailable, or the psycopg.Error that PostgreSQL answered.
+        Raises StoreUnavailable where it is away, overloaded or took too long, or another psycopg.Error that
+        PostgreSQL answered.
         """
         async with self._free:
             loop = asyncio.get_running_loop()
@@ -43,6 +44,10 @@ class ReadPool:
                 except ConnectionLost as lost:
                     if loop.time() > gives_up_at:
                         raise StoreUnavailable(str(lost)) from lost
+                except psycopg.OperationalError as unable:
+                    # It answered that it cannot: cancelled, out of memory, disk or connections. To ask again at
+                    # once would be more of the same.
+                    raise StoreUnavailable(str(unable)) from unable
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, PAUSE_MAX_S)
 

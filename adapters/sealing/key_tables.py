@@ -1,18 +1,21 @@
 """Where the wrapped keys of accounts are kept: in PostgreSQL, or in memory for tests."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
+import psycopg
 from psycopg_pool import AsyncConnectionPool
 
 from domain.ids import AccountId
+from domain.ports import StoreUnavailable
 
 Wrapped = bytes | None
 """A key as it is kept; None: erased."""
 
 
 class KeyTable(Protocol):
-    """Wrapped keys by account. Any number of processes may use it at once."""
+    """Wrapped keys by account. Any number of processes may use it at once. All raise StoreUnavailable."""
 
     async def read(self, account_ids: Collection[AccountId]) -> dict[AccountId, Wrapped]:
         """Return what is kept for those of the accounts that ever had a key."""
@@ -55,7 +58,7 @@ class PostgresKeyTable:
 
     async def read(self, account_ids: Collection[AccountId]) -> dict[AccountId, Wrapped]:
         """Return what is kept for those of the accounts that ever had a key."""
-        async with self._pool.connection() as connection:
+        async with self._lent() as connection:
             rows = await connection.execute(
                 "SELECT account_id, wrapped FROM sealing.account_key WHERE account_id = ANY(%s)", [list(account_ids)]
             )
@@ -63,7 +66,7 @@ class PostgresKeyTable:
 
     async def add(self, keys: Mapping[AccountId, bytes]) -> None:
         """Keep new keys; an account that has one, or had one, is left as it is."""
-        async with self._pool.connection() as connection:
+        async with self._lent() as connection:
             await connection.execute(
                 """
                 INSERT INTO sealing.account_key (account_id, wrapped)
@@ -75,7 +78,7 @@ class PostgresKeyTable:
 
     async def erase(self, account_id: AccountId) -> None:
         """Forget the key for good, and that there may ever be another."""
-        async with self._pool.connection() as connection:
+        async with self._lent() as connection:
             await connection.execute(
                 """
                 INSERT INTO sealing.account_key (account_id, wrapped, erased_at) VALUES (%s, NULL, clock_timestamp())
@@ -83,3 +86,11 @@ class PostgresKeyTable:
                 """,
                 [account_id],
             )
+
+    @asynccontextmanager
+    async def _lent(self) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
+        try:
+            async with self._pool.connection() as connection:
+                yield connection
+        except psycopg.OperationalError as away:
+            raise StoreUnavailable(str(away)) from away

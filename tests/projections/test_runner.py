@@ -8,6 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from adapters.memory.event_store import MemoryEventStore
+from domain.ports import StoreUnavailable
 from domain.wallet.events import FundsCredited
 from projections.balances import BALANCES, balances_of
 from projections.catalogue import READ_MODELS
@@ -118,6 +119,21 @@ async def test_a_runner_goes_on_after_its_connection_was_lost(
         )
     await history.vps_requested(ada)
     await followed.caught_up(await history.store.head(), BALANCES, VPS, timeout_s=5)
+
+
+async def test_reads_that_lose_their_connection_are_told_that_the_store_is_unavailable(
+    read_models: ReadModels, superuser_url: str
+) -> None:
+    async with read_models.at(0, BALANCES) as connection:
+        await connection.execute("SELECT 1")
+    with psycopg.connect(superuser_url, autocommit=True) as superuser:
+        superuser.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'litevps reads'"
+            " AND datname = current_database()"
+        )
+    with pytest.raises(StoreUnavailable):
+        await read_models.progress()
+    assert await read_models.progress()
 
 
 async def test_a_read_model_without_tables_says_what_to_do(history: History, database_url: str) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from adapters.postgres import group_writer, read_pool
 from adapters.postgres.event_store import PostgresEventStore
+from adapters.postgres.prepared import Statement
 from domain.ids import VpsId
 from domain.ports import (
     Append,
@@ -159,6 +160,23 @@ async def test_a_database_that_stays_away_is_told_in_time(wire: CuttingWire, mon
         wire.refuse = False
         assert len(await feed(store)) == 2
         await store.append(Append((event(new_stream(), 1),)))
+
+
+async def test_a_statement_that_is_cancelled_is_told_as_the_store_being_unavailable(database_url: str) -> None:
+    pool = read_pool.ReadPool(database_url)
+    asleep = asyncio.create_task(pool.run(Statement("sleep", "SELECT pg_sleep(30)"), []))
+    async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
+        async with asyncio.timeout(10):
+            while not asleep.done():
+                await connection.execute(
+                    "SELECT pg_cancel_backend(pid) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND query LIKE '%pg_sleep(30)%' AND pid <> pg_backend_pid()"
+                )
+                await asyncio.sleep(0.05)
+    with pytest.raises(StoreUnavailable):
+        await asleep
+    assert (await pool.run(Statement("one", "SELECT 1"), [])).ntuples == 1
+    await pool.close()
 
 
 async def test_a_closed_store_takes_nothing(database_url: str) -> None:

@@ -1,5 +1,6 @@
 """The same promises of sealing, kept with keys in PostgreSQL and with keys in memory."""
 
+import asyncio
 import string
 from base64 import b64decode
 from collections.abc import AsyncIterator
@@ -16,6 +17,7 @@ from adapters.sealing.master_key import MasterKey
 from adapters.sealing.sealer import AccountSealer, KeyNotLoaded, SealBroken, WrongMasterKey
 from domain.events import ERASED
 from domain.ids import AccountId, EventId
+from domain.ports import StoreUnavailable
 
 pytestmark = pytest.mark.anyio
 MASTER = MasterKey(bytes(range(32)))
@@ -228,3 +230,16 @@ def test_a_keyed_hash_depends_on_key_scope_and_text_and_on_where_one_ends() -> N
 
     assert len(hashes) == 4
     assert sealer.keyed_hash("email", "a@example.com") in hashes
+
+
+async def test_keys_that_cannot_be_reached_are_told_as_the_store_being_unavailable(database_url: str) -> None:
+    async with AsyncConnectionPool(database_url, min_size=1, max_size=1, open=False, timeout=0.1) as pool:
+        keys = PostgresKeyTable(pool)
+        async with pool.connection() as only:
+            with pytest.raises(StoreUnavailable):
+                await keys.read([ALICE])
+            await only.execute("SET idle_session_timeout = 1")
+        await asyncio.sleep(0.05)
+        with pytest.raises(StoreUnavailable):
+            await keys.read([ALICE])
+        assert await keys.read([ALICE]) == {}
