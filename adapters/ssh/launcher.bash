@@ -7,7 +7,7 @@
 # Answers on standard output, one frame a request. Requests (see launcher.py):
 #   run ID TIMEOUT_S LIMIT HEAD TAIL STDIN_BYTES LENGTH...  then command, cwd, user, stdin, env ... by length
 #   end ID VERDICT        kill all of a job (VERDICT is cancelled or timeout)
-#   discard ID            remove what is kept of a job that has ended
+#   discard ID            remove what is kept of a job that has ended, but for the marks that it was
 #
 # What is kept of a job: jobs/ID.owner.N (who runs it), .command, .stdin, .stdout, .stderr, .started,
 # .group, .ended; files rather than a folder of its own, since making one would be a process more.
@@ -368,7 +368,8 @@ discard_job() {
 
 tidy() {
   local id files=()
-  for id in "${discarded[@]}"; do files+=("$jobs/$id".*); done
+  # That it was started and has ended stays known for a while, lest somebody who asks late starts it again.
+  for id in "${discarded[@]}"; do files+=("$jobs/$id".{command,group,stdout,stderr,stdin*,owner.*}); done
   (( ${#files[@]} == 0 )) || rm -f "${files[@]}"
   discarded=()
   (( EPOCHSECONDS < swept_at + sweep_s )) || sweep

@@ -23,6 +23,10 @@ ANSWER_TIMEOUT_S = 60.0
 """How long the bytes of an answer may take once its first line is there, and short requests as a whole."""
 HEADER_BYTES_MAX = 1_024
 GREETING_BYTES_MAX = 65_536
+EXIT_CODE_MAX = 255
+DURATION_MS_MAX = 2**42
+SIZE_BYTES_MAX = 2**53
+"""What a guest may tell of itself: it is a stranger, and what it says is recorded for ever."""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -121,6 +125,8 @@ class Launcher:
 
     async def _outcome(self, words: list[str], limit: int) -> JobOutcome:
         verdict, status, duration_ms = words[1], int(words[2]), int(words[3])
+        if not (0 <= status <= EXIT_CODE_MAX and 0 <= duration_ms <= DURATION_MS_MAX):
+            raise ValueError("an end that no command has")
         out, err = _measured(words[4:8], limit), _measured(words[8:12], limit)
         stdout = await self._stream(out, limit)
         stderr = await self._stream(err, limit)
@@ -178,7 +184,7 @@ def _measured(words: list[str], limit: int) -> _Measured:
         and (measured.head, measured.tail) == head_and_tail_bytes(limit)
         and measured.size > limit
     )
-    if not (whole or parted) or measured.size < 0:
+    if not (whole or parted) or not 0 <= measured.size <= SIZE_BYTES_MAX:
         raise ValueError("sizes that do not fit")
     return measured
 

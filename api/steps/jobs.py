@@ -82,9 +82,11 @@ async def collect_job(workshop: Workshop, job_id: JobId) -> tuple[Job, KeptOutpu
         leasing = asyncio.create_task(_hold(workshop, job_id))
         try:
             outcome = await _outcome(workshop, job)
-            job = await _record_end(workshop, job, outcome)
+            job = await _record_end(workshop, job, outcome) if outcome is not None else await _present(workshop, job)
         finally:
             leasing.cancel()
+            with suppress(StoreUnavailable):
+                await workshop.leases.done("job", job_id)
         _discard_later(workshop, job)
     output = await workshop.job_outputs.find(job_id)
     return job, output or KeptOutput(stdout="", stderr="")
@@ -96,22 +98,38 @@ async def output_text(workshop: Workshop, job: Job, output: KeptOutput) -> tuple
     return _opened(workshop, output.stdout), _opened(workshop, output.stderr)
 
 
-async def _outcome(workshop: Workshop, job: Job) -> JobOutcome:
-    """Run the job in its guest, or pick it up there, until it is over or cannot be any more."""
+async def _outcome(workshop: Workshop, job: Job) -> JobOutcome | None:
+    """Run the job in its guest, or pick it up there, until it is over or cannot be any more.
+
+    None where somebody else has recorded its end meanwhile: asked for once more, the guest might not know it.
+    """
     while True:
+        if (await _present(workshop, job)).finished is not None:
+            return None
         vps = await workshop.vps(job.vps_id)
         now = workshop.clock.now()
         if (reason := jobs.outlived(job, vps)) is not None or vps is None:
             return jobs.lost_outcome(job, reason or "the vps was deleted", now)
+        late = now >= job.requested_at + seconds(job.timeout_s + LOST_AFTER_S)
         try:
+            if late:
+                # Whoever wanted it has long given up: it is collected if it ever began, and never begun now.
+                await workshop.shell.cancel(address_of(vps), job.job_id)
             return await _run_watched(workshop, job, vps)
         except HostKeyChanged:
             return jobs.lost_outcome(job, "the guest has another host key", now)
         except GuestUnreachable as problem:
             _log.info("guest of a job is unreachable", job_id=str(job.job_id), problem=str(problem))
-        if now >= job.requested_at + seconds(job.timeout_s + LOST_AFTER_S):
+        if late:
             return jobs.lost_outcome(job, "the guest did not answer", now)
         await asyncio.sleep(RETRY_S)
+
+
+async def _present(workshop: Workshop, job: Job) -> Job:
+    view = job_view(job.job_id)
+    present = (await workshop.ledger.read(view)).of(view)
+    assert present is not None, "a job that was recorded stays"
+    return present
 
 
 async def _run_watched(workshop: Workshop, job: Job, vps: Vps) -> JobOutcome:

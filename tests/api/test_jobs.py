@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from api.steps.jobs import collect_job, output_text, run_job
+from api.steps.jobs import collect_job, output_text, request_job, run_job
 from api.steps.workshop import Workshop
 from domain.compute.vps import VpsNotRunning
 from domain.errors import Invalid
@@ -101,6 +101,28 @@ async def test_a_job_that_nobody_awaits_any_more_is_collected_by_a_worker(site: 
     job, output = await collect_job(site.workshop, command.job_id)
     assert len(await site.world.events(JobFinished)) == 1
     assert await output_text(site.workshop, job, output) == ("done\n", "")
+
+
+async def test_a_job_that_never_began_is_not_begun_long_after_its_time(site: Site) -> None:
+    command = site.command("echo too late")
+    await request_job(site.workshop, command, site.world.context("exec"), timeout_s_max=600)
+    site.world.clock.advance(3600)
+
+    job, output = await collect_job(site.workshop, command.job_id)
+
+    assert job.finished is not None
+    assert (job.finished.end, job.finished.exit_code) == ("cancelled", None)
+    assert await output_text(site.workshop, job, output) == ("", "")
+
+
+async def test_a_job_that_took_long_leaves_no_lease(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.steps.jobs.LEASED_AFTER_S", 0)
+    running = asyncio.create_task(site.run(command := site.command("sleep 10")))
+    await asyncio.sleep(0.02)
+    site.world.clock.advance(11)
+    await asyncio.wait_for(running, 10)
+
+    assert ("job", command.job_id) not in site.world.leases.rows
 
 
 @pytest.mark.parametrize(("verb", "error"), [("stop", "the vps was stopped"), ("delete", "the vps was deleted")])

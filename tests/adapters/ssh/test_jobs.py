@@ -147,7 +147,17 @@ async def test_what_is_kept_of_a_job_is_removed_once_it_was_collected(way: Way) 
     assert int((await run(way, listing)).stdout.text) > 3
     await way.shell.discard(way.address, asked.job_id)
     await asyncio.sleep(5)
-    assert (await run(way, job(f"ls {JOBS} | grep -c {asked.job_id}"))).stdout.text == b"0\n"
+    left = (await run(way, job(f"cd {JOBS} && ls {asked.job_id}.* | sed s/.*[.]// | sort"))).stdout.text
+    assert left == b"ended\nstarted\n"
+
+
+async def test_a_job_is_not_done_again_after_it_was_discarded(way: Way) -> None:
+    asked = job(f"echo once >> {JOBS}/witness")
+    await run(way, asked)
+    await way.shell.discard(way.address, asked.job_id)
+    await asyncio.sleep(5)
+    assert (await run(way, asked)).exit_code == 0
+    assert (await run(way, job(f"cat {JOBS}/witness; rm {JOBS}/witness"))).stdout.text == b"once\n"
 
 
 async def test_a_job_that_writes_without_end_is_ended_and_told_why(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
