@@ -12,7 +12,7 @@ from api.observing import observe_host
 from api.steps.workshop import PRICES, Workshop, host_view, vps_view, wallet_view
 from domain.compute import outcomes
 from domain.compute.events import HostDiffered, HostRegistered, OffReason
-from domain.compute.host import Finding, compare, register
+from domain.compute.host import Finding, compare, leave_alone, register
 from domain.compute.ports import GuestSeen, HostObservation, Hypervisor, HypervisorUnavailable
 from domain.compute.vps import Vps
 from domain.deciding import Decision, recorded_in
@@ -20,7 +20,7 @@ from domain.ids import HostId, VpsId, host_stream
 from domain.time import Instant, seconds
 
 ORPHAN_GRACE_S = 120.0
-"""How long a guest that belongs to no VPS is only watched: nothing is removed on one look."""
+"""How long a guest of a deleted VPS is only watched: nothing is removed on one look."""
 LOOKED_AT_MAX = 2_000
 """How many VPSs are read at once."""
 
@@ -44,6 +44,7 @@ class Reconciler:
         self._workshop = workshop
         self._orphan_grace_s = orphan_grace_s
         self._orphan_since: dict[tuple[HostId, VpsId], Instant] = {}
+        self._told: set[tuple[HostId, VpsId]] = set()
 
     async def look(self) -> None:
         """Observe every host at once, and mend what differs. A host that does not answer is left for later."""
@@ -68,7 +69,7 @@ class Reconciler:
             for vps_id, view in views.items():
                 vps, guest = sight.of(view), guests.get(vps_id)
                 finding = compare(vps, guest, hypervisor.host_id, seen.collected_at)
-                if finding in ("orphan", "duplicate") and guest is not None:
+                if finding == "orphan" and guest is not None:
                     orphans.add(vps_id)
                 await self._mend(hypervisor, finding, vps_id, vps, guest, seen.collected_at)
         self._forget_orphans_but(hypervisor.host_id, orphans)
@@ -92,9 +93,12 @@ class Reconciler:
                 reach("differ:before-host")
                 await hypervisor.ensure_off(vps_id, grace_s=0)
                 reach("differ:after-host")
-            case "orphan" | "duplicate":
+            case "orphan":
                 if guest is not None:
-                    await self._reap(hypervisor, finding, vps_id, collected_at)
+                    await self._reap(hypervisor, vps_id, collected_at)
+            case "unknown" | "duplicate":
+                if guest is not None:
+                    await self._leave(hypervisor.host_id, finding, vps_id, collected_at)
             case "agrees":
                 pass
             case _:
@@ -123,18 +127,43 @@ class Reconciler:
         await self._workshop.record([view, wallet, host, PRICES], decide, "differ", vps.account_id)
         _log.warning("a vps was found off", vps_id=str(vps.vps_id), reason=reason)
 
-    async def _reap(
-        self, hypervisor: Hypervisor, finding: Literal["orphan", "duplicate"], vps_id: VpsId, collected_at: Instant
-    ) -> None:
-        """Remove a guest that has belonged to no VPS here for the whole of the grace."""
+    async def _reap(self, hypervisor: Hypervisor, vps_id: VpsId, collected_at: Instant) -> None:
+        """Remove a guest whose VPS has been known as deleted for the whole of the grace."""
         since = self._orphan_since.setdefault((hypervisor.host_id, vps_id), collected_at)
         if collected_at - since < seconds(self._orphan_grace_s):
             return
-        _log.warning("a guest that does not belong here is removed", vps_id=str(vps_id), finding=finding)
-        await self._differ(HostDiffered(hypervisor.host_id, vps_id, finding, "removed", collected_at))
+        _log.warning("a guest of a deleted vps is removed", vps_id=str(vps_id))
+        await self._differ(HostDiffered(hypervisor.host_id, vps_id, "orphan", "removed", collected_at))
         reach("differ:before-host")
         await hypervisor.ensure_removed(vps_id)
         reach("differ:after-host")
+
+    async def _leave(
+        self, host_id: HostId, finding: Literal["unknown", "duplicate"], vps_id: VpsId, collected_at: Instant
+    ) -> None:
+        """Leave a guest alone that the ledger cannot explain: nobody asked for its end, and there is a disk.
+
+        A ledger that was restored from an older backup knows nothing of what came after it.
+        """
+        if (host_id, vps_id) in self._told:
+            return
+        _log.error(
+            "a guest that the ledger cannot explain is left alone: was the ledger restored from an older backup?",
+            host_id=str(host_id),
+            vps_id=str(vps_id),
+            finding=finding,
+        )
+        view = host_view(host_id)
+        difference: Literal["duplicate", "orphan"] = "duplicate" if finding == "duplicate" else "orphan"
+        differed = HostDiffered(host_id, vps_id, difference, "none", collected_at)
+
+        def decide(sight: Sight, _now: Instant) -> Decision:
+            host = sight.of(view)
+            assert host is not None, "a host is registered before it is driven"
+            return recorded_in(view.stream, *leave_alone(host, differed))
+
+        await self._workshop.record([view], decide, "differ", None)
+        self._told.add((host_id, vps_id))
 
     async def _differ(self, differed: HostDiffered) -> None:
         view = host_view(differed.host_id)

@@ -1,6 +1,7 @@
 """A compute host: what it is, what it showed, and what that proves of its guests."""
 
 from typing import Literal
+from uuid import UUID
 
 import msgspec
 
@@ -39,6 +40,8 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     boot_id: str = ""
     shown: dict[str, Shown] = {}
     """Each start of a guest that was seen on, by ``shown_key``."""
+    left_alone: frozenset[UUID] = frozenset()
+    """Guests that the ledger cannot explain, and of which that is recorded."""
 
 
 HostState = Host | None
@@ -58,14 +61,17 @@ def evolve(host: HostState, event: Event) -> HostState:
                 observed_at=host.observed_at if host else None,
                 boot_id=host.boot_id if host else "",
                 shown=host.shown if host else {},
+                left_alone=host.left_alone if host else frozenset(),
             )
         case recorded.HostObserved() if host is not None:
             return _observed(host, event)
+        case recorded.HostDiffered(action="none") if host is not None:
+            return msgspec.structs.replace(host, left_alone=host.left_alone | {event.vps_id})
         case _:
             return host
 
 
-FOLD: Fold[HostState] = Fold(initial=None, evolve=evolve, snapshot=Host)
+FOLD: Fold[HostState] = Fold(initial=None, evolve=evolve, snapshot=Host, snapshot_version=2)
 
 
 def proof_of(vps: Vps, host: HostState) -> Proof | None:
@@ -107,9 +113,15 @@ def observe(host: Host, seen: HostObservation) -> tuple[Event, ...]:
     )
 
 
-Finding = Literal["agrees", "off", "lost", "unwanted", "orphan", "duplicate"]
+def leave_alone(host: Host, differed: recorded.HostDiffered) -> tuple[Event, ...]:
+    """Return what is recorded of a guest that the ledger cannot explain; nothing where it was recorded before."""
+    return () if differed.vps_id in host.left_alone else (differed,)
+
+
+Finding = Literal["agrees", "off", "lost", "unwanted", "orphan", "unknown", "duplicate"]
 """``off``: it should run and is off; ``lost``: another start of it runs; ``unwanted``: it runs and should
-not; ``orphan``: no VPS of ours, or one that was deleted; ``duplicate``: a VPS whose place is another host."""
+not; ``orphan``: of a VPS that was deleted; ``unknown``: of a VPS that was never asked for, as far as the
+ledger knows; ``duplicate``: of a VPS whose place is not this host."""
 
 
 def compare(vps: Vps | None, guest: GuestSeen | None, host_id: HostId, collected_at: Instant) -> Finding:
@@ -117,7 +129,9 @@ def compare(vps: Vps | None, guest: GuestSeen | None, host_id: HostId, collected
 
     What a worker is busy with agrees, and so does all that was observed before something was last done.
     """
-    if vps is None or vps.deleted:
+    if vps is None:
+        return "unknown"
+    if vps.deleted:
         return "orphan"
     if vps.host_id != host_id:
         return "duplicate"

@@ -1,5 +1,6 @@
 """Hosts are compared with the ledger: what differs is recorded, mended, and never billed."""
 
+import msgspec
 import pytest
 
 from adapters.simulated.hypervisor import SimulatedHypervisor
@@ -13,7 +14,7 @@ from tests.api.compute_world import IDS, World
 
 pytestmark = pytest.mark.anyio
 
-ORPHAN = GuestSpec(
+UNKNOWN = GuestSpec(
     vps_id=VpsId(IDS.new()),
     generation=1,
     hostname="nobody",
@@ -111,23 +112,62 @@ async def test_a_guest_of_another_start_is_put_off_and_its_vps_stopped() -> None
     assert not world.host.guests[vps_id].running
 
 
-async def test_an_orphan_is_removed_only_after_the_grace() -> None:
+async def test_a_guest_of_a_deleted_vps_is_removed_only_after_the_grace() -> None:
     world = World()
     workshop = await world.founded()
     reconciler = Reconciler(workshop)
-    world.host.add_orphan(ORPHAN)
+    async with world.working(workshop):
+        vps_id = await world.create(workshop)
+        await world.settled(workshop, vps_id)
+        spec = world.host.guests[vps_id].spec
+        await world.ask(workshop, "delete", vps_id)
+        await world.settled(workshop, vps_id)
+    world.host.add_orphan(spec)
 
     await reconciler.look()
     world.clock.advance(ORPHAN_GRACE_S - 1)
     await reconciler.look()
-    assert ORPHAN.vps_id in world.host.guests
+    assert vps_id in world.host.guests
 
     world.clock.advance(1)
     await reconciler.look()
     assert world.host.guests == {}
     (differed,) = await world.events(HostDiffered)
     assert isinstance(differed, HostDiffered)
-    assert (differed.vps_id, differed.difference, differed.action) == (ORPHAN.vps_id, "orphan", "removed")
+    assert (differed.vps_id, differed.difference, differed.action) == (vps_id, "orphan", "removed")
+
+
+async def test_a_guest_that_the_ledger_never_heard_of_is_left_alone_and_recorded_once() -> None:
+    world = World()
+    workshop = await world.founded()
+    world.host.add_orphan(UNKNOWN)
+
+    for reconciler in (Reconciler(workshop), Reconciler(world.workshop())):
+        for _ in range(2):
+            await reconciler.look()
+            world.clock.advance(ORPHAN_GRACE_S + 1)
+
+    assert world.host.guests[UNKNOWN.vps_id].running
+    (differed,) = await world.events(HostDiffered)
+    assert isinstance(differed, HostDiffered)
+    assert (differed.vps_id, differed.difference, differed.action) == (UNKNOWN.vps_id, "orphan", "none")
+
+
+async def test_a_guest_on_a_host_that_is_not_its_place_is_left_alone() -> None:
+    world = World()
+    workshop = await world.founded()
+    vps_id = await world.create(workshop)
+    world.host.add_orphan(msgspec.structs.replace(UNKNOWN, vps_id=vps_id))
+    reconciler = Reconciler(workshop)
+
+    await reconciler.look()
+    world.clock.advance(ORPHAN_GRACE_S + 1)
+    await reconciler.look()
+
+    assert world.host.guests[vps_id].running
+    (differed,) = await world.events(HostDiffered)
+    assert isinstance(differed, HostDiffered)
+    assert (differed.vps_id, differed.difference, differed.action) == (vps_id, "duplicate", "none")
 
 
 async def test_a_host_that_does_not_answer_has_nothing_freed() -> None:

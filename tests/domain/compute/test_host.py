@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from domain.compute import host as hosts
-from domain.compute.events import HostObserved, HostRegistered, VpsRestarted
+from domain.compute.events import HostDiffered, HostObserved, HostRegistered, VpsRestarted
 from domain.compute.host import Host
 from domain.compute.ports import GuestSeen, HostObservation
 from domain.ids import HostId
@@ -109,8 +109,16 @@ def test_host_and_ledger_are_compared(point: str, guest: GuestSeen | None, findi
     assert hosts.compare(vps_in(point), guest, HOST, at(1000)) == finding
 
 
-def test_a_guest_of_no_vps_is_an_orphan() -> None:
-    assert hosts.compare(None, ON, HOST, at(1000)) == "orphan"
+def test_a_guest_of_no_vps_that_was_ever_asked_for_is_unknown_rather_than_an_orphan() -> None:
+    assert hosts.compare(None, ON, HOST, at(1000)) == "unknown"
+
+
+def test_a_guest_that_cannot_be_explained_is_recorded_once() -> None:
+    unexplained = HostDiffered(HOST, VPS, "orphan", "none", at(9))
+    host = host_after()
+
+    assert hosts.leave_alone(host, unexplained) == (unexplained,)
+    assert hosts.leave_alone(hosts.evolve(host, unexplained) or host, unexplained) == ()
 
 
 def test_a_guest_on_another_host_than_its_vps_is_a_duplicate_and_says_nothing_of_it() -> None:
