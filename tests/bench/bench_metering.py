@@ -1,0 +1,106 @@
+"""A tick over many accounts, just after a start and then again with all in memory."""
+
+import asyncio
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID
+
+from adapters.embedded_postgres.server import SERVICE_ROLE, EmbeddedPostgres
+from adapters.ids import TimeOrderedIds
+from adapters.postgres.event_store import PostgresEventStore
+from adapters.postgres.migrate import migrate
+from adapters.sealing.key_tables import MemoryKeyTable
+from adapters.sealing.master_key import MasterKey
+from adapters.sealing.sealer import AccountSealer
+from adapters.simulated.clock import ManualClock
+from api.ledger import Context, Ledger
+from api.metering import settle_due
+from api.steps.workshop import host_view
+from domain.compute.events import HostObserved, HostRegistered, VpsRunning
+from domain.compute.ports import GuestSeen
+from domain.deciding import recorded_in
+from domain.events import Actor
+from domain.ids import PRICING_STREAM, AccountId, VpsId, host_stream
+from domain.pricing.events import PlanDefined
+from domain.time import MINUTE, Instant
+from projections.catalogue import READ_MODELS
+from projections.generation import SCHEMA, install
+from projections.meters import METERS, TabledDueAccounts
+from projections.reading import ReadModels
+from projections.runner import Folding, connect
+from tests.bench.figures import Figure
+from tests.bench.made_up_ledger import BEGAN, HOST, HOURLY, PLAN, VPSS_PER_ACCOUNT, Line, made_up_events, put_into
+
+ACCOUNTS = 5_000
+TICKS = 3
+FLOOR_MINUTES_PER_S = 1_000
+
+
+async def run() -> list[Figure]:
+    """Measure ticks over a ledger on a PostgreSQL of its own."""
+    folder = _open_folder()
+    server = EmbeddedPostgres(folder / "postgres")
+    try:
+        await asyncio.to_thread(server.start)
+        await asyncio.to_thread(migrate, server.owner_url, server.service_password)
+        await asyncio.to_thread(install, server.owner_url, READ_MODELS)
+        return await measure(server.url(SERVICE_ROLE), server.owner_url)
+    finally:
+        await asyncio.to_thread(server.stop)
+        shutil.rmtree(folder)
+
+
+async def measure(service_url: str, owner_url: str) -> list[Figure]:
+    """Fill a fresh, migrated database with accounts whose VPSs run, and let minutes pass."""
+    guests: list[VpsId] = []
+    await asyncio.to_thread(put_into, owner_url, _ledger(guests))
+    reading = ReadModels(service_url)
+    await reading.open()
+    clock = ManualClock(BEGAN)
+    figures = []
+    async with PostgresEventStore(service_url) as store, await connect(service_url, SCHEMA) as connection:
+        sealer = AccountSealer(MasterKey(bytes(32)), MemoryKeyTable())
+        await sealer.load([AccountId(UUID(int=0))])  # Whose made-up text reads as erased.
+        ledger = Ledger(store, sealer, clock, TimeOrderedIds(), store)
+        folding = Folding(connection, store, [METERS])
+        await folding.find_positions()
+        for tick in range(1, TICKS + 1):
+            clock.advance(60)
+            await _observe(ledger, guests, clock.now())
+            while await folding.advance():
+                pass
+            began_s = time.perf_counter()
+            settled = await settle_due(ledger, TabledDueAccounts(reading), clock)
+            took_s = time.perf_counter() - began_s
+            assert settled == ACCOUNTS, settled
+            name = "a tick just after a start" if tick == 1 else f"a tick, the next ({tick})"
+            note = f"{settled:,} accounts in {took_s:.1f} s"
+            target = FLOOR_MINUTES_PER_S if tick > 1 else None
+            figures.append(Figure(name, settled * VPSS_PER_ACCOUNT / took_s, "minutes/s", target=target, note=note))
+    await reading.close()
+    return figures
+
+
+def _open_folder() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="litevps-bench-"))
+    folder.chmod(0o711)
+    return folder
+
+
+def _ledger(guests: list[VpsId]) -> Iterator[Line]:
+    yield PRICING_STREAM, PlanDefined(PLAN, "small", 1, 512, 10, HOURLY, BEGAN)
+    yield host_stream(HOST), HostRegistered(HOST, "host", "127.0.0.1", 22_000, 22_999, None)
+    for stream, event in made_up_events(ACCOUNTS, 1):
+        if isinstance(event, VpsRunning):
+            guests.append(VpsId(stream))
+        yield stream, event
+
+
+async def _observe(ledger: Ledger, guests: list[VpsId], at: Instant) -> None:
+    seen = tuple(GuestSeen(vps_id, 1, str(vps_id), True, at - BEGAN + MINUTE) for vps_id in guests)
+    observed = HostObserved(HOST, "boot", at, seen)
+    context = Context(actor=Actor(kind="service", part="bench"))
+    await ledger.execute([host_view(HOST)], lambda _sight, _now: recorded_in(host_stream(HOST), observed), context)
