@@ -111,9 +111,10 @@ class Answering:
     async def _let_in(self, call: Call, told: list[tuple[bytes, bytes]]) -> None:
         session = auth.shown_session(self._runtime, call.arrival)
         # Side by side, since both wait for the database.
-        counting = asyncio.create_task(rate_limits.count(self._runtime, self._session_quota, str(session.account_id)))
-        sight = await auth.sight_of(self._runtime, session)
-        tally = await counting
+        sight, tally = await asyncio.gather(
+            auth.sight_of(self._runtime, session),
+            rate_limits.count(self._runtime, self._session_quota, str(session.account_id)),
+        )
         call.account = auth.believed(sight, session)
         call.session = session
         call.balance = sight.of(auth.wallet_view(session.account_id)).balance

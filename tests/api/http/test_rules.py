@@ -1,5 +1,7 @@
 """What holds for every request: errors, headers, ids, methods, content types, sizes."""
 
+import asyncio
+import gc
 import re
 from collections.abc import AsyncIterator
 
@@ -9,6 +11,7 @@ from httpx import ASGITransport, AsyncClient
 
 from api.http.app import App
 from api.settings import Settings
+from domain.ports import StoreUnavailable
 from domain.time import Instant
 from tests.api.houses import PASSWORD, ROOMY, Customer, House, house
 
@@ -175,6 +178,27 @@ async def test_a_mistake_of_ours_tells_nothing_of_itself(here: House, ann: Custo
 
     assert (response.status_code, response.json()) == (500, {"error": "internal error", "code": "internal_error"})
     assert "secret" not in response.text
+
+
+async def test_a_store_that_is_away_is_503_and_leaves_no_failure_behind(here: House, ann: Customer) -> None:
+    class Away:
+        async def read(self, *_: object) -> None:
+            raise StoreUnavailable("away")
+
+        async def count(self, *_: object) -> None:
+            await asyncio.sleep(0)
+            raise StoreUnavailable("away")
+
+    left_behind: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: left_behind.append(context))
+    away = msgspec.structs.replace(here.runtime, ledger=Away(), rate_counters=Away())
+    async with AsyncClient(transport=ASGITransport(app=App(away)), base_url="http://x") as client:
+        response = await client.get("/api/me", headers={"authorization": f"Bearer {ann.token}"})
+    await asyncio.sleep(0.01)
+    gc.collect()
+    asyncio.get_running_loop().set_exception_handler(None)
+
+    assert (response.status_code, left_behind) == (503, [])
 
 
 async def test_quotas_are_told_and_held() -> None:
