@@ -32,7 +32,7 @@ def declared(settings: Settings) -> tuple[Endpoint, ...]:
         *ssh_keys.ENDPOINTS,
         *vps_endpoints.ENDPOINTS,
         *exec_.ENDPOINTS,
-        *health.ENDPOINTS,
+        *health.endpoints(),
     )
 
 

@@ -13,6 +13,8 @@ from domain.compute.ports import HypervisorUnavailable
 from domain.ports import StoreUnavailable
 
 CHECK_TIMEOUT_S = 2.0
+VERDICT_KEPT_S = 2.0
+"""How long a verdict is told again: anybody may ask, and hosts are not to be asked as often as that."""
 LAG_EVENTS_MAX = 10_000
 """How far behind a read model may be for the service to be ready."""
 
@@ -37,15 +39,31 @@ async def health(_call: Call) -> Answer:
     return told(200, Healthy("ok"))
 
 
-async def ready(call: Call) -> Answer:
-    """Tell whether the store, the read models and the compute hosts are fit to serve."""
-    checks = {"store": _store, "projections": _projections, "hosts": _hosts}
-    found = dict(
-        zip(checks, await asyncio.gather(*(_checked(check, call.runtime) for check in checks.values())), strict=True)
-    )
-    if any(state != "ok" for state in found.values()):
-        raise NotReady(**found)
-    return told(200, Ready(status="ok", **found))
+class Readiness:
+    """Whether every part is fit to serve, looked up once for all who ask within a while."""
+
+    def __init__(self) -> None:
+        self._looking: asyncio.Task[dict[str, str]] | None = None
+        self._good_until_s = 0.0
+
+    async def ready(self, call: Call) -> Answer:
+        """Tell whether the store, the read models and the compute hosts are fit to serve."""
+        past = asyncio.get_running_loop().time() >= self._good_until_s
+        if self._looking is None or (self._looking.done() and past):
+            self._looking = asyncio.create_task(self._look(call.runtime))
+        # Shielded, since others wait for it too.
+        found = await asyncio.shield(self._looking)
+        if any(state != "ok" for state in found.values()):
+            raise NotReady(**found)
+        return told(200, Ready(status="ok", **found))
+
+    async def _look(self, runtime: Runtime) -> dict[str, str]:
+        checks = {"store": _store, "projections": _projections, "hosts": _hosts}
+        try:
+            found = await asyncio.gather(*(_checked(check, runtime) for check in checks.values()))
+        finally:
+            self._good_until_s = asyncio.get_running_loop().time() + VERDICT_KEPT_S
+        return dict(zip(checks, found, strict=True))
 
 
 async def agent_card(call: Call) -> Answer:
@@ -85,13 +103,12 @@ async def _checked(check: Any, runtime: Runtime) -> str:
             return found
     except TimeoutError:
         return "does not answer"
+    except StoreUnavailable:
+        return "unavailable"
 
 
 async def _store(runtime: Runtime) -> str:
-    try:
-        await runtime.store.head()
-    except StoreUnavailable:
-        return "unavailable"
+    await runtime.store.head()
     return "ok"
 
 
@@ -120,36 +137,38 @@ async def _hosts(runtime: Runtime) -> str:
     return "ok" if not silent else f"{silent} of {len(answered)} unavailable"
 
 
-ENDPOINTS = (
-    Endpoint(
-        method="GET",
-        path="/api/health",
-        name="health",
-        tag="service",
-        summary="Is the API up",
-        who="public",
-        handle=health,
-        told=(Told(200, "It is.", Healthy, {"status": "ok"}),),
-    ),
-    Endpoint(
-        method="GET",
-        path="/api/ready",
-        name="ready",
-        tag="service",
-        summary="Is every part fit to serve",
-        who="public",
-        handle=ready,
-        told=(Told(200, "It is.", Ready, {"status": "ok", "store": "ok", "projections": "ok", "hosts": "ok"}),),
-        refusals=(NotReady,),
-    ),
-    Endpoint(
-        method="GET",
-        path="/.well-known/agent.json",
-        name="agent_card",
-        tag="service",
-        summary="What is this service",
-        who="public",
-        handle=agent_card,
-        told=(Told(200, "The agent card.", dict[str, Any]),),
-    ),
-)
+def endpoints() -> tuple[Endpoint, ...]:
+    """Return the endpoints of health; each call has a verdict of its own to keep."""
+    return (
+        Endpoint(
+            method="GET",
+            path="/api/health",
+            name="health",
+            tag="service",
+            summary="Is the API up",
+            who="public",
+            handle=health,
+            told=(Told(200, "It is.", Healthy, {"status": "ok"}),),
+        ),
+        Endpoint(
+            method="GET",
+            path="/api/ready",
+            name="ready",
+            tag="service",
+            summary="Is every part fit to serve",
+            who="public",
+            handle=Readiness().ready,
+            told=(Told(200, "It is.", Ready, {"status": "ok", "store": "ok", "projections": "ok", "hosts": "ok"}),),
+            refusals=(NotReady,),
+        ),
+        Endpoint(
+            method="GET",
+            path="/.well-known/agent.json",
+            name="agent_card",
+            tag="service",
+            summary="What is this service",
+            who="public",
+            handle=agent_card,
+            told=(Told(200, "The agent card.", dict[str, Any]),),
+        ),
+    )
