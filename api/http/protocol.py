@@ -12,7 +12,7 @@ from domain.errors import Invalid, Refusal
 HEAD_BYTES_MAX = 32 * 1024
 """Of the request line and all headers together."""
 HEAD_TIMEOUT_S = 30.0
-"""How long a new connection may take until it has sent a whole head."""
+"""How long a whole head may take: of the first request from when the connection is made, of others from their start."""
 _REASONS = {400: b"Bad Request", 431: b"Request Header Fields Too Large"}
 
 
@@ -28,7 +28,13 @@ class BoundedHttp(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin, and give up on a client that never comes to the point."""
         super().connection_made(transport)
-        self._late = self.loop.call_later(HEAD_TIMEOUT_S, self._give_up)
+        self._await_head()
+
+    def data_received(self, data: bytes) -> None:
+        """Read on; between two requests, whatever comes has to become the head of another."""
+        if self.cycle is not None and self.cycle.response_complete:
+            self._await_head()
+        super().data_received(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End."""
@@ -77,6 +83,10 @@ class BoundedHttp(HttpToolsProtocol):
             self._refusal = HeadersTooLarge(bytes_max=HEAD_BYTES_MAX)
             # The parser takes it for a request that cannot be read, and has it refused.
             raise ValueError("head too long")
+
+    def _await_head(self) -> None:
+        if self._late is None:
+            self._late = self.loop.call_later(HEAD_TIMEOUT_S, self._give_up)
 
     def _in_time(self) -> None:
         if self._late is not None:

@@ -3,9 +3,11 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 
+from api.http import protocol
 from api.http.app import App
 from api.http.protocol import HEAD_BYTES_MAX
 from api.serving import http_server, listen
@@ -80,3 +82,28 @@ async def test_requests_in_a_row_are_answered_in_their_order(port: int) -> None:
     writer.close()
 
     assert seen == [f"r{number}" for number in range(5)]
+
+
+@pytest.mark.parametrize("drop", [b"x: y\r\n", b"\r\n"])
+async def test_a_later_head_that_drips_ends_the_connection(
+    port: int, monkeypatch: pytest.MonkeyPatch, drop: bytes
+) -> None:
+    monkeypatch.setattr(protocol, "HEAD_TIMEOUT_S", 0.3)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for _ in range(2):  # The second one comes later than a head may take, but at once.
+        writer.write(b"GET /api/health HTTP/1.1\r\nhost: a\r\n\r\n")
+        await asyncio.wait_for(reader.readuntil(b'{"status":"ok"}'), 10)
+        await asyncio.sleep(0.4)
+    if drop != b"\r\n":
+        writer.write(b"GET /api/health HTTP/1.1\r\n")
+
+    async def drip() -> None:
+        while True:
+            writer.write(drop)
+            await asyncio.sleep(0.05)
+
+    dripping = asyncio.create_task(drip())
+    with suppress(ConnectionError):  # What was dripped too late is answered with a reset.
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+    dripping.cancel()
+    writer.close()
