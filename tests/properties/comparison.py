@@ -79,6 +79,13 @@ class Comparison(RuleBasedStateMachine):
         for _, how, amount in self.reference.minutes.values():
             expected[how] = expected.get(how, 0) + amount
         assert self.amounts == expected
+        for meter in wallet.meters.values():
+            paid = [
+                price
+                for (vps, _), (_, how, price) in self.reference.minutes.items()
+                if vps == meter.vps_id and how == "paid"
+            ]
+            assert (meter.paid_n, meter.paid) == (len(paid), sum(paid))
         assert {meter.vps_id for meter in wallet.meters_on()} == {machine.id for machine in self.reference.on()}
         assert set(wallet.meters) <= set(self.vpss), "the meter of a VPS that is gone is forgotten"
 

@@ -20,7 +20,7 @@ class InMemory(Billing):
 
 
 def test_billing_agrees_with_the_reference_whatever_happens() -> None:
-    examples = settings().max_examples if LONG else 400
+    examples = settings().max_examples if LONG else 300
     run_state_machine_as_test(InMemory, settings=settings(max_examples=examples, stateful_step_count=40))
 
 
