@@ -18,7 +18,7 @@ from tests.guests import KeyPair, Login, cache_folder, guest_spec, hypervisor_on
 ROUNDS = 10
 RATIO_MAX = 1.25
 BUILD_S_MAX = 60
-IMAGE_MB_MAX = 61
+IMAGE_MB_MAX = 60
 
 
 async def run() -> list[Figure]:

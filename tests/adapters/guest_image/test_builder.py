@@ -13,7 +13,7 @@ from adapters.guest_image.boot_files import write_initrd
 from adapters.guest_image.builder import GuestImage, ImageNotBuilt, ensure_built, find_built
 from adapters.guest_image.kernel import unpacked_kernel, write_sparse
 
-SIZE_BYTES_MAX = 61_000_000
+SIZE_BYTES_MAX = 60_000_000
 
 
 @pytest.mark.host
