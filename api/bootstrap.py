@@ -33,6 +33,7 @@ from adapters.ssh.keys import ensure_service_key
 from adapters.turnstile import TEST_SECRET_PASSES, TEST_SECRETS, DevelopmentCaptcha, TurnstileCaptcha
 from api.audit.verify import Archive
 from api.bootstrap_hosts import Say, close_compute, made_folder, opened_compute, register_hosts
+from api.founding import ensure_founded
 from api.ledger import Ledger
 from api.metering import settle_account, settle_due
 from api.runtime import Runtime
@@ -132,7 +133,8 @@ async def opened_runtime(
         read_models = _closed_by(stack, ReadModels(database.service_url))
         await read_models.open()
         private_key, public_key = ensure_service_key(home / "ssh")
-        compute = await opened_compute(settings, clock, private_key, with_hosts=with_hosts, say=say)
+        ledger_id = await ensure_founded(ledger, ids)
+        compute = await opened_compute(settings, ledger_id, clock, private_key, with_hosts=with_hosts, say=say)
         stack.push_async_callback(close_compute, compute)
         workshop = Workshop(
             store=store,

@@ -23,7 +23,7 @@ from api.settings import Settings
 from api.steps.workshop import Workshop
 from domain.compute.events import HostRegistered
 from domain.compute.ports import GuestShell, HostObservation, Hypervisor, HypervisorUnavailable
-from domain.ids import HostId
+from domain.ids import HostId, LedgerId
 from domain.ports import Clock
 
 SSH_PORT_FROM, SSH_PORT_TO = 22_000, 22_999
@@ -43,16 +43,18 @@ class Compute(msgspec.Struct, frozen=True, eq=False):
     memory_mb: int | None
 
 
-async def opened_compute(settings: Settings, clock: Clock, private_key: str, *, with_hosts: bool, say: Say) -> Compute:
+async def opened_compute(
+    settings: Settings, ledger_id: LedgerId, clock: Clock, private_key: str, *, with_hosts: bool, say: Say
+) -> Compute:
     """Have the hosts running and the guest image built, where they are to be driven."""
     if settings.compute == SIMULATED:
         host = SimulatedHost(_host_id(settings, SIMULATED), clock, boot_s=SIMULATED_BOOT_S)
-        hypervisors = {host.host_id: SimulatedHypervisor(host)} if with_hosts else {}
+        hypervisors = {host.host_id: SimulatedHypervisor(host, ledger_id)} if with_hosts else {}
         return Compute(hypervisors, SimulatedGuestShell([host]), None)
     shell = SshGuestShell(private_key)
     if not with_hosts:
         return Compute({}, shell, None)
-    return Compute(await asyncio.to_thread(_driven_hosts, settings, clock, say), shell, _memory_mb())
+    return Compute(await asyncio.to_thread(_driven_hosts, settings, ledger_id, clock, say), shell, _memory_mb())
 
 
 async def register_hosts(workshop: Workshop, compute: Compute) -> None:
@@ -85,12 +87,13 @@ def embedded_host(settings: Settings, verdict: KvmVerdict | None, say: Say) -> E
 
 
 async def observe_embedded_host(settings: Settings) -> HostObservation | None:
-    """Return what the embedded host shows; None where it does not run. It is not started for this."""
+    """Return what the embedded host shows of everybody's guests; None where it does not run, nor is started."""
     embedded = embedded_host(settings, None, lambda _: None)
     if not embedded.socket.exists():
         return None
     hypervisor = LibvirtHypervisor(
         host_id=_host_id(settings, EMBEDDED),
+        ledger_id=None,
         uri=embedded.uri,
         folders=_folders_of(embedded),
         images={},
@@ -105,7 +108,7 @@ async def observe_embedded_host(settings: Settings) -> HostObservation | None:
         await hypervisor.close()
 
 
-def _driven_hosts(settings: Settings, clock: Clock, say: Say) -> dict[HostId, Hypervisor]:
+def _driven_hosts(settings: Settings, ledger_id: LedgerId, clock: Clock, say: Say) -> dict[HostId, Hypervisor]:
     """Have the guest image built and the hosts running; blocks."""
     home = settings.home_folder
     made_folder(home / "images").chmod(0o755)
@@ -125,6 +128,7 @@ def _driven_hosts(settings: Settings, clock: Clock, say: Say) -> dict[HostId, Hy
             address, folders = uri, HostFolders(guests, home / "images", guests, home / "images")
         hosts[host_id] = LibvirtHypervisor(
             host_id=host_id,
+            ledger_id=ledger_id,
             uri=address,
             folders=folders,
             images={image.name: image.key},

@@ -13,6 +13,7 @@ TokenId = NewType("TokenId", UUID)
 SshKeyId = NewType("SshKeyId", UUID)
 EventId = NewType("EventId", UUID)
 StreamId = NewType("StreamId", UUID)
+LedgerId = NewType("LedgerId", UUID)
 
 _STREAMS = UUID("6c697465-7670-5000-8000-73747265616d")
 
@@ -54,6 +55,7 @@ def host_stream(host_id: HostId) -> StreamId:
 
 PRICING_STREAM = StreamId(uuid5(_STREAMS, "pricing"))
 SETTINGS_STREAM = StreamId(uuid5(_STREAMS, "settings"))
+LEDGER_STREAM = StreamId(uuid5(_STREAMS, "ledger"))
 
 
 @lru_cache(maxsize=100_000)

@@ -24,10 +24,11 @@ from adapters.libvirt.hypervisor import LibvirtHypervisor
 from adapters.libvirt_host.host import EmbeddedHost
 from adapters.libvirt_host.kvm_probe import probe_kvm
 from domain.compute.ports import GuestSpec
-from domain.ids import HostId, VpsId
+from domain.ids import HostId, LedgerId, VpsId
 from domain.time import Instant
 
 SSH_TIMEOUT_S = 60.0
+LEDGER, ANOTHER_LEDGER = LedgerId(UUID(int=501)), LedgerId(UUID(int=502))
 
 
 class SystemClock:
@@ -133,11 +134,17 @@ def folders_of(host: EmbeddedHost) -> HostFolders:
 
 
 def hypervisor_on(
-    host: EmbeddedHost, image: GuestImage, *, accelerated: bool, revived: bool = True
+    host: EmbeddedHost,
+    image: GuestImage,
+    *,
+    accelerated: bool,
+    revived: bool = True,
+    ledger_id: LedgerId = LEDGER,
 ) -> LibvirtHypervisor:
     """Return a hypervisor that drives an embedded host and, if told, starts it again should it die."""
     return LibvirtHypervisor(
         host_id=HostId(UUID(str(uuid7()))),
+        ledger_id=ledger_id,
         uri=host.uri,
         folders=folders_of(host),
         images={image.name: image.key},

@@ -22,6 +22,8 @@ ET.register_namespace("qemu", _QEMU_URI)
 class GuestMark(msgspec.Struct, frozen=True):
     """What we write into a domain's metadata, by which we know it again."""
 
+    ledger: str
+    """Whose guest it is: several ledgers may have guests on one host, and each knows its own only."""
     generation: int
     start: str
     """Names one start; only kept in the running domain's metadata. "" where nobody named it."""
@@ -35,13 +37,14 @@ class GuestMark(msgspec.Struct, frozen=True):
         return ET.tostring(ET.Element("guest", self._attributes()), encoding="unicode")
 
     def _attributes(self) -> dict[str, str]:
-        return {"generation": str(self.generation), "start": self.start}
+        return {"ledger": self.ledger, "generation": str(self.generation), "start": self.start}
 
     @staticmethod
     def from_xml(text: str) -> "GuestMark":
         """Read a mark as libvirt gives it back."""
         element = ET.fromstring(text)  # noqa: S314 — from libvirtd over a socket of mode 0600, written by us.
-        return GuestMark(generation=int(element.get("generation", "0")), start=element.get("start", ""))
+        generation = int(element.get("generation", "0"))
+        return GuestMark(ledger=element.get("ledger", ""), generation=generation, start=element.get("start", ""))
 
 
 class BootFiles(msgspec.Struct, frozen=True):

@@ -4,8 +4,8 @@ import uuid
 from collections.abc import Callable
 
 import libvirt
+import msgspec
 
-from adapters.libvirt.domain_xml import GuestMark
 from adapters.libvirt.observations import read_mark, write_mark
 from domain.compute.ports import HypervisorUnavailable
 from domain.ids import VpsId
@@ -43,8 +43,7 @@ def forget_start(domain: libvirt.virDomain) -> None:
     """
     mark = read_mark(domain, libvirt.VIR_DOMAIN_AFFECT_CONFIG)
     if mark is not None and mark.start:
-        unnamed = GuestMark(generation=mark.generation, start="")
-        write_mark(domain, unnamed, libvirt.VIR_DOMAIN_AFFECT_CONFIG)
+        write_mark(domain, msgspec.structs.replace(mark, start=""), libvirt.VIR_DOMAIN_AFFECT_CONFIG)
 
 
 def resume(domain: libvirt.virDomain) -> None:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from domain.ids import VpsId
+from domain.ids import LedgerId, VpsId
 
 
 class HostFolders(msgspec.Struct, frozen=True):
@@ -30,7 +30,7 @@ class GuestFolder:
         self.path = folders.guests / str(vps_id)
         self.inside = folders.guests_inside / str(vps_id)
         self._folders = folders
-        self._vps_id = vps_id
+        self.vps_id = vps_id
 
     @property
     def disk(self) -> Path:
@@ -47,6 +47,11 @@ class GuestFolder:
         """Holds the key of the image that the disk lies upon, so that a newer image changes nothing."""
         return self.path / "image"
 
+    @property
+    def ledger(self) -> Path:
+        """Holds the name of the ledger that had the guest made: no other may take it for its own."""
+        return self.path / "ledger"
+
     def image_inside(self) -> Path:
         """Return the folder of the guest's image, as libvirt sees it."""
         return self._folders.images_inside / self.image_key.read_text()
@@ -55,14 +60,16 @@ class GuestFolder:
         """Return the files libvirt writes about this guest outside its folder."""
         if self._folders.guest_logs is None:
             return []
-        return list(self._folders.guest_logs.glob(f"{domain_name(self._vps_id)}.log*"))
+        return list(self._folders.guest_logs.glob(f"{domain_name(self.vps_id)}.log*"))
 
 
-def guests_with_files(folders: HostFolders) -> Iterator[VpsId]:
-    """Yield the guests that have a folder, started ever or not."""
+def guests_with_files(folders: HostFolders, ledger_id: LedgerId | None) -> Iterator[VpsId]:
+    """Yield the guests of a ledger that have a folder, started ever or not; None: everybody's."""
     for path in folders.guests.glob("*-*-*-*-*"):
-        with suppress(ValueError):
-            yield VpsId(UUID(path.name))
+        with suppress(ValueError, FileNotFoundError):
+            folder = GuestFolder(folders, VpsId(UUID(path.name)))
+            if ledger_id is None or folder.ledger.read_text() == str(ledger_id):
+                yield folder.vps_id
 
 
 def domain_name(vps_id: VpsId) -> str:

@@ -11,12 +11,13 @@ from pathlib import Path
 from adapters.libvirt.folders import GuestFolder
 from adapters.libvirt.seed import write_seed
 from domain.compute.ports import GuestSpec, HypervisorUnavailable
+from domain.ids import LedgerId
 
 _QEMU_IMG_TIMEOUT_S = 30.0
 
 
-def ensure_files(folder: GuestFolder, spec: GuestSpec, images: Mapping[str, str]) -> None:
-    """Have image key, seed and disk there. The disk comes last: once it is there, nothing is touched again."""
+def ensure_files(folder: GuestFolder, spec: GuestSpec, images: Mapping[str, str], ledger_id: LedgerId | None) -> None:
+    """Have ledger, image key, seed and disk there. The disk comes last: once it is there, nothing is touched again."""
     if folder.disk.exists():
         return
     key = images.get(spec.image)
@@ -31,6 +32,8 @@ def ensure_files(folder: GuestFolder, spec: GuestSpec, images: Mapping[str, str]
             return  # Another worker was first.
         for part in folder.path.glob("*.part"):
             part.unlink()
+        with _put_in_place(folder.ledger) as part:
+            part.write_text(str(ledger_id or ""))
         with _put_in_place(folder.image_key) as part:
             part.write_text(key)
         with _put_in_place(folder.seed) as part:

@@ -14,7 +14,7 @@ from adapters.libvirt.folders import GuestFolder, HostFolders, guests_with_files
 from adapters.libvirt.guest_files import ensure_files, ensure_no_files
 from adapters.libvirt.observations import MarkReader, never_started, new_start, see_all, see_one
 from domain.compute.ports import GuestSeen, GuestSpec, HostObservation, HypervisorUnavailable
-from domain.ids import HostId, VpsId
+from domain.ids import HostId, LedgerId, VpsId
 from domain.ports import Clock
 from domain.time import Instant
 
@@ -29,13 +29,15 @@ class LibvirtHypervisor:
     """Implements ``domain.compute.ports.Hypervisor`` for a libvirtd on this machine.
 
     ``images`` maps an image's name to its key, the folder in ``folders.images`` that new guests are made
-    from. ``revive`` may start libvirtd again when it does not answer.
+    from. ``ledger_id``: whose guests it makes, sees and touches; None: only to look, at everybody's.
+    ``revive`` may start libvirtd again when it does not answer.
     """
 
     def __init__(
         self,
         *,
         host_id: HostId,
+        ledger_id: LedgerId | None,
         uri: str,
         folders: HostFolders,
         images: Mapping[str, str],
@@ -45,17 +47,18 @@ class LibvirtHypervisor:
     ) -> None:
         self.host_id = host_id
         self.ssh_host = "127.0.0.1"
+        self._ledger_id = ledger_id
         self._folders = folders
         self._images = images
         self._accelerated = accelerated
         self._clock = clock
         self._connection = HostConnection(uri, revive=revive)
-        self._marks = MarkReader()
+        self._marks = MarkReader(ledger_id)
         self._boot_id = _BOOT_ID.read_text().strip()
 
     async def ensure_prepared(self, spec: GuestSpec) -> None:
         """Have disk and seed ready; a disk that is there is left alone."""
-        await asyncio.to_thread(ensure_files, self._folder(spec.vps_id), spec, self._images)
+        await asyncio.to_thread(ensure_files, self._folder(spec.vps_id), spec, self._images, self._ledger_id)
 
     async def ensure_running(self, spec: GuestSpec) -> GuestSeen:
         """Have the guest started as this generation.
@@ -124,7 +127,7 @@ class LibvirtHypervisor:
         folder = self._folder(spec.vps_id)
         if not folder.disk.exists():
             raise HypervisorUnavailable("the guest has no disk: it was not prepared")
-        mark = GuestMark(generation=spec.generation, start=new_start())
+        mark = GuestMark(ledger=str(self._ledger_id or ""), generation=spec.generation, start=new_start())
         xml = write_domain(spec, mark, _boot_files(folder), accelerated=self._accelerated)
         domains.start(connection.defineXML(xml))
         return self._must_see(connection, spec.vps_id)
@@ -157,7 +160,8 @@ class LibvirtHypervisor:
 
     def _see_all(self, connection: libvirt.virConnect) -> tuple[GuestSeen, ...]:
         seen = {guest.vps_id: guest for guest in see_all(connection, self._marks, self._boot_id)}
-        only_files = (vps_id for vps_id in guests_with_files(self._folders) if vps_id not in seen)
+        with_files = guests_with_files(self._folders, self._ledger_id)
+        only_files = (vps_id for vps_id in with_files if vps_id not in seen)
         return (*seen.values(), *map(never_started, only_files))
 
     def _see_some(self, connection: libvirt.virConnect, vps_id: VpsId) -> tuple[GuestSeen, ...]:

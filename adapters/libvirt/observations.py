@@ -4,10 +4,11 @@ import uuid
 from collections.abc import Iterator
 
 import libvirt
+import msgspec
 
 from adapters.libvirt.domain_xml import METADATA_PREFIX, METADATA_URI, GuestMark
 from domain.compute.ports import GuestSeen
-from domain.ids import VpsId
+from domain.ids import LedgerId, VpsId
 
 _STATS = libvirt.VIR_DOMAIN_STATS_STATE | libvirt.VIR_DOMAIN_STATS_CPU_TOTAL
 _OFF = frozenset({libvirt.VIR_DOMAIN_NOSTATE, libvirt.VIR_DOMAIN_SHUTOFF, libvirt.VIR_DOMAIN_CRASHED})
@@ -28,7 +29,9 @@ class MarkReader:
     A running domain's mark cannot change but through us, so it is asked for once a start and connection.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, ledger_id: LedgerId | None) -> None:
+        """``ledger_id``: whose guests count; None: everybody's."""
+        self._ledger_id = ledger_id
         self._known: dict[tuple[str, int], GuestMark] = {}
         self._opened = 0
 
@@ -42,19 +45,24 @@ class MarkReader:
         key = (domain.UUIDString(), domain.ID())
         if key in self._known:
             return self._known[key]
-        mark = read_mark(domain, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+        mark = self._ours(read_mark(domain, libvirt.VIR_DOMAIN_AFFECT_LIVE))
         if mark is None:
             return None
         if not mark.start:
             # Started by hand. The name goes into the running domain only, and so ends with this start.
-            mark = GuestMark(generation=mark.generation, start=new_start())
+            mark = msgspec.structs.replace(mark, start=new_start())
             write_mark(domain, mark, libvirt.VIR_DOMAIN_AFFECT_LIVE)
         self._known[key] = mark
         return mark
 
     def of_stopped(self, domain: libvirt.virDomain) -> GuestMark | None:
         """Return the mark of a defined guest that is off; None for a domain that is not ours."""
-        return read_mark(domain, libvirt.VIR_DOMAIN_AFFECT_CONFIG)
+        return self._ours(read_mark(domain, libvirt.VIR_DOMAIN_AFFECT_CONFIG))
+
+    def _ours(self, mark: GuestMark | None) -> GuestMark | None:
+        if mark is None or self._ledger_id is None:
+            return mark
+        return mark if mark.ledger == str(self._ledger_id) else None
 
 
 def see_all(connection: libvirt.virConnect, marks: MarkReader, boot_id: str) -> Iterator[GuestSeen]:
@@ -75,7 +83,7 @@ def see_one(
 
 def never_started(vps_id: VpsId) -> GuestSeen:
     """Return what is shown of a guest that has files but no domain: shown, so that no file is ever forgotten."""
-    return _off(vps_id, GuestMark(generation=0, start=""))
+    return _off(vps_id, generation=0)
 
 
 def write_mark(domain: libvirt.virDomain, mark: GuestMark, where: int) -> None:
@@ -97,7 +105,7 @@ def _from_figures(
         mark = None if figures["state.state"] in _OFF else marks.of_running(domain)
         if mark is None:
             mark = marks.of_stopped(domain)
-            return None if mark is None else _off(vps_id, mark)
+            return None if mark is None else _off(vps_id, mark.generation)
     except libvirt.libvirtError as failed:
         if failed.get_error_code() in (libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_OPERATION_INVALID):
             return None  # It went away while we asked: the next look shows it as it is then.
@@ -111,8 +119,8 @@ def _from_figures(
     )
 
 
-def _off(vps_id: VpsId, mark: GuestMark) -> GuestSeen:
-    return GuestSeen(vps_id=vps_id, generation=mark.generation, start_id="", running=False, cpu_ns=0)
+def _off(vps_id: VpsId, generation: int) -> GuestSeen:
+    return GuestSeen(vps_id=vps_id, generation=generation, start_id="", running=False, cpu_ns=0)
 
 
 def _runs(figures: dict[str, int]) -> bool:

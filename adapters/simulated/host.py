@@ -5,7 +5,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from adapters.simulated.faults import Faults
 from adapters.simulated.jobs import PlayedJob
 from domain.compute.ports import GuestSeen, GuestSpec
-from domain.ids import HostId, JobId, VpsId
+from domain.ids import HostId, JobId, LedgerId, VpsId
 from domain.ports import Clock
 from domain.time import Instant, seconds
 
@@ -16,8 +16,9 @@ CPU_NS_PER_MICROSECOND = 50
 class SimulatedGuest:
     """One guest: what is on its disk stays, what runs in it ends with each boot."""
 
-    def __init__(self, spec: GuestSpec) -> None:
+    def __init__(self, spec: GuestSpec, ledger_id: LedgerId | None = None) -> None:
         self.spec = spec
+        self.ledger_id = ledger_id
         self.host_key_public = public_half(spec.host_key_private)
         self.seeded = False
         self.defined = False
@@ -117,9 +118,9 @@ class SimulatedHost:
         """A guest answers with another host key from now on."""
         self.guests[vps_id].host_key_public = public
 
-    def add_orphan(self, spec: GuestSpec) -> None:
+    def add_orphan(self, spec: GuestSpec, ledger_id: LedgerId | None = None) -> None:
         """A guest runs that the ledger knows nothing of."""
-        guest = self.guests[spec.vps_id] = SimulatedGuest(spec)
+        guest = self.guests[spec.vps_id] = SimulatedGuest(spec, ledger_id)
         guest.seeded = guest.defined = True
         guest.turn_on(self.new_start_id(), self.clock.now(), self.boot_us)
 

@@ -6,17 +6,18 @@ from contextlib import asynccontextmanager
 
 from adapters.simulated.host import SimulatedGuest, SimulatedHost
 from domain.compute.ports import GuestSeen, GuestSpec, HostObservation, HypervisorUnavailable
-from domain.ids import VpsId
+from domain.ids import LedgerId, VpsId
 
 
 class SimulatedHypervisor:
     """One service's connection to a played host; any number may drive the same host.
 
-    Played guests obey at once, so that no grace is ever used up.
+    Played guests obey at once, so that no grace is ever used up. ``ledger_id``: whose guests it makes and sees.
     """
 
-    def __init__(self, host: SimulatedHost) -> None:
+    def __init__(self, host: SimulatedHost, ledger_id: LedgerId | None = None) -> None:
         self.host_id = host.host_id
+        self._ledger_id = ledger_id
         self.ssh_host = host.ssh_host
         self._host = host
 
@@ -25,7 +26,7 @@ class SimulatedHypervisor:
         async with self._call("ensure_prepared"):
             guest = self._host.guests.get(spec.vps_id)
             if guest is None:
-                guest = self._host.guests[spec.vps_id] = SimulatedGuest(spec)
+                guest = self._host.guests[spec.vps_id] = SimulatedGuest(spec, self._ledger_id)
                 self._host.faults.effect()
             if not guest.seeded:
                 guest.seeded = True
@@ -84,7 +85,8 @@ class SimulatedHypervisor:
     async def observe(self) -> HostObservation:
         """Return what the host shows of all guests."""
         async with self._call("observe"):
-            return self._observation(list(self._host.guests.values()))
+            ours = [guest for guest in self._host.guests.values() if guest.ledger_id == self._ledger_id]
+            return self._observation(ours)
 
     async def close(self) -> None:
         """Nothing is held open; guests are left as they are."""

@@ -15,7 +15,7 @@ from adapters.simulated.host import SimulatedHost
 from adapters.simulated.hypervisor import SimulatedHypervisor
 from domain.compute.ports import GuestSeen, GuestSpec, Hypervisor
 from domain.ids import HostId, VpsId
-from tests.guests import KeyPair, guest_spec, new_key_pair
+from tests.guests import ANOTHER_LEDGER, LEDGER, KeyPair, guest_spec, hypervisor_on, new_key_pair
 
 ABSENT = VpsId(UUID(int=404))
 
@@ -24,6 +24,8 @@ class Host(msgspec.Struct, frozen=True):
     """A hypervisor, and what its guests go through without it."""
 
     hypervisor: Hypervisor
+    of_another_ledger: Hypervisor
+    """Drives the same host, for somebody else."""
     keys: KeyPair
     guest_ends_by_itself: Callable[[VpsId], None]
     some_time_passes: Callable[[], None]
@@ -54,13 +56,15 @@ async def host(request: pytest.FixtureRequest) -> AsyncIterator[Host]:
     yield host
     for spec in host.made:
         await host.hypervisor.ensure_removed(spec.vps_id)
+    await host.of_another_ledger.close()
 
 
 def _simulated() -> Host:
     clock = ManualClock()
     played = SimulatedHost(HostId(UUID(str(uuid7()))), clock)
     return Host(
-        hypervisor=SimulatedHypervisor(played),
+        hypervisor=SimulatedHypervisor(played, LEDGER),
+        of_another_ledger=SimulatedHypervisor(played, ANOTHER_LEDGER),
         keys=new_key_pair(),
         guest_ends_by_itself=played.crash_guest,
         some_time_passes=lambda: clock.advance(1),
@@ -80,6 +84,9 @@ def _libvirt(request: pytest.FixtureRequest) -> Host:
 
     return Host(
         hypervisor=request.getfixturevalue("hypervisor"),
+        of_another_ledger=hypervisor_on(
+            embedded, request.getfixturevalue("guest_image"), accelerated=False, ledger_id=ANOTHER_LEDGER
+        ),
         keys=new_key_pair(),
         guest_ends_by_itself=end_guest,
         some_time_passes=lambda: time.sleep(0.3),

@@ -31,6 +31,17 @@ async def test_a_guest_that_was_only_prepared_is_shown_so_that_it_cannot_be_forg
     assert (await host.hypervisor.ensure_off(spec.vps_id, grace_s=0)).guests == ()
 
 
+async def test_what_another_ledger_had_made_is_not_shown(host: Host) -> None:
+    prepared = host.spec()
+    await host.hypervisor.ensure_prepared(prepared)
+    running, _ = await host.running()
+    stopped, _ = await host.running()
+    await host.hypervisor.ensure_off(stopped.vps_id, grace_s=0)
+    ours = {guest.vps_id for guest in (await host.hypervisor.observe()).guests}
+    assert ours >= {prepared.vps_id, running.vps_id, stopped.vps_id}
+    assert (await host.of_another_ledger.observe()).guests == ()
+
+
 async def test_asked_twice_to_run_it_is_started_once(host: Host) -> None:
     spec, first = await host.running()
     await host.hypervisor.ensure_prepared(spec)
