@@ -81,9 +81,9 @@ LEFT_OUT = (
 )
 """Folders emptied in the image: nobody reads them in a guest of this size."""
 
-LEFT_OUT_FILES = ("usr/bin/perl*", "etc/ssh/moduli", "var/lib/dpkg/*-old")
-"""Perl is needed while packages are unpacked only: there is no apt in the guest to call it later. Moduli are for a
-key exchange that no client of today prefers; without them OpenSSH has fixed ones."""
+LEFT_OUT_FILES = ("usr/bin/perl*", "usr/lib/openssh/ssh-*", "etc/ssh/moduli", "var/lib/dpkg/*-old")
+"""Perl is needed while packages are unpacked only: there is no apt in the guest to call it later. OpenSSH's helpers
+are for smart cards and hosts that log in as such; its moduli for a key exchange that no client of today prefers."""
 
 _HERE = Path(__file__).parent
 ROOTFS = _HERE / "rootfs"
