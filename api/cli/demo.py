@@ -17,7 +17,7 @@ import msgspec
 
 from api.audit.findings import Report
 from api.audit.verify import verify
-from api.bootstrap_hosts import EMBEDDED, embedded_host
+from api.bootstrap_hosts import EMBEDDED, SIMULATED, embedded_host
 from api.cli.flags import with_settings
 from api.cli.opening import opened_ledger, opened_runtime, say_nothing
 from api.cli.output import told
@@ -87,7 +87,10 @@ def _show(report: Report) -> None:
 
 @contextlib.asynccontextmanager
 async def _own_service(settings: Settings) -> AsyncIterator[Settings]:
-    """Start a service in a temporary home, and leave nothing of it behind."""
+    """Start a service in a temporary home, and leave nothing of it behind. Raises ClickException."""
+    if settings.compute not in (EMBEDDED, SIMULATED):
+        # Guests on a host that is somebody's would be left there, without the ledger that knows them.
+        raise click.ClickException(f"a service is started for the demo on its own host only, not on {settings.compute}")
     home = await asyncio.to_thread(_temporary_home)
     own = msgspec.structs.replace(
         settings, home=str(home), development=True, host="127.0.0.1", port=_free_port(), public_url=None
