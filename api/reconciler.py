@@ -86,7 +86,7 @@ class Reconciler:
         match finding:
             case "off" | "lost":
                 assert vps is not None
-                await self._record_off(hypervisor.host_id, vps, finding, guest, collected_at)
+                await self._record_off(hypervisor, vps, finding, guest, collected_at)
             case "unwanted":
                 differed = HostDiffered(hypervisor.host_id, vps_id, "stale-generation", "stopped", collected_at)
                 await self._differ(differed)
@@ -105,9 +105,13 @@ class Reconciler:
                 assert_never(finding)
 
     async def _record_off(
-        self, host_id: HostId, vps: Vps, finding: Finding, guest: GuestSeen | None, collected_at: Instant
+        self, hypervisor: Hypervisor, vps: Vps, finding: Finding, guest: GuestSeen | None, collected_at: Instant
     ) -> None:
-        """Have a VPS that should run and does not be stopped. A guest of another start is put off afterwards."""
+        """Have a VPS that should run and does not be stopped, and its guest put off if it is only halted.
+
+        A guest of another start is put off after the next look, as is one that could not be put off now.
+        """
+        host_id = hypervisor.host_id
         reason: OffReason = "lost" if finding == "lost" or guest is None else "guest"
         differed = HostDiffered(
             host_id=host_id,
@@ -124,8 +128,10 @@ class Reconciler:
             assert shown is not None
             return outcomes.found_off(sight.of(view), sight.of(wallet), shown, sight.of(PRICES), differed, reason)
 
-        await self._workshop.record([view, wallet, host, PRICES], decide, "differ", vps.account_id)
+        outcome = await self._workshop.record([view, wallet, host, PRICES], decide, "differ", vps.account_id)
         _log.warning("a vps was found off", vps_id=str(vps.vps_id), reason=reason)
+        if outcome.events and finding == "off" and guest is not None and guest.start_id:
+            await hypervisor.ensure_off(vps.vps_id, grace_s=0)
 
     async def _reap(self, hypervisor: Hypervisor, vps_id: VpsId, collected_at: Instant) -> None:
         """Remove a guest whose VPS has been known as deleted for the whole of the grace."""

@@ -23,6 +23,7 @@ class SimulatedGuest:
         self.seeded = False
         self.defined = False
         self.running = False
+        self.halted = False
         self.generation = spec.generation
         self.start_id = ""
         self.started_at = Instant(0)
@@ -41,7 +42,7 @@ class SimulatedGuest:
             vps_id=self.spec.vps_id,
             generation=self.generation if self.defined else 0,
             start_id=self.start_id if self.running else "",
-            running=self.running,
+            running=self.running and not self.halted,
             cpu_ns=self._cpu_ns_at(now) if self.running else 0,
         )
 
@@ -58,11 +59,11 @@ class SimulatedGuest:
 
     def turn_off(self) -> None:
         """Have nothing of it run."""
-        self.running = False
+        self.running = self.halted = False
 
     def answers(self, now: Instant) -> bool:
         """Return whether its SSH answers."""
-        return self.running and self.reachable and now >= self.answers_from
+        return self.running and not self.halted and self.reachable and now >= self.answers_from
 
     def _cpu_ns_at(self, now: Instant) -> int:
         # Never lower than shown before, even if the clock steps back.
@@ -105,6 +106,10 @@ class SimulatedHost:
     def crash_guest(self, vps_id: VpsId) -> None:
         """A guest ends by itself, as by a panic or its own ``poweroff``."""
         self.guests[vps_id].turn_off()
+
+    def halt_guest(self, vps_id: VpsId) -> None:
+        """The host halts a guest, as by a full disk: it is there, but nothing of it runs."""
+        self.guests[vps_id].halted = True
 
     def restart_guest(self, vps_id: VpsId) -> None:
         """A guest restarts its operating system by itself, within the same start."""

@@ -119,8 +119,8 @@ def leave_alone(host: Host, differed: recorded.HostDiffered) -> tuple[Event, ...
 
 
 Finding = Literal["agrees", "off", "lost", "unwanted", "orphan", "unknown", "duplicate"]
-"""``off``: it should run and is off; ``lost``: another start of it runs; ``unwanted``: it runs and should
-not; ``orphan``: of a VPS that was deleted; ``unknown``: of a VPS that was never asked for, as far as the
+"""``off``: it should run and is off; ``lost``: another start of it runs; ``unwanted``: it is on, or halted, and
+should be off; ``orphan``: of a VPS that was deleted; ``unknown``: of a VPS that was never asked for, as far as the
 ledger knows; ``duplicate``: of a VPS whose place is not this host."""
 
 
@@ -142,7 +142,8 @@ def compare(vps: Vps | None, guest: GuestSeen | None, host_id: HostId, collected
             return "off"
         same = (guest.generation, guest.start_id) == (vps.generation, vps.start_id)
         return "agrees" if same else "lost"
-    on = guest is not None and guest.running
+    # A guest that the host has halted serves nobody, but it is there, and has its memory.
+    on = guest is not None and guest.start_id != ""
     return "unwanted" if on and next_step(vps) is None else "agrees"
 
 

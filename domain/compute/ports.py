@@ -37,6 +37,7 @@ class GuestSeen(msgspec.Struct, frozen=True, array_like=True):
     start_id: str
     """Names one start of one guest on one boot of the host; a later start never has it again. "" if off."""
     running: bool
+    """False also where the host has halted it, such as by a full disk: then it has a start, but serves nobody."""
     cpu_ns: int
     """CPU time used since this start, in nanoseconds: never falls within one start."""
 

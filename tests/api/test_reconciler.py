@@ -73,6 +73,40 @@ async def test_a_guest_that_went_off_by_itself_is_stopped_and_unproven_minutes_a
     assert await world.minutes(vps_id) == ([1, 2], [3, 4])
 
 
+async def test_a_guest_that_the_host_has_halted_is_recorded_off_and_put_off() -> None:
+    world = World()
+    workshop = await world.founded()
+    async with world.working(workshop):
+        vps_id = await world.create(workshop)
+        await world.settled(workshop, vps_id)
+        world.clock.advance(30)
+        world.host.halt_guest(vps_id)
+
+        await Reconciler(workshop).look()
+        (vps,) = await world.settled(workshop, vps_id)
+
+    assert vps.state == "stopped"
+    assert not world.host.guests[vps_id].running
+
+
+async def test_a_guest_that_was_recorded_off_just_before_a_crash_is_put_off_at_the_next_look() -> None:
+    world = World()
+    workshop = await world.founded()
+    async with world.working(workshop):
+        vps_id = await world.create(workshop)
+        await world.settled(workshop, vps_id)
+        world.clock.advance(30)
+        world.host.halt_guest(vps_id)
+        world.host.faults.fail_next("ensure_off")
+        await Reconciler(workshop).look()
+        assert world.host.guests[vps_id].running
+        world.clock.advance(20)
+
+        await Reconciler(workshop).look()
+
+    assert not world.host.guests[vps_id].running
+
+
 async def test_after_a_restart_of_the_host_its_guests_are_stopped() -> None:
     world = World()
     workshop = await world.founded()

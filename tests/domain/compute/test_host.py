@@ -84,6 +84,7 @@ def test_a_host_is_registered_once_and_again_when_it_changes() -> None:
 ON = GuestSeen(VPS, 1, "boot/1", True, 5)
 OFF = GuestSeen(VPS, 1, "", False, 0)
 ANOTHER = GuestSeen(VPS, 1, "boot/2", True, 5)
+HALTED = GuestSeen(VPS, 1, "boot/1", False, 5)
 
 
 @pytest.mark.parametrize(
@@ -93,11 +94,13 @@ ANOTHER = GuestSeen(VPS, 1, "boot/2", True, 5)
         ("running", OFF, "off"),
         ("running", None, "off"),
         ("running", ANOTHER, "lost"),
+        ("running", HALTED, "off"),
         ("restarting", OFF, "off"),
         ("stopping", OFF, "agrees"),
         ("launched", None, "agrees"),
         ("stopped", OFF, "agrees"),
         ("stopped", ON, "unwanted"),
+        ("stopped", HALTED, "unwanted"),
         ("failed", ON, "agrees"),
         ("in error, off", ON, "unwanted"),
         ("starting", OFF, "agrees"),
