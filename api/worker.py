@@ -11,7 +11,7 @@ from api.steps.attending import Attention, Undone
 from api.steps.jobs import collect_job
 from api.steps.workshop import Workshop
 from domain.compute.steps import next_step
-from domain.ids import JobId, VpsId
+from domain.ids import HostId, JobId, VpsId
 from domain.ports import StoreUnavailable
 from domain.time import Instant, seconds
 
@@ -85,7 +85,7 @@ class Worker:
                 self._offer(stream, self._attend_vps)
 
     async def _offer_open_work(self) -> None:
-        for vps_id in await self._workshop.work.due_vpss(OPEN_MAX):
+        for vps_id in await self._workshop.work.due_vpss(tuple(self._workshop.hypervisors), OPEN_MAX):
             self._offer(vps_id, self._attend_vps)
         abandoned = Instant(self._workshop.clock.now() - seconds(JOB_ABANDONED_S))
         for job_id in await self._workshop.work.open_jobs(abandoned, OPEN_MAX):
@@ -118,10 +118,15 @@ class Worker:
         vps_id = VpsId(key)
         vps = await self._workshop.vps(vps_id)
         step = next_step(vps)
-        if step is None:
+        if vps is None or step is None or not self._drives(vps.host_id):
             return
         async with self._booting if step.boots else self._ending:
             await self._leased("vps", key, Attention(self._workshop, vps_id, self._ended).attend)
+
+    def _drives(self, host_id: HostId | None) -> bool:
+        """Return whether this process can do anything for a VPS that has its place here; None: has none yet."""
+        hosts = self._workshop.hypervisors
+        return bool(hosts) if host_id is None else host_id in hosts
 
     async def _attend_job(self, key: UUID) -> None:
         async def collect() -> None:

@@ -35,7 +35,10 @@ _WRITE = """
     SET step = excluded.step, since = excluded.since, host_id = excluded.host_id, folded = excluded.folded
 """
 _REMOVE = "DELETE FROM compute_work WHERE vps_id = ANY(%b::uuid[])"
-_DUE = "SELECT vps_id FROM compute_work WHERE step IS NOT NULL ORDER BY since LIMIT %s"
+_DUE = """
+    SELECT vps_id FROM compute_work
+    WHERE step IS NOT NULL AND (host_id IS NULL OR host_id = ANY(%s::uuid[])) ORDER BY since LIMIT %s
+"""
 _ON_HOST = "SELECT vps_id FROM compute_work WHERE host_id = %s"
 _PLACED = "SELECT host_id, sum(memory_mb)::bigint FROM compute_work WHERE host_id IS NOT NULL GROUP BY host_id"
 _OPEN_JOBS = "SELECT id FROM job WHERE status = 'running' AND requested_at < %s ORDER BY requested_at LIMIT %s"
@@ -50,10 +53,10 @@ class TabledWork:
     def __init__(self, read_models: ReadModels) -> None:
         self._read_models = read_models
 
-    async def due_vpss(self, limit: int) -> list[VpsId]:
+    async def due_vpss(self, host_ids: Sequence[HostId], limit: int) -> list[VpsId]:
         """Return VPSs for which a step is to be taken; see ``OpenWork.due_vpss``."""
         async with self._read_models.at(0, COMPUTE_WORK) as connection:
-            cursor = await connection.execute(_DUE, [limit])
+            cursor = await connection.execute(_DUE, [list(host_ids), limit])
             return [VpsId(vps_id) for (vps_id,) in await cursor.fetchall()]
 
     async def vpss_on(self, host_id: HostId) -> list[VpsId]:

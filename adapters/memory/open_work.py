@@ -1,5 +1,6 @@
 """Open work, found by folding the feed in memory: what read models do for a store that is a database."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from domain.codec import decode
@@ -22,10 +23,10 @@ class MemoryOpenWork:
         self._vpss: dict[UUID, Vps] = {}
         self._jobs: dict[JobId, Instant] = {}
 
-    async def due_vpss(self, limit: int) -> list[VpsId]:
-        """Return VPSs for which a step is to be taken, those that wait for longest first."""
+    async def due_vpss(self, host_ids: Sequence[HostId], limit: int) -> list[VpsId]:
+        """Return VPSs for which a step is to be taken; see ``OpenWork.due_vpss``."""
         await self._catch_up()
-        due = [vps for vps in self._vpss.values() if next_step(vps) is not None]
+        due = [vps for vps in self._vpss.values() if vps.host_id in (None, *host_ids) and next_step(vps) is not None]
         return [vps.vps_id for vps in sorted(due, key=lambda vps: vps.since)[:limit]]
 
     async def vpss_on(self, host_id: HostId) -> list[VpsId]:

@@ -34,8 +34,8 @@ class Leases(Protocol):
 class OpenWork(Protocol):
     """What a read model knows of work to do. It may be a moment behind, so each is looked at again."""
 
-    async def due_vpss(self, limit: int) -> Sequence[VpsId]:
-        """Return VPSs for which a step is to be taken, those that wait for longest first."""
+    async def due_vpss(self, host_ids: Sequence[HostId], limit: int) -> Sequence[VpsId]:
+        """Return VPSs on these hosts, or on none yet, for which a step is to be taken, the longest waiting first."""
         ...
 
     async def vpss_on(self, host_id: HostId) -> Sequence[VpsId]:

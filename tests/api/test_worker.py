@@ -2,10 +2,12 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
 from api.metering import settle_account
 from api.reconciler import Reconciler
+from domain.compute import steps
 from domain.compute.events import VpsDeleted, VpsFailed, VpsRunning, VpsStopped
 from domain.compute.vps import VpsIsCreating
 from domain.errors import NotFound
@@ -161,6 +163,30 @@ async def test_two_workers_share_the_work_and_do_nothing_twice() -> None:
     assert len({vps.ssh_port for vps in vpss}) == 12
     assert len(await world.events(VpsRunning)) == 12
     assert all(guest.boots == 1 for guest in world.host.guests.values())
+
+
+@pytest.mark.parametrize("asked", ["stop", "create"])
+async def test_a_worker_leaves_a_vps_alone_whose_host_it_does_not_drive(
+    asked: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("domain.compute.steps.DEADLINES_S", dict.fromkeys(steps.DEADLINES_S, 0.0))
+    world = World()
+    workshop = await world.founded()
+    stranger = msgspec.structs.replace(world.workshop(), hypervisors={})
+    async with world.working(workshop):
+        vps_id = await world.create(workshop)
+        await world.settled(workshop, vps_id)
+
+    async with world.working(stranger) as worker:
+        if asked == "stop":
+            await world.ask(workshop, "stop", vps_id)
+        else:
+            vps_id = await world.create(workshop)
+        await asyncio.sleep(0.1)
+        await worker.idle()
+
+    assert ("vps", vps_id) not in world.leases.rows
+    assert await world.events(VpsFailed) == []
 
 
 async def test_a_vps_finds_no_room_is_in_error_and_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,8 +73,13 @@ async def work(request: pytest.FixtureRequest, history: History, followed: ReadM
 
 
 async def test_vpss_with_a_step_to_take_are_due_the_longest_waiting_first(work: OpenWork) -> None:
-    assert list(await work.due_vpss(10)) == [REQUESTED, DELETING]
-    assert list(await work.due_vpss(1)) == [REQUESTED]
+    assert list(await work.due_vpss([HOST], 10)) == [REQUESTED, DELETING]
+    assert list(await work.due_vpss([HOST], 1)) == [REQUESTED]
+
+
+async def test_what_is_due_on_a_host_that_one_does_not_drive_is_left_to_others(work: OpenWork) -> None:
+    assert list(await work.due_vpss([HostId(UUID(int=10))], 10)) == [REQUESTED]
+    assert list(await work.due_vpss([], 10)) == [REQUESTED]
 
 
 async def test_what_is_placed_on_a_host_counts_until_nothing_is_left_of_it(work: OpenWork) -> None:
