@@ -3,8 +3,9 @@
 import asyncio
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
-from uuid import UUID, uuid5
+from uuid import UUID, uuid4, uuid5
 
 import msgspec
 
@@ -29,6 +30,7 @@ from domain.ports import Clock
 SSH_PORT_FROM, SSH_PORT_TO = 22_000, 22_999
 SIMULATED_BOOT_S = 1.0
 EMBEDDED, SIMULATED = "embedded", "simulated"
+MACHINE_ID_FILE = Path("/etc/machine-id")
 _HOSTS = UUID("6c697465-7670-5000-8000-00000000686f")
 
 Say = Callable[[str], None]
@@ -48,7 +50,7 @@ async def opened_compute(
 ) -> Compute:
     """Have the hosts running and the guest image built, where they are to be driven."""
     if settings.compute == SIMULATED:
-        host = SimulatedHost(_host_id(settings, SIMULATED), clock, boot_s=SIMULATED_BOOT_S)
+        host = SimulatedHost(host_id_of(settings.home_folder, SIMULATED), clock, boot_s=SIMULATED_BOOT_S)
         hypervisors = {host.host_id: SimulatedHypervisor(host, ledger_id)} if with_hosts else {}
         return Compute(hypervisors, SimulatedGuestShell([host]), None)
     shell = SshGuestShell(private_key)
@@ -92,7 +94,7 @@ async def observe_embedded_host(settings: Settings) -> HostObservation | None:
     if not embedded.socket.exists():
         return None
     hypervisor = LibvirtHypervisor(
-        host_id=_host_id(settings, EMBEDDED),
+        host_id=host_id_of(settings.home_folder, EMBEDDED),
         ledger_id=None,
         uri=embedded.uri,
         folders=_folders_of(embedded),
@@ -117,7 +119,7 @@ def _driven_hosts(settings: Settings, ledger_id: LedgerId, clock: Clock, say: Sa
     say(f"guests run by {'KVM' if verdict.usable else 'TCG'}: {verdict.reason}")
     hosts: dict[HostId, Hypervisor] = {}
     for uri in filter(None, map(str.strip, settings.compute.split(","))):
-        host_id = _host_id(settings, uri)
+        host_id = host_id_of(home, uri)
         revive: Callable[[], object] | None = None
         if uri == EMBEDDED:
             embedded = embedded_host(settings, verdict, say)
@@ -144,9 +146,28 @@ def _folders_of(embedded: EmbeddedHost) -> HostFolders:
     return HostFolders(embedded.guests, embedded.images, *inside, embedded.guest_logs)
 
 
-def _host_id(settings: Settings, uri: str) -> HostId:
-    # The same at every start, and another one for another home.
-    return HostId(uuid5(_HOSTS, f"{settings.home_folder}:{uri}"))
+def host_id_of(home: Path, uri: str) -> HostId:
+    """Return the same at every start, and another one for another home or another machine."""
+    return HostId(uuid5(_HOSTS, f"{_machine_id(home)}:{home}:{uri}"))
+
+
+def _machine_id(home: Path) -> str:
+    """Return what names this machine; where the machine has no name, one is made up, and kept in the home folder."""
+    try:
+        # https://www.freedesktop.org/software/systemd/man/machine-id: empty or "uninitialized" before the first boot.
+        named = MACHINE_ID_FILE.read_text().strip()
+    except OSError:
+        named = ""
+    if named not in ("", "uninitialized"):
+        return named
+    kept = made_folder(home) / "machine-id"
+    if not kept.exists():
+        part = kept.with_name(f"{kept.name}.{uuid4().hex}.part")
+        part.write_text(uuid4().hex)
+        with suppress(FileExistsError):  # Of two who start at once, one names the machine.
+            kept.hardlink_to(part)
+        part.unlink()
+    return kept.read_text()
 
 
 def _memory_mb() -> int:

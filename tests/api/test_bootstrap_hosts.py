@@ -1,0 +1,39 @@
+"""What a host is called: by its machine, its home folder and its URI."""
+
+from pathlib import Path
+
+import pytest
+
+from api.bootstrap_hosts import EMBEDDED, host_id_of
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give the file that names this machine."""
+    named = tmp_path / "etc-machine-id"
+    monkeypatch.setattr("api.bootstrap_hosts.MACHINE_ID_FILE", named)
+    return named
+
+
+def test_two_machines_with_the_same_home_are_two_hosts(machine: Path, tmp_path: Path) -> None:
+    machine.write_text("first\n")
+    first = host_id_of(tmp_path, EMBEDDED)
+    assert host_id_of(tmp_path, EMBEDDED) == first
+    assert host_id_of(tmp_path, "qemu:///system") != first
+
+    machine.write_text("second\n")
+    assert host_id_of(tmp_path, EMBEDDED) != first
+
+
+@pytest.mark.parametrize("named", [None, "", "uninitialized\n"])
+def test_a_machine_without_a_name_is_given_one_that_stays(named: str | None, machine: Path, tmp_path: Path) -> None:
+    if named is not None:
+        machine.write_text(named)
+    home = tmp_path / "home"
+
+    first = host_id_of(home, EMBEDDED)
+
+    assert host_id_of(home, EMBEDDED) == first
+    assert [path.name for path in home.iterdir()] == ["machine-id"]
+    (home / "machine-id").unlink()
+    assert host_id_of(home, EMBEDDED) != first
