@@ -7,6 +7,7 @@ from uuid import UUID
 
 import structlog
 
+from api.slots import Slots
 from api.steps.attending import Attention, Undone
 from api.steps.jobs import collect_job
 from api.steps.workshop import Workshop
@@ -22,7 +23,7 @@ POLL_S = 5.0
 FEED_EVENTS_MAX = 5_000
 OPEN_MAX = 500
 BOOTING_MAX = 4
-"""How many guests boot at once."""
+"""How many guests boot at once; one that keeps its worker waiting is soon not counted, see ``SLOT_KEPT_S``."""
 ENDING_MAX = 8
 JOBS_COLLECTED_MAX = 32
 JOB_ABANDONED_S = 15.0
@@ -43,8 +44,9 @@ class Worker:
         self._workshop = workshop
         self._poll_s = poll_s
         self._lease_s = lease_s
-        self._booting = asyncio.Semaphore(booting_max)
-        self._ending = asyncio.Semaphore(ENDING_MAX)
+        # Half of them are left to others where there are others.
+        self._booting = Slots(booting_max, booting_max // 2)
+        self._ending = Slots(ENDING_MAX, ENDING_MAX // 2)
         self._collecting = asyncio.Semaphore(JOBS_COLLECTED_MAX)
         self._busy: dict[UUID, asyncio.Task[None]] = {}
         self._offered_again: set[UUID] = set()
@@ -120,8 +122,9 @@ class Worker:
         step = next_step(vps)
         if vps is None or step is None or not self._drives(vps.host_id):
             return
-        async with self._booting if step.boots else self._ending:
-            await self._leased("vps", key, Attention(self._workshop, vps_id, self._ended).attend)
+        slots = self._booting if step.boots else self._ending
+        with await slots.take(vps.account_id) as slot:
+            await self._leased("vps", key, Attention(self._workshop, vps_id, self._ended, slot).attend)
 
     def _drives(self, host_id: HostId | None) -> bool:
         """Return whether this process can do anything for a VPS that has its place here; None: has none yet."""

@@ -5,6 +5,7 @@ from typing import assert_never
 
 import structlog
 
+from api.slots import Slot
 from api.steps import booting, ending
 from api.steps.booting import NoRoom
 from api.steps.workshop import Workshop
@@ -19,6 +20,8 @@ HOST_PAUSE_S = 1.0
 """Between two tries of a step that its host or its guest did not let happen."""
 RELAUNCH_EVERY_S = 10.0
 """How often a guest that does not answer is looked after: it may have gone off in the meantime."""
+SLOT_KEPT_S = 20.0
+"""How long a step may be tried in vain before others have the slot: nobody may hold it by never answering."""
 
 _log = structlog.get_logger(__name__)
 
@@ -30,11 +33,12 @@ class Undone(Exception):
 class Attention:
     """What one worker remembers while it attends to one VPS. Whoever comes after it begins anew."""
 
-    def __init__(self, workshop: Workshop, vps_id: VpsId, ending: asyncio.Event) -> None:
-        """``ending``: set once no further step is to be begun."""
+    def __init__(self, workshop: Workshop, vps_id: VpsId, ending: asyncio.Event, slot: Slot) -> None:
+        """``ending``: set once no further step is to be begun; ``slot``: left early where it takes long."""
         self._workshop = workshop
         self._vps_id = vps_id
         self._ending = ending
+        self._slot = slot
         self._step: Step | None = None
         self._begun_s = 0.0
         self._launched_s: float | None = None
@@ -61,6 +65,8 @@ class Attention:
             _log.warning("step missed its deadline", vps_id=str(vps.vps_id), step=step.name, problem=str(problem))
             await ending.give_up(self._workshop, vps, step, _told(step, problem))
             return
+        if _now_s() - self._begun_s >= SLOT_KEPT_S:
+            self._slot.leave()
         await asyncio.sleep(LOGIN_PAUSE_S if isinstance(problem, GuestUnreachable) else HOST_PAUSE_S)
 
     async def _take(self, vps: Vps, step: Step) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from api.metering import settle_account
 from api.reconciler import Reconciler
+from api.worker import BOOTING_MAX
 from domain.compute import steps
 from domain.compute.events import VpsDeleted, VpsFailed, VpsRunning, VpsStopped
 from domain.compute.vps import VpsIsCreating
@@ -115,6 +116,25 @@ async def test_a_vps_is_deleted_while_it_boots() -> None:
     assert await world.events(VpsRunning) == []
     assert len(await world.events(VpsDeleted)) == 1
     assert await world.minutes(vps_id) == ([], [])
+
+
+async def test_guests_that_never_answer_do_not_keep_others_from_booting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.steps.attending.SLOT_KEPT_S", 0.05)
+    world = World(boot_s=3600)
+    workshop = await world.founded()
+    async with world.working(workshop):
+        silent = [await world.create(workshop, name=f"silent-{k}") for k in range(BOOTING_MAX)]
+        for vps_id in silent:
+            await _until_launched(world, vps_id)
+        world.host.boot_us = 0
+
+        vps_id = await world.create(workshop)
+        (vps,) = await world.settled(workshop, vps_id)
+
+        assert vps.state == "running"
+        assert {(await workshop.vps(one)).state for one in silent} == {"creating"}  # type: ignore[union-attr]
+        world.clock.advance(3600)
+        assert {one.state for one in await world.settled(workshop, *silent)} == {"running"}
 
 
 async def test_a_removal_is_tried_until_the_host_lets_it_happen() -> None:
