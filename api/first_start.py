@@ -2,6 +2,8 @@
 
 import os
 import secrets
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import structlog
@@ -58,8 +60,10 @@ async def ensure_operator(runtime: Runtime) -> Path | None:
     if await runtime.store.find_claim(accounts.EMAIL_CLAIM, key) is not None:
         return file if file.exists() else None
     # The file comes first: a crash in between must not leave an account whose password nobody knows.
-    password = _password_in(file) or secrets.token_urlsafe(18)
-    _write_secretly(file, f"{email}\n{password}\n")
+    if _password_in(file) is None:
+        _write_first(file, f"{email}\n{secrets.token_urlsafe(18)}\n")
+    password = _password_in(file)
+    assert password is not None, f"{file} has no password in its second line: remove it"
     try:
         await create_account(runtime, email, password, ("admin", "finance", "support"))
     except accounts.EmailTaken:
@@ -75,9 +79,14 @@ def _password_in(file: Path) -> str | None:
     return lines[1] if len(lines) > 1 else None
 
 
-def _write_secretly(file: Path, text: str) -> None:
+def _write_first(file: Path, text: str) -> None:
+    """Make a file that only its owner may read; what another process made meanwhile stays."""
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    descriptor, draft = tempfile.mkstemp(prefix=f"{file.name}.", dir=file.parent)
     with os.fdopen(descriptor, "w") as opened:
-        os.fchmod(opened.fileno(), 0o600)
         opened.write(text)
+        opened.flush()
+        os.fsync(opened.fileno())
+    with suppress(FileExistsError):
+        os.link(draft, file)
+    Path(draft).unlink()

@@ -4,6 +4,7 @@ import base64
 import binascii
 import os
 import secrets
+import tempfile
 from pathlib import Path
 
 from cryptography.hazmat.primitives import hashes
@@ -42,18 +43,24 @@ def parse_master_key(text: str) -> MasterKey:
 def read_or_make_master_key(file: Path) -> MasterKey:
     """Read the master key from a file, which is made at the first start with mode 0600.
 
-    Raises BadMasterKey if it is damaged or others may read it.
+    Processes that start at once come to the same key: the first complete file wins. Raises BadMasterKey if it
+    is damaged or others may read it.
     """
-    try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return _read(file)
-    with os.fdopen(descriptor, "w") as new:
-        new.write(base64.b64encode(secrets.token_bytes(MASTER_KEY_BYTES)).decode() + "\n")
-        new.flush()
-        # What is sealed under a key that a power cut takes is lost for good.
-        os.fsync(new.fileno())
-    _sync_folder(file.parent)
+    if not file.exists():
+        descriptor, draft = tempfile.mkstemp(prefix=f"{file.name}.", dir=file.parent)
+        with os.fdopen(descriptor, "w") as new:
+            new.write(base64.b64encode(secrets.token_bytes(MASTER_KEY_BYTES)).decode() + "\n")
+            new.flush()
+            # What is sealed under a key that a power cut takes is lost for good.
+            os.fsync(new.fileno())
+        try:
+            # A link, unlike a rename, never replaces what another process made meanwhile.
+            os.link(draft, file)
+        except FileExistsError:
+            pass
+        finally:
+            Path(draft).unlink()
+        _sync_folder(file.parent)
     return _read(file)
 
 

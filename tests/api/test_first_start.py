@@ -1,5 +1,8 @@
 """The first start: plans and an operator, once."""
 
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -55,6 +58,23 @@ async def test_a_file_that_was_removed_is_not_made_again(tmp_path: Path) -> None
         assert await ensure_operator(here.runtime) is None
 
 
+def test_processes_that_start_at_once_agree_on_the_password(tmp_path: Path) -> None:
+    together = threading.Barrier(4)
+
+    async def start() -> bool:
+        # A store of its own: what counts is that each makes the account with what the file says in the end.
+        async with house(at_home(tmp_path)) as here:
+            together.wait(30)
+            file = await ensure_operator(here.runtime)
+            together.wait(30)
+            assert file is not None
+            return (await logged_in(here, file)).get("email") == ROOMY.operator_email
+
+    with ThreadPoolExecutor(4) as threads:
+        assert all(threads.map(lambda _: asyncio.run(start()), range(4)))
+    assert [file.name for file in tmp_path.iterdir()] == ["operator.txt"]
+
+
 def at_home(home: Path) -> Settings:
     """Return settings with a home of their own."""
     return msgspec.structs.replace(ROOMY, home=str(home))
@@ -63,6 +83,6 @@ def at_home(home: Path) -> Settings:
 async def logged_in(here: House, file: Path) -> dict[str, object]:
     """Log in with what a file says, and return who that is."""
     email, password = file.read_text().splitlines()  # noqa: ASYNC240
-    token = (await here.client.post("/api/auth/login", json={"email": email, "password": password})).json()["token"]
+    token = (await here.client.post("/api/auth/login", json={"email": email, "password": password})).json().get("token")
     me: dict[str, object] = (await here.client.get("/api/me", headers={"authorization": f"Bearer {token}"})).json()
     return me

@@ -1,5 +1,7 @@
 """The master key is made once, kept from others, and never used itself."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,20 @@ def test_a_key_made_at_the_first_start_is_the_key_of_the_second(tmp_path: Path) 
 
     assert read_or_make_master_key(file).derive("jwt") == first.derive("jwt")
     assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_all_who_start_at_once_have_the_same_key(tmp_path: Path) -> None:
+    for start in range(20):
+        file = tmp_path / f"master.{start}"
+        together = threading.Barrier(8)
+
+        def derived(file: Path = file, together: threading.Barrier = together) -> bytes:
+            together.wait(10)
+            return read_or_make_master_key(file).derive("jwt")
+
+        with ThreadPoolExecutor(8) as threads:
+            assert len({one.result() for one in [threads.submit(derived) for _ in range(8)]}) == 1
+    assert len(list(tmp_path.iterdir())) == 20
 
 
 def test_a_key_that_others_may_read_is_refused(tmp_path: Path) -> None:

@@ -5,11 +5,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
 
+UP_TIMEOUT_S = 60
 PROGRAM = (sys.executable, "-m", "api.cli.program")
 
 
@@ -56,12 +58,18 @@ def test_a_service_tells_where_it_is_and_ends_in_order_when_told(environment: di
     assert f"cannot listen on 127.0.0.1:{free_port}" in taken.stderr
 
 
-def test_http_and_work_can_be_processes_of_their_own(environment: dict[str, str], free_port: int) -> None:
+def test_http_and_work_can_be_processes_of_their_own(
+    environment: dict[str, str], free_port: int, tmp_path: Path
+) -> None:
     flags = ("--development", "--port", str(free_port))
-    answering = subprocess.Popen((*PROGRAM, "api", *flags), env=environment, stdout=subprocess.DEVNULL)
-    working = subprocess.Popen((*PROGRAM, "work", *flags), env=environment, stdout=subprocess.DEVNULL)
+    log = tmp_path / "work.log"
+    with log.open("w") as aside:
+        answering = subprocess.Popen((*PROGRAM, "api", *flags), env=environment, stdout=subprocess.DEVNULL)
+        working = subprocess.Popen((*PROGRAM, "work", *flags), env=environment, stderr=aside)
     try:
         _wait_for(free_port)
+        # Until it is up, a signal ends it as it ends any process, and not in order.
+        _until(lambda: "working" in log.read_text())
         plans = httpx.get(f"http://127.0.0.1:{free_port}/api/pricing").json()
         assert len(plans) == 4
         assert working.poll() is None
@@ -69,16 +77,21 @@ def test_http_and_work_can_be_processes_of_their_own(environment: dict[str, str]
         for process in (answering, working):
             process.send_signal(signal.SIGTERM)
         ended = [process.wait(timeout=30) for process in (answering, working)]
-    assert ended == [0, 0]
+    assert ended == [0, 0], log.read_text()
 
 
 def _wait_for(port: int) -> None:
-    deadline_s = time.monotonic() + 30
-    while time.monotonic() < deadline_s:
+    def is_ready() -> bool:
         try:
-            if httpx.get(f"http://127.0.0.1:{port}/api/ready").status_code == 200:
-                return
+            return httpx.get(f"http://127.0.0.1:{port}/api/ready").status_code == 200
         except httpx.TransportError:
-            pass
+            return False
+
+    _until(is_ready)
+
+
+def _until(is_so: Callable[[], bool]) -> None:
+    deadline_s = time.monotonic() + UP_TIMEOUT_S
+    while not is_so():
+        assert time.monotonic() < deadline_s, "the service did not come up"
         time.sleep(0.1)
-    raise AssertionError("the service did not come up")
