@@ -119,7 +119,9 @@ def _welcome(settings: Settings, operator_file: Path | None) -> str:
     lines = [f"LiteVPS serves {settings.url}"]
     if operator_file is not None:
         email, password, *_ = operator_file.read_text().splitlines()
-        lines += [f"operator: {email}   password: {password}   (kept in {operator_file})"]
+        # What is printed ends up in a journal; in production that is no place for a password.
+        shown = f"{password}   (kept in {operator_file})" if settings.development else f"in {operator_file}"
+        lines += [f"operator: {email}   password: {shown}"]
     lines += [
         "",
         "next, in another terminal:",

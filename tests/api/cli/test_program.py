@@ -58,6 +58,28 @@ def test_a_service_tells_where_it_is_and_ends_in_order_when_told(environment: di
     assert f"cannot listen on 127.0.0.1:{free_port}" in taken.stderr
 
 
+def test_in_production_the_operators_password_is_not_printed(environment: dict[str, str], free_port: int) -> None:
+    secrets = {
+        "LITEVPS_TURNSTILE_SECRET": "0x4AAA",
+        "LITEVPS_STRIPE_SECRET_KEY": "sk_live_1",
+        "LITEVPS_STRIPE_WEBHOOK_SECRET": "whsec_1",
+        "LITEVPS_COMPUTE": "embedded",  # By this process no host is driven.
+    }
+    serve = (*PROGRAM, "api", "--port", str(free_port))
+    with subprocess.Popen(
+        serve, env=environment | secrets, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as service:
+        try:
+            _wait_for(free_port)
+        finally:
+            service.send_signal(signal.SIGINT)
+            said, aside = service.communicate(timeout=30)
+    operator_file = Path(environment["LITEVPS_HOME"]) / "operator.txt"
+    password = operator_file.read_text().splitlines()[1]
+    assert f"operator: operator@litevps.example   password: in {operator_file}" in said
+    assert password not in said + aside
+
+
 def test_http_and_work_can_be_processes_of_their_own(
     environment: dict[str, str], free_port: int, tmp_path: Path
 ) -> None:
