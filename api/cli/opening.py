@@ -7,7 +7,6 @@ from typing import TypeVar
 
 import click
 import msgspec
-import psycopg
 
 from api import bootstrap
 from api.audit.verify import Archive
@@ -57,12 +56,7 @@ def run_with_ledger(settings: Settings, task: Callable[[LedgerAccess], Awaitable
         async with opened_ledger(settings) as access:
             return await task(access)
 
-    try:
-        return asyncio.run(run())
-    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as missing:
-        raise click.ClickException("there is no ledger in this database yet: run litevps migrate") from missing
-    except psycopg.OperationalError as problem:
-        raise click.ClickException(str(problem)) from problem
+    return asyncio.run(run())
 
 
 @asynccontextmanager

@@ -10,13 +10,14 @@ from api.cli.audit import audit
 from api.cli.demo import demo
 from api.cli.doctor import doctor
 from api.cli.hosts import host
+from api.cli.plain_words import PlainSpoken
 from api.cli.serve import api, serve, work
 from api.cli.upkeep import config, migrate, rebuild
 from api.logs import configure_logs
 from domain.errors import Refusal
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=PlainSpoken, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="litevps")
 def litevps() -> None:
     """Virtual machines by the minute, prepaid, on a ledger that anybody can check."""

@@ -52,7 +52,7 @@ def _run(settings: Settings, *, http: bool, hosts: bool) -> None:
     try:
         check_servable(settings)
         uvloop.run(_serve(settings, http=http, hosts=hosts))
-    except (SettingsRefused, PartEnded, *bootstrap.CANNOT_START, OSError) as problem:
+    except (SettingsRefused, PartEnded) as problem:
         raise click.ClickException(str(problem)) from problem
 
 
