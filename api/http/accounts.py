@@ -5,20 +5,24 @@ from uuid import UUID
 
 import msgspec
 
+from api.http import rate_limits
 from api.http.auth import wallet_view
 from api.http.call import NO_CONTENT, Answer, Call, told
 from api.http.endpoint import Endpoint, Told
 from api.http.errors import Busy, CaptchaDown, CaptchaFailed, RateLimited
 from api.http.idempotency import act
 from api.http.rendering import Balance, Micros, balance_number
+from api.ledger import Sight
 from api.settings import Settings
 from domain.accounts import account as accounts
 from domain.accounts import logins
 from domain.accounts.commands import ChangePassword, EndSession, RegisterAccount
 from domain.accounts.ports import Quota
+from domain.deciding import Decision
 from domain.events import Actor
 from domain.ids import AccountId
 from domain.ports import ClaimTaken
+from domain.time import Instant
 
 FAILURE_TAKES_S = 0.15
 """How long a failed login takes at least, so that what had to be looked up cannot be told from the time."""
@@ -159,19 +163,35 @@ async def change_password(call: Call) -> Answer:
     body: NewPassword = call.body
     runtime = call.runtime
     accounts.check_new_password(body.new_password, "new_password")
+    # Whoever has a session only may not guess the password faster than at the login.
+    quota = _login_quota(runtime.settings)
+    rate_limits.check(quota, await rate_limits.count(runtime, quota, call.arrival.address))
+    view, logins_view = accounts.account_view(call.account_id), logins.logins_view(call.account_id)
+    logins.check_delay((await runtime.ledger.read(logins_view)).of(logins_view), runtime.clock.now())
     if not await runtime.passwords.verify(call.owner.password_hash, body.password):
+        await runtime.ledger.execute(
+            (logins_view,),
+            lambda sight, now: logins.fail(sight.of(logins_view), call.account_id, call.account_id, now),
+            call.context("password"),
+        )
         raise accounts.WrongPassword
     command = ChangePassword(await runtime.passwords.hash(body.new_password))
-    view = accounts.account_view(call.account_id)
-    await runtime.ledger.execute(
-        (view,), lambda sight, _: accounts.change_password(sight.of(view), command), call.context("password")
-    )
+
+    def decide(sight: Sight, now: Instant) -> Decision:
+        logins.check_delay(sight.of(logins_view), now)
+        return accounts.change_password(sight.of(view), command)
+
+    await runtime.ledger.execute((view, logins_view), decide, call.context("password"))
     return NO_CONTENT
 
 
 def endpoints(settings: Settings) -> tuple[Endpoint, ...]:
     """Return the endpoints of accounts, with the quotas that are in force."""
     return (*_of_sessions(settings), *_OF_ONES_OWN)
+
+
+def _login_quota(settings: Settings) -> Quota:
+    return Quota("login", settings.logins_per_minute, 60)
 
 
 def _of_sessions(settings: Settings) -> tuple[Endpoint, ...]:
@@ -211,7 +231,7 @@ def _of_sessions(settings: Settings) -> tuple[Endpoint, ...]:
             body_example={"email": _EMAIL, "password": "password123"},
             told=(Told(200, "A JWT.", LoggedIn, {"token": _TOKEN}),),
             refusals=(logins.InvalidCredentials, logins.TooManyAttempts, RateLimited, Busy),
-            quota=Quota("login", settings.logins_per_minute, 60),
+            quota=_login_quota(settings),
         ),
         Endpoint(
             method="POST",
@@ -250,12 +270,12 @@ _OF_ONES_OWN = (
         name="change_password",
         tag="accounts",
         summary="Change the password",
-        description="Ends every session of the account, this one included.",
+        description="Ends every session of the account, this one included. A wrong password counts as a failed login.",
         who="account",
         handle=change_password,
         body=NewPassword,
         body_example={"password": "password123", "new_password": "correct horse battery"},
         told=(Told(204, "The password is another one; every JWT is no longer good."),),
-        refusals=(accounts.WrongPassword, Busy),
+        refusals=(accounts.WrongPassword, logins.TooManyAttempts, Busy),
     ),
 )

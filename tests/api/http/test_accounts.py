@@ -2,11 +2,12 @@
 
 import time
 
+import msgspec
 import pytest
 
 from adapters.turnstile import TEST_TOKEN
 from api.http.accounts import FAILURE_TAKES_S
-from tests.api.houses import PASSWORD, Customer, House
+from tests.api.houses import PASSWORD, ROOMY, Customer, House, house
 
 pytestmark = pytest.mark.anyio
 
@@ -144,3 +145,23 @@ async def test_another_password_needs_the_present_one(ann: Customer) -> None:
 
     assert (response.status_code, response.json()["code"]) == (403, "wrong_password")
     assert (await ann.ask("GET", "/api/me")).status_code == 200
+
+
+async def test_the_present_password_is_guessed_no_faster_than_at_the_login(here: House, ann: Customer) -> None:
+    wrong = {"password": "not this one", "new_password": "battery staple"}
+    right = {"password": PASSWORD, "new_password": "battery staple"}
+    guesses = [await ann.ask("PUT", "/api/me/password", json=wrong) for _ in range(5)]
+    guesses.append(await ann.ask("PUT", "/api/me/password", json=right))
+    login = await here.client.post("/api/auth/login", json={"email": ann.email, "password": PASSWORD})
+
+    assert [guess.status_code for guess in guesses] == [403] * 5 + [429]
+    assert guesses[-1].json()["code"] == login.json()["code"] == "too_many_attempts"
+
+
+async def test_changes_of_a_password_share_the_quota_of_logins() -> None:
+    async with house(msgspec.structs.replace(ROOMY, logins_per_minute=1)) as here:
+        ann = await here.register()
+        change = {"password": "not this one", "new_password": "battery staple"}
+        answers = [await ann.ask("PUT", "/api/me/password", json=change) for _ in range(2)]
+
+    assert [answer.json()["code"] for answer in answers] == ["wrong_password", "rate_limited"]
