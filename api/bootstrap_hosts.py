@@ -29,6 +29,8 @@ from domain.ports import Clock
 
 SSH_PORT_FROM, SSH_PORT_TO = 22_000, 22_999
 SIMULATED_BOOT_S = 1.0
+RESERVE_MIN_MB, RESERVE_DIVISOR = 1024, 8
+"""An eighth of a machine's memory is not given to guests, and never less than 1 GiB."""
 EMBEDDED, SIMULATED = "embedded", "simulated"
 MACHINE_ID_FILE = Path("/etc/machine-id")
 _HOSTS = UUID("6c697465-7670-5000-8000-00000000686f")
@@ -43,6 +45,7 @@ class Compute(msgspec.Struct, frozen=True, eq=False):
     hypervisors: Mapping[HostId, Hypervisor]
     shell: GuestShell
     memory_mb: int | None
+    """What all guests of this machine may have together; None: as much as they like."""
 
 
 async def opened_compute(
@@ -56,7 +59,11 @@ async def opened_compute(
     shell = SshGuestShell(private_key)
     if not with_hosts:
         return Compute({}, shell, None)
-    return Compute(await asyncio.to_thread(_driven_hosts, settings, ledger_id, clock, say), shell, _memory_mb())
+    return Compute(
+        await asyncio.to_thread(_driven_hosts, settings, ledger_id, clock, say),
+        shell,
+        memory_for_guests_mb(_memory_mb()),
+    )
 
 
 async def register_hosts(workshop: Workshop, compute: Compute) -> None:
@@ -70,7 +77,8 @@ async def register_hosts(workshop: Workshop, compute: Compute) -> None:
                 ssh_host=hypervisor.ssh_host,
                 port_from=SSH_PORT_FROM,
                 port_to=SSH_PORT_TO,
-                memory_mb=compute.memory_mb,
+                # All of them are on this machine.
+                memory_mb=None if compute.memory_mb is None else compute.memory_mb // len(compute.hypervisors),
             ),
         )
 
@@ -168,6 +176,11 @@ def _machine_id(home: Path) -> str:
             kept.hardlink_to(part)
         part.unlink()
     return kept.read_text()
+
+
+def memory_for_guests_mb(total_mb: int) -> int:
+    """Return what is left for guests of a machine's memory: the service, its database and QEMU itself need some."""
+    return max(0, total_mb - max(RESERVE_MIN_MB, total_mb // RESERVE_DIVISOR))
 
 
 def _memory_mb() -> int:

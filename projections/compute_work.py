@@ -10,10 +10,11 @@ from domain.compute import events
 from domain.compute.steps import next_step
 from domain.compute.vps import FOLD, Vps
 from domain.ids import HostId, JobId, VpsId
+from domain.ports import StoreUnavailable
 from domain.time import Instant
 from projections.jobs import JOBS
 from projections.read_model import Connection, Entry, ReadModel, columns_of
-from projections.reading import ReadModels
+from projections.reading import ProjectionBehind, ReadModels
 
 _SQL = """
 CREATE TABLE compute_work (
@@ -65,11 +66,14 @@ class TabledWork:
             cursor = await connection.execute(_ON_HOST, [host_id])
             return [VpsId(vps_id) for (vps_id,) in await cursor.fetchall()]
 
-    async def memory_placed_mb(self) -> dict[HostId, int]:
-        """Return how much memory the VPSs placed on each host have together."""
-        async with self._read_models.at(0, COMPUTE_WORK) as connection:
-            cursor = await connection.execute(_PLACED)
-            return {HostId(host_id): placed_mb for host_id, placed_mb in await cursor.fetchall()}
+    async def memory_placed_mb(self, position: int) -> dict[HostId, int]:
+        """Return how much memory the VPSs placed on each host have together; see ``OpenWork.memory_placed_mb``."""
+        try:
+            async with self._read_models.at(position, COMPUTE_WORK) as connection:
+                cursor = await connection.execute(_PLACED)
+                return {HostId(host_id): placed_mb for host_id, placed_mb in await cursor.fetchall()}
+        except ProjectionBehind as behind:
+            raise StoreUnavailable(f"the read model is not at position {position} yet") from behind
 
     async def open_jobs(self, requested_before: Instant, limit: int) -> list[JobId]:
         """Return jobs that are not finished, the oldest first."""

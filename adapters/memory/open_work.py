@@ -34,9 +34,10 @@ class MemoryOpenWork:
         await self._catch_up()
         return [vps.vps_id for vps in self._vpss.values() if vps.host_id == host_id and not vps.deleted]
 
-    async def memory_placed_mb(self) -> dict[HostId, int]:
-        """Return how much memory the VPSs placed on each host have together."""
+    async def memory_placed_mb(self, position: int) -> dict[HostId, int]:
+        """Return how much memory the VPSs placed on each host have together; see ``OpenWork.memory_placed_mb``."""
         await self._catch_up()
+        assert self._position >= position
         placed: dict[HostId, int] = {}
         for vps in self._vpss.values():
             if vps.host_id is not None and not vps.deleted:

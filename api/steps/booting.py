@@ -22,8 +22,12 @@ class NoRoom(Exception):
 
 
 async def place(workshop: Workshop, vps: Vps, step: Step) -> None:
-    """Find a host with room, and a free port on it. Raises NoRoom."""
-    host = await _roomiest_host(workshop, vps.memory_mb)
+    """Find a host with room, and a free port on it. Raises NoRoom, StoreUnavailable."""
+    async with workshop.placing:
+        await _place_on(workshop, vps, step, await _roomiest_host(workshop, vps.memory_mb))
+
+
+async def _place_on(workshop: Workshop, vps: Vps, step: Step, host: Host) -> None:
     view = vps_view(vps.vps_id)
     count = host.port_to - host.port_from + 1
     for k in range(min(count, PORTS_TRIED_MAX)):
@@ -113,7 +117,8 @@ def hypervisor_of(workshop: Workshop, vps: Vps) -> Hypervisor:
 async def _roomiest_host(workshop: Workshop, memory_mb: int) -> Host:
     views = [host_view(host_id) for host_id in workshop.hypervisors]
     sight = await workshop.ledger.read(*views)
-    used = await workshop.work.memory_placed_mb()
+    # What this process placed before is counted, whatever the read model lags.
+    used = await workshop.work.memory_placed_mb(await workshop.store.head())
     with_room = []
     for host in filter(None, map(sight.of, views)):
         taken_mb = used.get(host.host_id, 0)

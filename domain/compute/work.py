@@ -42,8 +42,11 @@ class OpenWork(Protocol):
         """Return every VPS placed on a host that is not deleted."""
         ...
 
-    async def memory_placed_mb(self) -> dict[HostId, int]:
-        """Return how much memory the VPSs placed on each host have together."""
+    async def memory_placed_mb(self, position: int) -> dict[HostId, int]:
+        """Return how much memory the VPSs on each host have together, all placed up to a position included.
+
+        Raises StoreUnavailable if that is not known in time.
+        """
         ...
 
     async def open_jobs(self, requested_before: Instant, limit: int) -> Sequence[JobId]:

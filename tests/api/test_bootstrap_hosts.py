@@ -1,10 +1,10 @@
-"""What a host is called: by its machine, its home folder and its URI."""
+"""What a host is: called by its machine, its home folder and its URI, and not as big as its machine."""
 
 from pathlib import Path
 
 import pytest
 
-from api.bootstrap_hosts import EMBEDDED, host_id_of
+from api.bootstrap_hosts import EMBEDDED, host_id_of, memory_for_guests_mb
 
 
 @pytest.fixture
@@ -37,3 +37,8 @@ def test_a_machine_without_a_name_is_given_one_that_stays(named: str | None, mac
     assert [path.name for path in home.iterdir()] == ["machine-id"]
     (home / "machine-id").unlink()
     assert host_id_of(home, EMBEDDED) != first
+
+
+@pytest.mark.parametrize(("total_mb", "for_guests_mb"), [(64_000, 56_000), (8_192, 7_168), (2_000, 976), (512, 0)])
+def test_some_memory_is_kept_from_guests(total_mb: int, for_guests_mb: int) -> None:
+    assert memory_for_guests_mb(total_mb) == for_guests_mb

@@ -222,6 +222,17 @@ async def test_a_vps_finds_no_room_is_in_error_and_costs_nothing(monkeypatch: py
     assert not list((await world.wallet()).meters_on())
 
 
+async def test_vpss_that_are_placed_at_once_do_not_count_on_the_same_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("domain.compute.steps.DEADLINES_S", {**steps.DEADLINES_S, "place": 0.05})
+    world = World(memory_mb=512)
+    workshop = await world.founded()
+    vps_ids = [await world.create(workshop, name=f"web-{k}") for k in range(BOOTING_MAX)]
+    async with world.working(workshop):
+        vpss = await world.settled(workshop, *vps_ids)
+
+    assert sorted(vps.state for vps in vpss) == ["error", "error", "running", "running"]
+
+
 async def test_an_error_ends_by_a_start() -> None:
     world = World(boot_s=3600)
     workshop = await world.founded()
