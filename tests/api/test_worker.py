@@ -2,13 +2,10 @@
 
 import asyncio
 
-import msgspec
 import pytest
 
 from api.metering import settle_account
 from api.reconciler import Reconciler
-from api.worker import BOOTING_MAX
-from domain.compute import steps
 from domain.compute.events import VpsDeleted, VpsFailed, VpsRunning, VpsStopped
 from domain.compute.vps import VpsIsCreating
 from domain.errors import NotFound
@@ -118,25 +115,6 @@ async def test_a_vps_is_deleted_while_it_boots() -> None:
     assert await world.minutes(vps_id) == ([], [])
 
 
-async def test_guests_that_never_answer_do_not_keep_others_from_booting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.steps.attending.SLOT_KEPT_S", 0.05)
-    world = World(boot_s=3600)
-    workshop = await world.founded()
-    async with world.working(workshop):
-        silent = [await world.create(workshop, name=f"silent-{k}") for k in range(BOOTING_MAX)]
-        for vps_id in silent:
-            await _until_launched(world, vps_id)
-        world.host.boot_us = 0
-
-        vps_id = await world.create(workshop)
-        (vps,) = await world.settled(workshop, vps_id)
-
-        assert vps.state == "running"
-        assert {(await workshop.vps(one)).state for one in silent} == {"creating"}  # type: ignore[union-attr]
-        world.clock.advance(3600)
-        assert {one.state for one in await world.settled(workshop, *silent)} == {"running"}
-
-
 async def test_a_removal_is_tried_until_the_host_lets_it_happen() -> None:
     world = World()
     workshop = await world.founded()
@@ -171,44 +149,6 @@ async def test_a_guest_with_another_host_key_is_never_let_run() -> None:
     assert await world.minutes(vps_id) == ([], [])
 
 
-async def test_two_workers_share_the_work_and_do_nothing_twice() -> None:
-    world = World()
-    workshop = await world.founded()
-    other = world.workshop()
-    async with world.working(workshop), world.working(other):
-        vps_ids = [await world.create(workshop, name=f"web-{k}") for k in range(12)]
-        vpss = await world.settled(workshop, *vps_ids)
-
-    assert {vps.state for vps in vpss} == {"running"}
-    assert len({vps.ssh_port for vps in vpss}) == 12
-    assert len(await world.events(VpsRunning)) == 12
-    assert all(guest.boots == 1 for guest in world.host.guests.values())
-
-
-@pytest.mark.parametrize("asked", ["stop", "create"])
-async def test_a_worker_leaves_a_vps_alone_whose_host_it_does_not_drive(
-    asked: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("domain.compute.steps.DEADLINES_S", dict.fromkeys(steps.DEADLINES_S, 0.0))
-    world = World()
-    workshop = await world.founded()
-    stranger = msgspec.structs.replace(world.workshop(), hypervisors={})
-    async with world.working(workshop):
-        vps_id = await world.create(workshop)
-        await world.settled(workshop, vps_id)
-
-    async with world.working(stranger) as worker:
-        if asked == "stop":
-            await world.ask(workshop, "stop", vps_id)
-        else:
-            vps_id = await world.create(workshop)
-        await asyncio.sleep(0.1)
-        await worker.idle()
-
-    assert ("vps", vps_id) not in world.leases.rows
-    assert await world.events(VpsFailed) == []
-
-
 async def test_a_vps_finds_no_room_is_in_error_and_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("domain.compute.steps.DEADLINES_S", {"place": 0.05})
     world = World(memory_mb=100)
@@ -220,17 +160,6 @@ async def test_a_vps_finds_no_room_is_in_error_and_costs_nothing(monkeypatch: py
     assert (vps.state, vps.error) == ("error", "no host has room")
     assert (await world.wallet()).balance == 1_000_000
     assert not list((await world.wallet()).meters_on())
-
-
-async def test_vpss_that_are_placed_at_once_do_not_count_on_the_same_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("domain.compute.steps.DEADLINES_S", {**steps.DEADLINES_S, "place": 0.05})
-    world = World(memory_mb=512)
-    workshop = await world.founded()
-    vps_ids = [await world.create(workshop, name=f"web-{k}") for k in range(BOOTING_MAX)]
-    async with world.working(workshop):
-        vpss = await world.settled(workshop, *vps_ids)
-
-    assert sorted(vps.state for vps in vpss) == ["error", "error", "running", "running"]
 
 
 async def test_an_error_ends_by_a_start() -> None:

@@ -1,0 +1,81 @@
+"""VPSs share workers, slots and hosts, and none is in another's way."""
+
+import asyncio
+
+import msgspec
+import pytest
+
+from api.worker import BOOTING_MAX
+from domain.compute import steps
+from domain.compute.events import VpsFailed, VpsRunning
+from tests.api.compute_world import World, until
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_guests_that_never_answer_do_not_keep_others_from_booting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.steps.attending.SLOT_KEPT_S", 0.05)
+    world = World(boot_s=3600)
+    workshop = await world.founded()
+    async with world.working(workshop):
+        silent = [await world.create(workshop, name=f"silent-{k}") for k in range(BOOTING_MAX)]
+        for vps_id in silent:
+            await until(lambda: vps_id in world.host.guests and world.host.guests[vps_id].running)  # noqa: B023
+        world.host.boot_us = 0
+
+        vps_id = await world.create(workshop)
+        (vps,) = await world.settled(workshop, vps_id)
+
+        assert vps.state == "running"
+        assert {(await workshop.vps(one)).state for one in silent} == {"creating"}  # type: ignore[union-attr]
+        world.clock.advance(3600)
+        assert {one.state for one in await world.settled(workshop, *silent)} == {"running"}
+
+
+async def test_two_workers_share_the_work_and_do_nothing_twice() -> None:
+    world = World()
+    workshop = await world.founded()
+    other = world.workshop()
+    async with world.working(workshop), world.working(other):
+        vps_ids = [await world.create(workshop, name=f"web-{k}") for k in range(12)]
+        vpss = await world.settled(workshop, *vps_ids)
+
+    assert {vps.state for vps in vpss} == {"running"}
+    assert len({vps.ssh_port for vps in vpss}) == 12
+    assert len(await world.events(VpsRunning)) == 12
+    assert all(guest.boots == 1 for guest in world.host.guests.values())
+
+
+@pytest.mark.parametrize("asked", ["stop", "create"])
+async def test_a_worker_leaves_a_vps_alone_whose_host_it_does_not_drive(
+    asked: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("domain.compute.steps.DEADLINES_S", dict.fromkeys(steps.DEADLINES_S, 0.0))
+    world = World()
+    workshop = await world.founded()
+    stranger = msgspec.structs.replace(world.workshop(), hypervisors={})
+    async with world.working(workshop):
+        vps_id = await world.create(workshop)
+        await world.settled(workshop, vps_id)
+
+    async with world.working(stranger) as worker:
+        if asked == "stop":
+            await world.ask(workshop, "stop", vps_id)
+        else:
+            vps_id = await world.create(workshop)
+        await asyncio.sleep(0.1)
+        await worker.idle()
+
+    assert ("vps", vps_id) not in world.leases.rows
+    assert await world.events(VpsFailed) == []
+
+
+async def test_vpss_that_are_placed_at_once_do_not_count_on_the_same_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("domain.compute.steps.DEADLINES_S", {**steps.DEADLINES_S, "place": 0.05})
+    world = World(memory_mb=512)
+    workshop = await world.founded()
+    vps_ids = [await world.create(workshop, name=f"web-{k}") for k in range(BOOTING_MAX)]
+    async with world.working(workshop):
+        vpss = await world.settled(workshop, *vps_ids)
+
+    assert sorted(vps.state for vps in vpss) == ["error", "error", "running", "running"]
