@@ -2,7 +2,7 @@
 
 import asyncio
 import fcntl
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -71,6 +71,8 @@ class Database(msgspec.Struct, frozen=True):
     """Of the role that the service works as."""
     owner_url: str | None
     """Of the role that owns the tables; None where this process is not trusted with it."""
+    ensure_running: Callable[[], bool] | None = None
+    """Starts the embedded server again if it is gone, and returns whether it was; blocks. None where it is not ours."""
 
 
 @asynccontextmanager
@@ -87,7 +89,7 @@ async def opened_database(settings: Settings, say: Say) -> AsyncIterator[Databas
         say("starting PostgreSQL")
         await asyncio.to_thread(server.start)
         try:
-            yield Database(server.service_url, server.owner_url)
+            yield Database(server.service_url, server.owner_url, server.ensure_running)
         finally:
             if _may_have_alone(lock.fileno()):
                 await asyncio.to_thread(server.stop)
@@ -133,8 +135,8 @@ async def opened_runtime(
         read_models = _closed_by(stack, ReadModels(database.service_url))
         await read_models.open()
         private_key, public_key = ensure_service_key(home / "ssh")
-        ledger_id = await ensure_founded(ledger, ids)
-        compute = await opened_compute(settings, ledger_id, clock, private_key, with_hosts=with_hosts, say=say)
+        ledger_id = await ensure_founded(ledger, ids) if with_hosts else None
+        compute = await opened_compute(settings, clock, private_key, ledger_id=ledger_id, say=say)
         stack.push_async_callback(close_compute, compute)
         workshop = Workshop(
             store=store,

@@ -49,15 +49,15 @@ class Compute(msgspec.Struct, frozen=True, eq=False):
 
 
 async def opened_compute(
-    settings: Settings, ledger_id: LedgerId, clock: Clock, private_key: str, *, with_hosts: bool, say: Say
+    settings: Settings, clock: Clock, private_key: str, *, ledger_id: LedgerId | None, say: Say
 ) -> Compute:
-    """Have the hosts running and the guest image built, where they are to be driven."""
+    """Have the hosts running and the guest image built. ``ledger_id``: whose guests are driven; None: nobody's."""
     if settings.compute == SIMULATED:
         host = SimulatedHost(host_id_of(settings.home_folder, SIMULATED), clock, boot_s=SIMULATED_BOOT_S)
-        hypervisors = {host.host_id: SimulatedHypervisor(host, ledger_id)} if with_hosts else {}
+        hypervisors = {} if ledger_id is None else {host.host_id: SimulatedHypervisor(host, ledger_id)}
         return Compute(hypervisors, SimulatedGuestShell([host]), None)
     shell = SshGuestShell(private_key)
-    if not with_hosts:
+    if ledger_id is None:
         return Compute({}, shell, None)
     return Compute(
         await asyncio.to_thread(_driven_hosts, settings, ledger_id, clock, say),

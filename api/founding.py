@@ -1,4 +1,4 @@
-"""The founding of the ledger, at the first start of all over a database."""
+"""The founding of the ledger, at the first start of all that drives hosts."""
 
 from api.ledger import Context, Ledger, Sight
 from domain.deciding import Decision, recorded_in
