@@ -101,6 +101,13 @@ class EmbeddedPostgres:
             self._ensure_owner()
         return self.owner_url
 
+    def ensure_running(self) -> bool:
+        """Start the server again if it is gone, and return whether it was; raises what ``start`` raises."""
+        if find_postmaster(self._cluster) is not None:
+            return False
+        self.start()
+        return True
+
     def stop(self) -> None:
         """Stop the server if it runs, whoever started it; raises StopFailed."""
         running = find_postmaster(self._cluster)

@@ -5,6 +5,7 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 import click
@@ -14,6 +15,7 @@ from api import bootstrap
 from api.cli.flags import with_settings
 from api.cli.opening import migrated, say
 from api.cli.output import told
+from api.database_watch import watch_database
 from api.first_start import ensure_operator, ensure_plans
 from api.http.app import App
 from api.reconciler import Reconciler
@@ -75,6 +77,8 @@ async def _serve(settings: Settings, *, http: bool, hosts: bool) -> None:
         if hosts:
             parts |= _host_parts(runtime)
         parts["read models"] = _runner(runtime).run
+        if database.ensure_running is not None:
+            parts["database"] = partial(watch_database, database.ensure_running)
         gc.freeze()  # All that was made so far stays: looking through it again and again frees nothing.
         await run_parts(parts, _announcement(settings, server, operator_file))
         say("ending")
