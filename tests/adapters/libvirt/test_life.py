@@ -151,7 +151,7 @@ async def test_a_prepared_disk_is_never_made_again(hypervisor: LibvirtHypervisor
     first = (folder / "disk.qcow2").stat()
     await hypervisor.ensure_prepared(msgspec.structs.replace(spec, host_key_private="", disk_gb=9))
     assert (folder / "disk.qcow2").stat() == first
-    assert sorted(path.name for path in folder.iterdir()) == ["disk.qcow2", "image", "seed.iso"]
+    assert sorted(path.name for path in folder.iterdir()) == ["disk.qcow2", "image", "ledger", "seed.iso"]
     (folder / "disk.qcow2").unlink()
     with pytest.raises(HypervisorUnavailable, match="missing"):
         await hypervisor.ensure_prepared(msgspec.structs.replace(spec, host_key_private=""))
