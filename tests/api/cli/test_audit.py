@@ -21,8 +21,8 @@ def test_a_sound_ledger_ends_with_0(typed: Type) -> None:
     verified = typed("audit", "verify", "-o", "json")
     assert verified.exit_code == 0
     told = json.loads(verified.stdout)
-    assert (told["ok"], told["position"]) == (True, 4)
-    assert "sound up to position 4" in verified.stderr
+    assert (told["ok"], told["position"]) == (True, 3)
+    assert "sound up to position 3" in verified.stderr
 
 
 def test_damage_is_told_and_ends_with_1(typed: Type, superuser_url: str) -> None:
@@ -32,7 +32,7 @@ def test_damage_is_told_and_ends_with_1(typed: Type, superuser_url: str) -> None
         superuser.execute("UPDATE ledger.event SET payload = replace(payload, '10000000', '90000000')")
     verified = typed("audit", "verify")
     assert verified.exit_code == 1
-    assert "position 4: the event is not the one that was hashed" in verified.stdout
+    assert "position 3: the event is not the one that was hashed" in verified.stdout
     assert "NOT SOUND" in verified.stderr
 
 
@@ -40,7 +40,7 @@ def test_an_export_has_what_every_hash_is_made_of(typed: Type, tmp_path: Path) -
     _with_an_account(typed)
     assert typed("audit", "export", str(tmp_path / "events.jsonl")).exit_code == 0
     events = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
-    assert [event["position"] for event in events] == [1, 2, 3, 4]
+    assert [event["position"] for event in events] == [1, 2, 3]
     for event in events:
         computed = leaf_hash(
             event["position"],
@@ -58,14 +58,14 @@ def test_an_export_has_what_every_hash_is_made_of(typed: Type, tmp_path: Path) -
 
 def test_an_export_goes_on_where_another_ended(typed: Type) -> None:
     _with_an_account(typed)
-    rest = typed("audit", "export", "--after", "3")
-    assert [json.loads(line)["position"] for line in rest.stdout.splitlines()] == [4]
+    rest = typed("audit", "export", "--after", "2")
+    assert [json.loads(line)["position"] for line in rest.stdout.splitlines()] == [3]
 
 
 def test_every_read_model_is_rebuilt_or_the_one_that_is_named(typed: Type) -> None:
     _with_an_account(typed)
     every = json.loads(typed("rebuild", "-o", "json").stdout)
-    assert every == {"rebuilt": [model.name for model in READ_MODELS], "position": 4}
+    assert every == {"rebuilt": [model.name for model in READ_MODELS], "position": 3}
     assert json.loads(typed("rebuild", "vps", "-o", "json").stdout)["rebuilt"] == ["vps"]
     assert typed("rebuild", "nothing").exit_code == 2
 
