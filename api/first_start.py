@@ -8,7 +8,6 @@ from pathlib import Path
 
 import structlog
 
-from api.http.pricing import PRICING_VIEW
 from api.ledger import Context, Sight
 from api.operators import create_account
 from api.runtime import Runtime
@@ -18,7 +17,7 @@ from domain.events import Actor
 from domain.ids import PRICING_STREAM, PlanId
 from domain.money import MicroUsd
 from domain.pricing.commands import DefinePlan
-from domain.pricing.price_book import define_plan, evolve
+from domain.pricing.price_book import PRICES, define_plan, evolve
 from domain.time import Instant
 
 PLANS = (
@@ -38,7 +37,7 @@ async def ensure_plans(runtime: Runtime) -> None:
     """Offer the plans that ship, if there never was any plan."""
 
     def decide(sight: Sight, now: Instant) -> Decision:
-        book = sight.of(PRICING_VIEW)
+        book = sight.of(PRICES)
         if book.plans:
             return NOTHING
         events = []
@@ -49,7 +48,7 @@ async def ensure_plans(runtime: Runtime) -> None:
                 events.append(event)
         return recorded_in(PRICING_STREAM, *events)
 
-    await runtime.ledger.execute([PRICING_VIEW], decide, Context(actor=SETUP, step="plans"))
+    await runtime.ledger.execute([PRICES], decide, Context(actor=SETUP, step="plans"))
 
 
 async def ensure_operator(runtime: Runtime) -> Path | None:

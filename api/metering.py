@@ -7,17 +7,17 @@ from typing import Any
 import structlog
 
 from api.ledger import Context, Ledger, Sight
-from api.steps.workshop import PRICES, host_view, vps_view, wallet_view
-from domain.compute.host import HostState, proof_of
-from domain.compute.vps import Vps, request_stop
+from domain.compute.host import HostState, host_view, proof_of
+from domain.compute.vps import Vps, request_stop, vps_view
 from domain.deciding import Decision, View
 from domain.events import Actor
 from domain.ids import AccountId, HostId, VpsId, vps_stream, wallet_stream
 from domain.ports import Clock
+from domain.pricing.price_book import PRICES
 from domain.time import Instant
 from domain.wallet.metering import Settlement, settle
 from domain.wallet.ports import DueAccounts
-from domain.wallet.wallet import Wallet
+from domain.wallet.wallet import Wallet, wallet_view
 
 BATCH_ACCOUNTS_MAX = 200
 """Accounts settled side by side: their appends come to the store in one batch, which others wait for."""

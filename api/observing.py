@@ -2,8 +2,9 @@
 
 from api.failpoints import reach
 from api.ledger import Sight
-from api.steps.workshop import Workshop, host_view
+from api.steps.workshop import Workshop
 from domain.compute import host as hosts
+from domain.compute.host import host_view
 from domain.compute.ports import HostObservation, Hypervisor
 from domain.deciding import Decision, recorded_in
 from domain.ids import host_stream

@@ -2,7 +2,6 @@
 
 from typing import get_args
 
-from api.http.auth import wallet_view
 from api.ledger import Context
 from api.runtime import Runtime
 from domain.accounts import account as accounts
@@ -16,6 +15,7 @@ from domain.money import MicroUsd
 from domain.ports import ClaimTaken
 from domain.wallet.commands import CreditFunds
 from domain.wallet.funds import credit_funds
+from domain.wallet.wallet import wallet_view
 
 ROLES: tuple[Role, ...] = get_args(Role)
 OPERATOR = Actor(kind="operator", part="command line")

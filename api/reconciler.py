@@ -9,15 +9,17 @@ import structlog
 from api.failpoints import reach
 from api.ledger import Sight
 from api.observing import observe_host
-from api.steps.workshop import PRICES, Workshop, host_view, vps_view, wallet_view
+from api.steps.workshop import Workshop
 from domain.compute import outcomes
 from domain.compute.events import HostDiffered, HostRegistered, OffReason
-from domain.compute.host import Finding, compare, leave_alone, register
+from domain.compute.host import Finding, compare, host_view, leave_alone, register
 from domain.compute.ports import GuestSeen, HostObservation, Hypervisor, HypervisorUnavailable
-from domain.compute.vps import Vps
+from domain.compute.vps import Vps, vps_view
 from domain.deciding import Decision, recorded_in
 from domain.ids import HostId, VpsId, host_stream
+from domain.pricing.price_book import PRICES
 from domain.time import Instant, seconds
+from domain.wallet.wallet import wallet_view
 
 ORPHAN_GRACE_S = 120.0
 """How long a guest of a deleted VPS is only watched: nothing is removed on one look."""

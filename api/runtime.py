@@ -1,5 +1,6 @@
 """The runtime: everything that a way in is given, built once by ``api.bootstrap``."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
@@ -46,6 +47,8 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     sweep_claims: Callable[[], Awaitable[object]]
     """Deletes claims that have expired, such as kept answers; changes no answer."""
     vps_list: VpsList
+    ending: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
+    """Set once the service ends and calls that only wait for something are to wait no longer."""
     read_models: ReadModels | None = None
     """None where the store is in memory."""
     database_url: str | None = None

@@ -13,6 +13,8 @@ from api.http.protocol import BoundedHttp
 
 GRACEFUL_S = 20
 """How long requests under way may take once the service is told to end."""
+WAITING_S = GRACEFUL_S - 5
+"""How long those that only wait for something go on waiting; the rest is for answering them."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 _log = structlog.get_logger(__name__)
@@ -79,24 +81,35 @@ def listen(host: str, port: int) -> socket.socket:
     return socket.create_server((host, port), family=family, backlog=2048)
 
 
-async def run_parts(parts: Mapping[str, Part], started: Callable[[], Awaitable[None]]) -> None:
+def _nothing() -> None: ...
+
+
+async def run_parts(
+    parts: Mapping[str, Part],
+    started: Callable[[], Awaitable[None]],
+    ending: Callable[[], None] = _nothing,
+    hurry: Callable[[], None] = _nothing,
+) -> None:
     """Run parts side by side until SIGINT or SIGTERM, then end them, the first to begin first.
 
-    ``started`` is called once all of them run. Raises PartEnded if one ends by itself.
+    ``started`` is called once all of them run, ``ending`` at the first signal, ``hurry`` at every further one
+    and ``WAITING_S`` after the end began. Raises PartEnded if one ends by itself.
     """
-    async with _told_to_end() as told:
+    async with _told_to_end(ending, hurry) as told:
         tasks = {name: asyncio.create_task(_run(part), name=name) for name, part in parts.items()}
-        ending = asyncio.create_task(told.wait())
+        signalled = asyncio.create_task(told.wait())
         try:
             await started()
-            await asyncio.wait([ending, *tasks.values()], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([signalled, *tasks.values()], return_when=asyncio.FIRST_COMPLETED)
             ended = [name for name, task in tasks.items() if task.done()]
         finally:
-            ending.cancel()
+            signalled.cancel()
+            waited = asyncio.get_running_loop().call_later(WAITING_S, hurry)
             for name, task in tasks.items():
                 _log.debug("ending", part=name)
                 task.cancel()
                 await asyncio.wait([task])
+            waited.cancel()
     if ended and not told.is_set():
         problem = tasks[ended[0]].exception()
         raise PartEnded(f"{ended[0]} ended by itself: {problem!r}") from problem
@@ -107,10 +120,18 @@ async def _run(part: Part) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _told_to_end() -> AsyncIterator[asyncio.Event]:
+async def _told_to_end(ending: Callable[[], None], hurry: Callable[[], None]) -> AsyncIterator[asyncio.Event]:
     loop, told = asyncio.get_running_loop(), asyncio.Event()
+
+    def signalled() -> None:
+        if told.is_set():
+            hurry()
+            return
+        told.set()
+        ending()
+
     for number in _SIGNALS:
-        loop.add_signal_handler(number, told.set)
+        loop.add_signal_handler(number, signalled)
     try:
         yield told
     finally:

@@ -21,7 +21,7 @@ from api.http.app import App
 from api.reconciler import Reconciler
 from api.runtime import Runtime
 from api.schedules import Schedules
-from api.serving import HttpServer, Part, PartEnded, http_server, listen, run_parts
+from api.serving import GRACEFUL_S, HttpServer, Part, PartEnded, http_server, listen, run_parts
 from api.settings import Loaded, Settings, SettingsRefused, check_servable
 from api.worker import Worker
 from projections.catalogue import READ_MODELS
@@ -80,8 +80,10 @@ async def _serve(settings: Settings, *, http: bool, hosts: bool) -> None:
         if database.ensure_running is not None:
             parts["database"] = partial(watch_database, database.ensure_running)
         gc.freeze()  # All that was made so far stays: looking through it again and again frees nothing.
-        await run_parts(parts, _announcement(settings, server, operator_file))
-        say("ending")
+        ending = f"ending: waiting at most {GRACEFUL_S} s for requests under way" if http else "ending"
+        await run_parts(
+            parts, _announcement(settings, server, operator_file), ending=partial(say, ending), hurry=runtime.ending.set
+        )
     say("ended; guests go on running" if hosts else "ended")
 
 

@@ -6,7 +6,6 @@ from uuid import UUID
 import msgspec
 
 from api.http import rate_limits
-from api.http.auth import wallet_view
 from api.http.call import NO_CONTENT, Answer, Call, told
 from api.http.endpoint import Endpoint, Told
 from api.http.errors import Busy, CaptchaDown, CaptchaFailed, RateLimited
@@ -23,6 +22,7 @@ from domain.events import Actor
 from domain.ids import AccountId
 from domain.ports import ClaimTaken
 from domain.time import Instant
+from domain.wallet.wallet import wallet_view
 
 FAILURE_TAKES_S = 0.15
 """How long a failed login takes at least, so that what had to be looked up cannot be told from the time."""

@@ -10,13 +10,14 @@ import structlog
 from api.http import auth, bodies, idempotency, rate_limits
 from api.http.call import Answer, Arrival, Call, Refusing
 from api.http.endpoint import Endpoint
-from api.http.errors import Busy, CaptchaDown, InternalError, StoreDown, TooSlow, refused
+from api.http.errors import Busy, CaptchaDown, Ending, InternalError, StoreDown, TooSlow, refused
 from api.runtime import Runtime
 from domain.accounts.account import Unauthorized
 from domain.accounts.ports import CaptchaUnavailable, PasswordsBusy, Quota
 from domain.errors import Refusal
 from domain.money import MicroUsd, floor_to_four_decimals
 from domain.ports import StoreUnavailable
+from domain.wallet.wallet import wallet_view
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Any]]
@@ -69,6 +70,9 @@ class Answering:
             answer = await self._answer(endpoint, call, scope, receive, told)
         except bodies.ClientGone:
             return Reply(400, told, b"")
+        except asyncio.CancelledError:
+            # Only the server does that, to what is still under way when it ends; this is the answer's last chance.
+            return self._refused(Ending(), call, told)
         except Exception as problem:  # noqa: BLE001 Nothing may escape: whatever it is gets a reply of ours.
             return self._refused(problem, call, told)
         if answer.body:
@@ -117,7 +121,7 @@ class Answering:
         )
         call.account = auth.believed(sight, session)
         call.session = session
-        call.balance = sight.of(auth.wallet_view(session.account_id)).balance
+        call.balance = sight.of(wallet_view(session.account_id)).balance
         told.extend(rate_limits.headers(self._session_quota, tally))
         rate_limits.check(self._session_quota, tally)
 

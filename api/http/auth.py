@@ -5,17 +5,9 @@ from api.ledger import Sight
 from api.runtime import Runtime
 from domain.accounts.account import Account, Unauthorized, account_view, session_is_good
 from domain.accounts.ports import Session
-from domain.deciding import View
-from domain.ids import AccountId, wallet_stream
-from domain.wallet.wallet import FOLD as WALLET_FOLD
-from domain.wallet.wallet import Wallet
+from domain.wallet.wallet import wallet_view
 
 _SCHEME = b"bearer "
-
-
-def wallet_view(account_id: AccountId) -> View[Wallet]:
-    """Return the view of an account's wallet."""
-    return View(wallet_stream(account_id), WALLET_FOLD)
 
 
 def shown_session(runtime: Runtime, arrival: Arrival) -> Session:

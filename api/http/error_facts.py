@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from api.http.errors import CommandTimedOut, HeadersTooLarge, NotJson, NotReady, PayloadTooLarge, RateLimited
+from api.http.errors import CommandTimedOut, Ending, HeadersTooLarge, NotJson, NotReady, PayloadTooLarge, RateLimited
 from domain.accounts.logins import TooManyAttempts
 from domain.accounts.public_keys import NotAPublicKey
 from domain.accounts.ssh_keys import SshKeyTaken, TooManySshKeys
@@ -38,6 +38,9 @@ FACTS: dict[type[Refusal], dict[str, dict[str, Any]]] = {
         "balance": {"type": "number", "description": "USD, 4 decimals, rounded down.", "example": 0.042},
         "required": {"type": "number", "description": "USD, 4 decimals, rounded up.", "example": 0.1667},
         "balance_micros": {"type": "integer", "description": "Micro-USD, exact.", "example": 42_000},
+    },
+    Ending: {
+        "job_id": {"type": "string", "format": "uuid", "example": "01937b1e-5c00-7000-8000-000000000004"},
     },
     CommandTimedOut: {
         "stdout": {"type": "string", "description": "The output so far.", "example": "begun\n"},

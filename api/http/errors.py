@@ -109,6 +109,13 @@ class Busy(Refusal):
     sentence = "too busy, try again"
 
 
+class Ending(Refusal):
+    """The service ends; a command that was awaited goes on, and is there under its job when the service is back."""
+
+    code = "ending"
+    sentence = "service is ending"
+
+
 class StoreDown(Refusal):
     """The event store does not answer, so nothing can be read or promised."""
 
@@ -161,6 +168,7 @@ STATUS: dict[type[Refusal], int] = {
     Busy: 503,
     CaptchaDown: 503,
     Contended: 503,
+    Ending: 503,
     NotReady: 503,
     ProjectionBehind: 503,
     StoreDown: 503,

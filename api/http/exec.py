@@ -6,29 +6,30 @@ from uuid import UUID
 
 import msgspec
 
-from api.http.auth import wallet_view
 from api.http.call import Answer, Call, Refusing, told
 from api.http.endpoint import Endpoint, Told
-from api.http.errors import CommandTimedOut
+from api.http.errors import CommandTimedOut, Ending
 from api.http.idempotency import REPLAYED, claim_of, find_kept
 from api.http.rendering import Time, optional_time
-from api.http.vps import vps_view
 from api.steps import jobs as job_steps
-from domain.compute.vps import VpsNotRunning, owned
+from domain.compute.vps import VpsNotRunning, owned, vps_view
 from domain.errors import Contended, NotFound
 from domain.exec.commands import RunJob
-from domain.exec.job import Job
+from domain.exec.job import Job, job_view
 from domain.exec.ports import KeptOutput
 from domain.ids import JobId, VpsId
 from domain.ports import Claim, ClaimTaken
 from domain.settings.settings import SETTINGS_VIEW
 from domain.time import to_rfc3339
+from domain.wallet.wallet import wallet_view
 
 TIMEOUT_S_DEFAULT = 30
 TIMEOUT_S_MAX = 86_400
 """Beyond what any setting allows."""
 BODY_BYTES_MAX = 1024 * 1024
 ENV_MAX = 128
+GIVE_UP_S = 2.0
+"""How long giving up on a job may take when the service ends."""
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -117,7 +118,7 @@ async def exec_command(call: Call) -> Answer:
 async def get_job(call: Call) -> Answer:
     """Tell a command and what came of it so far."""
     job_id = JobId(call.id_in_path("job_id"))
-    view = job_steps.job_view(job_id)
+    view = job_view(job_id)
     job = (await call.runtime.ledger.read(view)).of(view)
     if job is None or job.account_id != call.account_id:
         raise NotFound
@@ -148,8 +149,7 @@ async def get_job(call: Call) -> Answer:
 
 
 async def _ended(call: Call, job_id: JobId, *, replayed: bool) -> Answer:
-    # Shielded: the run goes on, and its end is recorded, even if the client hangs up meanwhile.
-    job, output = await asyncio.shield(asyncio.ensure_future(job_steps.collect_job(call.runtime.workshop, job_id)))
+    job, output = await _collected(call, job_id)
     done = await _done(call, job, output)
     # Minutes may have been paid while the command ran.
     wallet = wallet_view(call.account_id)
@@ -161,6 +161,24 @@ async def _ended(call: Call, job_id: JobId, *, replayed: bool) -> Answer:
         raise Refusing(CommandTimedOut(), beside)
     headers = (REPLAYED,) if replayed else ()
     return told(200, done, *headers)
+
+
+async def _collected(call: Call, job_id: JobId) -> tuple[Job, KeptOutput]:
+    """Wait for the end of a job. Raises Refusing where the service ends before it; the job goes on in the guest."""
+    collecting = asyncio.ensure_future(job_steps.collect_job(call.runtime.workshop, job_id))
+    ending = asyncio.ensure_future(call.runtime.ending.wait())
+    try:
+        # Not cancelled with this call: the run goes on, and its end is recorded, even if the client hangs up.
+        await asyncio.wait([collecting, ending], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        ending.cancel()
+    if not collecting.done():
+        # Given up in order, so that a worker finds it free.
+        collecting.cancel()
+        await asyncio.wait([collecting], timeout=GIVE_UP_S)
+    if collecting.cancelled() or not collecting.done():
+        raise Refusing(Ending(), {"job_id": str(job_id)})
+    return collecting.result()
 
 
 async def _done(call: Call, job: Job, output: KeptOutput) -> CommandDone:
@@ -217,7 +235,7 @@ ENDPOINTS = (
         body_bytes_max=BODY_BYTES_MAX,
         body_example={"command": "uname -a", "timeout_seconds": 30},
         told=(Told(200, "The command has ended.", CommandDone, _DONE_EXAMPLE),),
-        refusals=(NotFound, VpsNotRunning, CommandTimedOut, Contended),
+        refusals=(NotFound, VpsNotRunning, CommandTimedOut, Contended, Ending),
     ),
     Endpoint(
         method="GET",

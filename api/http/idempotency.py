@@ -6,7 +6,6 @@ from typing import Any
 
 import msgspec
 
-from api.http.auth import wallet_view
 from api.http.call import Answer, Call
 from api.http.errors import IdempotencyKeyReused
 from api.ledger import Sight
@@ -15,6 +14,7 @@ from domain.errors import Invalid, Refusal
 from domain.ids import EventId
 from domain.ports import Claim, ClaimTaken
 from domain.time import HOUR, Instant
+from domain.wallet.wallet import wallet_view
 
 SCOPE = "idempotency"
 KEPT_FOR = 24 * HOUR

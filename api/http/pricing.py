@@ -7,11 +7,7 @@ import msgspec
 from api.http.call import Answer, Call, told
 from api.http.endpoint import Endpoint, Told
 from api.http.rendering import Amount, amount_number
-from domain.deciding import View
-from domain.ids import PRICING_STREAM
-from domain.pricing.price_book import FOLD, PriceBook
-
-PRICING_VIEW: View[PriceBook] = View(PRICING_STREAM, FOLD)
+from domain.pricing.price_book import PRICES
 
 
 class PlanOffered(msgspec.Struct, frozen=True):
@@ -27,7 +23,7 @@ class PlanOffered(msgspec.Struct, frozen=True):
 
 async def list_plans(call: Call) -> Answer:
     """Tell every plan on offer, the cheapest first."""
-    book = (await call.runtime.ledger.read(PRICING_VIEW)).of(PRICING_VIEW)
+    book = (await call.runtime.ledger.read(PRICES)).of(PRICES)
     now = call.runtime.clock.now()
     return told(
         200,

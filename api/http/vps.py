@@ -6,11 +6,9 @@ from uuid import UUID
 
 import msgspec
 
-from api.http.auth import wallet_view
 from api.http.call import NO_CONTENT, Answer, Call, told
 from api.http.idempotency import act
 from api.http.pages import Page, paged
-from api.http.pricing import PRICING_VIEW
 from api.http.vps_rendering import VpsTold, vps_events, vps_told
 from api.ledger import Sight
 from domain.accounts.ssh_keys import authorized_keys, ssh_keys_view
@@ -18,11 +16,13 @@ from domain.compute import admission
 from domain.compute import vps as vpss
 from domain.compute.commands import CreateVps
 from domain.compute.sizes import choose_plan
-from domain.compute.vps import Vps
+from domain.compute.vps import Vps, vps_view
 from domain.deciding import Decision, View
 from domain.errors import Invalid
-from domain.ids import PlanId, SshKeyId, VpsId, vps_stream
+from domain.ids import PlanId, SshKeyId, VpsId
+from domain.pricing.price_book import PRICES
 from domain.time import Instant
+from domain.wallet.wallet import wallet_view
 
 IMAGE = "debian-12-lite"
 """The one image that ships."""
@@ -63,7 +63,7 @@ async def create_vps(call: Call) -> Answer:
     keys = ssh_keys_view(call.account_id)
 
     def decide(sight: Sight, now: Instant) -> Decision:
-        book = sight.of(PRICING_VIEW)
+        book = sight.of(PRICES)
         plan = choose_plan(
             book,
             None if body.plan_id is None else PlanId(body.plan_id),
@@ -92,7 +92,7 @@ async def create_vps(call: Call) -> Answer:
     _check_sizes(body)
     return await act(
         call,
-        (vps, wallet, keys, PRICING_VIEW),
+        (vps, wallet, keys, PRICES),
         decide,
         lambda sight, now: _one(call, sight, vps_id, now, 201),
         "create",
@@ -104,9 +104,9 @@ async def list_vps(call: Call) -> Answer:
     page: VpsPage = call.query
     found = await call.runtime.vps_list.of_account(call.account_id, page.state)
     wallet = wallet_view(call.account_id)
-    sight = await call.runtime.ledger.read(wallet, PRICING_VIEW)
+    sight = await call.runtime.ledger.read(wallet, PRICES)
     now = call.runtime.clock.now()
-    meters, book = sight.of(wallet).meters, sight.of(PRICING_VIEW)
+    meters, book = sight.of(wallet).meters, sight.of(PRICES)
     shown = [vps_told(vps, meters.get(vps.vps_id), book, now) for vps in found]
     return paged(call, [vps for vps in shown if _is_wanted(vps, page)])
 
@@ -114,7 +114,7 @@ async def list_vps(call: Call) -> Answer:
 async def get_vps(call: Call) -> Answer:
     """Tell one VPS as it is now."""
     vps_id = VpsId(call.id_in_path("vps_id"))
-    sight = await call.runtime.ledger.read(vps_view(vps_id), wallet_view(call.account_id), PRICING_VIEW)
+    sight = await call.runtime.ledger.read(vps_view(vps_id), wallet_view(call.account_id), PRICES)
     answer = _one(call, sight, vps_id, call.runtime.clock.now(), 200)
     return msgspec.structs.replace(answer, balance=sight.of(wallet_view(call.account_id)).balance)
 
@@ -125,7 +125,7 @@ async def start_vps(call: Call) -> Answer:
         call,
         "start",
         lambda vps, sight, now: admission.start_vps(
-            vps, sight.of(wallet_view(call.account_id)), sight.of(PRICING_VIEW), call.account_id, now
+            vps, sight.of(wallet_view(call.account_id)), sight.of(PRICES), call.account_id, now
         ),
     )
 
@@ -165,11 +165,6 @@ async def list_vps_events(call: Call) -> Answer:
     return paged(call, list(reversed(vps_events(recorded))))
 
 
-def vps_view(vps_id: VpsId) -> View[Vps | None]:
-    """Return the view of a VPS."""
-    return View(vps_stream(vps_id), vpss.FOLD)
-
-
 async def _change(call: Call, step: str, decide: Callable[[Vps | None, Sight, Instant], Decision]) -> Answer:
     vps_id = VpsId(call.id_in_path("vps_id"))
     vps = vps_view(vps_id)
@@ -182,14 +177,14 @@ async def _change(call: Call, step: str, decide: Callable[[Vps | None, Sight, In
         status = 202 if decision.events else 200
         return decision
 
-    views: tuple[View[Any], ...] = (vps, wallet_view(call.account_id), PRICING_VIEW)
+    views: tuple[View[Any], ...] = (vps, wallet_view(call.account_id), PRICES)
     return await act(call, views, decide_and_note, lambda sight, now: _one(call, sight, vps_id, now, status), step)
 
 
 def _one(call: Call, sight: Sight, vps_id: VpsId, now: Instant, status: int) -> Answer:
     vps = vpss.owned(sight.of(vps_view(vps_id)), call.account_id)
     meter = sight.of(wallet_view(call.account_id)).meters.get(vps_id)
-    return told(status, vps_told(vps, meter, sight.of(PRICING_VIEW), now))
+    return told(status, vps_told(vps, meter, sight.of(PRICES), now))
 
 
 def _check_sizes(body: NewVps) -> None:

@@ -3,15 +3,16 @@
 from api.failpoints import reach
 from api.ledger import Sight
 from api.steps.host_keys import host_key
-from api.steps.workshop import Workshop, address_of, host_view, spec_of, vps_view, wallet_view
+from api.steps.workshop import Workshop, address_of, spec_of
 from domain.compute import outcomes
-from domain.compute.host import Host
+from domain.compute.host import Host, host_view
 from domain.compute.ports import Hypervisor, HypervisorUnavailable
 from domain.compute.steps import Step
-from domain.compute.vps import Vps
+from domain.compute.vps import Vps, vps_view
 from domain.deciding import Decision
 from domain.ports import ClaimTaken
 from domain.time import Instant
+from domain.wallet.wallet import wallet_view
 
 PORTS_TRIED_MAX = 100
 """How many ports in a row are found taken before a host is held to be full."""

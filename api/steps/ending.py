@@ -7,15 +7,15 @@ from api.failpoints import reach
 from api.ledger import Sight
 from api.observing import observe_host
 from api.steps.booting import hypervisor_of
-from api.steps.workshop import PRICES, Workshop, host_view, vps_view, wallet_view
+from api.steps.workshop import Workshop
 from domain.compute import outcomes
-from domain.compute.host import HostState
+from domain.compute.host import HostState, host_view
 from domain.compute.steps import Step
-from domain.compute.vps import Vps
+from domain.compute.vps import Vps, vps_view
 from domain.deciding import Decision, View
-from domain.pricing.price_book import PriceBook
+from domain.pricing.price_book import PRICES, PriceBook
 from domain.time import Instant
-from domain.wallet.wallet import Wallet
+from domain.wallet.wallet import Wallet, wallet_view
 
 EndOutcome = Callable[[Vps | None, Wallet, HostState, PriceBook, Step, Instant], Decision]
 

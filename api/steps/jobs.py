@@ -8,14 +8,14 @@ import structlog
 
 from api.failpoints import reach
 from api.ledger import Context, Sight
-from api.steps.workshop import Workshop, address_of, vps_view
+from api.steps.workshop import Workshop, address_of
 from domain.compute.ports import GuestUnreachable, HostKeyChanged, JobOutcome
-from domain.compute.vps import Vps
-from domain.deciding import Decision, View, recorded_in
+from domain.compute.vps import Vps, vps_view
+from domain.deciding import Decision, recorded_in
 from domain.events import Actor
 from domain.exec import job as jobs
 from domain.exec.commands import RunJob
-from domain.exec.job import Job
+from domain.exec.job import Job, job_view
 from domain.exec.ports import KeptOutput
 from domain.ids import EventId, JobId, job_stream
 from domain.ports import Claim, StoreUnavailable
@@ -34,11 +34,6 @@ LOST_AFTER_S = 90.0
 
 _log = structlog.get_logger(__name__)
 _discards: set[asyncio.Task[None]] = set()
-
-
-def job_view(job_id: JobId) -> View[Job | None]:
-    """Return the view of a job."""
-    return View(job_stream(job_id), jobs.FOLD)
 
 
 async def request_job(

@@ -7,23 +7,14 @@ from typing import Any
 import msgspec
 
 from api.ledger import Context, Decide, Ledger, Outcome
-from domain.compute import host as hosts
-from domain.compute import vps as vpss
-from domain.compute.host import HostState
 from domain.compute.ports import GuestAddress, GuestShell, GuestSpec, Hypervisor
-from domain.compute.vps import Vps
+from domain.compute.vps import Vps, vps_view
 from domain.compute.work import Leases, OpenWork
 from domain.deciding import View
 from domain.events import Actor
 from domain.exec.ports import JobOutputs
-from domain.ids import PRICING_STREAM, AccountId, HostId, VpsId, host_stream, vps_stream, wallet_stream
+from domain.ids import AccountId, HostId, VpsId
 from domain.ports import Clock, EventStore, Sealer
-from domain.pricing import price_book
-from domain.pricing.price_book import PriceBook
-from domain.wallet import wallet as wallets
-from domain.wallet.wallet import Wallet
-
-PRICES: View[PriceBook] = View(PRICING_STREAM, price_book.FOLD)
 
 
 class Workshop(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -56,21 +47,6 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         """Record as the service itself what ``decide`` says, for the account that it is about."""
         context = Context(actor=Actor(kind="service", part="worker"), account_id=account_id, step=step)
         return await self.ledger.execute(views, decide, context)
-
-
-def vps_view(vps_id: VpsId) -> View[Vps | None]:
-    """Return the view of a VPS."""
-    return View(vps_stream(vps_id), vpss.FOLD)
-
-
-def wallet_view(account_id: AccountId) -> View[Wallet]:
-    """Return the view of an account's wallet."""
-    return View(wallet_stream(account_id), wallets.FOLD)
-
-
-def host_view(host_id: HostId) -> View[HostState]:
-    """Return the view of a compute host."""
-    return View(host_stream(host_id), hosts.FOLD)
 
 
 def spec_of(vps: Vps, service_key: str, *, host_key_private: str = "") -> GuestSpec:

@@ -9,9 +9,9 @@ from domain.compute import events as recorded
 from domain.compute.ports import GuestSeen, HostObservation
 from domain.compute.steps import next_step
 from domain.compute.vps import Vps
-from domain.deciding import Fold
+from domain.deciding import Fold, View
 from domain.events import Event
-from domain.ids import HostId, VpsId
+from domain.ids import HostId, VpsId, host_stream
 from domain.time import HOUR, Instant
 from domain.wallet.proofs import Proof
 
@@ -72,6 +72,11 @@ def evolve(host: HostState, event: Event) -> HostState:
 
 
 FOLD: Fold[HostState] = Fold(initial=None, evolve=evolve, snapshot=Host, snapshot_version=2)
+
+
+def host_view(host_id: HostId) -> View[HostState]:
+    """Return the view of a compute host."""
+    return View(host_stream(host_id), FOLD)
 
 
 def proof_of(vps: Vps, host: HostState) -> Proof | None:

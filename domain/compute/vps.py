@@ -6,10 +6,10 @@ import msgspec
 
 from domain.compute import events as recorded
 from domain.compute.commands import CreateVps
-from domain.deciding import Fold
+from domain.deciding import Fold, View
 from domain.errors import NotFound, Refusal
 from domain.events import Event
-from domain.ids import AccountId, HostId, PlanId, SshKeyId, TokenId, VpsId
+from domain.ids import AccountId, HostId, PlanId, SshKeyId, TokenId, VpsId, vps_stream
 from domain.time import Instant
 
 State = Literal["creating", "running", "stopped", "error"]
@@ -99,6 +99,11 @@ def evolve(vps: Vps | None, event: Event) -> Vps | None:
 
 
 FOLD: Fold[Vps | None] = Fold(initial=None, evolve=evolve)
+
+
+def vps_view(vps_id: VpsId) -> View[Vps | None]:
+    """Return the view of a VPS."""
+    return View(vps_stream(vps_id), FOLD)
 
 
 def create(command: CreateVps, now: Instant) -> tuple[Event, ...]:

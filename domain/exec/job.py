@@ -7,12 +7,12 @@ import msgspec
 
 from domain.compute.ports import JobOutcome, JobSpec, StreamOutput
 from domain.compute.vps import Vps, VpsNotRunning, owned
-from domain.deciding import Fold
+from domain.deciding import Fold, View
 from domain.errors import Invalid
 from domain.events import Event
 from domain.exec.commands import RunJob
 from domain.exec.events import JobFinished, JobRequested
-from domain.ids import AccountId, JobId, VpsId
+from domain.ids import AccountId, JobId, VpsId, job_stream
 from domain.time import Instant
 
 Status = Literal["pending", "running", "done", "timeout", "cancelled"]
@@ -69,6 +69,11 @@ def evolve(job: Job | None, event: Event) -> Job | None:
 
 
 FOLD: Fold[Job | None] = Fold(initial=None, evolve=evolve)
+
+
+def job_view(job_id: JobId) -> View[Job | None]:
+    """Return the view of a job."""
+    return View(job_stream(job_id), FOLD)
 
 
 def request(

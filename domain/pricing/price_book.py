@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import msgspec
 
-from domain.deciding import Fold
+from domain.deciding import Fold, View
 from domain.errors import Invalid, NotFound, Refusal
 from domain.events import Event
-from domain.ids import PlanId
+from domain.ids import PRICING_STREAM, PlanId
 from domain.money import MicroUsd
 from domain.pricing.commands import DefinePlan, RepricePlan, RetirePlan
 from domain.pricing.events import PlanDefined, PlanRepriced, PlanRetired
@@ -133,6 +133,7 @@ def evolve(book: PriceBook, event: Event) -> PriceBook:
 
 
 FOLD: Fold[PriceBook] = Fold(initial=PriceBook(), evolve=evolve, snapshot=PriceBook)
+PRICES: View[PriceBook] = View(PRICING_STREAM, FOLD)
 
 
 def define_plan(book: PriceBook, command: DefinePlan, now: Instant) -> tuple[Event, ...]:

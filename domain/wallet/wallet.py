@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import msgspec
 
-from domain.deciding import Fold
+from domain.deciding import Fold, View
 from domain.events import Event
-from domain.ids import AccountId, PlanId, TokenId, VpsId
+from domain.ids import AccountId, PlanId, TokenId, VpsId, wallet_stream
 from domain.money import ZERO, MicroUsd
 from domain.time import MINUTE, Instant
 from domain.wallet.events import (
@@ -109,6 +109,11 @@ def evolve(wallet: Wallet, event: Event) -> Wallet:
 
 
 FOLD: Fold[Wallet] = Fold(initial=Wallet(), evolve=evolve, snapshot=Wallet)
+
+
+def wallet_view(account_id: AccountId) -> View[Wallet]:
+    """Return the view of an account's wallet."""
+    return View(wallet_stream(account_id), FOLD)
 
 
 def _admitted(before: Meter | None, event: VpsAdmitted) -> Meter:

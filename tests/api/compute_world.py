@@ -22,22 +22,23 @@ from adapters.simulated.hypervisor import SimulatedHypervisor
 from api.ledger import Context, Ledger, Sight
 from api.metering import settle_account
 from api.reconciler import ensure_registered
-from api.steps.workshop import PRICES, Workshop, vps_view, wallet_view
+from api.steps.workshop import Workshop
 from api.worker import Worker
 from domain.codec import decode
 from domain.compute import admission
 from domain.compute.commands import CreateVps
 from domain.compute.events import HostRegistered
 from domain.compute.steps import next_step
-from domain.compute.vps import Vps
+from domain.compute.vps import Vps, vps_view
 from domain.deciding import Decision, recorded_in
 from domain.events import Actor, Event
 from domain.ids import PRICING_STREAM, AccountId, HostId, PlanId, VpsId
 from domain.money import MicroUsd
 from domain.pricing.events import PlanDefined
+from domain.pricing.price_book import PRICES
 from domain.time import Instant
 from domain.wallet.events import FundsCredited, MinutesMetered, MinutesWaived, WalletOpened
-from domain.wallet.wallet import Wallet
+from domain.wallet.wallet import Wallet, wallet_view
 
 IDS = TimeOrderedIds()
 SERVICE_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBadServiceKeyForPlayedGuestsOnlyAAAAAAAAAAAA litevps"

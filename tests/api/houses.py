@@ -28,8 +28,6 @@ from adapters.simulated.host import SimulatedHost
 from adapters.simulated.hypervisor import SimulatedHypervisor
 from adapters.turnstile import TEST_TOKEN, DevelopmentCaptcha
 from api.http.app import App
-from api.http.auth import wallet_view
-from api.http.pricing import PRICING_VIEW
 from api.ledger import Context, Ledger
 from api.metering import settle_account, settle_due
 from api.reconciler import ensure_registered
@@ -45,9 +43,10 @@ from domain.ids import PRICING_STREAM, AccountId, HostId, PlanId, wallet_stream
 from domain.money import MicroUsd
 from domain.ports import Clock
 from domain.pricing.commands import DefinePlan
-from domain.pricing.price_book import define_plan
+from domain.pricing.price_book import PRICES, define_plan
 from domain.wallet.commands import CreditFunds
 from domain.wallet.funds import credit_funds
+from domain.wallet.wallet import wallet_view
 
 PASSWORD = "correct horse"
 SERVICE_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGPKSkwJq1mVKDXN0vPH2ZgRQjLh3PpIlxLF3mLVFbXF service"
@@ -183,8 +182,8 @@ async def offer_plan_and_host(runtime: Runtime, host: SimulatedHost) -> None:
     """Offer the plan Nano and a host."""
     nano = DefinePlan(PlanId(runtime.ids.new()), "Nano", 1, 512, 10, MicroUsd(4200))
     await runtime.ledger.execute(
-        [PRICING_VIEW],
-        lambda sight, now: recorded_in(PRICING_STREAM, *define_plan(sight.of(PRICING_VIEW), nano, now)),
+        [PRICES],
+        lambda sight, now: recorded_in(PRICING_STREAM, *define_plan(sight.of(PRICES), nano, now)),
         Context(actor=Actor("service", part="test")),
     )
     await ensure_registered(

@@ -44,6 +44,31 @@ async def test_parts_end_one_after_the_other_when_the_process_is_told_to(number:
     assert recorded.told == ["http begins", "worker begins", "http ends", "worker ends"]
 
 
+async def test_the_first_signal_is_told_at_once_and_another_hurries() -> None:
+    told: list[str] = []
+    hurried = asyncio.Event()
+
+    async def http() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            told.append("http ends")
+            os.kill(os.getpid(), signal.SIGINT)
+            await hurried.wait()
+
+    def hurry() -> None:
+        told.append("hurry")
+        hurried.set()
+
+    async def told_to_end() -> None:
+        await asyncio.sleep(0)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    async with asyncio.timeout(5):
+        await run_parts({"http": http}, told_to_end, ending=lambda: told.append("ending"), hurry=hurry)
+    assert told == ["ending", "http ends", "hurry"]
+
+
 async def test_a_part_that_fails_ends_the_others_and_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     recorded = _Recorded()
 

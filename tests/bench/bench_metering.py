@@ -18,8 +18,8 @@ from adapters.sealing.sealer import AccountSealer
 from adapters.simulated.clock import ManualClock
 from api.ledger import Context, Ledger
 from api.metering import settle_due
-from api.steps.workshop import host_view
 from domain.compute.events import HostObserved, HostRegistered, VpsRunning
+from domain.compute.host import host_view
 from domain.compute.ports import GuestSeen
 from domain.deciding import recorded_in
 from domain.events import Actor

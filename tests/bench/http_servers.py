@@ -17,7 +17,6 @@ from adapters.postgres.event_store import PostgresEventStore
 from api import bootstrap
 from api.bootstrap import Database
 from api.http.app import App
-from api.http.auth import wallet_view
 from api.ledger import Context
 from api.runtime import Runtime
 from api.serving import http_server, listen
@@ -28,6 +27,7 @@ from domain.events import Actor
 from domain.ids import AccountId, StreamId
 from domain.ports import Append, NewEvent
 from domain.time import Instant
+from domain.wallet.wallet import wallet_view
 from projections.catalogue import READ_MODELS
 from projections.generation import SCHEMA
 from projections.runner import Runner

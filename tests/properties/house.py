@@ -11,25 +11,25 @@ from adapters.sealing.sealer import AccountSealer
 from adapters.simulated.clock import ManualClock
 from api.ledger import Context, Ledger, Outcome, Sight
 from api.metering import settle_account
-from api.steps.workshop import PRICES, host_view, vps_view, wallet_view
 from domain.compute import admission, outcomes
 from domain.compute import host as hosts
 from domain.compute.commands import CreateVps
 from domain.compute.events import HostDiffered, HostRegistered
+from domain.compute.host import host_view
 from domain.compute.ports import GuestSeen, HostObservation
 from domain.compute.steps import next_step
-from domain.compute.vps import Vps
+from domain.compute.vps import Vps, vps_view
 from domain.deciding import Decision, View, recorded_in
 from domain.events import Actor, Event
 from domain.ids import PRICING_STREAM, AccountId, HostId, PlanId, VpsId, wallet_stream
 from domain.money import MicroUsd
 from domain.ports import Claim, EventStore
 from domain.pricing.commands import DefinePlan, RepricePlan
-from domain.pricing.price_book import define_plan, reprice_plan
+from domain.pricing.price_book import PRICES, define_plan, reprice_plan
 from domain.time import Instant
 from domain.wallet.commands import CreditFunds
 from domain.wallet.funds import credit_funds, open_wallet
-from domain.wallet.wallet import Wallet
+from domain.wallet.wallet import Wallet, wallet_view
 
 Decide = Callable[[Sight, Instant], Decision]
 

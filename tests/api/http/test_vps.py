@@ -1,5 +1,7 @@
 """VPSs and commands over HTTP, on played hosts."""
 
+import asyncio
+
 import pytest
 
 from tests.api.houses import Customer, House
@@ -123,6 +125,23 @@ async def test_a_command_past_its_time_limit_is_504_with_its_output(here: House,
     assert (response.status_code, response.json()["error"]) == (504, "command timed out")
     assert response.json()["stdout"] == "begun\n"
     assert response.json()["code"] == "command_timed_out"
+
+
+async def test_a_command_that_is_awaited_when_the_service_ends_is_503_and_goes_on(here: House, ann: Customer) -> None:
+    async with here.working():
+        vps_id = (await ann.ask("POST", "/api/vps", json={"name": "a", "plan_id": await here.nano()})).json()["id"]
+        await ann.until(vps_id, "running")
+        body = {"command": "echo begun; sleep 1"}
+        asking = asyncio.create_task(ann.ask("POST", f"/api/vps/{vps_id}/exec", json=body))
+        await asyncio.sleep(0.2)
+        here.runtime.ending.set()
+        response = await asking
+        assert (response.status_code, response.json()["code"]) == (503, "ending")
+        assert response.headers["retry-after"] == "1"
+        async with asyncio.timeout(10):
+            while (job := await ann.ask("GET", f"/api/jobs/{response.json()['job_id']}")).json()["status"] != "done":
+                await asyncio.sleep(0.05)
+    assert (job.json()["stdout"], job.json()["exit_code"]) == ("begun\n", 0)
 
 
 async def test_lists_come_in_pages_and_can_be_filtered(here: House, ann: Customer) -> None:
