@@ -64,9 +64,9 @@ def test_processes_that_start_at_once_agree_on_the_password(tmp_path: Path) -> N
     async def start() -> bool:
         # A store of its own: what counts is that each makes the account with what the file says in the end.
         async with house(at_home(tmp_path)) as here:
-            together.wait(30)
+            together.wait(120)
             file = await ensure_operator(here.runtime)
-            together.wait(30)
+            together.wait(120)
             assert file is not None
             return (await logged_in(here, file)).get("email") == ROOMY.operator_email
 
