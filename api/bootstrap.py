@@ -2,9 +2,10 @@
 
 import asyncio
 import fcntl
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, closing
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -50,6 +51,7 @@ from projections.reading import ReadModels
 
 CONNECTIONS_MAX = 8
 """Of the pool for sealing keys, leases and kept output; the store and the read models have their own."""
+_HOSTS_LOCK = "hosts.lock"
 CANNOT_START = (
     BadMasterKey,
     CommandFailed,
@@ -95,6 +97,13 @@ async def opened_database(settings: Settings, say: Say) -> AsyncIterator[Databas
                 await asyncio.to_thread(server.stop)
 
 
+@contextmanager
+def hosts_taken(home: Path) -> Iterator[bool]:
+    """Keep services off the hosts of a home that is there; gives whether one drives them already."""
+    with (home / _HOSTS_LOCK).open("w") as lock:
+        yield not _may_have_alone(lock.fileno())
+
+
 def migrate_database(database: Database) -> tuple[list[str], list[str]]:
     """Bring the tables to the newest form, as far as this process may; blocks.
 
@@ -127,6 +136,10 @@ async def opened_runtime(
     """Give everything that a way in needs, on a database that is migrated; ``with_hosts``: and drive guests."""
     home, clock, ids = made_folder(settings.home_folder), SystemClock(), TimeOrderedIds()
     async with AsyncExitStack() as stack:
+        if with_hosts:
+            # Held in common by all who drive the hosts of this home, alone by whoever ends the embedded one.
+            lock = stack.enter_context((home / _HOSTS_LOCK).open("w"))
+            await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_SH)
         store = await stack.enter_async_context(PostgresEventStore(database.service_url))
         pool = await stack.enter_async_context(_pool(database.service_url))
         sealer = AccountSealer(_master_key(settings), PostgresKeyTable(pool))

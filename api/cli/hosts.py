@@ -4,6 +4,7 @@ import asyncio
 
 import click
 
+from api.bootstrap import hosts_taken
 from api.bootstrap_hosts import embedded_host, observe_embedded_host
 from api.cli.flags import with_settings
 from api.cli.opening import say
@@ -17,10 +18,21 @@ def host() -> None:
 
 
 @host.command()
+@click.option("--force", is_flag=True, help="Even while a service runs on it: its customers' guests are cut off.")
 @with_settings()
-def stop(loaded: Loaded) -> None:
-    """End the host and every guest on it. Their disks stay; a service that runs starts it again."""
-    embedded_host(loaded.settings, None, say).stop(kill_guests=True)
+def stop(loaded: Loaded, force: bool) -> None:
+    """End the host and every guest on it, unless a service runs on it. Their disks stay."""
+    home = loaded.settings.home_folder
+    embedded = embedded_host(loaded.settings, None, say)
+    if not embedded.guests.parent.is_dir():
+        raise click.ClickException(f"there is no embedded host in {home}: give the --home of the one to stop")
+    with hosts_taken(home) as in_use:
+        if in_use and not force:
+            raise click.ClickException(
+                f"a service runs on the host of {home}, and its customers' guests would be cut off:"
+                " end the service first, or give --force"
+            )
+        embedded.stop(kill_guests=True)
     say("stopped")
 
 
@@ -31,7 +43,7 @@ def status(loaded: Loaded, form: Form) -> None:
     """Show the guests on the host; ends with 1 where it does not run."""
     seen = asyncio.run(observe_embedded_host(loaded.settings))
     if seen is None:
-        raise click.ClickException("the host does not run")
+        raise click.ClickException(f"the host of {loaded.settings.home_folder} does not run")
     guests = [
         {"vps_id": str(guest.vps_id), "generation": guest.generation, "running": guest.running} for guest in seen.guests
     ]
