@@ -5,7 +5,7 @@ import sys
 import click
 
 from api.cli.flags import with_settings
-from api.cli.opening import run_with_runtime
+from api.cli.opening import place_of, run_with_runtime
 from api.cli.output import Form, tell, with_form
 from api.operators import ROLES, create_account, credit, find_account
 from api.runtime import Runtime
@@ -32,7 +32,7 @@ def create(loaded: Loaded, email: str, roles: tuple[Role, ...], form: Form) -> N
     async def made(runtime: Runtime) -> str:
         return str(await create_account(runtime, email, password, roles))
 
-    account_id = run_with_runtime(loaded.settings, made)
+    account_id = run_with_runtime(loaded.settings, made, makes_key=True)
     facts = {"id": account_id, "email": email, "roles": list(roles)}
     tell(form, facts, ("ID", "E-MAIL", "ROLES"), [(account_id, email, " ".join(roles))])
 
@@ -54,7 +54,7 @@ def credit_funds(loaded: Loaded, email: str, usd: str, reason: str, form: Form) 
         try:
             account_id = await find_account(runtime, email)
         except NotFound:
-            raise click.ClickException(f"no account has the address {email}") from None
+            raise click.ClickException(f"no account in {place_of(loaded.settings)} has the address {email}") from None
         return str(account_id), await credit(runtime, account_id, amount, reason)
 
     account_id, balance = run_with_runtime(loaded.settings, credited)

@@ -18,7 +18,7 @@ import msgspec
 from api.audit.findings import Report
 from api.audit.verify import verify
 from api.bootstrap_hosts import EMBEDDED, SIMULATED, embedded_host
-from api.cli.flags import with_settings
+from api.cli.flags import flags_again, with_settings
 from api.cli.opening import opened_ledger, opened_runtime, say_nothing
 from api.cli.output import told
 from api.cli.walk import PromiseBroken, Walk
@@ -60,8 +60,9 @@ async def _walk(settings: Settings) -> None:
     console = told()
 
     async def give(email: str, amount: MicroUsd) -> None:
+        again = flags_again(settings, "home")
         usd, reason = exact_usd(amount), "to try it"
-        console.print(f'\n$ litevps account credit {email} {usd} --reason "{reason}"', style="cyan")
+        console.print(f'\n$ litevps account credit{again} {email} {usd} --reason "{reason}"', style="cyan")
         async with opened_runtime(settings) as runtime:
             balance = await credit(runtime, await find_account(runtime, email), amount, reason)
         console.print(f"the balance is {exact_usd(balance)} USD")
@@ -69,7 +70,7 @@ async def _walk(settings: Settings) -> None:
     async with httpx.AsyncClient(base_url=settings.url) as client:
         await Walk(client, console, give).go()
     console.rule("7. Have the ledger checked", align="left")
-    console.print("\n$ litevps audit verify", style="cyan")
+    console.print(f"\n$ litevps audit verify{flags_again(settings, 'home')}", style="cyan")
     async with opened_ledger(settings) as access:
         report = await verify(access.store, access.evidence, access.database_url, READ_MODELS)
     _show(report)

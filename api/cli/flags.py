@@ -1,6 +1,7 @@
 """Flags: one for each setting, made from the settings themselves."""
 
 import os
+import shlex
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, get_args, get_type_hints
@@ -33,6 +34,15 @@ def with_settings(*, shown: bool = False) -> Callable[[Command], Command]:
         return decorated
 
     return decorate
+
+
+def flags_again(settings: Settings, *names: str) -> str:
+    """Return the flags, each after a space, by which another command is given what was set of these settings."""
+    default = Settings()
+    values = {name: getattr(settings, name) for name in names if getattr(settings, name) != getattr(default, name)}
+    if "home" in values:
+        values["home"] = settings.home_folder  # Told in full: it may be typed in another folder.
+    return "".join(f" --{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in values.items())
 
 
 def settings_in_force(flags: dict[str, Any]) -> Loaded:

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import click
 import msgspec
+from psycopg.conninfo import conninfo_to_dict
 
 from api import bootstrap
 from api.audit.verify import Archive
@@ -39,11 +40,11 @@ class Migrated(msgspec.Struct, frozen=True):
     rebuilt: list[str]
 
 
-def run_with_runtime(settings: Settings, task: Callable[[Runtime], Awaitable[T]]) -> T:
-    """Do a task that records something, without driving any host."""
+def run_with_runtime(settings: Settings, task: Callable[[Runtime], Awaitable[T]], *, makes_key: bool = False) -> T:
+    """Do a task that records something, without driving any host; for ``makes_key`` see ``opened_runtime``."""
 
     async def run() -> T:
-        async with opened_runtime(settings) as runtime:
+        async with opened_runtime(settings, makes_key=makes_key) as runtime:
             return await task(runtime)
 
     return asyncio.run(run())
@@ -60,8 +61,15 @@ def run_with_ledger(settings: Settings, task: Callable[[LedgerAccess], Awaitable
 
 
 @asynccontextmanager
-async def opened_runtime(settings: Settings) -> AsyncIterator[Runtime]:
-    """Give what records events, on a database in the newest form."""
+async def opened_runtime(settings: Settings, *, makes_key: bool = False) -> AsyncIterator[Runtime]:
+    """Give what records events, on a database in the newest form.
+
+    ``makes_key``: whether a home folder without a master key gets one. Raises ClickException where there is no
+    LiteVPS.
+    """
+    _require_ledger(settings)
+    if settings.master_key is None and not makes_key and not (settings.home_folder / "master.key").exists():
+        raise _nothing_in(settings)
     async with bootstrap.opened_database(settings, say_nothing) as database:
         await migrated(database)
         async with bootstrap.opened_runtime(settings, database, with_hosts=False, say=say_nothing) as runtime:
@@ -71,8 +79,7 @@ async def opened_runtime(settings: Settings) -> AsyncIterator[Runtime]:
 @asynccontextmanager
 async def opened_ledger(settings: Settings) -> AsyncIterator[LedgerAccess]:
     """Give the ledger, in whatever form it is. Raises ClickException where there is none."""
-    if settings.database_url is None and not (settings.home_folder / "postgres").exists():
-        raise click.ClickException(f"there is no ledger in {settings.home_folder} yet: run litevps serve or migrate")
+    _require_ledger(settings)
     async with (
         bootstrap.opened_database(settings, say_nothing) as database,
         bootstrap.opened_archive(database) as store,
@@ -95,6 +102,24 @@ async def migrate_database(settings: Settings) -> Migrated:
         if database.owner_url is None:
             raise click.ClickException("LITEVPS_MIGRATION_URL is needed: the tables belong to the database's owner")
         return await migrated(database)
+
+
+def place_of(settings: Settings) -> str:
+    """Return where the ledger of these settings is, in words that hold no password."""
+    if settings.database_url is None:
+        return f"the ledger in {settings.home_folder}"
+    parts = conninfo_to_dict(settings.database_url)
+    return f"the database {parts.get('dbname', '')} at {parts.get('host', 'its default address')}"
+
+
+def _require_ledger(settings: Settings) -> None:
+    if settings.database_url is None and not (settings.home_folder / "postgres").exists():
+        raise _nothing_in(settings)
+
+
+def _nothing_in(settings: Settings) -> click.ClickException:
+    home = settings.home_folder
+    return click.ClickException(f"there is no LiteVPS in {home}: give the --home of one, or run litevps serve first")
 
 
 def say(text: str) -> None:

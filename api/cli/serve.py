@@ -12,7 +12,7 @@ import click
 import uvloop
 
 from api import bootstrap
-from api.cli.flags import with_settings
+from api.cli.flags import flags_again, with_settings
 from api.cli.opening import migrated, say
 from api.cli.output import told
 from api.database_watch import watch_database
@@ -122,6 +122,7 @@ def _announcement(
 def _welcome(settings: Settings, operator_file: Path | None) -> str:
     # As it was typed, since a virtual environment's commands are seldom on the path.
     litevps = sys.argv[0]
+    home, address = flags_again(settings, "home"), flags_again(settings, "home", "host", "port", "public_url")
     lines = [f"LiteVPS serves {settings.url}"]
     if operator_file is not None:
         email, password, *_ = operator_file.read_text().splitlines()
@@ -132,8 +133,8 @@ def _welcome(settings: Settings, operator_file: Path | None) -> str:
         "",
         "next, in another terminal:",
         f"  curl -s {settings.url}/api/pricing",
-        f'  {litevps} account credit EMAIL 10 --reason "to try it"',
-        f"  {litevps} demo        the quick start, each request and answer shown",
-        f"Ctrl-C ends the service; guests go on running until `{litevps} host stop`.",
+        f'  {litevps} account credit{home} EMAIL 10 --reason "to try it"',
+        f"  {litevps} demo{address}        the quick start, each request and answer shown",
+        f"Ctrl-C ends the service; guests go on running until `{litevps} host stop{home}`.",
     ]
     return "\n".join(lines)

@@ -1,6 +1,10 @@
 """Tests of `litevps account`."""
 
 import json
+import re
+from pathlib import Path
+
+import pytest
 
 from api.cli.program import litevps
 from domain.accounts.account import EmailTaken
@@ -38,9 +42,20 @@ def test_funds_are_credited_to_the_micro_dollar(typed: Type) -> None:
 
 
 def test_an_unknown_address_gets_nothing(typed: Type) -> None:
+    typed("account", "create", "ann@example.com", stdin=PASSWORD)
     refused = typed("account", "credit", "nobody@example.com", "10", "--reason", "a gift")
     assert refused.exit_code == 1
-    assert "no account has the address nobody@example.com" in refused.stderr
+    assert re.search(r"no account in the database \S+ at \S+ has the address nobody@example.com", refused.stderr)
+
+
+@pytest.mark.parametrize("database", [{}, {"LITEVPS_DATABASE_URL": None, "LITEVPS_MIGRATION_URL": None}])
+def test_where_no_service_ever_was_nothing_is_credited_and_no_home_made(
+    typed: Type, tmp_path: Path, database: dict[str, None]
+) -> None:
+    refused = typed("account", "credit", "ann@example.com", "10", "--reason", "a gift", **database)
+    assert refused.exit_code == 1
+    assert f"there is no LiteVPS in {tmp_path / 'home'}: give the --home of one" in refused.stderr
+    assert not (tmp_path / "home").exists()
 
 
 def test_what_is_no_amount_is_refused(typed: Type) -> None:

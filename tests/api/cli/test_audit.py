@@ -96,7 +96,7 @@ def test_a_migration_rebuilds_read_models_of_another_shape(typed: Type, owner_ur
 def test_where_there_is_no_ledger_an_audit_says_so(typed: Type) -> None:
     refused = typed("audit", "verify", LITEVPS_DATABASE_URL=None, LITEVPS_MIGRATION_URL=None)
     assert refused.exit_code == 1
-    assert "there is no ledger" in refused.stderr
+    assert "there is no LiteVPS" in refused.stderr
 
 
 def test_settings_are_shown_with_where_they_come_from_and_secrets_masked(typed: Type) -> None:

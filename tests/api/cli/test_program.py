@@ -47,13 +47,23 @@ def test_a_service_tells_where_it_is_and_ends_in_order_when_told(environment: di
         try:
             _wait_for(free_port)
             taken = subprocess.run(serve, env=environment, capture_output=True, text=True, check=False)
+            (Path(environment["LITEVPS_HOME"]) / "host").mkdir()
+            stop = (*PROGRAM, "host", "stop")
+            kept = subprocess.run(stop, env=environment, capture_output=True, text=True, check=False)
         finally:
             service.send_signal(signal.SIGINT)
             said, aside = service.communicate(timeout=30)
     assert service.returncode == 0, aside
     assert f"LiteVPS serves http://127.0.0.1:{free_port}" in said
     assert "operator: operator@litevps.example   password: " in said
+    home = environment["LITEVPS_HOME"]
+    assert f"account credit --home {home} EMAIL" in said
+    assert f"demo --home {home} --port {free_port} " in said
+    assert f"host stop --home {home}`" in said
     assert "ended" in aside
+    assert "ending: waiting at most 20 s" in aside
+    assert kept.returncode == 1
+    assert "a service runs on the host of" in kept.stderr
     assert taken.returncode == 1
     assert f"cannot listen on 127.0.0.1:{free_port}" in taken.stderr
 
