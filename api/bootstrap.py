@@ -136,10 +136,6 @@ async def opened_runtime(
     """Give everything that a way in needs, on a database that is migrated; ``with_hosts``: and drive guests."""
     home, clock, ids = made_folder(settings.home_folder), SystemClock(), TimeOrderedIds()
     async with AsyncExitStack() as stack:
-        if with_hosts:
-            # Held in common by all who drive the hosts of this home, alone by whoever ends the embedded one.
-            lock = stack.enter_context((home / _HOSTS_LOCK).open("w"))
-            await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_SH)
         store = await stack.enter_async_context(PostgresEventStore(database.service_url))
         pool = await stack.enter_async_context(_pool(database.service_url))
         sealer = AccountSealer(_master_key(settings), PostgresKeyTable(pool))
@@ -149,6 +145,7 @@ async def opened_runtime(
         await read_models.open()
         private_key, public_key = ensure_service_key(home / "ssh")
         ledger_id = await ensure_founded(ledger, ids) if with_hosts else None
+        await stack.enter_async_context(_driving(home if with_hosts else None))
         compute = await opened_compute(settings, clock, private_key, ledger_id=ledger_id, say=say)
         stack.push_async_callback(close_compute, compute)
         workshop = Workshop(
@@ -183,6 +180,17 @@ async def opened_runtime(
             read_models=read_models,
             database_url=database.service_url,
         )
+
+
+@asynccontextmanager
+async def _driving(home: Path | None) -> AsyncIterator[None]:
+    if home is None:
+        yield
+        return
+    # Held in common by all who drive the hosts of a home, alone by whoever ends the embedded one.
+    with (home / _HOSTS_LOCK).open("w") as lock:
+        await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_SH)
+        yield
 
 
 class _Closable(Protocol):
