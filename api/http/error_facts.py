@@ -10,8 +10,21 @@ from domain.errors import Invalid, Refusal
 from domain.wallet.funds import InsufficientBalance
 from projections.reading import ProjectionBehind
 
+_OVER_HTTP: dict[type[Refusal], str] = {
+    InsufficientBalance: (
+        "The balance does not cover an hour of everything that would be on; `balance` and `required` in USD,"
+        " `balance_micros` exact."
+    ),
+}
+"""Where the domain tells a refusal in other units."""
 RETRY_STATUSES = frozenset({429, 503})
 """Answers that tell how long to wait."""
+
+
+def meaning_of(kind: type[Refusal]) -> str:
+    """Return when a refusal is answered, for people who call the API."""
+    return _OVER_HTTP.get(kind) or " ".join((kind.__doc__ or "").split())
+
 
 _FIELDS = {"type": "object", "additionalProperties": {"type": "string"}, "description": "What is wrong, by field."}
 _WAIT = {"type": "integer", "description": "Seconds to wait.", "example": 12}

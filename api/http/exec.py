@@ -35,16 +35,24 @@ GIVE_UP_S = 2.0
 class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A shell command, and how it is to be run."""
 
-    command: str
-    timeout_seconds: Annotated[int, msgspec.Meta(ge=1, le=TIMEOUT_S_MAX)] = TIMEOUT_S_DEFAULT
-    background: Literal[False] = False
-    cwd: Annotated[str, msgspec.Meta(max_length=4096, pattern="^/")] | None = None
+    command: Annotated[str, msgspec.Meta(description="For `bash -c`.")]
+    timeout_seconds: Annotated[
+        int, msgspec.Meta(ge=1, le=TIMEOUT_S_MAX, description="Bounded by the operators as well: 3600 unless changed.")
+    ] = TIMEOUT_S_DEFAULT
+    background: Annotated[Literal[False], msgspec.Meta(description="Nothing else is taken yet.")] = False
+    cwd: Annotated[
+        Annotated[str, msgspec.Meta(max_length=4096, pattern="^/")] | None,
+        msgspec.Meta(description="An absolute path; null: the user's home folder."),
+    ] = None
     env: Annotated[
         dict[Annotated[str, msgspec.Meta(max_length=255, pattern="^[A-Za-z_][A-Za-z0-9_]*$")], str],
-        msgspec.Meta(max_length=ENV_MAX),
+        msgspec.Meta(max_length=ENV_MAX, description="Added to the environment of an SSH login."),
     ] = {}
-    stdin: str | None = None
-    user: Annotated[str, msgspec.Meta(pattern="^[a-z_][a-z0-9_-]{0,31}$")] | None = None
+    stdin: Annotated[str | None, msgspec.Meta(description="null: an empty input.")] = None
+    user: Annotated[
+        Annotated[str, msgspec.Meta(pattern="^[a-z_][a-z0-9_-]{0,31}$")] | None,
+        msgspec.Meta(description="A user of the guest; null: root."),
+    ] = None
 
 
 class CommandDone(msgspec.Struct, frozen=True, kw_only=True):
@@ -208,6 +216,11 @@ async def _claims(call: Call, job_id: JobId) -> tuple[Claim, ...]:
     return (claim_of(call, Answer(200, str(job_id).encode()), call.runtime.clock.now()),)
 
 
+_ENDED = (
+    "The command has ended, with whatever exit code; of one that a signal ended it is 128 + the signal's number."
+    " Where nobody can know how it ended, since the VPS was stopped, restarted or deleted meanwhile or did not answer"
+    " any more, `exit_code` is null and `error` says why; otherwise `error` is null."
+)
 _DONE_EXAMPLE = {
     "stdout": "Linux web-01 6.1.0-40-cloud-amd64 x86_64 GNU/Linux\n",
     "stderr": "",
@@ -234,7 +247,7 @@ ENDPOINTS = (
         body=Command,
         body_bytes_max=BODY_BYTES_MAX,
         body_example={"command": "uname -a", "timeout_seconds": 30},
-        told=(Told(200, "The command has ended.", CommandDone, _DONE_EXAMPLE),),
+        told=(Told(200, _ENDED, CommandDone, _DONE_EXAMPLE),),
         refusals=(NotFound, VpsNotRunning, CommandTimedOut, Contended, Ending),
     ),
     Endpoint(

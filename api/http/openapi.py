@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from api.http.endpoint import Endpoint, Told
-from api.http.error_facts import FACTS, RETRY_STATUSES
+from api.http.error_facts import FACTS, RETRY_STATUSES, meaning_of
 from api.http.errors import (
     STATUS,
     HeadersTooLarge,
@@ -176,7 +176,7 @@ def _query_parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
     fields: dict[str, dict[str, Any]] = components[endpoint.query.__name__]["properties"]
     parameters = []
     for name, field in fields.items():
-        schema = _without_null(field)
+        schema = without_null(field)
         parameter = {"name": name, "in": "query", "required": False, "schema": schema}
         if description := schema.pop("description", None):
             parameter["description"] = description
@@ -184,7 +184,7 @@ def _query_parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
     return parameters
 
 
-def _without_null(field: dict[str, Any]) -> dict[str, Any]:
+def without_null(field: dict[str, Any]) -> dict[str, Any]:
     """Return the schema of a field that is left out rather than null."""
     schema = {name: value for name, value in field.items() if not (name == "default" and value is None)}
     options = [option for option in schema.pop("anyOf", []) if option != {"type": "null"}]
@@ -238,7 +238,7 @@ def _schema(kind: type[Refusal]) -> dict[str, Any]:
     facts = FACTS.get(kind, {})
     return {
         "type": "object",
-        "description": (kind.__doc__ or "").strip(),
+        "description": meaning_of(kind),
         "properties": {
             "error": {"const": kind.sentence},
             "code": {"const": kind.code},

@@ -8,9 +8,9 @@ import sys
 from typing import Any
 
 from api.http.catalogue import declared
-from api.http.error_facts import FACTS
-from api.http.errors import STATUS
-from api.http.openapi import document
+from api.http.error_facts import FACTS, meaning_of
+from api.http.errors import STATUS, MethodNotAllowed
+from api.http.openapi import document, without_null
 from api.settings import Settings
 
 _OPENING = """\
@@ -20,6 +20,12 @@ Made from the service's own OpenAPI document by `python -m api.http.reference`; 
 `/openapi.json`. What holds for every request comes first, then each call, then every error.
 
 """
+_LIMITS = (
+    ("minLength", "at least", " characters"),
+    ("maxLength", "at most", " characters"),
+    ("maxItems", "at most", ""),
+    ("maxProperties", "at most", " of them"),
+)
 _RULES = """\
 ## What holds everywhere
 
@@ -41,14 +47,14 @@ _RULES = """\
 def reference(told: dict[str, Any]) -> str:
     """Return the whole reference for an OpenAPI document."""
     calls = [
-        _call(method.upper(), path, operation)
+        _call(method.upper(), path, operation, told["components"]["schemas"])
         for path, operations in told["paths"].items()
         for method, operation in operations.items()
     ]
-    return _OPENING + _RULES + "## Calls\n\n" + "\n".join(calls) + "\n" + _errors()
+    return _OPENING + _RULES + "## Calls\n\n" + "\n".join(calls) + "\n" + _errors(told)
 
 
-def _call(method: str, path: str, operation: dict[str, Any]) -> str:
+def _call(method: str, path: str, operation: dict[str, Any], schemas: dict[str, Any]) -> str:
     lines = [f"### `{method} {path}`", "", _sentence(operation), ""]
     parameters = [one for one in operation.get("parameters", []) if one["in"] == "query"]
     if parameters:
@@ -56,8 +62,10 @@ def _call(method: str, path: str, operation: dict[str, Any]) -> str:
         lines += [f"| `{one['name']}` | {_type(one['schema'])} | {one.get('description', '')} |" for one in parameters]
         lines.append("")
     body = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+    if "schema" in body:
+        lines += _fields(schemas[body["schema"]["$ref"].rpartition("/")[2]])
     if "example" in body:
-        lines += ["Body:", "", *_block(body["example"])]
+        lines += ["Example:", "", *_block(body["example"])]
     for status, response in operation["responses"].items():
         if int(status) < 400:
             lines += _answer(status, response)
@@ -68,6 +76,15 @@ def _call(method: str, path: str, operation: dict[str, Any]) -> str:
         if int(status) >= 400
     )
     return "\n".join([*lines, f"Refusals: {refused}", ""])
+
+
+def _fields(schema: dict[str, Any]) -> list[str]:
+    lines = ["| in the body | type | default | |", "| --- | --- | --- | --- |"]
+    for name, field in schema["properties"].items():
+        default = "required" if name in schema["required"] else f"`{json.dumps(field['default'])}`"
+        plain = without_null(field)
+        lines.append(f"| `{name}` | {_type(plain)} | {default} | {plain.get('description', '')} |")
+    return [*lines, ""]
 
 
 def _sentence(operation: dict[str, Any]) -> str:
@@ -87,18 +104,31 @@ def _block(example: object) -> list[str]:
 
 def _type(schema: dict[str, Any]) -> str:
     if "enum" in schema:
-        return ", ".join(f"`{value}`" for value in schema["enum"])
+        return ", ".join(f"`{json.dumps(value).strip(chr(34))}`" for value in schema["enum"])
     bounds = [f"{schema[name]}" for name in ("minimum", "maximum") if name in schema]
-    kind: str = schema["type"]
-    return kind + (f" {' to '.join(bounds)}" if bounds else "")
+    kind: str = schema.get("format", schema["type"])
+    if "items" in schema:
+        kind = f"list of {_type(schema['items'])}"
+    elif kind == "object":
+        kind = f"object of {_type(schema['additionalProperties'])}"
+    limits = [f"{limit} {schema[name]}{unit}" for name, limit, unit in _LIMITS if name in schema]
+    return ", ".join([kind + (f" {' to '.join(bounds)}" if bounds else ""), *limits])
 
 
-def _errors() -> str:
+def _errors(told: dict[str, Any]) -> str:
+    answered = {
+        code
+        for operations in told["paths"].values()
+        for operation in operations.values()
+        for response in operation["responses"].values()
+        for code in response.get("content", {}).get("application/json", {}).get("examples", {})
+    } | {MethodNotAllowed.code}
     lines = ["## Errors", "", "| status | code | sentence | beside it | when |", "| --- | --- | --- | --- | --- |"]
     for kind, status in sorted(STATUS.items(), key=lambda one: (one[1], one[0].code)):
+        if kind.code not in answered:
+            continue  # Of commands that no call gives.
         facts = ", ".join(f"`{name}`" for name in FACTS.get(kind, {}))
-        meaning = " ".join((kind.__doc__ or "").split())
-        lines.append(f"| {status} | `{kind.code}` | {kind.sentence} | {facts} | {meaning} |")
+        lines.append(f"| {status} | `{kind.code}` | {kind.sentence} | {facts} | {meaning_of(kind)} |")
     return "\n".join(lines) + "\n"
 
 

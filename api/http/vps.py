@@ -37,14 +37,21 @@ Size = Annotated[int, msgspec.Meta(ge=1, le=2**31)]
 class NewVps(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A VPS to be made. Without a plan, the cheapest that covers the sizes; sizes in MiB and GiB."""
 
-    name: str
-    plan_id: UUID | None = None
-    ssh_key_ids: Annotated[tuple[UUID, ...], msgspec.Meta(max_length=SSH_KEYS_MAX)] = ()
-    vcpu: Size | None = None
-    memory_mb: Size | None = None
-    disk_gb: Size | None = None
-    user_data: Annotated[str, msgspec.Meta(max_length=65536)] | None = None
-    labels: Annotated[dict[Label, Label], msgspec.Meta(max_length=LABELS_MAX)] = {}
+    name: Annotated[str, msgspec.Meta(description="A host name label: `a-z`, `0-9`, `-` inside, at most 63.")]
+    plan_id: Annotated[
+        UUID | None,
+        msgspec.Meta(description="A plan on offer, or it is a 400; null: the cheapest that covers the sizes."),
+    ] = None
+    ssh_key_ids: Annotated[
+        tuple[UUID, ...], msgspec.Meta(max_length=SSH_KEYS_MAX, description="Of yours, which root logs in with.")
+    ] = ()
+    vcpu: Annotated[Size | None, msgspec.Meta(description="At least so many processors.")] = None
+    memory_mb: Annotated[Size | None, msgspec.Meta(description="At least so much memory, MiB.")] = None
+    disk_gb: Annotated[Size | None, msgspec.Meta(description="At least so much disk, GiB.")] = None
+    user_data: Annotated[
+        Annotated[str, msgspec.Meta(max_length=65536)] | None, msgspec.Meta(description="For cloud-init.")
+    ] = None
+    labels: Annotated[dict[Label, Label], msgspec.Meta(max_length=LABELS_MAX, description="Key and value.")] = {}
 
 
 class VpsPage(Page, frozen=True, kw_only=True, forbid_unknown_fields=True):
