@@ -62,7 +62,7 @@ async def load(port: int, kind: str, seconds: float, connections: int, tokens: l
     expected = b"200" if kind == "static" else b"201"
     opened = []
     for number in range(connections):
-        requests = _requests(kind, tokens, number)
+        requests = _requests(kind, tokens, number * len(tokens) // connections)
         _, connection = await loop.create_connection(lambda r=requests: Connection(r, expected), "127.0.0.1", port)  # type: ignore[misc]
         opened.append(connection)
     began_s = time.perf_counter()
@@ -73,18 +73,18 @@ async def load(port: int, kind: str, seconds: float, connections: int, tokens: l
     return {"rate": rate, "answered": answered, "wrong": sum(connection.wrong for connection in opened)}
 
 
-def _requests(kind: str, tokens: list[str], number: int) -> Iterator[bytes]:
+def _requests(kind: str, tokens: list[str], first: int) -> Iterator[bytes]:
     match kind:
         case "static":
             return itertools.repeat(b"GET /static HTTP/1.1\r\nhost: bench\r\n\r\n")
         case "append":
             return itertools.repeat(b"POST /append HTTP/1.1\r\nhost: bench\r\ncontent-length: 0\r\n\r\n")
         case _:
-            return _new_keys(tokens, number)
+            return _new_keys(tokens, first)
 
 
-def _new_keys(tokens: list[str], number: int) -> Iterator[bytes]:
-    for k in itertools.count(number * 997):
+def _new_keys(tokens: list[str], first: int) -> Iterator[bytes]:
+    for k in itertools.count(first):
         key = base64.b64encode(_KEY_HEAD + os.urandom(32)).decode()
         body = f'{{"name":"bench","public_key":"ssh-ed25519 {key}"}}'
         yield (

@@ -32,7 +32,7 @@ from projections.catalogue import READ_MODELS
 from projections.generation import SCHEMA
 from projections.runner import Runner
 
-ACCOUNTS = 500
+ACCOUNTS = 1_000
 AT_ONCE = 100
 PAYLOAD = '{"type":"wallet.funds-added.v1","amount":5000000,"reference":"bench"}'
 METADATA = '{"id":"0198c1f2-7a54-7c3e-9f4b-0a1b2c3d4e5f","actor":{"kind":"service","part":"bench"}}'
