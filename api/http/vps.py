@@ -49,7 +49,8 @@ class NewVps(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     memory_mb: Annotated[Size | None, msgspec.Meta(description="At least so much memory, MiB.")] = None
     disk_gb: Annotated[Size | None, msgspec.Meta(description="At least so much disk, GiB.")] = None
     user_data: Annotated[
-        Annotated[str, msgspec.Meta(max_length=65536)] | None, msgspec.Meta(description="For cloud-init.")
+        Annotated[str, msgspec.Meta(max_length=65536)] | None,
+        msgspec.Meta(description="Put into the guest as it is; a script (`#!`) runs there once, as root."),
     ] = None
     labels: Annotated[dict[Label, Label], msgspec.Meta(max_length=LABELS_MAX, description="Key and value.")] = {}
 
