@@ -88,7 +88,8 @@ async def opened_database(settings: Settings, say: Say) -> AsyncIterator[Databas
     with (folder / "postgres.lock").open("w") as lock:
         await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_SH)
         server = EmbeddedPostgres(folder / "postgres")
-        say("starting PostgreSQL")
+        if not server.is_running():
+            say("starting PostgreSQL")
         await asyncio.to_thread(server.start)
         try:
             yield Database(server.service_url, server.owner_url, server.ensure_running)

@@ -14,7 +14,7 @@ from adapters.guest_image.builder import ensure_built
 from adapters.libvirt.folders import HostFolders
 from adapters.libvirt.hypervisor import LibvirtHypervisor
 from adapters.libvirt_host.host import EmbeddedHost
-from adapters.libvirt_host.kvm_probe import KvmVerdict, probe_kvm
+from adapters.libvirt_host.kvm_probe import KvmVerdict, known_verdict, probe_kvm
 from adapters.simulated.guest_shell import SimulatedGuestShell
 from adapters.simulated.host import SimulatedHost
 from adapters.simulated.hypervisor import SimulatedHypervisor
@@ -33,6 +33,7 @@ RESERVE_MIN_MB, RESERVE_DIVISOR = 1024, 8
 """An eighth of a machine's memory is not given to guests, and never less than 1 GiB."""
 EMBEDDED, SIMULATED = "embedded", "simulated"
 MACHINE_ID_FILE = Path("/etc/machine-id")
+_KVM_FILE = "kvm.json"
 _HOSTS = UUID("6c697465-7670-5000-8000-00000000686f")
 
 Say = Callable[[str], None]
@@ -123,8 +124,8 @@ def _driven_hosts(settings: Settings, ledger_id: LedgerId, clock: Clock, say: Sa
     home = settings.home_folder
     made_folder(home / "images").chmod(0o755)
     image = ensure_built(home / "images", say=say)
-    verdict = probe_kvm(image.kernel, image.initrd, cache=home / "kvm.json")
-    say(f"guests run by {'KVM' if verdict.usable else 'TCG'}: {verdict.reason}")
+    verdict = probe_kvm(image.kernel, image.initrd, cache=home / _KVM_FILE)
+    say(f"guests run by {_told_of(verdict)}")
     hosts: dict[HostId, Hypervisor] = {}
     for uri in filter(None, map(str.strip, settings.compute.split(","))):
         host_id = host_id_of(home, uri)
@@ -147,6 +148,16 @@ def _driven_hosts(settings: Settings, ledger_id: LedgerId, clock: Clock, say: Sa
             revive=revive,
         )
     return hosts
+
+
+def kvm_found_out(settings: Settings) -> tuple[bool, str] | None:
+    """Return whether KVM works here, and in one line by what guests run; None: not tried since the last boot."""
+    verdict = known_verdict(settings.home_folder / _KVM_FILE)
+    return None if verdict is None else (verdict.usable, _told_of(verdict))
+
+
+def _told_of(verdict: KvmVerdict) -> str:
+    return f"{'KVM' if verdict.usable else 'TCG'}: {verdict.reason.partition(chr(10))[0][:200]}"
 
 
 def _folders_of(embedded: EmbeddedHost) -> HostFolders:

@@ -101,6 +101,10 @@ class EmbeddedPostgres:
             self._ensure_owner()
         return self.owner_url
 
+    def is_running(self) -> bool:
+        """Return whether the server runs already, so that starting only adopts it."""
+        return find_postmaster(self._cluster) is not None
+
     def ensure_running(self) -> bool:
         """Start the server again if it is gone, and return whether it was; raises what ``start`` raises."""
         if find_postmaster(self._cluster) is not None:

@@ -30,20 +30,24 @@ def probe_kvm(kernel: Path, initrd: Path, *, cache: Path) -> KvmVerdict:
     A device that is there, opens, and is praised by libvirt may still not run a guest, as on rented machines
     that are guests themselves. Without KVM, QEMU translates: guests work, at a tenth of the speed.
     """
-    boot_id = _BOOT_ID.read_text().strip()
-    try:
-        known = msgspec.json.decode(cache.read_bytes(), type=KvmVerdict)
-    except (OSError, msgspec.DecodeError):
-        known = None
-    if known is not None and known.boot_id == boot_id:
+    if (known := known_verdict(cache)) is not None:
         return known
     usable, reason = _try(kernel, initrd)
-    verdict = KvmVerdict(usable=usable, reason=reason, boot_id=boot_id)
+    verdict = KvmVerdict(usable=usable, reason=reason, boot_id=_BOOT_ID.read_text().strip())
     cache.parent.mkdir(parents=True, exist_ok=True)
     part = cache.with_name(f".{cache.name}.{os.getpid()}.part")
     part.write_bytes(msgspec.json.encode(verdict))
     part.rename(cache)
     return verdict
+
+
+def known_verdict(cache: Path) -> KvmVerdict | None:
+    """Return what was found out since this machine was booted; None: nothing yet."""
+    try:
+        known = msgspec.json.decode(cache.read_bytes(), type=KvmVerdict)
+    except (OSError, msgspec.DecodeError):
+        return None
+    return known if known.boot_id == _BOOT_ID.read_text().strip() else None
 
 
 def _try(kernel: Path, initrd: Path) -> tuple[bool, str]:

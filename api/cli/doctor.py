@@ -11,7 +11,7 @@ import httpx
 import msgspec
 import psycopg
 
-from api.bootstrap_hosts import EMBEDDED, SIMULATED
+from api.bootstrap_hosts import EMBEDDED, SIMULATED, kvm_found_out
 from api.cli.flags import with_settings
 from api.cli.output import Form, tell, with_form
 from api.settings import Loaded, Settings, SettingsRefused, check_servable
@@ -54,7 +54,7 @@ def _examine(settings: Settings) -> Iterator[Symptom]:
     if settings.compute == EMBEDDED:
         yield _programs()
     if settings.compute != SIMULATED:
-        yield _kvm()
+        yield _kvm(settings)
     yield _service(settings.url)
 
 
@@ -62,8 +62,8 @@ def _settings(settings: Settings) -> Symptom:
     try:
         check_servable(settings)
     except SettingsRefused as refused:
-        # Whoever only tries it has no secrets, and starts in development mode.
-        return Symptom("note", "settings", str(refused))
+        # Also for whoever only tries it, without secrets: what is told is how `serve` with the same flags ends.
+        return Symptom("bad", "settings", str(refused))
     return Symptom("ok", "settings", "development mode" if settings.development else "production")
 
 
@@ -105,8 +105,11 @@ def _programs() -> Symptom:
     return Symptom("ok", "host", "every program is there")
 
 
-def _kvm() -> Symptom:
+def _kvm(settings: Settings) -> Symptom:
     device = Path("/dev/kvm")
+    if (found := kvm_found_out(settings)) is not None:
+        usable, told = found
+        return Symptom("ok" if usable else "note", "KVM", f"guests run by {told}")
     if not device.exists():
         return Symptom("note", "KVM", "no /dev/kvm: guests are emulated, and slow")
     return Symptom("ok", "KVM", "/dev/kvm is there; whether it works is tried at the start")

@@ -20,6 +20,22 @@ def test_where_nothing_is_wrong_it_ends_with_0(typed: Type, free_port: int) -> N
     assert found["service"] == ("note", f"nothing answers at http://127.0.0.1:{free_port}")
 
 
+def test_settings_that_serve_would_refuse_are_bad(typed: Type) -> None:
+    told = typed("doctor", "-o", "json")
+    assert told.exit_code == 1
+    verdict, text = _found(told)["settings"]
+    assert (verdict, "LITEVPS_TURNSTILE_SECRET is not set" in text) == ("bad", True)
+
+
+def test_what_was_found_out_of_kvm_is_told_in_one_line(typed: Type, tmp_path: Path) -> None:
+    boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    verdict = {"usable": False, "reason": "no kernel boots under KVM here\nand more", "boot_id": boot_id}
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "kvm.json").write_text(json.dumps(verdict))
+    told = typed("doctor", "--development", "-o", "json", LITEVPS_COMPUTE="embedded")
+    assert _found(told)["KVM"] == ("note", "guests run by TCG: no kernel boots under KVM here")
+
+
 def test_a_database_without_a_ledger_is_bad(typed: Type, empty_owner_url: str) -> None:
     told = typed("doctor", "-o", "json", LITEVPS_DATABASE_URL=empty_owner_url)
     assert told.exit_code == 1
