@@ -235,6 +235,22 @@ command_process() {  # becomes the command
   exec "$@"
 }
 
+wait_for_command() {  # set `status`
+  # Not by `wait -f`: to learn whether the process still lives, that one looks into memory that bash has freed
+  # (5.2), where glibc keeps a number drawn by each process; with one in 256 of them it spins for ever.
+  local lives
+  wait "$command_pid"
+  status=$?
+  # 128 + SIGSTOP to SIGTTOU are also told of a command that is stopped, and may go on.
+  while (( status >= 147 && status <= 150 )); do
+    start_time_of "$command_pid" && lives=yes || lives=
+    [[ -z $lives ]] || nap 0.05
+    wait "$command_pid"
+    status=$?
+    [[ -n $lives ]] || return  # What is told of one that has ended is how it ended.
+  done
+}
+
 start_and_wait() {
   local out err watchdog_pid input=/dev/null
   printf '%s' "$command" > "$job.command"
@@ -253,12 +269,11 @@ start_and_wait() {
   local command_pid=$!
   ( watchdog ) < /dev/null > /dev/null &
   watchdog_pid=$!
-  wait -f "$command_pid"
-  status=$?
+  wait_for_command
   # Known here even where a full disk keeps it from being written down.
   decide exit "$status" && verdict=exit ms=$elapsed_ms
   kill -KILL "$watchdog_pid"
-  wait -f "$watchdog_pid"
+  wait "$watchdog_pid"
   exec {out}>&- {err}>&-
   return 0
 }

@@ -17,6 +17,8 @@ from tests.guests import SystemClock, guest_spec, new_key_pair
 
 LOGIN_DEADLINE_S = 60
 LOGIN_PAUSE_S = 0.2
+TOLD_DEADLINE_S = 60
+TOLD_PAUSE_S = 0.1
 
 
 class Way(msgspec.Struct):
@@ -49,6 +51,15 @@ def job(
         stdin=stdin,
         user=user,
     )
+
+
+async def until_told(way: Way, command: str, expected: bytes) -> None:
+    """Wait until a command in the guest writes just this; raises TimeoutError if it takes too long."""
+    async with asyncio.timeout(TOLD_DEADLINE_S):
+        while True:
+            if (await way.shell.run(way.address, job(command))).stdout.text == expected:
+                return
+            await asyncio.sleep(TOLD_PAUSE_S)
 
 
 async def simulated_way() -> Way:

@@ -10,11 +10,12 @@ from adapters.ssh import launcher
 from adapters.ssh.guest_shell import SshGuestShell
 from domain.compute.ports import Hypervisor, JobOutcome, JobSpec
 from domain.ids import JobId
-from tests.contracts.guest_shells import RealGuest, Way, booted_guest, job
+from tests.contracts.guest_shells import RealGuest, Way, booted_guest, job, until_told
 
 pytestmark = [pytest.mark.anyio, pytest.mark.host]
 
 JOBS = "/var/lib/litevps/jobs"
+SLEEPERS = "pgrep -r R,S,D -fa '^sleep 987' || true"
 NO_CGROUPS = "umount -l /sys/fs/cgroup"
 CGROUPS_AGAIN = "mount -t cgroup2 cgroup2 /sys/fs/cgroup"
 RUNAWAYS = """
@@ -58,7 +59,15 @@ async def run(way: Way, asked: JobSpec) -> JobOutcome:
 
 
 async def sleepers(way: Way) -> bytes:
-    return (await run(way, job("pgrep -r R,S,D -fa '^sleep 987' || true"))).stdout.text
+    return (await run(way, job(SLEEPERS))).stdout.text
+
+
+async def until_removed(way: Way, job_id: JobId) -> None:
+    """Wait until of a job only the marks are left that it was."""
+    # A launcher removes while nobody asks it for anything, so another one is asked.
+    other = Way(way.address, way.new_shell, way.new_shell())
+    await until_told(other, f"cd {JOBS} && ls {job_id}.* | sed s/.*[.]// | sort", b"ended\nstarted\n")
+    await other.shell.close()
 
 
 async def test_nothing_is_left_running_after_a_time_out(way_either: Way) -> None:
@@ -69,9 +78,10 @@ async def test_nothing_is_left_running_after_a_time_out(way_either: Way) -> None
 
 
 async def test_nothing_is_left_running_after_a_cancel(way_either: Way) -> None:
-    asked = job(RUNAWAYS + "sleep 30")
+    mark = f"/tmp/mark-{uuid4()}"
+    asked = job(RUNAWAYS + f"echo begun > {mark}; sleep 30")
     running = asyncio.create_task(run(way_either, asked))
-    await asyncio.sleep(2)
+    await until_told(way_either, f"cat {mark}", b"begun\n")
     await way_either.shell.cancel(way_either.address, asked.job_id)
     assert await sleepers(way_either) == b""
     assert (await running).cancelled
@@ -88,18 +98,29 @@ async def test_a_job_ends_with_its_shell_and_what_it_left_running_goes_on(way_ei
 
 
 async def test_the_guest_keeps_the_deadline_without_us(way: Way) -> None:
-    asked = job(RUNAWAYS + "sleep 30", timeout_s=3)
+    mark = f"/tmp/mark-{uuid4()}"
+    asked = job(RUNAWAYS + f"echo begun > {mark}; sleep 30", timeout_s=3)
     other = way.new_shell()
     running = asyncio.create_task(other.run(way.address, asked))
-    await asyncio.sleep(1.5)
+    await until_told(way, f"cat {mark}", b"begun\n")
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     await other.close()
-    await asyncio.sleep(4)
-    assert await sleepers(way) == b""
+    await until_told(way, SLEEPERS, b"")
     outcome = await run(way, asked)
     assert outcome.timed_out
-    assert outcome.duration_ms < 6_000
+    # Later, whoever asks would have ended it.
+    assert outcome.duration_ms < 8_000
+
+
+@pytest.mark.parametrize("exit_code", [6, 147])  # 147 is also what bash tells of a command that is stopped.
+async def test_a_command_that_was_stopped_meanwhile_ends_as_any_other(way: Way, exit_code: int) -> None:
+    outcome = await run(way, job(f"(sleep 1; kill -CONT $$) & kill -STOP $$; echo again; exit {exit_code}"))
+    assert (outcome.stdout.text, outcome.exit_code) == (b"again\n", exit_code)
+
+
+async def test_a_command_that_stays_stopped_is_ended_in_time(way: Way) -> None:
+    assert (await run(way, job("kill -STOP $$", timeout_s=2))).timed_out
 
 
 async def test_the_deadline_is_kept_although_the_guests_watchdog_was_killed(way: Way) -> None:
@@ -146,16 +167,14 @@ async def test_what_is_kept_of_a_job_is_removed_once_it_was_collected(way: Way) 
     listing = job(f"ls {JOBS} | grep -c {asked.job_id}")
     assert int((await run(way, listing)).stdout.text) > 3
     await way.shell.discard(way.address, asked.job_id)
-    await asyncio.sleep(5)
-    left = (await run(way, job(f"cd {JOBS} && ls {asked.job_id}.* | sed s/.*[.]// | sort"))).stdout.text
-    assert left == b"ended\nstarted\n"
+    await until_removed(way, asked.job_id)
 
 
 async def test_a_job_is_not_done_again_after_it_was_discarded(way: Way) -> None:
     asked = job(f"echo once >> {JOBS}/witness")
     await run(way, asked)
     await way.shell.discard(way.address, asked.job_id)
-    await asyncio.sleep(5)
+    await until_removed(way, asked.job_id)
     assert (await run(way, asked)).exit_code == 0
     assert (await run(way, job(f"cat {JOBS}/witness; rm {JOBS}/witness"))).stdout.text == b"once\n"
 
