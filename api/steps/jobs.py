@@ -70,18 +70,15 @@ async def run_job(
 
 async def collect_job(workshop: Workshop, job_id: JobId) -> tuple[Job, KeptOutput]:
     """Wait for a job's end, whoever began it, record it, and return it with its output, still sealed."""
-    view = job_view(job_id)
-    job = (await workshop.ledger.read(view)).of(view)
-    assert job is not None, "only a job that was recorded is collected"
+    job = await _present(workshop, job_id)
     if job.finished is None:
         leasing = asyncio.create_task(_hold(workshop, job_id))
         try:
             outcome = await _outcome(workshop, job)
-            job = await _record_end(workshop, job, outcome) if outcome is not None else await _present(workshop, job)
+            job = await _record_end(workshop, job, outcome) if outcome is not None else await _present(workshop, job_id)
         finally:
             leasing.cancel()
-            with suppress(StoreUnavailable):
-                await workshop.leases.done("job", job_id)
+            await asyncio.wait([leasing])
         _discard_later(workshop, job)
     output = await workshop.job_outputs.find(job_id)
     return job, output or KeptOutput(stdout="", stderr="")
@@ -98,10 +95,12 @@ async def _outcome(workshop: Workshop, job: Job) -> JobOutcome | None:
 
     None where somebody else has recorded its end meanwhile: asked for once more, the guest might not know it.
     """
+    view, vps_seen = job_view(job.job_id), vps_view(job.vps_id)
     while True:
-        if (await _present(workshop, job)).finished is not None:
+        sight = await workshop.ledger.read(view, vps_seen)
+        present, vps = sight.of(view), sight.of(vps_seen)
+        if present is not None and present.finished is not None:
             return None
-        vps = await workshop.vps(job.vps_id)
         now = workshop.clock.now()
         if (reason := jobs.outlived(job, vps)) is not None or vps is None:
             return jobs.lost_outcome(job, reason or "the vps was deleted", now)
@@ -120,10 +119,10 @@ async def _outcome(workshop: Workshop, job: Job) -> JobOutcome | None:
         await asyncio.sleep(RETRY_S)
 
 
-async def _present(workshop: Workshop, job: Job) -> Job:
-    view = job_view(job.job_id)
+async def _present(workshop: Workshop, job_id: JobId) -> Job:
+    view = job_view(job_id)
     present = (await workshop.ledger.read(view)).of(view)
-    assert present is not None, "a job that was recorded stays"
+    assert present is not None, "only a job that was recorded is collected"
     return present
 
 
@@ -186,11 +185,15 @@ def _opened(workshop: Workshop, sealed: str) -> str:
 
 async def _hold(workshop: Workshop, job_id: JobId) -> None:
     await asyncio.sleep(LEASED_AFTER_S)
-    while True:
+    try:
+        while True:
+            with suppress(StoreUnavailable):
+                if not await workshop.leases.extend("job", job_id, LEASE_S):
+                    await workshop.leases.take("job", job_id, LEASE_S)
+            await asyncio.sleep(LEASE_S / 3)
+    finally:
         with suppress(StoreUnavailable):
-            if not await workshop.leases.extend("job", job_id, LEASE_S):
-                await workshop.leases.take("job", job_id, LEASE_S)
-        await asyncio.sleep(LEASE_S / 3)
+            await workshop.leases.done("job", job_id)
 
 
 def _discard_later(workshop: Workshop, job: Job) -> None:
