@@ -14,6 +14,8 @@ SshKeyId = NewType("SshKeyId", UUID)
 EventId = NewType("EventId", UUID)
 StreamId = NewType("StreamId", UUID)
 LedgerId = NewType("LedgerId", UUID)
+PaymentId = NewType("PaymentId", UUID)
+RefundId = NewType("RefundId", UUID)
 
 _STREAMS = UUID("6c697465-7670-5000-8000-73747265616d")
 
@@ -53,8 +55,41 @@ def host_stream(host_id: HostId) -> StreamId:
     return _derived("host", host_id)
 
 
+def payment_stream(payment_id: PaymentId) -> StreamId:
+    """Return the stream of a payment: its Checkout, its receipt, its refunds and disputes."""
+    return StreamId(payment_id)
+
+
+def token_stream(token_id: TokenId) -> StreamId:
+    """Return the stream of an access token."""
+    return StreamId(token_id)
+
+
+def alerts_stream(account_id: AccountId) -> StreamId:
+    """Return the stream of an account's alerts: where they go, at which thresholds, which were sent."""
+    return _derived("alerts", account_id)
+
+
+def stripe_event_stream(stripe_event_id: str) -> StreamId:
+    """Return the stream of one event that Stripe told of: how it came in, and what came of it."""
+    return StreamId(uuid5(_STREAMS, f"stripe-event:{stripe_event_id}"))
+
+
+def stripe_transaction_stream(transaction_id: str) -> StreamId:
+    """Return the stream of one balance transaction at Stripe."""
+    return StreamId(uuid5(_STREAMS, f"stripe-transaction:{transaction_id}"))
+
+
+def statements_stream(month: str) -> StreamId:
+    """Return the stream of the statements that were issued for a month, such as ``2026-11``."""
+    return StreamId(uuid5(_STREAMS, f"statements:{month}"))
+
+
 PRICING_STREAM = StreamId(uuid5(_STREAMS, "pricing"))
 SETTINGS_STREAM = StreamId(uuid5(_STREAMS, "settings"))
+STRIPE_STREAM = StreamId(uuid5(_STREAMS, "stripe"))
+UNKNOWN_PAYER = AccountId(uuid5(_STREAMS, "unknown-payer"))
+"""Under this name's key is sealed what Stripe tells of payments that are nobody's of ours."""
 LEDGER_STREAM = StreamId(uuid5(_STREAMS, "ledger"))
 
 

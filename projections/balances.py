@@ -2,11 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import assert_never
+from typing import get_args
 
 from domain.ids import AccountId
 from domain.money import MicroUsd
-from domain.wallet.events import FundsCredited, MinutesMetered, WalletOpened
+from domain.wallet.movements import Moving, movement
 from projections.read_model import Connection, Entry, ReadModel, columns_of
 
 _SQL = """
@@ -21,26 +21,11 @@ _ADD = """
 """
 _OF_ACCOUNTS = "SELECT account_id, micros FROM balance WHERE account_id = ANY(%b::uuid[])"
 
-Moving = WalletOpened | FundsCredited | MinutesMetered
-
 
 async def balances_of(connection: Connection, account_ids: Sequence[AccountId]) -> dict[AccountId, MicroUsd]:
     """Return the balances of these accounts, those without a wallet left out."""
     cursor = await connection.execute(_OF_ACCOUNTS, [list(account_ids)])
     return {AccountId(account_id): MicroUsd(micros) for account_id, micros in await cursor.fetchall()}
-
-
-def movement(event: Moving) -> MicroUsd:
-    """Return by how much an event moves the balance of its account."""
-    match event:
-        case WalletOpened():
-            return MicroUsd(0)
-        case FundsCredited(amount=amount):
-            return amount
-        case MinutesMetered(lines=lines):
-            return MicroUsd(-sum(line.amount for line in lines))
-        case _:
-            assert_never(event)
 
 
 async def _apply(connection: Connection, batch: Sequence[Entry]) -> None:
@@ -55,6 +40,6 @@ BALANCES = ReadModel(
     name="balances",
     tables=("balance",),
     sql=_SQL,
-    events=(WalletOpened, FundsCredited, MinutesMetered),
+    events=get_args(Moving),
     apply=_apply,
 )

@@ -18,7 +18,8 @@ from domain.wallet.events import (
     VpsAdmitted,
     VpsReleased,
 )
-from domain.wallet.wallet import Meter, Wallet, evolve
+from domain.wallet.meter import Meter
+from domain.wallet.wallet import Wallet, evolve
 from projections.read_model import Connection, Entry, ReadModel, columns_of
 from projections.reading import ReadModels
 

@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import get_args
 
+from domain.books.postings import POSTINGS_VERSION, MoneyEvent, postings
 from domain.money import MicroUsd
-from domain.wallet.postings import POSTINGS_VERSION, MoneyEvent, postings
 from projections.read_model import Connection, Entry, ReadModel, columns_of
 
 _SQL = """

@@ -9,14 +9,14 @@ from api.audit.findings import Check
 from domain import codec
 from domain.accounts.account import EMAIL_CLAIM
 from domain.accounts.events import AccountRegistered
+from domain.books.postings import postings
 from domain.events import Event
 from domain.evidence import Evidence
 from domain.ids import AccountId, VpsId
 from domain.money import charge_for_minutes
 from domain.ports import Recorded
 from domain.wallet.events import FundsCredited, MinutesMetered, MinutesWaived, WalletOpened
-from domain.wallet.postings import postings
-from projections.balances import movement
+from domain.wallet.movements import movement
 
 
 class Meaning:

@@ -15,7 +15,8 @@ from domain.compute.vps import VpsIsCreating, VpsIsStopping, VpsNotRunning
 from domain.errors import Contended, Fact, Invalid, NotFound, Refusal
 from domain.money import MicroUsd
 from domain.pricing.price_book import PlanNameTaken, PlanNotFound, RepricingTooSoon
-from domain.wallet.funds import InsufficientBalance
+from domain.wallet.funds import AccountFrozen, InsufficientBalance
+from domain.wallet.paid_in import NothingOwed
 from projections.reading import ProjectionBehind
 
 PROBLEM_JSON = b"application/problem+json"
@@ -145,6 +146,7 @@ STATUS: dict[type[Refusal], int] = {
     Unauthorized: 401,
     InvalidCredentials: 401,
     InsufficientBalance: 402,
+    AccountFrozen: 402,
     WrongPassword: 403,
     NotFound: 404,
     PlanNotFound: 404,
@@ -158,6 +160,7 @@ STATUS: dict[type[Refusal], int] = {
     VpsNotRunning: 409,
     PlanNameTaken: 409,
     RepricingTooSoon: 409,
+    NothingOwed: 409,
     PayloadTooLarge: 413,
     UnsupportedMediaType: 415,
     IdempotencyKeyReused: 422,
@@ -179,6 +182,7 @@ STATUS: dict[type[Refusal], int] = {
 _MONEY_FACTS: dict[str, Callable[[MicroUsd], msgspec.Raw]] = {
     "balance": balance_number,
     "required": required_number,
+    "owed": required_number,
 }
 
 

@@ -14,7 +14,7 @@ from domain.money import ZERO
 from domain.ports import Recorded
 from domain.pricing.price_book import PriceBook
 from domain.time import Instant, to_rfc3339
-from domain.wallet.wallet import Meter
+from domain.wallet.meter import Meter
 
 SSH_USER: Literal["root"] = "root"
 

@@ -8,8 +8,8 @@ from domain.events import Event, Personal
 from domain.ids import AccountId, HostId, PlanId, SshKeyId, TokenId, VpsId
 from domain.time import Instant
 
-StopReason = Literal["requested", "unpaid", "limit", "expired"]
-OffReason = Literal["requested", "unpaid", "limit", "expired", "guest", "lost", "failed"]
+StopReason = Literal["requested", "unpaid", "limit", "frozen", "expired"]
+OffReason = Literal["requested", "unpaid", "limit", "frozen", "expired", "guest", "lost", "failed"]
 """``guest``: it went off by itself; ``lost``: it is not the start that we made; ``failed``: after an error."""
 
 

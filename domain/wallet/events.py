@@ -6,12 +6,17 @@ from uuid import UUID
 import msgspec
 
 from domain.events import Event, Personal
-from domain.ids import AccountId, PlanId, TokenId, VpsId
+from domain.ids import AccountId, EventId, PaymentId, PlanId, TokenId, VpsId
 from domain.money import MicroUsd
 from domain.time import Instant
 
-ReleaseCause = Literal["stop", "delete", "unpaid", "off", "error"]
-WaiveCause = Literal["unpaid", "unproven"]
+ReleaseCause = Literal["stop", "delete", "unpaid", "limit", "frozen", "off", "error"]
+"""``unpaid``, ``limit`` (a token's) and ``frozen`` end the charge; the guest runs on until the stop takes hold."""
+WaiveCause = Literal["unpaid", "limit", "unproven"]
+TakenCause = Literal["refund", "outside-refund", "dispute"]
+"""``outside-refund``: made in Stripe's dashboard and not asked for here."""
+ReturnedCause = Literal["refund-failed", "dispute-won"]
+LimitWindow = Literal["total", "month"]
 
 
 class WalletOpened(Event, frozen=True, tag="wallet.opened.v1"):
@@ -95,3 +100,95 @@ class MeterClosed(Event, frozen=True, tag="wallet.meter-closed.v1"):
     vps_id: VpsId
     generation: int
     off_at: Instant
+
+
+class FundsAdded(Event, frozen=True, tag="wallet.funds-added.v1"):
+    """A payment was received."""
+
+    account_id: AccountId
+    payment_id: PaymentId
+    amount: MicroUsd
+
+
+class FundsTaken(Event, frozen=True, tag="wallet.funds-taken.v1"):
+    """A payment, or a part of it, went or is to go back to the payer; the three sums together are that part."""
+
+    account_id: AccountId
+    payment_id: PaymentId
+    cause: TakenCause
+    key: str
+    """Which refund or dispute: our id of a refund that was asked for here, else Stripe's id."""
+    taken: MicroUsd
+    """From the balance."""
+    owed: MicroUsd
+    """What the balance did not cover: the account owes it."""
+    absorbed: MicroUsd
+    """What goes beyond all that this payment ever added: our loss."""
+
+
+class FundsReturned(Event, frozen=True, tag="wallet.funds-returned.v1"):
+    """What had been taken for a refund or dispute comes back, since the one failed or the other was won."""
+
+    account_id: AccountId
+    payment_id: PaymentId
+    cause: ReturnedCause
+    key: str
+    """As in the ``FundsTaken`` that this undoes."""
+    amount: MicroUsd
+    """To the balance: what had been taken and owed."""
+    absorbed: MicroUsd
+    """What had been our loss and is no longer."""
+
+
+class ReceivablePaid(Event, frozen=True, tag="wallet.receivable-paid.v1"):
+    """Of what came in, this much went at once to what the account owed."""
+
+    account_id: AccountId
+    amount: MicroUsd
+
+
+class DebtWrittenOff(Event, frozen=True, tag="wallet.debt-written-off.v1"):
+    """An operator gave up what an account owed."""
+
+    account_id: AccountId
+    amount: MicroUsd
+    reason: Personal
+
+
+class BadDebtRecovered(Event, frozen=True, tag="wallet.bad-debt-recovered.v1"):
+    """Of what came back by a dispute that was won, this much had been written off."""
+
+    account_id: AccountId
+    amount: MicroUsd
+
+
+class FundsCorrected(Event, frozen=True, tag="wallet.funds-corrected.v1"):
+    """An operator put right what an earlier event of this wallet did; that event stays as it is."""
+
+    account_id: AccountId
+    correction_id: UUID
+    corrects: EventId
+    contra: Literal["minutes", "goodwill"]
+    """Whether the earlier event charged minutes or gave a credit: which account of the books this is booked against."""
+    amount: MicroUsd
+    """By how much the balance moves: above zero in favour of the customer."""
+    reason: Personal
+
+
+class TokenLimited(Event, frozen=True, tag="wallet.token-limited.v1"):
+    """Minutes of VPSs that a token created may cost this much and no more."""
+
+    account_id: AccountId
+    token_id: TokenId
+    limit: MicroUsd
+    window: LimitWindow
+    """All time together, or each month in UTC by itself."""
+    expires_at: Instant | None
+    """A minute that begins then or later is not limited."""
+
+
+class TokenLimitEnded(Event, frozen=True, tag="wallet.token-limit-ended.v1"):
+    """A token was revoked: VPSs that it created run on as the account's own."""
+
+    account_id: AccountId
+    token_id: TokenId

@@ -10,12 +10,13 @@ from domain.wallet.commands import AdmitVps, CreditFunds
 from domain.wallet.events import (
     FundsCredited,
     MeterStarted,
+    ReceivablePaid,
     ReleaseCause,
     VpsAdmitted,
     VpsReleased,
     WalletOpened,
 )
-from domain.wallet.wallet import Wallet
+from domain.wallet.wallet import Wallet, evolve
 
 CREDIT_MAX = MicroUsd(1_000_000_000_000)
 """A million USD at once: far from what 64 bits hold, however often."""
@@ -35,6 +36,17 @@ class InsufficientBalance(Refusal):
         self.required = required
 
 
+class AccountFrozen(Refusal):
+    """The account owes something, so nothing of it may be switched on; the fact is in micro-USD."""
+
+    code = "account_frozen"
+    sentence = "account is frozen until what it owes is paid"
+
+    def __init__(self, *, owed: MicroUsd) -> None:
+        super().__init__(owed=owed)
+        self.owed = owed
+
+
 def open_wallet(wallet: Wallet, account_id: AccountId) -> tuple[Event, ...]:
     """Give an account its wallet; it has only one."""
     if wallet.account_id is not None:
@@ -44,21 +56,28 @@ def open_wallet(wallet: Wallet, account_id: AccountId) -> tuple[Event, ...]:
 
 def credit_funds(wallet: Wallet, command: CreditFunds) -> tuple[Event, ...]:
     """Add funds to a wallet. Raises Invalid for an amount or a reason that cannot be meant."""
-    wrong = {}
     if not 0 < command.amount <= CREDIT_MAX:
-        wrong["amount"] = "must be above 0 and at most 1000000 USD"
-    if not 0 < len(command.reason.strip()) <= REASON_LENGTH_MAX:
-        wrong["reason"] = f"must be 1 to {REASON_LENGTH_MAX} characters"
-    if wrong:
-        raise Invalid(fields=wrong)
-    return (
-        FundsCredited(
-            account_id=_owner(wallet),
-            credit_id=command.credit_id,
-            amount=command.amount,
-            reason=command.reason,
-        ),
+        raise Invalid(fields={"amount": "must be above 0 and at most 1000000 USD"})
+    check_reason(command.reason)
+    credited = FundsCredited(
+        account_id=owner(wallet),
+        credit_id=command.credit_id,
+        amount=command.amount,
+        reason=command.reason,
     )
+    return (credited, *settle_debt(evolve(wallet, credited)))
+
+
+def settle_debt(wallet: Wallet) -> tuple[Event, ...]:
+    """Return what of the balance goes at once to what the account owes; nothing where it owes nothing."""
+    paid = min(wallet.balance, wallet.receivable)
+    return (ReceivablePaid(account_id=owner(wallet), amount=paid),) if paid else ()
+
+
+def check_reason(reason: str) -> None:
+    """Raise Invalid for a reason that tells nothing, or too much to be kept."""
+    if not 0 < len(reason.strip()) <= REASON_LENGTH_MAX:
+        raise Invalid(fields={"reason": f"must be 1 to {REASON_LENGTH_MAX} characters"})
 
 
 def required_balance(wallet: Wallet, book: PriceBook, plan_id: PlanId, now: Instant) -> MicroUsd:
@@ -68,18 +87,20 @@ def required_balance(wallet: Wallet, book: PriceBook, plan_id: PlanId, now: Inst
 
 
 def admit(wallet: Wallet, book: PriceBook, command: AdmitVps, now: Instant) -> tuple[Event, ...]:
-    """Let a VPS be on if the balance covers an hour of all. Raises InsufficientBalance.
+    """Let a VPS be on if the balance covers an hour of all. Raises InsufficientBalance, AccountFrozen.
 
     An earlier start of the VPS must have been shown off before (``MeterClosed``, or it never ran).
     """
     meter = wallet.meters.get(command.vps_id)
     assert meter is None or meter.closed, "a VPS is switched on again only after it was off"
+    if wallet.frozen:
+        raise AccountFrozen(owed=wallet.receivable)
     required = required_balance(wallet, book, command.plan_id, now)
     if wallet.balance < required:
         raise InsufficientBalance(balance=wallet.balance, required=required)
     return (
         VpsAdmitted(
-            account_id=_owner(wallet),
+            account_id=owner(wallet),
             vps_id=command.vps_id,
             generation=command.generation,
             plan_id=command.plan_id,
@@ -110,6 +131,7 @@ def release(wallet: Wallet, vps_id: VpsId, at: Instant, cause: ReleaseCause) -> 
     return (VpsReleased(vps_id=vps_id, generation=meter.generation, at=at, cause=cause),)
 
 
-def _owner(wallet: Wallet) -> AccountId:
+def owner(wallet: Wallet) -> AccountId:
+    """Return whose wallet it is."""
     assert wallet.account_id is not None, "the wallet was never opened"
     return wallet.account_id

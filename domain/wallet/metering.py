@@ -20,9 +20,10 @@ from domain.wallet.events import (
     VpsReleased,
     WaiveCause,
 )
+from domain.wallet.meter import Meter
 from domain.wallet.minutes import Stretch, stretch_until
 from domain.wallet.proofs import Proof
-from domain.wallet.wallet import Meter, Wallet
+from domain.wallet.wallet import Wallet
 
 LINES_MAX = 200
 """Lines in one append, about: large ones keep others waiting. What is left comes in the next."""

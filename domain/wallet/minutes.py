@@ -10,7 +10,7 @@ from domain.ports import MinuteClaim
 from domain.pricing.price_book import Plan, Price, PriceBook
 from domain.time import MINUTE, Instant
 from domain.wallet.events import MinuteLine, MinutesMetered, MinutesWaived
-from domain.wallet.wallet import Meter
+from domain.wallet.meter import Meter
 
 
 def minute_claims(event: Event) -> tuple[MinuteClaim, ...]:

@@ -6,68 +6,41 @@ import msgspec
 
 from domain.deciding import Fold, View
 from domain.events import Event
-from domain.ids import AccountId, PlanId, TokenId, VpsId, wallet_stream
+from domain.ids import AccountId, EventId, TokenId, VpsId, wallet_stream
 from domain.money import ZERO, MicroUsd
-from domain.time import MINUTE, Instant
+from domain.time import Instant
 from domain.wallet.events import (
+    BadDebtRecovered,
+    DebtWrittenOff,
+    FundsAdded,
+    FundsCorrected,
     FundsCredited,
+    FundsReturned,
+    FundsTaken,
+    LimitWindow,
     MeterClosed,
     MeterStarted,
     MinuteLine,
     MinutesMetered,
     MinutesWaived,
+    ReceivablePaid,
+    TokenLimited,
+    TokenLimitEnded,
     VpsAdmitted,
     VpsReleased,
     WalletOpened,
 )
+from domain.wallet.meter import Meter, admitted, released, used
 
 
-class Meter(msgspec.Struct, frozen=True):
-    """What a VPS has used and may still owe. It goes on counting over all starts of its VPS."""
+class TokenLimit(msgspec.Struct, frozen=True):
+    """What the VPSs of one token may cost, and what they have cost."""
 
-    vps_id: VpsId
-    generation: int
-    """The start that the fields from ``run_from`` on are about."""
-    plan_id: PlanId
-    token_id: TokenId | None
-    created_at: Instant
-    used_n: int = 0
-    """The last minute used, paid or waived."""
-    paid_n: int = 0
-    """How many minutes were paid."""
-    paid: MicroUsd = ZERO
-    """What they cost together."""
-    next_at: Instant | None = None
-    """When the last used minute is over: the next one begins then, or when the VPS next runs."""
-    run_from: Instant | None = None
-    """The first login of this start; None while it boots."""
-    runs_until: Instant | None = None
-    """Stop or delete accepted, off, or in error: from here the VPS counts as not running."""
-    released_at: Instant | None = None
-    """From here nothing is charged: ``runs_until``, or earlier where a minute could not be paid."""
-    deleted: bool = False
-    closed: bool = False
-    """The host showed this start off, or it never ran: no more minutes of it fall due."""
-
-    @property
-    def on(self) -> bool:
-        """Whether an hour of this VPS is held back at each admission."""
-        return self.released_at is None
-
-    @property
-    def first_due_at(self) -> Instant | None:
-        """When the next minute begins if the VPS still runs by then; None while it boots or once closed."""
-        if self.run_from is None or self.closed:
-            return None
-        return self.run_from if self.next_at is None else max(self.next_at, self.run_from)
-
-    @property
-    def due_at(self) -> Instant | None:
-        """When the next minute begins that is to be paid; None where there is none as things stand."""
-        first = self.first_due_at
-        if first is None or (self.released_at is not None and first >= self.released_at):
-            return None
-        return first
+    limit: MicroUsd
+    window: LimitWindow
+    expires_at: Instant | None
+    spent: dict[int, MicroUsd] = {}
+    """By month (``month_of``) of the minutes' beginnings; all under 0 where the window is the total."""
 
 
 class Wallet(msgspec.Struct, frozen=True):
@@ -76,7 +49,28 @@ class Wallet(msgspec.Struct, frozen=True):
     account_id: AccountId | None = None
     """None until the wallet is opened."""
     balance: MicroUsd = ZERO
+    """Never below zero."""
+    goodwill: MicroUsd = ZERO
+    """The part of the balance that was given and not paid for; minutes use it first. It is never refunded."""
+    receivable: MicroUsd = ZERO
+    """What the account owes since more was clawed back than it had left; above zero, the balance is zero."""
+    written_off: MicroUsd = ZERO
+    """Of what it owed, what was given up and did not come back."""
     meters: dict[VpsId, Meter] = {}
+    limits: dict[TokenId, TokenLimit] = {}
+    """Of tokens that have one and are not revoked."""
+    corrected: dict[EventId, MicroUsd] = {}
+    """By the event that was put right: by how much the balance moved for it, all corrections together."""
+
+    @property
+    def frozen(self) -> bool:
+        """Whether the account owes something: then nothing of it may be on."""
+        return self.receivable > 0
+
+    @property
+    def refundable(self) -> MicroUsd:
+        """What of the balance was paid for; it is the part that is deferred revenue, too."""
+        return MicroUsd(self.balance - self.goodwill)
 
     def meters_on(self) -> Iterator[Meter]:
         """Return the meters of the VPSs that are on."""
@@ -88,27 +82,35 @@ def evolve(wallet: Wallet, event: Event) -> Wallet:
     match event:
         case WalletOpened():
             return msgspec.structs.replace(wallet, account_id=event.account_id)
-        case FundsCredited():
-            return msgspec.structs.replace(wallet, balance=wallet.balance + event.amount)
         case MinutesMetered():
             paid = sum(line.amount for line in event.lines)
-            wallet = msgspec.structs.replace(wallet, balance=wallet.balance - paid)
+            wallet = msgspec.structs.replace(
+                wallet,
+                balance=MicroUsd(wallet.balance - paid),
+                goodwill=MicroUsd(max(0, wallet.goodwill - paid)),
+            )
             return _with_used(wallet, event.lines, paid=True)
         case MinutesWaived():
             return _with_used(wallet, event.lines, paid=False)
         case VpsAdmitted():
-            return _with_meter(wallet, _admitted(wallet.meters.get(event.vps_id), event))
+            return _with_meter(wallet, admitted(wallet.meters.get(event.vps_id), event))
         case MeterStarted():
             return _with_meter(wallet, _changed(wallet, event.vps_id, run_from=event.at))
         case VpsReleased():
-            return _with_meter(wallet, _released(wallet.meters[event.vps_id], event))
+            return _with_meter(wallet, released(wallet.meters[event.vps_id], event))
         case MeterClosed():
             return _with_meter(wallet, _changed(wallet, event.vps_id, closed=True))
+        case TokenLimited():
+            limit = TokenLimit(limit=event.limit, window=event.window, expires_at=event.expires_at)
+            return msgspec.structs.replace(wallet, limits={**wallet.limits, event.token_id: limit})
+        case TokenLimitEnded():
+            limits = {token_id: limit for token_id, limit in wallet.limits.items() if token_id != event.token_id}
+            return msgspec.structs.replace(wallet, limits=limits)
         case _:
-            return wallet
+            return _with_funds(wallet, event)
 
 
-FOLD: Fold[Wallet] = Fold(initial=Wallet(), evolve=evolve, snapshot=Wallet)
+FOLD: Fold[Wallet] = Fold(initial=Wallet(), evolve=evolve, snapshot=Wallet, snapshot_version=2)
 
 
 def wallet_view(account_id: AccountId) -> View[Wallet]:
@@ -116,47 +118,57 @@ def wallet_view(account_id: AccountId) -> View[Wallet]:
     return View(wallet_stream(account_id), FOLD)
 
 
-def _admitted(before: Meter | None, event: VpsAdmitted) -> Meter:
-    return Meter(
-        vps_id=event.vps_id,
-        generation=event.generation,
-        plan_id=event.plan_id,
-        token_id=event.token_id,
-        created_at=event.created_at,
-        used_n=before.used_n if before else 0,
-        paid_n=before.paid_n if before else 0,
-        paid=before.paid if before else ZERO,
-        next_at=before.next_at if before else None,
-    )
+def _with_funds(wallet: Wallet, event: Event) -> Wallet:
+    replace = msgspec.structs.replace
+    match event:
+        case FundsAdded():
+            return _moved(wallet, event.amount)
+        case FundsCredited():
+            wallet = _moved(wallet, event.amount)
+            return replace(wallet, goodwill=MicroUsd(wallet.goodwill + event.amount))
+        case FundsTaken():
+            wallet = replace(wallet, receivable=MicroUsd(wallet.receivable + event.owed))
+            return _moved(wallet, MicroUsd(-event.taken))
+        case FundsReturned():
+            return _moved(wallet, event.amount)
+        case ReceivablePaid():
+            wallet = replace(wallet, receivable=MicroUsd(wallet.receivable - event.amount))
+            return _moved(wallet, MicroUsd(-event.amount))
+        case DebtWrittenOff():
+            return replace(
+                wallet,
+                receivable=MicroUsd(wallet.receivable - event.amount),
+                written_off=MicroUsd(wallet.written_off + event.amount),
+            )
+        case BadDebtRecovered():
+            wallet = replace(wallet, written_off=MicroUsd(wallet.written_off - event.amount))
+            return _moved(wallet, MicroUsd(-event.amount))
+        case FundsCorrected():
+            return _corrected(wallet, event)
+        case _:
+            return wallet
 
 
-def _released(meter: Meter, event: VpsReleased) -> Meter:
-    runs_until = meter.runs_until if event.cause == "unpaid" else _earlier(meter.runs_until, event.at)
-    return msgspec.structs.replace(
-        meter,
-        runs_until=runs_until,
-        released_at=_earlier(meter.released_at, event.at),
-        deleted=meter.deleted or event.cause == "delete",
-        closed=meter.closed or meter.run_from is None,
-    )
+def _moved(wallet: Wallet, amount: MicroUsd) -> Wallet:
+    """Move the balance; what is taken comes out of the part that was paid for, as long as there is any."""
+    balance = MicroUsd(wallet.balance + amount)
+    return msgspec.structs.replace(wallet, balance=balance, goodwill=min(wallet.goodwill, balance))
 
 
-def _earlier(one: Instant | None, other: Instant) -> Instant:
-    return other if one is None else min(one, other)
+def _corrected(wallet: Wallet, event: FundsCorrected) -> Wallet:
+    before = wallet.corrected.get(event.corrects, ZERO)
+    corrected = {**wallet.corrected, event.corrects: MicroUsd(before + event.amount)}
+    goodwill = wallet.goodwill
+    if event.contra == "goodwill":
+        goodwill = MicroUsd(max(0, goodwill + event.amount))
+    wallet = msgspec.structs.replace(wallet, corrected=corrected, goodwill=goodwill)
+    return _moved(wallet, event.amount)
 
 
 def _with_used(wallet: Wallet, lines: tuple[MinuteLine, ...], *, paid: bool) -> Wallet:
     meters = dict(wallet.meters)
     for line in lines:
-        count = line.n_to - line.n_from + 1
-        meter = meters[line.vps_id]
-        meters[line.vps_id] = msgspec.structs.replace(
-            meter,
-            used_n=line.n_to,
-            paid_n=meter.paid_n + (count if paid else 0),
-            paid=MicroUsd(meter.paid + (line.amount if paid else 0)),
-            next_at=Instant(line.at + count * MINUTE),
-        )
+        meters[line.vps_id] = used(meters[line.vps_id], line, paid=paid)
     return msgspec.structs.replace(wallet, meters=meters)
 
 

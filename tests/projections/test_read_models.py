@@ -2,8 +2,8 @@
 
 import pytest
 
+from domain.books.chart import prepaid, revenue
 from domain.ids import AccountId
-from domain.wallet.postings import prepaid, revenue
 from projections.accounts import ACCOUNTS, list_accounts
 from projections.balances import BALANCES, balances_of
 from projections.generation import SCHEMA

@@ -10,6 +10,8 @@ from uuid import UUID
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 
 from adapters.simulated.clock import ManualClock
+from domain.books.chart import prepaid
+from domain.books.postings import postings
 from domain.codec import decode
 from domain.compute.ports import GuestSeen
 from domain.events import Event
@@ -17,7 +19,6 @@ from domain.ids import PlanId, VpsId
 from domain.ports import EventStore
 from domain.time import MINUTE, Instant
 from domain.wallet.events import MinutesMetered, MinutesWaived
-from domain.wallet.postings import postings, prepaid
 from tests.properties.house import House
 from tests.properties.reference import Reference
 

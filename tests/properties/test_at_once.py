@@ -13,6 +13,8 @@ from adapters.memory.event_store import MemoryEventStore
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.simulated.clock import ManualClock
 from api.ledger import Ledger, Sight
+from domain.books.chart import prepaid
+from domain.books.postings import postings
 from domain.codec import decode
 from domain.compute.ports import GuestSeen
 from domain.compute.vps import VpsIsCreating, VpsIsStopping
@@ -23,7 +25,6 @@ from domain.ports import EventStore
 from domain.time import Instant
 from domain.wallet.events import MinutesMetered, MinutesWaived
 from domain.wallet.funds import InsufficientBalance
-from domain.wallet.postings import postings, prepaid
 from tests.properties.house import House, new_credit_id
 
 pytestmark = pytest.mark.anyio

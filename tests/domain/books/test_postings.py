@@ -6,6 +6,9 @@ import pytest
 from hypothesis import given as for_all
 from hypothesis import strategies as st
 
+from domain.books.chart import GOODWILL, WAIVED_CONTRA, prepaid, revenue, waived
+from domain.books.posting import Posting
+from domain.books.postings import postings
 from domain.events import Event
 from domain.money import MicroUsd
 from domain.wallet.events import (
@@ -18,7 +21,6 @@ from domain.wallet.events import (
     WalletOpened,
 )
 from domain.wallet.minutes import minute_claims
-from domain.wallet.postings import GOODWILL, WAIVED_CONTRA, Posting, postings, prepaid, revenue, waived
 from tests.domain.wallet.wallets import ACCOUNT, LARGE, MAIL, SMALL, T0, WEB
 
 

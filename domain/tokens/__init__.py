@@ -1,0 +1,1 @@
+"""Access tokens: long-lived credentials of an account, with scopes and a spend limit."""
