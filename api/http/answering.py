@@ -37,7 +37,6 @@ _COMMON: Headers = (
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),
 )
-_JSON_BODY = (b"content-type", b"application/json")
 
 
 class Reply(msgspec.Struct, eq=False):
@@ -76,7 +75,7 @@ class Answering:
         except Exception as problem:  # noqa: BLE001 Nothing may escape: whatever it is gets a reply of ours.
             return self._refused(problem, call, told)
         if answer.body:
-            told.append(_JSON_BODY)
+            told.append((b"content-type", answer.content_type.encode()))
         told.extend((name.encode(), value.encode("latin-1")) for name, value in answer.headers)
         balance = call.balance if answer.balance is None else answer.balance
         return _reply(arrival, answer.status, told, answer.body, balance)

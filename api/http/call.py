@@ -22,10 +22,11 @@ class Answer(msgspec.Struct, frozen=True):
 
     status: int
     body: bytes = b""
-    """JSON, or nothing."""
+    """Of ``content_type``, or nothing."""
     headers: tuple[tuple[str, str], ...] = ()
     balance: MicroUsd | None = None
     """The balance after the call's own effects, where it changed or may have."""
+    content_type: str = "application/json"
 
 
 def told(status: int, body: object, *headers: tuple[str, str]) -> Answer:
