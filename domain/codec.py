@@ -14,7 +14,12 @@ from domain.time import Instant
 Upcast = Callable[[dict[str, Any]], dict[str, Any]]
 """Turns the stored form of one version into that of the next, its ``type`` included."""
 
-UPCASTS: dict[str, Upcast] = {}
+
+def _meter_started_v2(fields: dict[str, Any]) -> dict[str, Any]:
+    return {**fields, "type": "wallet.meter-started.v2"}  # Host and start are left open.
+
+
+UPCASTS: dict[str, Upcast] = {"wallet.meter-started.v1": _meter_started_v2}
 """By stored name; applied again and again until the name is one that has none."""
 
 _to_json = msgspec.json.Encoder()
@@ -55,6 +60,13 @@ def decode_payload(name: str, payload: str, sealer: Sealer | None = None) -> Eve
     if sealer is not None:
         _unseal_fields(fields, _personal(kind), sealer)
     return msgspec.convert(fields, kind)
+
+
+def names_read_as(kind: type[Event]) -> frozenset[str]:
+    """Return every stored name that is read as this kind of event: its own, and those of its older versions."""
+    name = stored_name(kind)
+    unversioned = name.rpartition(".")[0]
+    return frozenset({name, *(older for older in UPCASTS if older.rpartition(".")[0] == unversioned)})
 
 
 def decode_metadata(recorded: Recorded, sealer: Sealer | None = None) -> Metadata:

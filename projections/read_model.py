@@ -7,7 +7,7 @@ import msgspec
 import psycopg
 
 from domain import codec
-from domain.events import Event, Metadata, stored_name
+from domain.events import Event, Metadata
 from domain.ports import Recorded
 
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
@@ -44,8 +44,8 @@ class ReadModel(msgspec.Struct, frozen=True):
 
     @property
     def stored_names(self) -> frozenset[str]:
-        """Return the stored names of the events that it folds."""
-        return frozenset(stored_name(kind) for kind in self.events)
+        """Return the stored names of the events that it folds, those of older versions included."""
+        return frozenset().union(*map(codec.names_read_as, self.events))
 
     @property
     def shape(self) -> str:

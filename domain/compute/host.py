@@ -13,13 +13,14 @@ from domain.deciding import Fold, View
 from domain.events import Event
 from domain.ids import HostId, VpsId, host_stream
 from domain.time import HOUR, Instant
+from domain.wallet.meter import Meter
 from domain.wallet.proofs import Proof
 
 SHOWN_KEPT = 7 * 24 * HOUR
 """How long a start is remembered that is shown no more: its meter is closed long before."""
 
 
-class Shown(msgspec.Struct, frozen=True, array_like=True):
+class Shown(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One start of a guest was on at ``until``, and had used that much CPU time."""
 
     generation: int
@@ -86,11 +87,21 @@ def proof_of(vps: Vps, host: HostState) -> Proof | None:
     """
     if vps.started_at is None or vps.power in ("unknown", "launched"):
         return None
-    login = Proof(vps.generation, vps.start_id, cpu_ns=0, proven_until=vps.started_at)
-    shown = host.shown.get(shown_key(vps.vps_id, vps.start_id)) if host is not None else None
-    if shown is None or shown.generation != vps.generation:
-        return login
-    return msgspec.structs.replace(login, cpu_ns=shown.cpu_ns, proven_until=max(vps.started_at, shown.until))
+    return _proof(vps.vps_id, vps.generation, vps.start_id, vps.started_at, host)
+
+
+def proof_of_meter(meter: Meter, host: HostState) -> Proof | None:
+    """Return what ``proof_of`` returns, by a meter that tells which start on which host it counts; else None."""
+    if meter.run_from is None or meter.start_id is None:
+        return None
+    return _proof(meter.vps_id, meter.generation, meter.start_id, meter.run_from, host)
+
+
+def _proof(vps_id: VpsId, generation: int, start_id: str, login_at: Instant, host: HostState) -> Proof:
+    shown = host.shown.get(shown_key(vps_id, start_id)) if host is not None else None
+    if shown is None or shown.generation != generation:
+        return Proof(generation, start_id, cpu_ns=0, proven_until=login_at)
+    return Proof(generation, start_id, cpu_ns=shown.cpu_ns, proven_until=max(login_at, shown.until))
 
 
 def register(host: HostState, wanted: recorded.HostRegistered) -> tuple[Event, ...]:

@@ -57,7 +57,7 @@ def came_up(vps: Vps | None, wallet: Wallet, step: Step, at: Instant) -> Decisio
     """Decide that the service has logged in, at ``at``: from there on the VPS runs, and its minutes count."""
     if vps is None or next_step(vps) != step:
         return NOTHING
-    metering = start_meter(wallet, vps.vps_id, vps.generation, at)
+    metering = start_meter(wallet, vps.vps_id, vps.generation, at, host_id=vps.host_id, start_id=vps.start_id)
     return both(vps.account_id, vps.vps_id, metering, steps.running(vps, at))
 
 

@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 
 from domain.events import Event, Personal
-from domain.ids import AccountId, EventId, PaymentId, PlanId, TokenId, VpsId
+from domain.ids import AccountId, EventId, HostId, PaymentId, PlanId, TokenId, VpsId
 from domain.money import MicroUsd
 from domain.time import Instant
 
@@ -46,15 +46,21 @@ class VpsAdmitted(Event, frozen=True, tag="wallet.vps-admitted.v1"):
     """When the VPS was created: of minutes due at one instant, the older VPS pays first."""
 
 
-class MeterStarted(Event, frozen=True, tag="wallet.meter-started.v1"):
-    """A VPS runs since ``at``, the first login after its start."""
+class MeterStarted(Event, frozen=True, tag="wallet.meter-started.v2"):
+    """A VPS runs since ``at``, the first login after its start.
+
+    The first version did not tell where; what it leaves open is told by the events of the VPS.
+    """
 
     vps_id: VpsId
     generation: int
     at: Instant
+    host_id: HostId | None = None
+    start_id: str | None = None
+    """Which start on which host: what that host shows of it proves its minutes."""
 
 
-class MinuteLine(msgspec.Struct, frozen=True, array_like=True):
+class MinuteLine(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Minutes ``n_from`` to ``n_to`` of one VPS at one price; the k-th of them began 60·k s after ``at``."""
 
     vps_id: VpsId

@@ -2,7 +2,7 @@
 
 from domain.errors import Invalid, Refusal
 from domain.events import Event
-from domain.ids import AccountId, PlanId, VpsId
+from domain.ids import AccountId, HostId, PlanId, VpsId
 from domain.money import MicroUsd
 from domain.pricing.price_book import PriceBook
 from domain.time import Instant
@@ -110,12 +110,14 @@ def admit(wallet: Wallet, book: PriceBook, command: AdmitVps, now: Instant) -> t
     )
 
 
-def start_meter(wallet: Wallet, vps_id: VpsId, generation: int, at: Instant) -> tuple[Event, ...]:
+def start_meter(
+    wallet: Wallet, vps_id: VpsId, generation: int, at: Instant, *, host_id: HostId | None, start_id: str
+) -> tuple[Event, ...]:
     """Note the first login after a start: from ``at`` on the VPS runs. Once a start, never after its release."""
     meter = wallet.meters.get(vps_id)
     if meter is None or meter.generation != generation or meter.run_from is not None or not meter.on:
         return ()
-    return (MeterStarted(vps_id=vps_id, generation=generation, at=at),)
+    return (MeterStarted(vps_id=vps_id, generation=generation, at=at, host_id=host_id, start_id=start_id),)
 
 
 def release(wallet: Wallet, vps_id: VpsId, at: Instant, cause: ReleaseCause) -> tuple[Event, ...]:

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from domain.ids import PlanId, TokenId, VpsId
+from domain.ids import HostId, PlanId, TokenId, VpsId
 from domain.money import ZERO, MicroUsd
 from domain.time import MINUTE, Instant
 from domain.wallet.events import MinuteLine, ReleaseCause, VpsAdmitted, VpsReleased
@@ -11,7 +11,7 @@ RUNS_ON: frozenset[ReleaseCause] = frozenset({"unpaid", "limit", "frozen"})
 """After a release for want of funds the guest runs until its stop takes hold: minutes that nobody pays."""
 
 
-class Meter(msgspec.Struct, frozen=True):
+class Meter(msgspec.Struct, frozen=True, gc=False):
     """What a VPS has used and may still owe. It goes on counting over all starts of its VPS."""
 
     vps_id: VpsId
@@ -30,6 +30,9 @@ class Meter(msgspec.Struct, frozen=True):
     """When the last used minute is over: the next one begins then, or when the VPS next runs."""
     run_from: Instant | None = None
     """The first login of this start; None while it boots."""
+    host_id: HostId | None = None
+    start_id: str | None = None
+    """Where it runs, and as which start of its guest; None also where that was not recorded here."""
     runs_until: Instant | None = None
     """Stop or delete accepted, off, or in error: from here the VPS counts as not running."""
     released_at: Instant | None = None

@@ -5,7 +5,7 @@ import msgspec
 from domain.time import Instant
 
 
-class Proof(msgspec.Struct, frozen=True):
+class Proof(msgspec.Struct, frozen=True, gc=False):
     """One start of a VPS ran from its first login to ``proven_until``, all the time."""
 
     generation: int

@@ -95,7 +95,8 @@ def evolve(wallet: Wallet, event: Event) -> Wallet:
         case VpsAdmitted():
             return _with_meter(wallet, admitted(wallet.meters.get(event.vps_id), event))
         case MeterStarted():
-            return _with_meter(wallet, _changed(wallet, event.vps_id, run_from=event.at))
+            where = {"host_id": event.host_id, "start_id": event.start_id}
+            return _with_meter(wallet, _changed(wallet, event.vps_id, run_from=event.at, **where))
         case VpsReleased():
             return _with_meter(wallet, released(wallet.meters[event.vps_id], event))
         case MeterClosed():

@@ -13,9 +13,10 @@ from adapters.sealing.sealer import AccountSealer
 from domain import codec
 from domain.codec import accounts_of, decode, decode_metadata, encode, with_sealed_payload
 from domain.events import ERASED, Actor, Event, Metadata, Personal
-from domain.ids import AccountId, EventId, StreamId
+from domain.ids import AccountId, EventId, HostId, StreamId, VpsId
 from domain.ports import NewEvent, Recorded
 from domain.time import Instant
+from domain.wallet.events import MeterStarted
 
 pytestmark = pytest.mark.anyio
 
@@ -50,6 +51,15 @@ SEALED_KITCHEN = (
 FIRST_ROOM_OPENED = '{"type":"test.room-opened.v1","doors":2,"colour":null}'
 FIRST_METADATA = '{"id":"018f0000-0000-7000-8000-0000000000e1","actor":{"kind":"service","id":null,"part":"worker"}}'
 FIRST_ROOM_NAMED = f'{{"type":"test.room-named.v1","title":"{SEALED_KITCHEN}"}}'
+
+FIRST_METER_STARTED = (
+    '{"type":"wallet.meter-started.v1","vps_id":"018f0000-0000-7000-8000-00000000000a","generation":2,'
+    '"at":1700000000000000}'
+)
+SECOND_METER_STARTED = (
+    '{"type":"wallet.meter-started.v2","vps_id":"018f0000-0000-7000-8000-00000000000a","generation":2,'
+    '"at":1700000000000000,"host_id":"018f0000-0000-7000-8000-00000000000c","start_id":"boot/1"}'
+)
 
 
 @pytest.fixture
@@ -90,6 +100,26 @@ def test_an_event_is_stored_in_the_same_bytes_as_in_the_first_release(sealer: Ac
 def test_what_the_first_release_stored_is_read(sealer: AccountSealer) -> None:
     assert decode(stored("test.room-opened.v1", FIRST_ROOM_OPENED), sealer) == RoomOpened(doors=2)
     assert decode_metadata(stored("test.room-opened.v1", FIRST_ROOM_OPENED)) == PLAIN
+
+
+def test_a_meter_that_was_started_before_it_told_its_host_leaves_it_open() -> None:
+    started = decode(stored("wallet.meter-started.v1", FIRST_METER_STARTED))
+
+    assert started == MeterStarted(VpsId(ALICE), 2, NOW, host_id=None, start_id=None)
+
+
+def test_a_meter_tells_where_its_vps_runs_in_the_same_bytes_as_at_first(sealer: AccountSealer) -> None:
+    started = MeterStarted(VpsId(ALICE), 2, NOW, HostId(ROOM), "boot/1")
+
+    new = encode(ROOM, 1, started, PLAIN, NOW, sealer)
+
+    assert (new.type, new.payload) == ("wallet.meter-started.v2", SECOND_METER_STARTED)
+    assert decode(recorded(new)) == started
+
+
+def test_an_event_is_known_by_its_older_names_too() -> None:
+    assert codec.names_read_as(MeterStarted) == {"wallet.meter-started.v1", "wallet.meter-started.v2"}
+    assert codec.names_read_as(RoomOpened) == {"test.room-opened.v1"}
 
 
 @pytest.mark.usefixtures("renamed")

@@ -10,7 +10,8 @@ from domain.compute.events import HostDiffered, HostObserved, HostRegistered, Vp
 from domain.compute.host import Host
 from domain.compute.ports import GuestSeen, HostObservation
 from domain.ids import HostId
-from tests.domain.compute.lives import HOST, LIVES, UP, VPS, after, at, vps_in
+from domain.wallet.meter import Meter
+from tests.domain.compute.lives import HOST, LIVES, PLAN, UP, VPS, after, at, vps_in
 
 REGISTERED = HostRegistered(HOST, "embedded", "127.0.0.1", 2200, 2299, None)
 
@@ -28,9 +29,13 @@ def host_after(*observed: HostObserved) -> Host:
     return host
 
 
+METER = Meter(VPS, 1, PLAN, None, at(0), run_from=at(8), host_id=HOST, start_id="boot/1")
+
+
 def proven_s(*observed: HostObserved) -> float:
     proof = hosts.proof_of(after(*UP), host_after(*observed))
     assert proof is not None
+    assert proof == hosts.proof_of_meter(METER, host_after(*observed)), "a meter knows as much as its VPS"
     return (proof.proven_until - at(0)) / 1e6
 
 
@@ -62,7 +67,16 @@ def test_another_generation_proves_nothing() -> None:
     assert proven_s(seen(60, generation=2)) == 8
 
 
+def test_a_meter_that_does_not_tell_its_start_proves_nothing() -> None:
+    told = msgspec.structs.replace(METER, start_id=None)
+
+    assert hosts.proof_of_meter(told, host_after(seen(30))) is None
+
+
 def test_nothing_is_proven_before_the_first_login() -> None:
+    booting = msgspec.structs.replace(METER, run_from=None)
+
+    assert hosts.proof_of_meter(booting, host_after(seen(5))) is None
     assert hosts.proof_of(vps_in("launched"), host_after(seen(5))) is None
 
 

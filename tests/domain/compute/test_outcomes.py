@@ -105,6 +105,14 @@ def test_an_outcome_is_recorded_of_the_vps_and_of_its_meter(name: str) -> None:
     assert kinds(outcome(vps, step_of(vps))) == recorded
 
 
+def test_a_meter_is_told_which_start_on_which_host_it_counts() -> None:
+    vps = vps_in("launched")
+
+    decision = outcomes.came_up(vps, wallet_after(ADMITTED), step_of(vps), at(8))
+
+    assert decision.events[0][1] == MeterStarted(VPS, 1, at(8), HOST, "boot/1")
+
+
 @pytest.mark.parametrize("point", LIVES)
 @pytest.mark.parametrize("name", OUTCOMES)
 def test_an_outcome_that_comes_too_late_is_not_recorded(name: str, point: str) -> None:

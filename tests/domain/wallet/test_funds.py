@@ -22,6 +22,7 @@ from domain.wallet.wallet import FOLD, Wallet
 from tests.domain.wallet.wallets import (
     ACCOUNT,
     BOOK,
+    HOST,
     LARGE,
     MAIL,
     SMALL,
@@ -93,20 +94,20 @@ def test_nothing_is_held_back_for_a_vps_that_was_released() -> None:
 def test_a_meter_starts_at_the_first_login_once() -> None:
     wallet = given(admitted())
 
-    started = start_meter(wallet, WEB, 1, T0)
+    started = start_meter(wallet, WEB, 1, T0, host_id=HOST, start_id="boot/1")
 
-    assert started == (MeterStarted(WEB, 1, T0),)
-    assert start_meter(after(wallet, *started), WEB, 1, minutes(1)) == ()
+    assert started == (MeterStarted(WEB, 1, T0, HOST, "boot/1"),)
+    assert start_meter(after(wallet, *started), WEB, 1, minutes(1), host_id=HOST, start_id="boot/1") == ()
 
 
 def test_a_login_after_the_stop_was_accepted_starts_nothing() -> None:
     wallet = given(admitted(), VpsReleased(WEB, 1, T0, "stop"))
 
-    assert start_meter(wallet, WEB, 1, T0) == ()
+    assert start_meter(wallet, WEB, 1, T0, host_id=HOST, start_id="boot/1") == ()
 
 
 def test_a_login_of_an_earlier_start_starts_nothing() -> None:
-    assert start_meter(given(admitted(generation=2)), WEB, 1, T0) == ()
+    assert start_meter(given(admitted(generation=2)), WEB, 1, T0, host_id=HOST, start_id="boot/1") == ()
 
 
 def test_only_the_first_release_counts() -> None:

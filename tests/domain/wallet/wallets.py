@@ -5,7 +5,7 @@ from functools import reduce
 from uuid import UUID
 
 from domain.events import Event
-from domain.ids import AccountId, PlanId, VpsId
+from domain.ids import AccountId, HostId, PlanId, VpsId
 from domain.money import MicroUsd
 from domain.pricing.events import PlanDefined, PlanRepriced
 from domain.pricing.price_book import FOLD as PRICING
@@ -27,6 +27,7 @@ from domain.wallet.wallet import FOLD, Wallet
 ACCOUNT = AccountId(UUID(int=1))
 WEB, MAIL, JOBS = (VpsId(UUID(int=n)) for n in (11, 12, 13))
 SMALL, LARGE = PlanId(UUID(int=21)), PlanId(UUID(int=22))
+HOST = HostId(UUID(int=31))
 T0 = Instant(1_700_000_000_000_000)
 
 
