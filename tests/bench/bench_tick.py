@@ -1,0 +1,210 @@
+"""A tick over a large fleet, on the service's own path, while single appends go on."""
+
+import asyncio
+import os
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import msgspec
+
+from adapters.embedded_postgres.server import SERVICE_ROLE, EmbeddedPostgres
+from adapters.ids import TimeOrderedIds
+from adapters.postgres.event_store import PostgresEventStore
+from adapters.postgres.migrate import migrate
+from adapters.sealing.key_tables import MemoryKeyTable
+from adapters.sealing.master_key import MasterKey
+from adapters.sealing.sealer import AccountSealer
+from adapters.simulated.clock import ManualClock
+from api.ledger import Ledger
+from api.metering import settle_due
+from domain.compute.host import host_view
+from domain.ids import StreamId
+from domain.ports import Append, NewEvent
+from domain.time import Instant
+from projections.catalogue import READ_MODELS
+from projections.generation import SCHEMA, install
+from projections.meters import TabledDueAccounts
+from projections.reading import ReadModels
+from projections.runner import Folding, Runner, connect
+from tests.bench.figures import Figure, percentile
+from tests.bench.made_up_fleet import BEGAN, Fleet, fill, observe
+
+FLEET = Fleet(accounts=int(os.environ.get("LITEVPS_BENCH_ACCOUNTS", "10000")), vpss_per_account=10, hosts=100)
+TICKS = int(os.environ.get("LITEVPS_BENCH_TICKS", "5"))
+FOLLOWED_TICKS = 2
+TICK_LIMIT_S = 3.0
+P99_LIMIT = 5.0
+IDLE_S = 3.0
+APPEND_EVERY_S = 0.01
+"""Appends begin at this pace whether earlier ones were answered or not, so that none escapes a stall."""
+
+PAYLOAD_TYPE = "bench.appended.v1"
+PAYLOAD = '{"type":"bench.appended.v1","amount":5000000,"reference":"bench"}'
+METADATA = '{"id":"0198c1f2-7a54-7c3e-9f4b-0a1b2c3d4e5f","actor":{"kind":"service","part":"bench"}}'
+
+
+class Measured(msgspec.Struct):
+    """One tick, or a time without one, and the appends that went on beside it."""
+
+    took_s: float
+    appends_s: list[float]
+
+
+async def run() -> list[Figure]:
+    """Measure ticks on a PostgreSQL of its own; ``LITEVPS_BENCH_HOME`` keeps it, filled, for the next time."""
+    home = os.environ.get("LITEVPS_BENCH_HOME")
+    folder = Path(home or tempfile.mkdtemp(prefix="litevps-bench-"))
+    folder.mkdir(exist_ok=True)  # noqa: ASYNC240 — nothing else runs yet.
+    folder.chmod(0o711)  # noqa: ASYNC240
+    server = EmbeddedPostgres(folder / "postgres")
+    try:
+        await asyncio.to_thread(server.start)
+        await asyncio.to_thread(migrate, server.owner_url, server.service_password)
+        await asyncio.to_thread(install, server.owner_url, READ_MODELS)
+        return await measure(server.url(SERVICE_ROLE))
+    finally:
+        await asyncio.to_thread(server.stop)
+        if home is None:
+            shutil.rmtree(folder)
+
+
+async def measure(url: str) -> list[Figure]:
+    """Let minutes pass over the fleet, which is put into a database that is empty."""
+    async with PostgresEventStore(url) as store:
+        if await store.head() == 0:
+            sealer = AccountSealer(MasterKey(bytes(32)), MemoryKeyTable())
+            await fill(store, sealer, TimeOrderedIds(), FLEET)
+    reading = ReadModels(url)
+    await reading.open()
+    figures = []
+    warm, idle = [], []
+    async with started(url) as world:
+        after_start, before = await world.tick(reading), await world.idle()
+        for _ in range(TICKS):
+            idle.append(await world.idle())
+            warm.append(await world.tick(reading))
+        figures += [_took("a tick just after a start", [after_start], None)]
+        figures += [_took("a tick, all in memory", warm, TICK_LIMIT_S)]
+        figures += [_p99("appends during a tick just after a start, p99", [after_start], [before], None)]
+        figures += [_p99("appends during ticks, p99", warm, idle, P99_LIMIT)]
+        followed = await world.followed(reading, url)
+        figures += [_took("a tick that all read models follow", followed, None)]
+        figures += [_p99("appends while all read models follow, p99", followed, idle, None)]
+    await reading.close()
+    return figures
+
+
+class World:
+    """A service that has just started: what it keeps in memory, and the fleet's clock."""
+
+    def __init__(self, store: PostgresEventStore, folding: Folding, clock: ManualClock) -> None:
+        self._store = store
+        self._folding = folding
+        self._clock = clock
+        sealer = AccountSealer(MasterKey(bytes(32)), MemoryKeyTable())
+        self._ledger = Ledger(store, sealer, clock, TimeOrderedIds(), store)
+
+    async def tick(self, reading: ReadModels) -> Measured:
+        """Let a minute pass and settle it; the read models follow afterwards."""
+        await self._minute_passes()
+        measured = await self._measured(settle_due(self._ledger, TabledDueAccounts(reading), self._clock))
+        await self._follow()
+        return measured
+
+    async def idle(self) -> Measured:
+        """Let nothing but appends go on."""
+        return await self._measured(asyncio.sleep(IDLE_S, result=FLEET.accounts))
+
+    async def followed(self, reading: ReadModels, url: str) -> list[Measured]:
+        """Settle some minutes while the read models are kept up in the same process, as in the service."""
+        measured = []
+        runner = asyncio.create_task(Runner(self._store, url, READ_MODELS, schema=SCHEMA).run())
+        try:
+            for _ in range(FOLLOWED_TICKS):
+                await self._minute_passes()
+                await reading.caught_up(await self._store.head(), *READ_MODELS, timeout_s=600)
+                tick = settle_due(self._ledger, TabledDueAccounts(reading), self._clock)
+                measured.append(await self._measured(tick))
+        finally:
+            runner.cancel()
+            await asyncio.wait([runner])
+        return measured
+
+    async def _minute_passes(self) -> None:
+        self._clock.advance(60)
+        await observe(self._ledger, FLEET, self._clock.now())
+
+    async def _follow(self) -> None:
+        await self._folding.find_positions()
+        while await self._folding.advance():
+            pass
+
+    async def _measured(self, work: Awaitable[int]) -> Measured:
+        """Do something while appends go on at their pace."""
+        appends_s: list[float] = []
+        appending = asyncio.create_task(_append_steadily(self._store, appends_s))
+        began_s = time.perf_counter()
+        done = await work
+        took_s = time.perf_counter() - began_s
+        appending.cancel()
+        await asyncio.wait([appending])
+        assert done == FLEET.accounts, f"{done} accounts were settled"
+        return Measured(took_s, appends_s)
+
+
+@asynccontextmanager
+async def started(url: str) -> AsyncIterator[World]:
+    """Give a service that has just started, its read models up with the ledger."""
+    async with PostgresEventStore(url) as store, await connect(url, SCHEMA) as connection:
+        (host,) = {FLEET.host_id(0)}
+        sealer = AccountSealer(MasterKey(bytes(32)), MemoryKeyTable())
+        view = host_view(host)
+        seen = (await Ledger(store, sealer, ManualClock(), TimeOrderedIds(), store).read(view)).of(view)
+        assert seen is not None
+        world = World(store, Folding(connection, store, READ_MODELS), ManualClock(seen.observed_at or BEGAN))
+        await world._follow()
+        yield world
+
+
+async def _append_steadily(store: PostgresEventStore, appends_s: list[float]) -> None:
+    under_way: set[asyncio.Task[None]] = set()
+    due_s = time.perf_counter()
+    try:
+        while True:
+            appending = asyncio.create_task(_append(store, due_s, appends_s))
+            under_way.add(appending)
+            appending.add_done_callback(under_way.discard)
+            due_s += APPEND_EVERY_S
+            await asyncio.sleep(due_s - time.perf_counter())
+    finally:
+        if under_way:
+            await asyncio.wait(under_way)
+
+
+async def _append(store: PostgresEventStore, due_s: float, appends_s: list[float]) -> None:
+    event = NewEvent(StreamId(uuid4()), 1, PAYLOAD_TYPE, PAYLOAD, METADATA, Instant(1))
+    await store.append(Append((event,)))
+    appends_s.append(time.perf_counter() - due_s)
+
+
+def _took(name: str, ticks: Sequence[Measured], limit_s: float | None) -> Figure:
+    took_s = [tick.took_s for tick in ticks]
+    note = f"{FLEET.accounts:,} accounts, {FLEET.vpss:,} VPSs; " + ", ".join(f"{one:.2f}" for one in took_s) + " s"
+    return Figure(name, statistics.median(took_s), "s", target=limit_s, at_most=True, note=note)
+
+
+def _p99(name: str, ticks: Sequence[Measured], idle: Sequence[Measured], limit: float | None) -> Figure:
+    beside = sorted(one for tick in ticks for one in tick.appends_s)
+    alone = sorted(one for time in idle for one in time.appends_s)
+    ours, theirs = percentile(beside, 0.99) * 1000, percentile(alone, 0.99) * 1000
+    note = (
+        f"of {len(beside)}; p50 {percentile(beside, 0.5) * 1000:.2f}, longest {beside[-1] * 1000:.1f} ms;"
+        f" idle p50 {percentile(alone, 0.5) * 1000:.2f}, longest {alone[-1] * 1000:.1f} ms"
+    )
+    return Figure(name, ours, "ms", theirs, target=limit, at_most=True, note=note)

@@ -1,0 +1,224 @@
+"""A made-up fleet: accounts whose VPSs run, brought there by the domain's own decisions and appended in bulk."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from functools import cache
+from uuid import UUID
+
+import msgspec
+
+from api.ledger import Context, Ledger
+from domain.codec import encode
+from domain.compute import host as hosts
+from domain.compute import outcomes
+from domain.compute.admission import create_vps
+from domain.compute.commands import CreateVps
+from domain.compute.events import HostRegistered
+from domain.compute.host import Host, host_view
+from domain.compute.ports import GuestSeen, HostObservation
+from domain.compute.steps import Step, next_step
+from domain.compute.vps import Vps, vps_view
+from domain.deciding import Decision, recorded_in
+from domain.events import Actor, Metadata
+from domain.ids import PRICING_STREAM, AccountId, HostId, PlanId, StreamId, VpsId, host_stream, wallet_stream
+from domain.money import MicroUsd
+from domain.ports import Append, EventStore, Ids, Sealer
+from domain.pricing.commands import DefinePlan
+from domain.pricing.price_book import FOLD as PRICING
+from domain.pricing.price_book import PriceBook, define_plan
+from domain.time import MINUTE, Instant
+from domain.wallet.commands import CreditFunds
+from domain.wallet.funds import credit_funds, open_wallet
+from domain.wallet.wallet import FOLD as WALLET
+from domain.wallet.wallet import Wallet
+from tests.bench.made_up_ledger import BEGAN, HOURLY, PLAN
+
+ACCOUNTS_AT_ONCE = 200
+"""Accounts in one append."""
+PORT_FROM = 20_000
+FUNDS = MicroUsd(1_000_000_000)
+CONTEXT = Context(actor=Actor(kind="service", part="bench"))
+
+
+class Fleet(msgspec.Struct, frozen=True):
+    """How many accounts there are, how many VPSs each has, and over how many hosts these are spread."""
+
+    accounts: int
+    vpss_per_account: int
+    hosts: int
+
+    @property
+    def vpss(self) -> int:
+        """Return how many VPSs there are."""
+        return self.accounts * self.vpss_per_account
+
+    def account_id(self, number: int) -> AccountId:
+        """Return the id of an account, counted from 0."""
+        return AccountId(_id("account", number))
+
+    def vps_id(self, number: int) -> VpsId:
+        """Return the id of a VPS; those of one account follow each other."""
+        return VpsId(_id("vps", number))
+
+    def host_id(self, number: int) -> HostId:
+        """Return the id of a host."""
+        return HostId(_id("host", number))
+
+    def host_of(self, vps_number: int) -> int:
+        """Return on which host a VPS is."""
+        return vps_number % self.hosts
+
+
+def founded(fleet: Fleet) -> Iterator[Decision]:
+    """Yield what is decided before there is any account: the plan and the hosts."""
+    command = DefinePlan(PLAN, "small", 1, 512, 10, HOURLY)
+    yield recorded_in(PRICING_STREAM, *define_plan(PriceBook(), command, BEGAN))
+    for number in range(fleet.hosts):
+        yield recorded_in(host_stream(fleet.host_id(number)), _registered(fleet, number))
+
+
+def arrived(fleet: Fleet, number: int, funds: MicroUsd = FUNDS) -> Iterator[Decision]:
+    """Yield what is decided until all VPSs of an account run, from ``BEGAN`` on."""
+    account_id = fleet.account_id(number)
+    wallet = Wallet()
+    for events in (
+        open_wallet(wallet, account_id),
+        credit_funds(Wallet(account_id=account_id), CreditFunds(_id("credit", number), funds, "made up")),
+    ):
+        yield recorded_in(wallet_stream(account_id), *events)
+        for event in events:
+            wallet = WALLET.evolve(wallet, event)
+    first = number * fleet.vpss_per_account
+    for vps_number in range(first, first + fleet.vpss_per_account):
+        for decision in _switched_on(fleet, wallet, account_id, vps_number):
+            yield decision
+            for stream, event in decision.events:
+                if stream == wallet_stream(account_id):
+                    wallet = WALLET.evolve(wallet, event)
+
+
+async def fill(store: EventStore, sealer: Sealer, ids: Ids, fleet: Fleet) -> None:
+    """Append the whole fleet to an empty store."""
+    await store.append(appended(founded(fleet), sealer, ids, BEGAN))
+    for first in range(0, fleet.accounts, ACCOUNTS_AT_ONCE):
+        numbers = range(first, min(first + ACCOUNTS_AT_ONCE, fleet.accounts))
+        await sealer.load([fleet.account_id(number) for number in numbers], create=True)
+        decisions = (decision for number in numbers for decision in arrived(fleet, number))
+        await store.append(appended(decisions, sealer, ids, BEGAN))
+
+
+def appended(decisions: Iterable[Decision], sealer: Sealer, ids: Ids, now: Instant) -> Append:
+    """Return decisions about streams that are new as one append."""
+    versions: defaultdict[StreamId, int] = defaultdict(int)
+    events, claims = [], []
+    for decision in decisions:
+        owner = next((event.account_id for _, event in decision.events if hasattr(event, "account_id")), None)
+        claims += decision.claims
+        for stream, event in decision.events:
+            versions[stream] += 1
+            metadata = Metadata(id=ids.new(), actor=CONTEXT.actor, account_id=owner)  # type: ignore[arg-type]
+            events.append(encode(stream, versions[stream], event, metadata, now, sealer))
+    return Append(tuple(events), tuple(claims))
+
+
+async def observe(ledger: Ledger, fleet: Fleet, at: Instant) -> None:
+    """Record that every host shows all of its VPSs running."""
+    for number in range(fleet.hosts):
+        seen = tuple(
+            GuestSeen(fleet.vps_id(vps), 1, start_id(vps), True, at - BEGAN + MINUTE)
+            for vps in range(number, fleet.vpss, fleet.hosts)
+        )
+        view = host_view(fleet.host_id(number))
+        observation = HostObservation(collected_at=at, boot_id="boot", guests=seen)
+        await ledger.execute(
+            [view],
+            lambda sight, _now, view=view, observation=observation: recorded_in(
+                view.stream, *hosts.observe(sight.of(view), observation)
+            ),
+            CONTEXT,
+        )
+
+
+def start_id(vps_number: int) -> str:
+    """Return the name of the one start of a VPS, as long as a real one."""
+    return f"0d9f6a5e-7c41-4a64-8d0e-{vps_number:012x}/1"
+
+
+def book_of(fleet: Fleet) -> PriceBook:
+    """Return the prices of a fleet."""
+    book = PriceBook()
+    for decision in founded(fleet):
+        for _, event in decision.events:
+            book = PRICING.evolve(book, event)
+    return book
+
+
+def _switched_on(fleet: Fleet, wallet: Wallet, account_id: AccountId, vps_number: int) -> Iterator[Decision]:
+    vps_id, host_number = fleet.vps_id(vps_number), fleet.host_of(vps_number)
+    vps: Vps | None = None
+    while True:
+        step = next_step(vps)
+        if vps is None:
+            decision = create_vps(None, wallet, _book(), _create(account_id, vps_id, vps_number), BEGAN)
+        elif step is None:
+            return
+        else:
+            port = PORT_FROM + vps_number // fleet.hosts
+            decision = _outcome(vps, wallet, step, _host(fleet, host_number), port, start_id(vps_number))
+        yield decision
+        for stream, event in decision.events:
+            if stream == vps_view(vps_id).stream:
+                vps = vps_view(vps_id).fold.evolve(vps, event)
+            else:
+                wallet = WALLET.evolve(wallet, event)
+
+
+def _outcome(vps: Vps, wallet: Wallet, step: Step, host: Host, port: int, start: str) -> Decision:
+    match step.name:
+        case "place":
+            return outcomes.placed(vps, step, host, port, BEGAN)
+        case "prepare":
+            return outcomes.prepared(vps, step, "ssh-ed25519 " + "A" * 68, BEGAN)
+        case "launch":
+            return outcomes.launched(vps, step, start, BEGAN)
+        case "login":
+            return outcomes.came_up(vps, wallet, step, BEGAN)
+        case _:
+            raise AssertionError(step.name)
+
+
+def _create(account_id: AccountId, vps_id: VpsId, vps_number: int) -> CreateVps:
+    return CreateVps(
+        vps_id=vps_id,
+        account_id=account_id,
+        name=f"vps-{vps_number}",
+        plan_id=PlanId(PLAN),
+        vcpu=1,
+        memory_mb=512,
+        disk_gb=10,
+        image="lite",
+    )
+
+
+def _registered(fleet: Fleet, number: int) -> HostRegistered:
+    return HostRegistered(fleet.host_id(number), f"host-{number}", "127.0.0.1", PORT_FROM, PORT_FROM + 9_999, None)
+
+
+@cache
+def _host(fleet: Fleet, number: int) -> Host:
+    host = hosts.evolve(None, _registered(fleet, number))
+    assert host is not None
+    return host
+
+
+@cache
+def _book() -> PriceBook:
+    return book_of(Fleet(0, 0, 0))
+
+
+_KINDS = ("account", "vps", "host", "credit")
+
+
+def _id(kind: str, number: int) -> UUID:
+    """Return an id that follows the one before it, as those made one after the other do."""
+    return UUID(int=(_KINDS.index(kind) + 1 << 96) | (7 << 76) | (2 << 62) | number)
