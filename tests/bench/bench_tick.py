@@ -12,12 +12,13 @@ from pathlib import Path
 from uuid import uuid4
 
 import msgspec
+from psycopg_pool import AsyncConnectionPool
 
 from adapters.embedded_postgres.server import SERVICE_ROLE, EmbeddedPostgres
 from adapters.ids import TimeOrderedIds
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.migrate import migrate
-from adapters.sealing.key_tables import MemoryKeyTable
+from adapters.sealing.key_tables import PostgresKeyTable
 from adapters.sealing.master_key import MasterKey
 from adapters.sealing.sealer import AccountSealer
 from adapters.simulated.clock import ManualClock
@@ -26,7 +27,7 @@ from api.metering import settle_due
 from domain.compute.host import host_view
 from domain.ids import StreamId
 from domain.ports import Append, NewEvent
-from domain.time import Instant
+from domain.time import MICROSECONDS_PER_SECOND, Instant
 from projections.catalogue import READ_MODELS
 from projections.generation import SCHEMA, install
 from projections.meters import TabledDueAccounts
@@ -76,9 +77,8 @@ async def run() -> list[Figure]:
 
 async def measure(url: str) -> list[Figure]:
     """Let minutes pass over the fleet, which is put into a database that is empty."""
-    async with PostgresEventStore(url) as store:
+    async with PostgresEventStore(url) as store, opened_sealer(url) as sealer:
         if await store.head() == 0:
-            sealer = AccountSealer(MasterKey(bytes(32)), MemoryKeyTable())
             await fill(store, sealer, TimeOrderedIds(), FLEET)
     reading = ReadModels(url)
     await reading.open()
@@ -103,18 +103,17 @@ async def measure(url: str) -> list[Figure]:
 class World:
     """A service that has just started: what it keeps in memory, and the fleet's clock."""
 
-    def __init__(self, store: PostgresEventStore, folding: Folding, clock: ManualClock) -> None:
+    def __init__(self, store: PostgresEventStore, ledger: Ledger, folding: Folding, clock: ManualClock) -> None:
         self._store = store
+        self._ledger = ledger
         self._folding = folding
         self._clock = clock
-        sealer = AccountSealer(MasterKey(bytes(32)), MemoryKeyTable())
-        self._ledger = Ledger(store, sealer, clock, TimeOrderedIds(), store)
 
     async def tick(self, reading: ReadModels) -> Measured:
         """Let a minute pass and settle it; the read models follow afterwards."""
         await self._minute_passes()
         measured = await self._measured(settle_due(self._ledger, TabledDueAccounts(reading), self._clock))
-        await self._follow()
+        await self.follow()
         return measured
 
     async def idle(self) -> Measured:
@@ -140,7 +139,8 @@ class World:
         self._clock.advance(60)
         await observe(self._ledger, FLEET, self._clock.now())
 
-    async def _follow(self) -> None:
+    async def follow(self) -> None:
+        """Bring the read models up to the head."""
         await self._folding.find_positions()
         while await self._folding.advance():
             pass
@@ -161,15 +161,27 @@ class World:
 @asynccontextmanager
 async def started(url: str) -> AsyncIterator[World]:
     """Give a service that has just started, its read models up with the ledger."""
-    async with PostgresEventStore(url) as store, await connect(url, SCHEMA) as connection:
-        (host,) = {FLEET.host_id(0)}
-        sealer = AccountSealer(MasterKey(bytes(32)), MemoryKeyTable())
-        view = host_view(host)
-        seen = (await Ledger(store, sealer, ManualClock(), TimeOrderedIds(), store).read(view)).of(view)
-        assert seen is not None
-        world = World(store, Folding(connection, store, READ_MODELS), ManualClock(seen.observed_at or BEGAN))
-        await world._follow()
+    async with (
+        PostgresEventStore(url) as store,
+        opened_sealer(url) as sealer,
+        await connect(url, SCHEMA) as connection,
+    ):
+        clock = ManualClock()
+        ledger = Ledger(store, sealer, clock, TimeOrderedIds(), store)
+        view = host_view(FLEET.host_id(0))
+        host = (await ledger.read(view)).of(view)
+        assert host is not None
+        clock.advance(((host.observed_at or BEGAN) - clock.now()) / MICROSECONDS_PER_SECOND)
+        world = World(store, ledger, Folding(connection, store, READ_MODELS), clock)
+        await world.follow()
         yield world
+
+
+@asynccontextmanager
+async def opened_sealer(url: str) -> AsyncIterator[AccountSealer]:
+    """Give a sealer whose keys are in the database."""
+    async with AsyncConnectionPool(url, min_size=1, open=False, kwargs={"autocommit": True}) as pool:
+        yield AccountSealer(MasterKey(bytes(32)), PostgresKeyTable(pool))
 
 
 async def _append_steadily(store: PostgresEventStore, appends_s: list[float]) -> None:

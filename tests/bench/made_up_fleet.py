@@ -2,12 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from functools import cache
+from functools import cache, reduce
 from uuid import UUID
 
 import msgspec
 
 from api.ledger import Context, Ledger
+from domain.accounts.account import register
+from domain.accounts.commands import RegisterAccount
 from domain.codec import encode
 from domain.compute import host as hosts
 from domain.compute import outcomes
@@ -17,10 +19,11 @@ from domain.compute.events import HostRegistered
 from domain.compute.host import Host, host_view
 from domain.compute.ports import GuestSeen, HostObservation
 from domain.compute.steps import Step, next_step
-from domain.compute.vps import Vps, vps_view
+from domain.compute.vps import FOLD as VPS
+from domain.compute.vps import Vps
 from domain.deciding import Decision, recorded_in
 from domain.events import Actor, Metadata
-from domain.ids import PRICING_STREAM, AccountId, HostId, PlanId, StreamId, VpsId, host_stream, wallet_stream
+from domain.ids import PRICING_STREAM, AccountId, HostId, StreamId, VpsId, host_stream, vps_stream, wallet_stream
 from domain.money import MicroUsd
 from domain.ports import Append, EventStore, Ids, Sealer
 from domain.pricing.commands import DefinePlan
@@ -28,7 +31,7 @@ from domain.pricing.price_book import FOLD as PRICING
 from domain.pricing.price_book import PriceBook, define_plan
 from domain.time import MINUTE, Instant
 from domain.wallet.commands import CreditFunds
-from domain.wallet.funds import credit_funds, open_wallet
+from domain.wallet.funds import credit_funds
 from domain.wallet.wallet import FOLD as WALLET
 from domain.wallet.wallet import Wallet
 from tests.bench.made_up_ledger import BEGAN, HOURLY, PLAN
@@ -77,24 +80,29 @@ def founded(fleet: Fleet) -> Iterator[Decision]:
         yield recorded_in(host_stream(fleet.host_id(number)), _registered(fleet, number))
 
 
-def arrived(fleet: Fleet, number: int, funds: MicroUsd = FUNDS) -> Iterator[Decision]:
-    """Yield what is decided until all VPSs of an account run, from ``BEGAN`` on."""
+def arrived(fleet: Fleet, number: int, at: Instant = BEGAN) -> Iterator[Decision]:
+    """Yield what is decided until all VPSs of an account run, from ``at`` on."""
     account_id = fleet.account_id(number)
     wallet = Wallet()
-    for events in (
-        open_wallet(wallet, account_id),
-        credit_funds(Wallet(account_id=account_id), CreditFunds(_id("credit", number), funds, "made up")),
+    asked = RegisterAccount(account_id, f"customer-{number}@example.com", "$argon2id$v=19$" + "A" * 80, _key(number))
+    paid = CreditFunds(_id("credit", number), FUNDS, "made up")
+    for decision in (
+        register(asked),
+        recorded_in(wallet_stream(account_id), *credit_funds(Wallet(account_id=account_id), paid)),
     ):
-        yield recorded_in(wallet_stream(account_id), *events)
-        for event in events:
-            wallet = WALLET.evolve(wallet, event)
+        yield decision
+        wallet = after(wallet, account_id, decision)
     first = number * fleet.vpss_per_account
     for vps_number in range(first, first + fleet.vpss_per_account):
-        for decision in _switched_on(fleet, wallet, account_id, vps_number):
+        for decision in _switched_on(fleet, wallet, account_id, vps_number, at):
             yield decision
-            for stream, event in decision.events:
-                if stream == wallet_stream(account_id):
-                    wallet = WALLET.evolve(wallet, event)
+            wallet = after(wallet, account_id, decision)
+
+
+def after(wallet: Wallet, account_id: AccountId, decision: Decision) -> Wallet:
+    """Return an account's wallet after a decision."""
+    mine = (event for stream, event in decision.events if stream == wallet_stream(account_id))
+    return reduce(WALLET.evolve, mine, wallet)
 
 
 async def fill(store: EventStore, sealer: Sealer, ids: Ids, fleet: Fleet) -> None:
@@ -153,36 +161,36 @@ def book_of(fleet: Fleet) -> PriceBook:
     return book
 
 
-def _switched_on(fleet: Fleet, wallet: Wallet, account_id: AccountId, vps_number: int) -> Iterator[Decision]:
+def _switched_on(
+    fleet: Fleet, wallet: Wallet, account_id: AccountId, vps_number: int, at: Instant
+) -> Iterator[Decision]:
     vps_id, host_number = fleet.vps_id(vps_number), fleet.host_of(vps_number)
     vps: Vps | None = None
     while True:
         step = next_step(vps)
         if vps is None:
-            decision = create_vps(None, wallet, _book(), _create(account_id, vps_id, vps_number), BEGAN)
+            decision = create_vps(None, wallet, _book(), _create(account_id, vps_id, vps_number), at)
         elif step is None:
             return
         else:
             port = PORT_FROM + vps_number // fleet.hosts
-            decision = _outcome(vps, wallet, step, _host(fleet, host_number), port, start_id(vps_number))
+            decision = _outcome(vps, wallet, step, _host(fleet, host_number), port, start_id(vps_number), at)
         yield decision
-        for stream, event in decision.events:
-            if stream == vps_view(vps_id).stream:
-                vps = vps_view(vps_id).fold.evolve(vps, event)
-            else:
-                wallet = WALLET.evolve(wallet, event)
+        mine = (event for stream, event in decision.events if stream == vps_stream(vps_id))
+        vps = reduce(VPS.evolve, mine, vps)
+        wallet = after(wallet, account_id, decision)
 
 
-def _outcome(vps: Vps, wallet: Wallet, step: Step, host: Host, port: int, start: str) -> Decision:
+def _outcome(vps: Vps, wallet: Wallet, step: Step, host: Host, port: int, start: str, at: Instant) -> Decision:
     match step.name:
         case "place":
-            return outcomes.placed(vps, step, host, port, BEGAN)
+            return outcomes.placed(vps, step, host, port, at)
         case "prepare":
-            return outcomes.prepared(vps, step, "ssh-ed25519 " + "A" * 68, BEGAN)
+            return outcomes.prepared(vps, step, "ssh-ed25519 " + "A" * 68, at)
         case "launch":
-            return outcomes.launched(vps, step, start, BEGAN)
+            return outcomes.launched(vps, step, start, at)
         case "login":
-            return outcomes.came_up(vps, wallet, step, BEGAN)
+            return outcomes.came_up(vps, wallet, step, at)
         case _:
             raise AssertionError(step.name)
 
@@ -192,7 +200,7 @@ def _create(account_id: AccountId, vps_id: VpsId, vps_number: int) -> CreateVps:
         vps_id=vps_id,
         account_id=account_id,
         name=f"vps-{vps_number}",
-        plan_id=PlanId(PLAN),
+        plan_id=PLAN,
         vcpu=1,
         memory_mb=512,
         disk_gb=10,
@@ -214,6 +222,10 @@ def _host(fleet: Fleet, number: int) -> Host:
 @cache
 def _book() -> PriceBook:
     return book_of(Fleet(0, 0, 0))
+
+
+def _key(number: int) -> bytes:
+    return b"e-mail" + number.to_bytes(26, "big")
 
 
 _KINDS = ("account", "vps", "host", "credit")
