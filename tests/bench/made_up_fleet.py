@@ -84,7 +84,7 @@ def arrived(fleet: Fleet, number: int, at: Instant = BEGAN) -> Iterator[Decision
     """Yield what is decided until all VPSs of an account run, from ``at`` on."""
     account_id = fleet.account_id(number)
     wallet = Wallet()
-    asked = RegisterAccount(account_id, f"customer-{number}@example.com", "$argon2id$v=19$" + "A" * 80, _key(number))
+    asked = RegisterAccount(account_id, f"customer-{number}@example.com", _key(number), "$argon2id$v=19$" + "A" * 80)
     paid = CreditFunds(_id("credit", number), FUNDS, "made up")
     for decision in (
         register(asked),
