@@ -58,7 +58,7 @@ class Billing(Comparison):
             self.crash()
             with pytest.raises(ClaimTaken):
                 self.run(self.house.credit(credit_id, amount))
-        self.reference.balance += amount
+        self.reference.funds.come_in(amount, given=True)
 
     @rule(plan=st.integers(0, 1), price=PRICES_HOURLY, ahead=st.integers(0, 3 * 60 * MINUTE))
     def reprice(self, plan: int, price: int, ahead: int) -> None:

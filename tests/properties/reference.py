@@ -2,7 +2,10 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from uuid import UUID
+
+from tests.properties.reference_funds import Funds
 
 SIXTY_SECONDS = 60_000_000
 
@@ -15,7 +18,10 @@ class Run:
     since: int | None = None
     until: int | None = None
     proven: int = -1
-    unpaid: bool = False
+    charged_until: int | None = None
+    """From here nothing of it is charged, though it runs on: the account was frozen."""
+    ended: str = ""
+    """Why it could not pay a minute: ``unpaid`` or ``limit``."""
     over: bool = False
 
 
@@ -25,6 +31,7 @@ class Machine:
     created: int
     plan: UUID
     runs: list[Run]
+    token: UUID | None = None
     begun: list[int] = field(default_factory=list)
 
     def next_minute(self) -> int | None:
@@ -38,13 +45,38 @@ class Machine:
         return None
 
 
+@dataclass
+class Token:
+    """What VPSs of one token may cost in each of its windows, until it is revoked or expires."""
+
+    limit: int
+    monthly: bool
+    expires_at: int | None
+    revoked: bool = False
+    spent: dict[str, int] = field(default_factory=dict)
+
+    def window(self, at: int) -> str:
+        return datetime.fromtimestamp(at // 1_000_000, UTC).strftime("%Y-%m") if self.monthly else ""
+
+    def limits(self, at: int) -> bool:
+        return not self.revoked and (self.expires_at is None or at < self.expires_at)
+
+    def left(self, at: int) -> int:
+        return self.limit - self.spent.get(self.window(at), 0)
+
+
 class Reference:
     def __init__(self) -> None:
-        self.balance = 0
+        self.funds = Funds()
+        self.tokens: dict[UUID, Token] = {}
         self.machines: dict[UUID, Machine] = {}
         self.price_changes: list[tuple[UUID, int, int]] = []
         self.minutes: dict[tuple[UUID, int], tuple[int, str, int]] = {}
         self.shown: dict[str, tuple[int, int]] = {}
+
+    @property
+    def balance(self) -> int:
+        return self.funds.balance
 
     def price(self, plan: UUID, at: int) -> int:
         changes = [(since, price) for changed, since, price in self.price_changes if changed == plan]
@@ -57,11 +89,21 @@ class Reference:
 
     def on(self) -> Iterator[Machine]:
         for machine in self.machines.values():
-            if machine.runs[-1].until is None and not machine.runs[-1].unpaid:
+            run = machine.runs[-1]
+            if run.until is None and run.charged_until is None and not run.ended:
                 yield machine
 
-    def admit(self, machine_id: UUID, plan: UUID, now: int) -> None:
-        self.machines.setdefault(machine_id, Machine(machine_id, now, plan, [])).runs.append(Run())
+    def required_of_token(self, token: UUID, plan: UUID, now: int) -> int:
+        on = (self.price(machine.plan, now) for machine in self.on() if machine.token == token)
+        return self.price(plan, now) + sum(on)
+
+    def admit(self, machine_id: UUID, plan: UUID, now: int, token: UUID | None = None) -> None:
+        self.machines.setdefault(machine_id, Machine(machine_id, now, plan, [], token)).runs.append(Run())
+
+    def freeze(self, now: int) -> None:
+        """Charge for nothing that begins from now on, since the account owes something."""
+        for machine in list(self.on()):
+            machine.runs[-1].charged_until = now
 
     def login(self, machine_id: UUID, start_id: str, now: int) -> None:
         run = self.machines[machine_id].runs[-1]
@@ -99,26 +141,48 @@ class Reference:
             return
         self.release(machine_id, off_at)
         run.over = True
+        assert run.until is not None
+        frozen = run.charged_until is not None and run.charged_until < run.until
         while (begins := machine.next_minute()) is not None:
-            if run.unpaid:
+            if run.ended:
+                self._book(machine, run.ended)
+            elif frozen and not self._is_charged(run, begins):
                 self._book(machine, "unpaid")
             elif begins > run.proven:
-                self._book(machine, "unproven")
+                self._book(machine, "unpaid" if frozen else "unproven")
             else:
                 self._pay(machine)
 
     def _due(self, now: int) -> Iterator[tuple[int, int, bytes, UUID]]:
         for machine in self.machines.values():
             begins, run = machine.next_minute(), machine.runs[-1]
-            if begins is not None and not run.unpaid and begins <= min(now, run.proven):
+            if (
+                begins is not None
+                and not run.ended
+                and begins <= min(now, run.proven)
+                and self._is_charged(run, begins)
+            ):
                 yield begins, machine.created, machine.id.bytes, machine.id
 
+    def _is_charged(self, run: Run, begins: int) -> bool:
+        return run.charged_until is None or begins < run.charged_until
+
     def _pay(self, machine: Machine) -> bool:
-        if self._amount(machine) > self.balance:
-            machine.runs[-1].unpaid = True
-            self._book(machine, "unpaid")
+        amount, begins = self._amount(machine), machine.next_minute()
+        assert begins is not None
+        token = self.tokens.get(machine.token) if machine.token else None
+        limited = token is not None and token.limits(begins)
+        if token is not None and limited and amount > token.left(begins):
+            machine.runs[-1].ended = "limit"
+        elif amount > self.balance:
+            machine.runs[-1].ended = "unpaid"
+        if machine.runs[-1].ended:
+            self._book(machine, machine.runs[-1].ended)
             return False
-        self.balance -= self._book(machine, "paid")
+        self.funds.spend(self._book(machine, "paid"))
+        if token is not None and limited:
+            window = token.window(begins)
+            token.spent[window] = token.spent.get(window, 0) + amount
         return True
 
     def _amount(self, machine: Machine) -> int:
