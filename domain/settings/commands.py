@@ -7,4 +7,5 @@ class ChangeSetting(msgspec.Struct, frozen=True):
     """Give a setting another value."""
 
     name: str
-    value: int
+    value: int | str
+    """As an operator writes it: a number, the rates of taxes (``VAT 19``), a name."""

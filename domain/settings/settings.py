@@ -1,5 +1,8 @@
 """Settings that operators change while the service runs, each with its default and its bounds."""
 
+from collections.abc import Callable
+from typing import Any
+
 import msgspec
 
 from domain.deciding import Decision, Fold, View, recorded_in
@@ -8,6 +11,9 @@ from domain.events import Event
 from domain.ids import SETTINGS_STREAM
 from domain.settings.commands import ChangeSetting
 from domain.settings.events import SettingChanged
+from domain.statements.tax import TaxRate, parse_tax_rates
+
+ISSUER_CHARACTERS_MAX = 200
 
 
 class OperatorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -15,6 +21,10 @@ class OperatorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     exec_max_timeout_seconds: int = 3600
     """The longest time limit that a command can have."""
+    tax: tuple[TaxRate, ...] = ()
+    """Taxes that prices include; statements that are issued from now on tell how much of what was charged they are."""
+    issuer: str = "LiteVPS"
+    """Who issues statements."""
 
 
 BOUNDS: dict[str, tuple[int, int]] = {"exec_max_timeout_seconds": (1, 86_400)}
@@ -23,8 +33,9 @@ BOUNDS: dict[str, tuple[int, int]] = {"exec_max_timeout_seconds": (1, 86_400)}
 def evolve(settings: OperatorSettings, event: Event) -> OperatorSettings:
     """Return the settings after an event; a setting that is no longer known changes nothing."""
     match event:
-        case SettingChanged() if event.name in BOUNDS:
-            return msgspec.structs.replace(settings, **{event.name: msgspec.json.decode(event.value)})
+        case SettingChanged() if event.name in _TYPES:
+            value = msgspec.json.decode(event.value, type=_TYPES[event.name])
+            return msgspec.structs.replace(settings, **{event.name: value})
         case _:
             return settings
 
@@ -35,11 +46,32 @@ SETTINGS_VIEW: View[OperatorSettings] = View(SETTINGS_STREAM, FOLD)
 
 def change(settings: OperatorSettings, command: ChangeSetting) -> Decision:
     """Decide on another value; the same one again changes nothing. Raises Invalid."""
-    bounds = BOUNDS.get(command.name)
-    if bounds is None:
+    read = _READ.get(command.name)
+    if read is None:
         raise Invalid(fields={command.name: "no such setting"})
-    if not bounds[0] <= command.value <= bounds[1]:
-        raise Invalid(fields={command.name: f"must be from {bounds[0]} to {bounds[1]}"})
-    if getattr(settings, command.name) == command.value:
+    value = read(command.name, str(command.value))
+    if getattr(settings, command.name) == value:
         return Decision()
-    return recorded_in(SETTINGS_STREAM, SettingChanged(command.name, str(command.value)))
+    return recorded_in(SETTINGS_STREAM, SettingChanged(command.name, msgspec.json.encode(value).decode()))
+
+
+def _number(name: str, text: str) -> int:
+    lowest, highest = BOUNDS[name]
+    if not (text.isascii() and text.isdigit() and lowest <= int(text[:20]) <= highest):
+        raise Invalid(fields={name: f"must be from {lowest} to {highest}"})
+    return int(text)
+
+
+def _rates(_name: str, text: str) -> tuple[TaxRate, ...]:
+    return parse_tax_rates(text)
+
+
+def _line(name: str, text: str) -> str:
+    line = text.strip()
+    if not line or len(line) > ISSUER_CHARACTERS_MAX or not line.isprintable():
+        raise Invalid(fields={name: f"must be one line of at most {ISSUER_CHARACTERS_MAX} characters"})
+    return line
+
+
+_READ: dict[str, Callable[[str, str], Any]] = {**dict.fromkeys(BOUNDS, _number), "tax": _rates, "issuer": _line}
+_TYPES: dict[str, Any] = {**dict.fromkeys(BOUNDS, int), "tax": tuple[TaxRate, ...], "issuer": str}

@@ -1,0 +1,1 @@
+"""Statements: what moved in a wallet in one month, numbered once the month is over."""
