@@ -8,6 +8,7 @@ from domain.books.posting import Posting, moved
 from domain.books.stripe_postings import StripeSide, stripe_postings
 from domain.events import Event
 from domain.money import MicroUsd
+from domain.statements.events import StatementIssued
 from domain.wallet.events import (
     BadDebtRecovered,
     DebtWrittenOff,
@@ -39,7 +40,7 @@ WalletSide = (
     | MinutesMetered
     | MinutesWaived
 )
-MoneyEvent = WalletSide | StripeSide
+MoneyEvent = WalletSide | StripeSide | StatementIssued
 
 _HELD_FOR: dict[TakenCause | ReturnedCause, str] = {
     "refund": chart.REFUNDS_PAYABLE,
@@ -58,6 +59,12 @@ def postings(event: Event) -> tuple[Posting, ...]:
         return _wallet_postings(event)
     if isinstance(event, StripeSide):
         return stripe_postings(event)
+    if isinstance(event, StatementIssued):
+        return tuple(
+            posting
+            for line in event.taxes
+            for posting in moved(line.amount, debit=chart.TAX_INCLUDED, credit=chart.tax(line.name))
+        )
     return ()
 
 
