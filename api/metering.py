@@ -76,8 +76,8 @@ async def _settle_once(ledger: Ledger, account_id: AccountId) -> Settlement:
         settlement = settle(sight.of(wallet), proofs, sight.of(PRICES), now)
         stops = tuple(
             (vps_stream(vps_id), event)
-            for vps_id, _ in settlement.stops
-            for event in request_stop(seen[vps_id], "unpaid", now)
+            for vps_id, _, why in settlement.stops
+            for event in request_stop(seen[vps_id], why, now)
         )
         return Decision(events=(*((wallet_stream(account_id), event) for event in settlement.events), *stops))
 

@@ -7,7 +7,7 @@ from domain.compute.vps import Vps
 from domain.deciding import NOTHING, Decision
 from domain.errors import Invalid
 from domain.events import Event
-from domain.ids import AccountId, VpsId, vps_stream, wallet_stream
+from domain.ids import AccountId, TokenId, VpsId, vps_stream, wallet_stream
 from domain.pricing.price_book import PriceBook
 from domain.time import Instant
 from domain.wallet.commands import AdmitVps
@@ -16,7 +16,7 @@ from domain.wallet.wallet import Wallet
 
 
 def create_vps(vps: Vps | None, wallet: Wallet, book: PriceBook, command: CreateVps, now: Instant) -> Decision:
-    """Decide to make a VPS. Nothing where it was made before. Raises Invalid, InsufficientBalance."""
+    """Decide to make a VPS. Nothing where it was made before. Raises Invalid, and what ``admit`` does."""
     if vps is not None:
         assert vps.account_id == command.account_id, "ids of VPSs are made anew"
         return NOTHING
@@ -28,15 +28,25 @@ def create_vps(vps: Vps | None, wallet: Wallet, book: PriceBook, command: Create
         plan_id=command.plan_id,
         created_at=now,
         token_id=command.token_id,
+        asked_by=command.token_id,
     )
     admitted = admit(wallet, book, admission, now)
     return both(command.account_id, command.vps_id, admitted, life.create(command, now))
 
 
-def start_vps(vps: Vps | None, wallet: Wallet, book: PriceBook, account_id: AccountId, now: Instant) -> Decision:
+def start_vps(
+    vps: Vps | None,
+    wallet: Wallet,
+    book: PriceBook,
+    account_id: AccountId,
+    now: Instant,
+    *,
+    asked_by: TokenId | None = None,
+) -> Decision:
     """Decide to switch a VPS on; nothing where it is on, or on its way.
 
-    Raises NotFound, VpsIsCreating, VpsIsStopping, InsufficientBalance.
+    ``asked_by``: the token that asks, None where a session does. Raises NotFound, VpsIsCreating, VpsIsStopping,
+    and what ``admit`` does.
     """
     vps = life.owned(vps, account_id)
     started = life.start(vps, now)
@@ -48,6 +58,7 @@ def start_vps(vps: Vps | None, wallet: Wallet, book: PriceBook, account_id: Acco
         plan_id=vps.plan_id,
         created_at=vps.created_at,
         token_id=vps.token_id,
+        asked_by=asked_by,
     )
     return both(account_id, vps.vps_id, admit(wallet, book, admission, now), started)
 

@@ -26,3 +26,6 @@ class AdmitVps(msgspec.Struct, frozen=True):
     created_at: Instant
     """When the VPS was created, not when it is switched on."""
     token_id: TokenId | None = None
+    """The token that created it: what its minutes count against."""
+    asked_by: TokenId | None = None
+    """The token that asks; None: a session does."""

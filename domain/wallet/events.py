@@ -7,7 +7,7 @@ import msgspec
 
 from domain.events import Event, Personal
 from domain.ids import AccountId, EventId, HostId, PaymentId, PlanId, TokenId, VpsId
-from domain.money import MicroUsd
+from domain.money import ZERO, MicroUsd
 from domain.time import Instant
 
 ReleaseCause = Literal["stop", "delete", "unpaid", "limit", "frozen", "off", "error"]
@@ -130,6 +130,8 @@ class FundsTaken(Event, frozen=True, tag="wallet.funds-taken.v1"):
     """What the balance did not cover: the account owes it."""
     absorbed: MicroUsd
     """What goes beyond all that this payment ever added: our loss."""
+    goodwill: MicroUsd = ZERO
+    """What of ``taken`` came out of the part of the balance that was given."""
 
 
 class FundsReturned(Event, frozen=True, tag="wallet.funds-returned.v1"):
@@ -141,9 +143,11 @@ class FundsReturned(Event, frozen=True, tag="wallet.funds-returned.v1"):
     key: str
     """As in the ``FundsTaken`` that this undoes."""
     amount: MicroUsd
-    """To the balance: what had been taken and owed."""
+    """To the balance: what the customer had to bear and does not any longer."""
     absorbed: MicroUsd
     """What had been our loss and is no longer."""
+    goodwill: MicroUsd = ZERO
+    """What of ``amount`` is given and not paid for, as it was before it was taken."""
 
 
 class ReceivablePaid(Event, frozen=True, tag="wallet.receivable-paid.v1"):
@@ -191,6 +195,15 @@ class TokenLimited(Event, frozen=True, tag="wallet.token-limited.v1"):
     """All time together, or each month in UTC by itself."""
     expires_at: Instant | None
     """A minute that begins then or later is not limited."""
+
+
+class TokenUnlimited(Event, frozen=True, tag="wallet.token-unlimited.v1"):
+    """Minutes of VPSs that a token created are counted, and may cost anything."""
+
+    account_id: AccountId
+    token_id: TokenId
+    expires_at: Instant | None
+    """A minute that begins then or later is not counted."""
 
 
 class TokenLimitEnded(Event, frozen=True, tag="wallet.token-limit-ended.v1"):

@@ -1,8 +1,9 @@
 """Funds and admission: what comes into a wallet, and which VPSs may be on by it."""
 
+from domain.accounts.account import Unauthorized
 from domain.errors import Invalid, Refusal
 from domain.events import Event
-from domain.ids import AccountId, HostId, PlanId, VpsId
+from domain.ids import AccountId, HostId, PlanId, TokenId, VpsId
 from domain.money import MicroUsd
 from domain.pricing.price_book import PriceBook
 from domain.time import Instant
@@ -47,6 +48,25 @@ class AccountFrozen(Refusal):
         self.owed = owed
 
 
+class TokenSpendLimitReached(Refusal):
+    """What is left of a token's limit does not cover an hour of all its VPSs that would be on; in micro-USD."""
+
+    code = "token_spend_limit_reached"
+    sentence = "token spend limit reached"
+
+    def __init__(self, *, left: MicroUsd, required: MicroUsd) -> None:
+        super().__init__(left=left, required=required)
+        self.left = left
+        self.required = required
+
+
+class VpsOfAnother(Refusal):
+    """A token with a limit asks to switch on a VPS that it did not create, so that nothing would limit it."""
+
+    code = "vps_not_created_by_token"
+    sentence = "a token with a spend limit can switch on only what it created"
+
+
 def open_wallet(wallet: Wallet, account_id: AccountId) -> tuple[Event, ...]:
     """Give an account its wallet; it has only one."""
     if wallet.account_id is not None:
@@ -87,17 +107,23 @@ def required_balance(wallet: Wallet, book: PriceBook, plan_id: PlanId, now: Inst
 
 
 def admit(wallet: Wallet, book: PriceBook, command: AdmitVps, now: Instant) -> tuple[Event, ...]:
-    """Let a VPS be on if the balance covers an hour of all. Raises InsufficientBalance, AccountFrozen.
+    """Let a VPS be on if the balance covers an hour of all, and its token's limit one of all of that token.
+
+    Raises AccountFrozen, InsufficientBalance, TokenSpendLimitReached; and, where a token asks, Unauthorized
+    for one that is no longer good, VpsOfAnother for one that may not go past its limit by others' VPSs.
 
     An earlier start of the VPS must have been shown off before (``MeterClosed``, or it never ran).
     """
     meter = wallet.meters.get(command.vps_id)
     assert meter is None or meter.closed, "a VPS is switched on again only after it was off"
+    _check_asking(wallet, command, now)
     if wallet.frozen:
         raise AccountFrozen(owed=wallet.receivable)
     required = required_balance(wallet, book, command.plan_id, now)
     if wallet.balance < required:
         raise InsufficientBalance(balance=wallet.balance, required=required)
+    if command.token_id is not None:
+        check_limit(wallet, book, command.token_id, command.plan_id, now)
     return (
         VpsAdmitted(
             account_id=owner(wallet),
@@ -108,6 +134,23 @@ def admit(wallet: Wallet, book: PriceBook, command: AdmitVps, now: Instant) -> t
             created_at=command.created_at,
         ),
     )
+
+
+def required_of_limit(wallet: Wallet, book: PriceBook, token_id: TokenId, plan_id: PlanId, now: Instant) -> MicroUsd:
+    """Return what must be left of a token's limit to admit a VPS: an hour of it and of each of its VPSs that is on."""
+    plans = [plan_id, *(meter.plan_id for meter in wallet.meters_on() if meter.token_id == token_id)]
+    return MicroUsd(sum(book.in_force(plan, now).price_hourly for plan in plans))
+
+
+def check_limit(wallet: Wallet, book: PriceBook, token_id: TokenId, plan_id: PlanId, now: Instant) -> None:
+    """Raise TokenSpendLimitReached where a VPS of this token and plan would go past its limit within an hour."""
+    limit = wallet.limits.get(token_id)
+    left = None if limit is None else limit.left(now)
+    if left is None:
+        return
+    required = required_of_limit(wallet, book, token_id, plan_id, now)
+    if left < required:
+        raise TokenSpendLimitReached(left=left, required=required)
 
 
 def start_meter(
@@ -131,6 +174,17 @@ def release(wallet: Wallet, vps_id: VpsId, at: Instant, cause: ReleaseCause) -> 
     if cause != "delete" and (meter.runs_until is not None or meter.closed):
         return ()
     return (VpsReleased(vps_id=vps_id, generation=meter.generation, at=at, cause=cause),)
+
+
+def _check_asking(wallet: Wallet, command: AdmitVps, now: Instant) -> None:
+    if command.asked_by is None:
+        return
+    # Revoked or expired since it was let in: this append is the last that can see it.
+    limit = wallet.limits.get(command.asked_by)
+    if limit is None or limit.expired(now):
+        raise Unauthorized
+    if limit.limit is not None and command.token_id != command.asked_by:
+        raise VpsOfAnother
 
 
 def owner(wallet: Wallet) -> AccountId:

@@ -38,7 +38,7 @@ class Meter(msgspec.Struct, frozen=True, gc=False):
     released_at: Instant | None = None
     """From here nothing is charged: ``runs_until``, or earlier where a minute could not be paid."""
     release_cause: ReleaseCause | None = None
-    """Why nothing is charged any more; of several releases, that of the first to be recorded."""
+    """Why nothing is charged any more: of several releases, why the earliest."""
     deleted: bool = False
     closed: bool = False
     """The host showed this start off, or it never ran: no more minutes of it fall due."""
@@ -86,7 +86,7 @@ def released(meter: Meter, event: VpsReleased) -> Meter:
         meter,
         runs_until=runs_until,
         released_at=_earlier(meter.released_at, event.at),
-        release_cause=meter.release_cause or event.cause,
+        release_cause=meter.release_cause if _stays(meter, event) else event.cause,
         deleted=meter.deleted or event.cause == "delete",
         closed=meter.closed or meter.run_from is None,
     )
@@ -102,6 +102,10 @@ def used(meter: Meter, line: MinuteLine, *, paid: bool) -> Meter:
         paid=MicroUsd(meter.paid + (line.amount if paid else 0)),
         next_at=Instant(line.at + count * MINUTE),
     )
+
+
+def _stays(meter: Meter, event: VpsReleased) -> bool:
+    return meter.released_at is not None and meter.released_at <= event.at
 
 
 def _earlier(one: Instant | None, other: Instant) -> Instant:

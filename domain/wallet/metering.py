@@ -1,13 +1,14 @@
-"""Metering: paying the minutes that are due from the balance, in order, as far as it goes."""
+"""Metering: paying the minutes that are due, in order, as far as the balance and the tokens' limits go."""
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from heapq import heapify, heappop, heappush
+from typing import Literal
 
 import msgspec
 
 from domain.events import Event
-from domain.ids import VpsId
+from domain.ids import TokenId, VpsId
 from domain.money import MicroUsd
 from domain.pricing.price_book import PriceBook
 from domain.time import Instant
@@ -20,6 +21,7 @@ from domain.wallet.events import (
     VpsReleased,
     WaiveCause,
 )
+from domain.wallet.limits import Allowance, TokenLimit, allowances, allowed_count, counted
 from domain.wallet.meter import Meter
 from domain.wallet.minutes import Stretch, stretch_until
 from domain.wallet.proofs import Proof
@@ -32,14 +34,17 @@ SINGLE_MINUTES_MAX = 2_000
 """Minutes looked at one by one in one decision, where funds run out."""
 _NEVER = Instant(-1)
 
+Shortage = Literal["unpaid", "limit"]
+"""Why a minute cannot be paid: the balance does not cover it, or it would pass its token's limit."""
+
 
 class Settlement(msgspec.Struct, frozen=True):
     """What a tick records for one account."""
 
     events: tuple[Event, ...] = ()
     """For the wallet's stream."""
-    stops: tuple[tuple[VpsId, int], ...] = ()
-    """VPS and generation of those that cannot pay: their stop must be requested in the very same append."""
+    stops: tuple[tuple[VpsId, int, Shortage], ...] = ()
+    """VPS, generation and why of those that cannot pay: their stop must be requested in the very same append."""
     more: bool = False
     """Whether to settle once more, since not everything due fitted into one append."""
 
@@ -48,11 +53,11 @@ def settle(wallet: Wallet, proofs: Mapping[VpsId, Proof], book: PriceBook, now: 
     """Pay every due minute in the order of its beginning, then of the VPS's creation, then its id.
 
     Due is a minute that begins no later than the VPS is proven to have run, and before its release. Where
-    the balance does not cover one, that minute is waived and its VPS released, while cheaper minutes of
-    others may still be paid.
+    one would pass its token's limit, or else the balance does not cover it, that minute is waived and its VPS
+    released, while minutes of other tokens, or cheaper ones, may still be paid.
     """
     stretches = sorted(_due(wallet, proofs, book, now), key=_order)
-    horizon = _affordable_until(stretches, wallet.balance)
+    horizon = _affordable_until(stretches, wallet.balance, allowances(wallet.limits, stretches))
     if horizon is None:
         return _paid(wallet, stretches, {s.meter.vps_id: s.count for s in stretches})
     begun = {s.meter.vps_id: s.begun_by(horizon) for s in stretches}
@@ -66,7 +71,7 @@ def close_meter(
 ) -> tuple[Event, ...]:
     """Settle a start of a VPS for good, now that its host shows it off since ``off_at`` at the latest.
 
-    Proven minutes are paid as far as the balance goes; what is unproven, or unpaid, is waived. Told twice,
+    Proven minutes are paid as far as limit and balance go; what is unproven, or cannot be paid, is waived. Told twice,
     true once. The account is to be settled before (``settle``), lest other VPSs' earlier minutes come later.
     """
     meter = wallet.meters.get(vps_id)
@@ -88,16 +93,24 @@ def _last_minutes(
     if run is None:
         return
     due = run.begun_by(min(_last_due(meter, proof), Instant(runs_until - 1)))
-    paid = _affordable_count(run, due, wallet.balance)
+    allowed = allowed_count(wallet.limits, run, due)
+    paid = min(allowed, _affordable_count(run, due, wallet.balance))
     if paid:
         yield _metered(wallet, run.lines(0, paid))
-    short = paid < due
+    short: Shortage | None = None
+    if paid < due:
+        short = "limit" if paid == allowed else "unpaid"
     if paid < run.count:
-        # A release before the end of the run is one for want of funds: nobody else ends the charge earlier.
-        unpaid = short or (meter.released_at is not None and meter.released_at < runs_until)
-        yield _waived(wallet, run.lines(paid, run.count), "unpaid" if unpaid else "unproven")
+        yield _waived(wallet, run.lines(paid, run.count), short or _why_not_charged(meter, runs_until))
     if short:
-        yield _released(meter, run.begins(paid), "unpaid")
+        yield _released(meter, run.begins(paid), short)
+
+
+def _why_not_charged(meter: Meter, runs_until: Instant) -> WaiveCause:
+    if meter.released_at is None or meter.released_at >= runs_until:
+        return "unproven"
+    # A release before the end of the run is one for want of funds: nobody else ends the charge earlier.
+    return "limit" if meter.release_cause == "limit" else "unpaid"
 
 
 def _due(wallet: Wallet, proofs: Mapping[VpsId, Proof], book: PriceBook, now: Instant) -> Iterator[Stretch]:
@@ -121,15 +134,18 @@ def _order(stretch: Stretch) -> tuple[Instant, bytes]:
     return (stretch.meter.created_at, stretch.meter.vps_id.bytes)
 
 
-def _affordable_until(stretches: Sequence[Stretch], balance: MicroUsd) -> Instant | None:
+def _affordable_until(stretches: Sequence[Stretch], balance: MicroUsd, limited: Sequence[Allowance]) -> Instant | None:
     """Return an instant up to which all minutes can be paid, and no further; None: all can be."""
-    if sum(s.cost(s.count) for s in stretches) <= balance:
+    if not stretches:
+        return None
+    too_far = max(s.begins(s.count - 1) for s in stretches)
+    if sum(s.cost(s.count) for s in stretches) <= balance and all(one.covers(too_far) for one in limited):
         return None
     affordable = min(s.first_at for s in stretches) - 1
-    too_far = max(s.begins(s.count - 1) for s in stretches)
     while too_far - affordable > 1:
         middle = Instant((affordable + too_far) // 2)
-        if sum(s.cost(s.begun_by(middle)) for s in stretches) <= balance:
+        # Whatever is true of an instant is true of all before it, as of the balance, so of each limit.
+        if sum(s.cost(s.begun_by(middle)) for s in stretches) <= balance and all(one.covers(middle) for one in limited):
             affordable = middle
         else:
             too_far = middle
@@ -158,35 +174,61 @@ def _paid_as_far_as_it_goes(wallet: Wallet, stretches: Sequence[Stretch], begun:
     upcoming = [(s.begins(k), _order(s), vps_id) for vps_id, s in of_vps.items() if (k := begun[vps_id]) < s.count]
     heapify(upcoming)
     touched = {vps_id for vps_id, k in begun.items() if k}
-    unpaid: list[VpsId] = []
+    limits = _limits_after(wallet, stretches, begun)
+    short: list[tuple[VpsId, Shortage]] = []
     for _ in range(SINGLE_MINUTES_MAX):
         if not upcoming or len(touched) >= LINES_MAX:
             break
         _, order, vps_id = heappop(upcoming)
         stretch, k = of_vps[vps_id], paid[vps_id]
         touched.add(vps_id)
-        price = stretch.cost(k + 1) - stretch.cost(k)
-        if price > balance:
-            unpaid.append(vps_id)
+        (line,) = stretch.lines(k, k + 1)
+        if shortage := _shortage(limits, stretch.meter, line, balance):
+            short.append((vps_id, shortage))
             continue
-        balance -= price
+        balance -= line.amount
+        limits = counted(limits, stretch.meter.token_id, line)
         paid[vps_id] = k + 1
         if k + 1 < stretch.count:
             heappush(upcoming, (stretch.begins(k + 1), order, vps_id))
-    return _settled(wallet, stretches, paid, [of_vps[vps_id] for vps_id in unpaid], more=bool(upcoming))
+    return _settled(wallet, stretches, paid, [(of_vps[vps_id], why) for vps_id, why in short], more=bool(upcoming))
+
+
+def _limits_after(
+    wallet: Wallet, stretches: Sequence[Stretch], begun: Mapping[VpsId, int]
+) -> dict[TokenId, TokenLimit]:
+    limits = wallet.limits
+    for stretch in stretches if limits else ():
+        for line in stretch.lines(0, begun[stretch.meter.vps_id]):
+            limits = counted(limits, stretch.meter.token_id, line)
+    return limits
+
+
+def _shortage(limits: dict[TokenId, TokenLimit], meter: Meter, line: MinuteLine, balance: int) -> Shortage | None:
+    limit = None if meter.token_id is None else limits.get(meter.token_id)
+    left = None if limit is None else limit.left(line.at)
+    if left is not None and line.amount > left:
+        return "limit"
+    return "unpaid" if line.amount > balance else None
 
 
 def _settled(
-    wallet: Wallet, stretches: Sequence[Stretch], paid: Mapping[VpsId, int], unpaid: Sequence[Stretch], *, more: bool
+    wallet: Wallet,
+    stretches: Sequence[Stretch],
+    paid: Mapping[VpsId, int],
+    short: Sequence[tuple[Stretch, Shortage]],
+    *,
+    more: bool,
 ) -> Settlement:
     events: list[Event] = []
     if lines := _lines(stretches, paid):
         events.append(_metered(wallet, lines))
-    if unpaid:
-        first_unpaid = [(s, paid[s.meter.vps_id]) for s in unpaid]
-        events.append(_waived(wallet, (line for s, k in first_unpaid for line in s.lines(k, k + 1)), "unpaid"))
-        events += [_released(s.meter, s.begins(k), "unpaid") for s, k in first_unpaid]
-    stops = tuple((s.meter.vps_id, s.meter.generation) for s in unpaid)
+    first_unpaid = [(s, paid[s.meter.vps_id], why) for s, why in short]
+    for cause in dict.fromkeys(why for _, why in short):
+        lines = [line for s, k, why in first_unpaid for line in s.lines(k, k + 1) if why == cause]
+        events.append(_waived(wallet, lines, cause))
+    events += [_released(s.meter, s.begins(k), why) for s, k, why in first_unpaid]
+    stops = tuple((s.meter.vps_id, s.meter.generation, why) for s, why in short)
     return Settlement(events=tuple(events), stops=stops, more=more)
 
 

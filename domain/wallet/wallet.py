@@ -8,7 +8,6 @@ from domain.deciding import Fold, View
 from domain.events import Event
 from domain.ids import AccountId, EventId, TokenId, VpsId, wallet_stream
 from domain.money import ZERO, MicroUsd
-from domain.time import Instant
 from domain.wallet.events import (
     BadDebtRecovered,
     DebtWrittenOff,
@@ -17,7 +16,6 @@ from domain.wallet.events import (
     FundsCredited,
     FundsReturned,
     FundsTaken,
-    LimitWindow,
     MeterClosed,
     MeterStarted,
     MinuteLine,
@@ -26,21 +24,13 @@ from domain.wallet.events import (
     ReceivablePaid,
     TokenLimited,
     TokenLimitEnded,
+    TokenUnlimited,
     VpsAdmitted,
     VpsReleased,
     WalletOpened,
 )
+from domain.wallet.limits import TokenLimit, counted
 from domain.wallet.meter import Meter, admitted, released, used
-
-
-class TokenLimit(msgspec.Struct, frozen=True):
-    """What the VPSs of one token may cost, and what they have cost."""
-
-    limit: MicroUsd
-    window: LimitWindow
-    expires_at: Instant | None
-    spent: dict[int, MicroUsd] = {}
-    """By month (``month_of``) of the minutes' beginnings; all under 0 where the window is the total."""
 
 
 class Wallet(msgspec.Struct, frozen=True):
@@ -58,7 +48,7 @@ class Wallet(msgspec.Struct, frozen=True):
     """Of what it owed, what was given up and did not come back."""
     meters: dict[VpsId, Meter] = {}
     limits: dict[TokenId, TokenLimit] = {}
-    """Of tokens that have one and are not revoked."""
+    """Of every token that is not revoked: those that have no limit are only counted."""
     corrected: dict[EventId, MicroUsd] = {}
     """By the event that was put right: by how much the balance moved for it, all corrections together."""
 
@@ -104,6 +94,9 @@ def evolve(wallet: Wallet, event: Event) -> Wallet:
         case TokenLimited():
             limit = TokenLimit(limit=event.limit, window=event.window, expires_at=event.expires_at)
             return msgspec.structs.replace(wallet, limits={**wallet.limits, event.token_id: limit})
+        case TokenUnlimited():
+            limit = TokenLimit(limit=None, window="total", expires_at=event.expires_at)
+            return msgspec.structs.replace(wallet, limits={**wallet.limits, event.token_id: limit})
         case TokenLimitEnded():
             limits = {token_id: limit for token_id, limit in wallet.limits.items() if token_id != event.token_id}
             return msgspec.structs.replace(wallet, limits=limits)
@@ -111,7 +104,7 @@ def evolve(wallet: Wallet, event: Event) -> Wallet:
             return _with_funds(wallet, event)
 
 
-FOLD: Fold[Wallet] = Fold(initial=Wallet(), evolve=evolve, snapshot=Wallet, snapshot_version=2)
+FOLD: Fold[Wallet] = Fold(initial=Wallet(), evolve=evolve, snapshot=Wallet, snapshot_version=3)
 
 
 def wallet_view(account_id: AccountId) -> View[Wallet]:
@@ -128,10 +121,15 @@ def _with_funds(wallet: Wallet, event: Event) -> Wallet:
             wallet = _moved(wallet, event.amount)
             return replace(wallet, goodwill=MicroUsd(wallet.goodwill + event.amount))
         case FundsTaken():
-            wallet = replace(wallet, receivable=MicroUsd(wallet.receivable + event.owed))
+            wallet = replace(
+                wallet,
+                receivable=MicroUsd(wallet.receivable + event.owed),
+                goodwill=MicroUsd(wallet.goodwill - event.goodwill),
+            )
             return _moved(wallet, MicroUsd(-event.taken))
         case FundsReturned():
-            return _moved(wallet, event.amount)
+            wallet = _moved(wallet, event.amount)
+            return replace(wallet, goodwill=MicroUsd(wallet.goodwill + event.goodwill))
         case ReceivablePaid():
             wallet = replace(wallet, receivable=MicroUsd(wallet.receivable - event.amount))
             return _moved(wallet, MicroUsd(-event.amount))
@@ -167,10 +165,13 @@ def _corrected(wallet: Wallet, event: FundsCorrected) -> Wallet:
 
 
 def _with_used(wallet: Wallet, lines: tuple[MinuteLine, ...], *, paid: bool) -> Wallet:
-    meters = dict(wallet.meters)
+    meters, limits = dict(wallet.meters), wallet.limits
     for line in lines:
-        meters[line.vps_id] = used(meters[line.vps_id], line, paid=paid)
-    return msgspec.structs.replace(wallet, meters=meters)
+        meter = meters[line.vps_id]
+        meters[line.vps_id] = used(meter, line, paid=paid)
+        if paid and limits:
+            limits = counted(limits, meter.token_id, line)
+    return msgspec.structs.replace(wallet, meters=meters, limits=limits)
 
 
 def _changed(wallet: Wallet, vps_id: VpsId, **changes: object) -> Meter:

@@ -130,7 +130,7 @@ def test_a_vps_that_cannot_pay_its_next_minute_is_stopped_and_that_minute_waived
 
     assert paid(events_of(rounds)) == [(WEB, 1, 2, 140)]
     assert waived(events_of(rounds)) == [("unpaid", WEB, 3, 3)]
-    assert [one.stops for one in rounds] == [((WEB, 1),)]
+    assert [one.stops for one in rounds] == [((WEB, 1, "unpaid"),)]
     assert events_of(rounds)[-1] == VpsReleased(WEB, 1, minutes(2), "unpaid")
 
 
