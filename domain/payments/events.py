@@ -55,6 +55,7 @@ class PaymentReceived(Event, frozen=True, tag="payments.payment-received.v1"):
 
     account_id: AccountId
     payment_id: PaymentId
+    session_id: str
     payment_intent_id: str
     charge_id: str
     amount: MicroUsd
@@ -66,7 +67,7 @@ class PaymentMismatched(Event, frozen=True, tag="payments.payment-mismatched.v1"
     account_id: AccountId
     payment_id: PaymentId
     field: str
-    """The first that differs: ``amount``, ``currency``, ``account``, ``payment`` or ``mode``."""
+    """The first that differs: ``mode``, ``currency``, ``amount``, ``payment``, ``account`` or ``session``."""
     expected: str
     seen: str
 
@@ -91,12 +92,16 @@ class RefundOpened(Event, frozen=True, tag="payments.refund-opened.v1"):
 
 
 class OutsideRefundFound(Event, frozen=True, tag="payments.outside-refund-found.v1"):
-    """Somebody made a refund in Stripe's dashboard."""
+    """Somebody made a refund in Stripe's dashboard; the wallet is charged with it in the same append."""
 
     account_id: AccountId
     payment_id: PaymentId
     stripe_refund_id: str
     amount: MicroUsd
+    owed: MicroUsd
+    """What of it the balance did not cover, as in the wallet's ``FundsTaken``."""
+    goodwill: MicroUsd
+    """What of it came out of the part of the balance that was given, as in the wallet's ``FundsTaken``."""
 
 
 class RefundSettled(Event, frozen=True, tag="payments.refund-settled.v1"):
@@ -120,18 +125,28 @@ class RefundFailed(Event, frozen=True, tag="payments.refund-failed.v1"):
 
 
 class DisputeOpened(Event, frozen=True, tag="payments.dispute-opened.v1"):
-    """The payer's bank disputes a payment; unless it only asks, Stripe has taken the amount from us."""
+    """The payer's bank disputes a payment; unless it only asks, Stripe has taken the amount from us.
+
+    What Stripe takes, the wallet is charged with in the same append.
+    """
 
     account_id: AccountId
     payment_id: PaymentId
     dispute_id: str
     amount: MicroUsd
+    owed: MicroUsd
+    """What of it the balance did not cover, as in the wallet's ``FundsTaken``."""
+    goodwill: MicroUsd
+    """What of it came out of the part of the balance that was given, as in the wallet's ``FundsTaken``."""
     inquiry: bool
     """The bank only asks: no money moves. It may become a dispute: another ``DisputeOpened`` tells."""
 
 
 class DisputeWon(Event, frozen=True, tag="payments.dispute-won.v1"):
-    """The amount of a dispute came back, since we won it or the payer withdrew it."""
+    """The amount of a dispute came back, since we won it or the payer withdrew it.
+
+    Where it was never seen open, the wallet was not charged with it, and is given nothing back.
+    """
 
     account_id: AccountId
     payment_id: PaymentId
@@ -182,9 +197,7 @@ class StripeBalanceMoved(Event, frozen=True, tag="payments.stripe-balance-moved.
     """Stripe moved money of ours: one balance transaction, as Stripe tells of it. Nothing of it is personal."""
 
     transaction_id: str
-    kind: Literal[
-        "charge", "refund", "refund-failure", "dispute", "dispute-reversal", "payout", "payout-failure", "fee", "other"
-    ]
+    kind: TransactionKind
     source_id: str | None
     """What it is about, such as a charge or a payout."""
     amount: MicroUsd

@@ -36,11 +36,13 @@ class NothingOwed(Refusal):
 
 
 class Part(msgspec.Struct, frozen=True):
-    """How an amount that goes back to the payer is borne; the three are the amount together."""
+    """How an amount that goes back to the payer is borne; ``taken``, ``owed`` and ``absorbed`` are it together."""
 
     taken: MicroUsd
     owed: MicroUsd
     absorbed: MicroUsd
+    goodwill: MicroUsd = ZERO
+    """What of ``taken`` comes out of the part of the balance that was given."""
 
     @property
     def clawed(self) -> MicroUsd:
@@ -58,14 +60,15 @@ def part(wallet: Wallet, amount: MicroUsd, left_of_payment: MicroUsd) -> Part:
     """Return how an amount is borne that Stripe takes back, of a payment of which so much is not clawed back yet."""
     clawed = min(amount, left_of_payment)
     taken = min(clawed, wallet.balance)
-    return Part(taken, MicroUsd(clawed - taken), MicroUsd(amount - clawed))
+    goodwill = MicroUsd(max(0, taken - wallet.refundable))
+    return Part(taken, MicroUsd(clawed - taken), MicroUsd(amount - clawed), goodwill)
 
 
-def take_refund(wallet: Wallet, payment_id: PaymentId, key: str, amount: MicroUsd) -> tuple[Event, ...]:
+def take_refund(wallet: Wallet, payment_id: PaymentId, key: str, amount: MicroUsd) -> FundsTaken:
     """Take what the account wants back from its balance: only what was paid for. Raises InsufficientBalance."""
     if amount > wallet.refundable:
         raise InsufficientBalance(balance=wallet.refundable, required=amount)
-    return (_taken(wallet, payment_id, "refund", key, Part(amount, ZERO, ZERO)),)
+    return _taken(wallet, payment_id, "refund", key, Part(amount, ZERO, ZERO))
 
 
 def claw_back(
@@ -93,6 +96,7 @@ def give_back(wallet: Wallet, payment_id: PaymentId, cause: ReturnedCause, key: 
         key=key,
         amount=borne.clawed,
         absorbed=borne.absorbed,
+        goodwill=borne.goodwill,
     )
     events = _coming_in(wallet, returned)
     after = evolved(wallet, events)
@@ -162,4 +166,5 @@ def _taken(wallet: Wallet, payment_id: PaymentId, cause: TakenCause, key: str, b
         taken=borne.taken,
         owed=borne.owed,
         absorbed=borne.absorbed,
+        goodwill=borne.goodwill,
     )
