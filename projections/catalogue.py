@@ -1,6 +1,7 @@
 """The catalogue of all read models there are."""
 
 from projections.accounts import ACCOUNTS
+from projections.alerts import ALERTS
 from projections.balances import BALANCES
 from projections.compute_work import COMPUTE_WORK
 from projections.jobs import JOBS
@@ -12,6 +13,7 @@ from projections.vps import VPS
 
 READ_MODELS: tuple[ReadModel, ...] = (
     ACCOUNTS,
+    ALERTS,
     BALANCES,
     COMPUTE_WORK,
     JOBS,

@@ -1,0 +1,225 @@
+"""The alerts of an account: where they go, how an address is verified, what is raised."""
+
+import hmac
+from collections.abc import Sequence
+from typing import Literal
+from uuid import UUID
+
+import msgspec
+
+from domain.accounts.account import checked_email
+from domain.alerts import events as recorded
+from domain.alerts.codes import CODE_SCOPE
+from domain.alerts.commands import SetAlerts, VerifyAddress
+from domain.alerts.following import Due
+from domain.deciding import NOTHING, Decision, Fold, View, recorded_in
+from domain.errors import Invalid, Refusal
+from domain.events import Event
+from domain.ids import AccountId, alerts_stream
+from domain.money import MicroUsd
+from domain.ports import Claim
+from domain.time import HOUR, Instant
+
+THRESHOLDS_DEFAULT = (MicroUsd(1_000_000),)
+THRESHOLDS_MAX = 10
+THRESHOLD_MAX = MicroUsd(1_000_000_000_000)
+CODE_LIFE = 24 * HOUR
+TRIES_MAX = 5
+"""Wrong codes of one verification; then the right one is refused as well."""
+NOTICE_ALERTS_MAX = 50
+"""Alerts in one mail; what is left goes in the next."""
+
+
+class CodeRefused(Refusal):
+    """The code is unknown, used, replaced, expired, or was guessed at too often; which of it is not told."""
+
+    code = "code_refused"
+    sentence = "code is wrong or has expired"
+
+
+class Verification(msgspec.Struct, frozen=True):
+    """A code that was mailed and not shown yet."""
+
+    id: UUID
+    code_digest: str
+    expires_at: Instant
+    failures: int = 0
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """A mail that is to be sent."""
+
+    id: UUID
+    kind: Literal["alert", "verification"]
+    due_at: Instant
+    """When it is tried next."""
+    begun_at: Instant
+    """When it was first to be sent."""
+    alerts: tuple[recorded.AlertRaised, ...] = ()
+    attempts: int = 0
+
+
+class Alerts(msgspec.Struct, frozen=True):
+    """What is known of an account's alerts. ``email`` is None until one is given."""
+
+    email: str | None = None
+    verified: bool = False
+    thresholds: tuple[MicroUsd, ...] = ()
+    verification: Verification | None = None
+    notices: dict[UUID, Notice] = {}
+    """By id, in the order in which they came to be; those sent or given up are gone."""
+    raised_until: int = 0
+    """The position up to which everything that was to be raised has been."""
+    ended: bool = False
+
+
+def evolve(alerts: Alerts, event: Event) -> Alerts:
+    """Return the alerts after an event."""
+    replace = msgspec.structs.replace
+    match event:
+        case recorded.AddressGiven():
+            # What was to be told to another address is not told to this one.
+            return replace(alerts, email=event.email, verified=False, verification=None, notices={})
+        case recorded.ThresholdsSet():
+            return replace(alerts, thresholds=event.thresholds)
+        case recorded.VerificationRequested():
+            return _with_verification(alerts, event)
+        case recorded.VerificationFailed():
+            verification = alerts.verification
+            assert verification is not None
+            return replace(alerts, verification=replace(verification, failures=verification.failures + 1))
+        case recorded.AddressVerified():
+            return replace(alerts, verified=True, verification=None)
+        case recorded.AlertRaised():
+            return _with_alert(alerts, event)
+        case recorded.MailFailed():
+            notice = alerts.notices[event.notice_id]
+            return _with_notice(alerts, replace(notice, due_at=event.retry_at, attempts=event.attempt))
+        case recorded.MailSent() | recorded.MailGivenUp():
+            notices = {id_: notice for id_, notice in alerts.notices.items() if id_ != event.notice_id}
+            return replace(alerts, notices=notices)
+        case recorded.AlertsEnded():
+            return Alerts(raised_until=alerts.raised_until, ended=True)
+        case _:
+            return alerts
+
+
+FOLD = Fold(initial=Alerts(), evolve=evolve)
+
+
+def alerts_view(account_id: AccountId) -> View[Alerts]:
+    """Return the view of an account's alerts."""
+    return View(alerts_stream(account_id), FOLD)
+
+
+def checked_thresholds(thresholds: Sequence[MicroUsd]) -> tuple[MicroUsd, ...]:
+    """Return thresholds, each once, the highest first. Raises Invalid."""
+    if len(thresholds) > THRESHOLDS_MAX:
+        raise Invalid(fields={"thresholds": f"must be at most {THRESHOLDS_MAX}"})
+    if any(not 0 <= threshold <= THRESHOLD_MAX for threshold in thresholds):
+        raise Invalid(fields={"thresholds": "must be from 0 to 1000000 USD"})
+    return tuple(sorted(set(thresholds), reverse=True))
+
+
+def needs_verification(alerts: Alerts, email: str) -> bool:
+    """Tell whether alerts can go to an address only after a code was mailed there. Raises Invalid."""
+    return not (alerts.verified and _is_same(alerts.email, email))
+
+
+def set_alerts(alerts: Alerts, account_id: AccountId, command: SetAlerts, now: Instant) -> Decision:
+    """Decide where alerts go and at which thresholds; a code is mailed unless the address is verified.
+
+    Raises Invalid.
+    """
+    thresholds = checked_thresholds(command.thresholds)
+    verifies = needs_verification(alerts, command.email)
+    events: list[Event] = []
+    if not _is_same(alerts.email, command.email):
+        events.append(recorded.AddressGiven(account_id, command.email))
+    if thresholds != alerts.thresholds:
+        events.append(recorded.ThresholdsSet(account_id, thresholds))
+    if not verifies:
+        return recorded_in(alerts_stream(account_id), *events)
+    expires_at = Instant(now + CODE_LIFE)
+    events.append(
+        recorded.VerificationRequested(
+            account_id, command.verification_id, command.code_digest, requested_at=now, expires_at=expires_at
+        )
+    )
+    # By the claim the account is found again, whoever shows the code.
+    claim = Claim(CODE_SCOPE, command.verification_id.bytes, account_id, expires_at=expires_at)
+    decision = recorded_in(alerts_stream(account_id), *events)
+    return msgspec.structs.replace(decision, claims=(claim,))
+
+
+def verify(alerts: Alerts, account_id: AccountId, command: VerifyAddress, now: Instant) -> Decision:
+    """Decide on a code that is shown: ``AddressVerified`` for the right one, ``VerificationFailed`` for a wrong one.
+
+    Raises CodeRefused where no code could be right any more.
+    """
+    verification = alerts.verification
+    if verification is None or verification.id != command.verification_id:
+        raise CodeRefused
+    if now >= verification.expires_at or verification.failures >= TRIES_MAX:
+        raise CodeRefused
+    right = hmac.compare_digest(verification.code_digest, command.code_digest)
+    event = recorded.AddressVerified if right else recorded.VerificationFailed
+    return recorded_in(alerts_stream(account_id), event(account_id, verification.id))
+
+
+def raise_alerts(alerts: Alerts, account_id: AccountId, due: Sequence[Due], notice_id: UUID) -> Decision:
+    """Decide to tell of what is due, all in one mail; of what was raised before nothing is told again."""
+    if not alerts.verified:
+        return NOTHING
+    fresh = sorted((one for one in due if one.position > alerts.raised_until), key=lambda one: one.position)
+    raised = (
+        recorded.AlertRaised(
+            account_id=account_id,
+            notice_id=notice_id,
+            kind=one.kind,
+            cause=one.cause,
+            cause_position=one.position,
+            happened_at=one.at,
+            threshold=one.threshold,
+            balance=one.balance,
+            vps_id=one.vps_id,
+            amount=one.amount,
+        )
+        for one in _of_whole_causes(fresh)
+    )
+    return recorded_in(alerts_stream(account_id), *raised)
+
+
+def end_alerts(alerts: Alerts, account_id: AccountId) -> tuple[Event, ...]:
+    """Return what is recorded when an account is closed; nothing where it never had alerts."""
+    return () if alerts.ended or alerts.email is None else (recorded.AlertsEnded(account_id),)
+
+
+def _of_whole_causes(fresh: Sequence[Due]) -> Sequence[Due]:
+    """Return as many as one mail takes; what follows from one event is never parted."""
+    if len(fresh) <= NOTICE_ALERTS_MAX:
+        return fresh
+    last = fresh[NOTICE_ALERTS_MAX].position
+    return [one for one in fresh if one.position < last]
+
+
+def _is_same(email: str | None, other: str) -> bool:
+    return checked_email(other) == (None if email is None else email.lower())
+
+
+def _with_verification(alerts: Alerts, event: recorded.VerificationRequested) -> Alerts:
+    verification = Verification(event.verification_id, event.code_digest, event.expires_at)
+    others = {id_: notice for id_, notice in alerts.notices.items() if notice.kind != "verification"}
+    notice = Notice(verification.id, "verification", due_at=event.requested_at, begun_at=event.requested_at)
+    return msgspec.structs.replace(alerts, verification=verification, notices={**others, notice.id: notice})
+
+
+def _with_alert(alerts: Alerts, event: recorded.AlertRaised) -> Alerts:
+    at = event.happened_at
+    notice = alerts.notices.get(event.notice_id) or Notice(event.notice_id, "alert", due_at=at, begun_at=at)
+    notice = msgspec.structs.replace(notice, alerts=(*notice.alerts, event))
+    return msgspec.structs.replace(_with_notice(alerts, notice), raised_until=event.cause_position)
+
+
+def _with_notice(alerts: Alerts, notice: Notice) -> Alerts:
+    return msgspec.structs.replace(alerts, notices={**alerts.notices, notice.id: notice})
