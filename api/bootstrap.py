@@ -24,6 +24,7 @@ from adapters.passwords import Argon2Passwords
 from adapters.postgres.blobs import PostgresJobOutputs
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.evidence import PostgresEvidence
+from adapters.postgres.last_uses import PostgresLastUses
 from adapters.postgres.leases import PostgresLeases
 from adapters.postgres.migrate import SERVICE_ROLE, MigrationRefused, migrate
 from adapters.postgres.rate_counters import PostgresRateCounters
@@ -31,6 +32,7 @@ from adapters.sealing.key_tables import PostgresKeyTable
 from adapters.sealing.master_key import BadMasterKey, MasterKey, parse_master_key, read_or_make_master_key
 from adapters.sealing.sealer import AccountSealer, WrongMasterKey
 from adapters.ssh.keys import ensure_service_key
+from adapters.token_secrets import RandomTokenSecrets
 from adapters.turnstile import TEST_SECRET_PASSES, TEST_SECRETS, DevelopmentCaptcha, TurnstileCaptcha
 from api.audit.verify import Archive
 from api.bootstrap_hosts import Say, close_compute, made_folder, opened_compute, register_hosts
@@ -172,6 +174,8 @@ async def opened_runtime(
             ids=ids,
             passwords=stack.enter_context(closing(Argon2Passwords())),
             sessions=JwtSessions({"1": sealer.derive("jwt")}, "1"),
+            token_secrets=RandomTokenSecrets(),
+            last_uses=PostgresLastUses(pool),
             captcha=_closed_by(stack, _captcha(settings)),
             rate_counters=_closed_by(stack, PostgresRateCounters(database.service_url)),
             workshop=workshop,

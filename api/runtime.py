@@ -13,6 +13,7 @@ from domain.accounts.ports import Captcha, Passwords, RateCounters, Sessions
 from domain.compute.vps import State, Vps
 from domain.ids import AccountId
 from domain.ports import Clock, EventStore, Ids, Sealer
+from domain.tokens.ports import LastUses, TokenSecrets
 from projections.reading import ReadModels
 
 
@@ -38,6 +39,9 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     ids: Ids
     passwords: Passwords
     sessions: Sessions
+    token_secrets: TokenSecrets
+    last_uses: LastUses
+    """When tokens were last used."""
     captcha: Captcha
     rate_counters: RateCounters
     workshop: Workshop

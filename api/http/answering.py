@@ -17,7 +17,7 @@ from domain.accounts.ports import CaptchaUnavailable, PasswordsBusy, Quota
 from domain.errors import Refusal
 from domain.money import MicroUsd, floor_to_four_decimals
 from domain.ports import StoreUnavailable
-from domain.wallet.wallet import wallet_view
+from domain.tokens.token import check_need
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Any]]
@@ -57,7 +57,9 @@ class Answering:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self._session_quota = Quota("session", runtime.settings.requests_per_minute, 60)
+        self._authentication = auth.Authentication(runtime)
+        per_minute = runtime.settings.requests_per_minute
+        self._quotas = {name: Quota(name, per_minute, 60) for name in ("session", "token")}
 
     async def reply(self, endpoint: Endpoint, scope: Scope, receive: Receive) -> Reply:
         """Return the reply to a request for an endpoint, whatever happens."""
@@ -97,6 +99,8 @@ class Answering:
     ) -> Answer:
         if endpoint.who == "account":
             await self._let_in(call, told)
+            if call.token is not None:
+                check_need(call.token, endpoint.scope)
         elif endpoint.quota is not None:
             await self._count(endpoint.quota, call.arrival.address, told)
         if endpoint.method != "GET":
@@ -112,17 +116,15 @@ class Answering:
         return await endpoint.handle(call)
 
     async def _let_in(self, call: Call, told: list[tuple[bytes, bytes]]) -> None:
-        session = auth.shown_session(self._runtime, call.arrival)
+        credential = await self._authentication.shown(call.arrival)
+        name, subject = credential.counted_as
+        quota = self._quotas[name]
         # Side by side, since both wait for the database.
-        sight, tally = await asyncio.gather(
-            auth.sight_of(self._runtime, session),
-            rate_limits.count(self._runtime, self._session_quota, str(session.account_id)),
+        _, tally = await asyncio.gather(
+            self._authentication.let_in(call, credential), rate_limits.count(self._runtime, quota, subject)
         )
-        call.account = auth.believed(sight, session)
-        call.session = session
-        call.balance = sight.of(wallet_view(session.account_id)).balance
-        told.extend(rate_limits.headers(self._session_quota, tally))
-        rate_limits.check(self._session_quota, tally)
+        told.extend(rate_limits.headers(quota, tally))
+        rate_limits.check(quota, tally)
 
     async def _count(self, quota: Quota, address: str | None, told: list[tuple[bytes, bytes]]) -> None:
         tally = await rate_limits.count(self._runtime, quota, address)

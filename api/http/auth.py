@@ -1,35 +1,112 @@
-"""Authentication: from the Authorization header to an account whose session is good right now."""
+"""Authentication: from the Authorization header to an account whose session or token is good right now."""
 
-from api.http.call import Arrival
-from api.ledger import Sight
+from collections import OrderedDict
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from api.http.call import Arrival, Call
 from api.runtime import Runtime
-from domain.accounts.account import Account, Unauthorized, account_view, session_is_good
+from domain.accounts.account import Unauthorized, account_view, session_is_good
 from domain.accounts.ports import Session
+from domain.ids import AccountId, TokenId
+from domain.ports import StoreUnavailable
+from domain.time import MINUTE, Instant
+from domain.tokens.token import CLAIM_SCOPE, digest_of, good, token_view
 from domain.wallet.wallet import wallet_view
 
+TOKENS_KNOWN_MAX = 10_000
+"""Of how many tokens a process remembers whose they are; that never changes, only whether they are good."""
+USED_EVERY = MINUTE
+"""How exact it is kept when a token was last used."""
 _SCHEME = b"bearer "
+_TOKEN_BEGINS = "vtk_"  # noqa: S105
+_TOKEN_CHARACTERS = 47
+
+_log = structlog.get_logger(__name__)
 
 
-def shown_session(runtime: Runtime, arrival: Arrival) -> Session:
-    """Return the session that a request shows, its signature and expiry checked. Raises Unauthorized."""
-    header = arrival.headers.get(b"authorization", b"")
-    if header[: len(_SCHEME)].lower() != _SCHEME:
-        raise Unauthorized
-    token = header[len(_SCHEME) :].strip().decode("latin-1")
-    session = runtime.sessions.read(token, runtime.clock.now())
-    if session is None:
-        raise Unauthorized
-    return session
+class Credential(msgspec.Struct, frozen=True):
+    """Who a request says it comes from, before it is looked up whether that still holds."""
+
+    account_id: AccountId
+    session: Session | None = None
+    token_id: TokenId | None = None
+
+    @property
+    def counted_as(self) -> tuple[str, str]:
+        """Return by which quota and subject its requests are counted."""
+        return ("session", str(self.account_id)) if self.token_id is None else ("token", str(self.token_id))
 
 
-async def sight_of(runtime: Runtime, session: Session) -> Sight:
-    """Read what every request of an account needs, in one round trip: the account and its wallet."""
-    return await runtime.ledger.read(account_view(session.account_id), wallet_view(session.account_id))
+class Authentication:
+    """Finds out who asks. Belongs to one process; what it remembers is never wrong."""
 
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._tokens: OrderedDict[str, Credential] = OrderedDict()
+        self._used: dict[TokenId, Instant] = {}
 
-def believed(sight: Sight, session: Session) -> Account:
-    """Return the account of a session that has not ended. Raises Unauthorized."""
-    account = sight.of(account_view(session.account_id))
-    if not session_is_good(account, session.jti, session.password_number):
-        raise Unauthorized
-    return account
+    async def shown(self, arrival: Arrival) -> Credential:
+        """Return the session or token that a request shows. Raises Unauthorized for what is not ours."""
+        header = arrival.headers.get(b"authorization", b"")
+        if header[: len(_SCHEME)].lower() != _SCHEME:
+            raise Unauthorized
+        secret = header[len(_SCHEME) :].strip().decode("latin-1")
+        if secret.startswith(_TOKEN_BEGINS):
+            return await self._token(secret)
+        session = self._runtime.sessions.read(secret, self._runtime.clock.now())
+        if session is None:
+            raise Unauthorized
+        return Credential(session.account_id, session)
+
+    async def let_in(self, call: Call, credential: Credential) -> None:
+        """Have a call know whose it is, and its balance, in one round trip. Raises Unauthorized for what has ended."""
+        account, wallet = account_view(credential.account_id), wallet_view(credential.account_id)
+        now = self._runtime.clock.now()
+        if credential.token_id is None:
+            sight = await self._runtime.ledger.read(account, wallet)
+            session = credential.session
+            assert session is not None, "a credential is a session or a token"
+            if not session_is_good(sight.of(account), session.jti, session.password_number):
+                raise Unauthorized
+            call.session = session
+        else:
+            token = token_view(credential.token_id)
+            sight = await self._runtime.ledger.read(account, wallet, token)
+            call.token = good(sight.of(token), now)
+            if sight.of(account).id is None:
+                raise Unauthorized
+            await self._note_use(credential.token_id, now)
+        call.account = sight.of(account)
+        call.balance = sight.of(wallet).balance
+
+    async def _token(self, secret: str) -> Credential:
+        if len(secret) != _TOKEN_CHARACTERS or not secret.isascii():
+            raise Unauthorized
+        # Looked up by its digest alone, so that no time of an answer tells of a secret how far it is right.
+        digest = digest_of(secret)
+        if (known := self._tokens.get(digest)) is not None:
+            self._tokens.move_to_end(digest)
+            return known
+        claim = await self._runtime.store.find_claim(CLAIM_SCOPE, bytes.fromhex(digest))
+        if claim is None or claim.kept is None:
+            raise Unauthorized
+        self._tokens[digest] = Credential(AccountId(UUID(bytes=claim.kept)), token_id=TokenId(claim.holder))
+        if len(self._tokens) > TOKENS_KNOWN_MAX:
+            self._tokens.popitem(last=False)
+        return self._tokens[digest]
+
+    async def _note_use(self, token_id: TokenId, now: Instant) -> None:
+        noted = self._used.get(token_id)
+        if noted is not None and noted <= now < noted + USED_EVERY:
+            return
+        if len(self._used) >= TOKENS_KNOWN_MAX:
+            self._used.clear()
+        self._used[token_id] = now
+        try:
+            await self._runtime.last_uses.note(token_id, now)
+        except StoreUnavailable as away:
+            # Nobody is refused because it cannot be told when they last came.
+            _log.warning("last use not kept", token_id=str(token_id), problem=str(away))

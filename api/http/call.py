@@ -13,8 +13,9 @@ from domain.accounts.account import Account
 from domain.accounts.ports import Session
 from domain.errors import Refusal
 from domain.events import Actor
-from domain.ids import AccountId
+from domain.ids import AccountId, TokenId
 from domain.money import MicroUsd
+from domain.tokens.token import Token
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -73,6 +74,7 @@ class Call:
         "runtime",
         "session",
         "target",
+        "token",
     )
 
     def __init__(self, runtime: Runtime, arrival: Arrival, target: str, path: Mapping[str, str]) -> None:
@@ -82,6 +84,7 @@ class Call:
         self.target = target
         self.path = path
         self.session: Session | None = None
+        self.token: Token | None = None
         self.account: Account | None = None
         self.balance: MicroUsd | None = None
         self.body: Any = None
@@ -92,8 +95,14 @@ class Call:
     @property
     def account_id(self) -> AccountId:
         """Whose call it is; only of endpoints that ask for an account."""
-        assert self.session is not None, "this endpoint is for accounts"
-        return self.session.account_id
+        account_id = self.owner.id
+        assert account_id is not None, "an account that is let in was registered"
+        return account_id
+
+    @property
+    def token_id(self) -> TokenId | None:
+        """The access token that asks; None where a session does."""
+        return None if self.token is None else self.token.id
 
     @property
     def owner(self) -> Account:
@@ -107,7 +116,8 @@ class Call:
 
     def context(self, step: str = "") -> Context:
         """Return how events that this call leads to came to be."""
-        return self.context_of(self.account_id, step, Actor("account", self.account_id))
+        actor = Actor("account", self.account_id) if self.token is None else Actor("token", self.token.id)
+        return self.context_of(self.account_id, step, actor)
 
     def context_of(self, account_id: AccountId | None, step: str, actor: Actor) -> Context:
         """Return the same for a caller who has shown no session."""

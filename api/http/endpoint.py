@@ -8,10 +8,10 @@ import msgspec
 from api.http.call import Answer, Call
 from domain.accounts.ports import Quota
 from domain.errors import Refusal
-from domain.tokens.events import Scope
+from domain.tokens.token import Need
 
 Who = Literal["public", "account"]
-"""Anybody, or whoever shows a session of an account."""
+"""Anybody, or whoever shows a session or a token of an account."""
 
 BODY_BYTES_MAX = 64 * 1024
 
@@ -40,8 +40,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     summary: str
     description: str = ""
     who: Who
-    scope: Scope | None = None
-    """What an access token must be allowed to ask it; None: tokens never may, only a session."""
+    scope: Need = None
+    """What an access token must be allowed to ask it; ``any``: every token may; None: only a session."""
     handle: Callable[[Call], Awaitable[Answer]]
     body: type[msgspec.Struct] | None = None
     body_example: Any = None

@@ -7,13 +7,18 @@ from domain.accounts.logins import TooManyAttempts
 from domain.accounts.public_keys import NotAPublicKey
 from domain.accounts.ssh_keys import SshKeyTaken, TooManySshKeys
 from domain.errors import Invalid, Refusal
-from domain.wallet.funds import InsufficientBalance
+from domain.tokens.token import InsufficientScope, TooManyTokens
+from domain.wallet.funds import InsufficientBalance, TokenSpendLimitReached
 from projections.reading import ProjectionBehind
 
 _OVER_HTTP: dict[type[Refusal], str] = {
     InsufficientBalance: (
         "The balance does not cover an hour of everything that would be on; `balance` and `required` in USD,"
         " `balance_micros` exact."
+    ),
+    TokenSpendLimitReached: (
+        "What is left of a token's limit does not cover an hour of all its VPSs that would be on; `left` and"
+        " `required` in USD."
     ),
 }
 """Where the domain tells a refusal in other units."""
@@ -52,6 +57,12 @@ FACTS: dict[type[Refusal], dict[str, dict[str, Any]]] = {
         "required": {"type": "number", "description": "USD, 4 decimals, rounded up.", "example": 0.1667},
         "balance_micros": {"type": "integer", "description": "Micro-USD, exact.", "example": 42_000},
     },
+    TokenSpendLimitReached: {
+        "left": {"type": "number", "description": "USD, 4 decimals, rounded down.", "example": 0.0125},
+        "required": {"type": "number", "description": "USD, 4 decimals, rounded up.", "example": 0.0168},
+    },
+    InsufficientScope: {"scope": {"type": "string", "example": "vps:write"}},
+    TooManyTokens: {"tokens_max": {"type": "integer", "example": 100}},
     Ending: {
         "job_id": {"type": "string", "format": "uuid", "example": "01937b1e-5c00-7000-8000-000000000004"},
     },

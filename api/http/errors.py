@@ -15,7 +15,8 @@ from domain.compute.vps import VpsIsCreating, VpsIsStopping, VpsNotRunning
 from domain.errors import Contended, Fact, Invalid, NotFound, Refusal
 from domain.money import MicroUsd
 from domain.pricing.price_book import PlanNameTaken, PlanNotFound, RepricingTooSoon
-from domain.wallet.funds import AccountFrozen, InsufficientBalance
+from domain.tokens.token import ForbiddenForTokens, InsufficientScope, TooManyTokens
+from domain.wallet.funds import AccountFrozen, InsufficientBalance, TokenSpendLimitReached, VpsOfAnother
 from domain.wallet.paid_in import NothingOwed
 from projections.reading import ProjectionBehind
 
@@ -147,6 +148,10 @@ STATUS: dict[type[Refusal], int] = {
     InvalidCredentials: 401,
     InsufficientBalance: 402,
     AccountFrozen: 402,
+    TokenSpendLimitReached: 402,
+    ForbiddenForTokens: 403,
+    InsufficientScope: 403,
+    VpsOfAnother: 403,
     WrongPassword: 403,
     NotFound: 404,
     PlanNotFound: 404,
@@ -155,6 +160,7 @@ STATUS: dict[type[Refusal], int] = {
     EmailTaken: 409,
     SshKeyTaken: 409,
     TooManySshKeys: 409,
+    TooManyTokens: 409,
     VpsIsCreating: 409,
     VpsIsStopping: 409,
     VpsNotRunning: 409,
@@ -183,6 +189,7 @@ _MONEY_FACTS: dict[str, Callable[[MicroUsd], msgspec.Raw]] = {
     "balance": balance_number,
     "required": required_number,
     "owed": required_number,
+    "left": balance_number,
 }
 
 

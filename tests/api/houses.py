@@ -16,6 +16,7 @@ from adapters.jwt import JwtSessions
 from adapters.memory.due_accounts import MemoryDueAccounts
 from adapters.memory.event_store import MemoryEventStore
 from adapters.memory.job_outputs import MemoryJobOutputs
+from adapters.memory.last_uses import MemoryLastUses
 from adapters.memory.leases import LeaseTable, MemoryLeases
 from adapters.memory.open_work import MemoryOpenWork
 from adapters.memory.rate_counters import MemoryRateCounters
@@ -26,6 +27,7 @@ from adapters.sealing.sealer import AccountSealer
 from adapters.simulated.guest_shell import SimulatedGuestShell
 from adapters.simulated.host import SimulatedHost
 from adapters.simulated.hypervisor import SimulatedHypervisor
+from adapters.token_secrets import RandomTokenSecrets
 from adapters.turnstile import TEST_TOKEN, DevelopmentCaptcha
 from api.http.app import App
 from api.ledger import Context, Ledger
@@ -169,6 +171,8 @@ def memory_runtime(settings: Settings, clock: Clock, host: SimulatedHost) -> Run
         ids=ids,
         passwords=Argon2Passwords(memory_kib=8),
         sessions=JwtSessions({"1": sealer.derive("jwt")}, "1"),
+        token_secrets=RandomTokenSecrets(),
+        last_uses=MemoryLastUses(),
         captcha=DevelopmentCaptcha(),
         rate_counters=MemoryRateCounters(clock),
         workshop=workshop,
