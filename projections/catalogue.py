@@ -4,10 +4,12 @@ from projections.accounts import ACCOUNTS
 from projections.alerts import ALERTS
 from projections.balances import BALANCES
 from projections.compute_work import COMPUTE_WORK
+from projections.entries import ENTRIES
 from projections.jobs import JOBS
 from projections.meters import METERS
 from projections.read_model import ReadModel
 from projections.ssh_keys import SSH_KEYS
+from projections.statements import STATEMENTS
 from projections.totals import TOTALS
 from projections.vps import VPS
 
@@ -16,9 +18,11 @@ READ_MODELS: tuple[ReadModel, ...] = (
     ALERTS,
     BALANCES,
     COMPUTE_WORK,
+    ENTRIES,
     JOBS,
     METERS,
     SSH_KEYS,
+    STATEMENTS,
     TOTALS,
     VPS,
 )
