@@ -1,0 +1,1 @@
+"""Mail: handed to an SMTP server, or put into a folder while developing."""
