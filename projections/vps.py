@@ -7,7 +7,7 @@ import msgspec
 
 from domain.compute import events
 from domain.compute.vps import FOLD, State, Vps
-from domain.ids import AccountId
+from domain.ids import AccountId, VpsId
 from projections.read_model import Connection, Entry, ReadModel, columns_of
 
 _SQL = """
@@ -36,6 +36,7 @@ _OF_ACCOUNT = """
     WHERE account_id = %(account_id)s AND NOT gone AND (%(state)s::text IS NULL OR state = %(state)s)
     ORDER BY position DESC LIMIT %(limit)s OFFSET %(offset)s
 """
+_BY_ID = "SELECT folded FROM vps WHERE id = ANY(%b::uuid[])"
 
 _to_json = msgspec.json.Encoder()
 _from_json = msgspec.json.Decoder(Vps)
@@ -58,6 +59,12 @@ async def vpss_of(
     assert counted is not None
     cursor = await connection.execute(_OF_ACCOUNT, asked)
     return [_from_json.decode(folded) for (folded,) in await cursor.fetchall()], counted[0]
+
+
+async def vpss_by_id(connection: Connection, vps_ids: Sequence[VpsId]) -> list[Vps]:
+    """Return these VPSs as ``vpss_of`` does, those among them that are gone as well."""
+    cursor = await connection.execute(_BY_ID, [list(vps_ids)])
+    return [_from_json.decode(folded) for (folded,) in await cursor.fetchall()]
 
 
 async def _apply(connection: Connection, batch: Sequence[Entry]) -> None:

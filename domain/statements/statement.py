@@ -2,12 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
+from functools import partial
 from typing import Literal, assert_never
 
 import msgspec
 
 from domain.events import Event
-from domain.ids import AccountId, EventId, PlanId, VpsId
+from domain.ids import AccountId, EventId, PaymentId, PlanId, VpsId
 from domain.money import ZERO, MicroUsd
 from domain.statements.month import Month
 from domain.time import Instant
@@ -31,15 +32,14 @@ from domain.wallet.events import (
 EntryKind = Literal[
     "payment",
     "credit",
+    "correction",
     "refund",
-    "refund-failed",
+    "refund_returned",
     "dispute",
-    "dispute-won",
-    "charge-corrected",
-    "credit-corrected",
-    "debt-paid",
-    "debt-written-off",
-    "bad-debt-recovered",
+    "dispute_returned",
+    "debt_paid",
+    "debt_written_off",
+    "bad_debt_recovered",
 ]
 Single = (
     FundsAdded
@@ -56,8 +56,8 @@ _KIND_BY_CAUSE: dict[TakenCause | ReturnedCause, EntryKind] = {
     "refund": "refund",
     "outside-refund": "refund",
     "dispute": "dispute",
-    "refund-failed": "refund-failed",
-    "dispute-won": "dispute-won",
+    "refund-failed": "refund_returned",
+    "dispute-won": "dispute_returned",
 }
 
 
@@ -71,8 +71,10 @@ class Entry(msgspec.Struct, frozen=True):
     amount: MicroUsd
     owed: MicroUsd = ZERO
     """By how much it moved what the account owes; above zero it owes more."""
-    about: str | None = None
-    """The payment, or the event that was put right."""
+    payment_id: PaymentId | None = None
+    corrects: EventId | None = None
+    of_charge: bool = False
+    """Whether it puts a charge right, and not a credit."""
     reason: str | None = None
     """Why an operator did it; sealed wherever it is kept."""
 
@@ -119,19 +121,19 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def totals(self) -> dict[str, MicroUsd]:
-        """By how much all entries of one kind moved the balance; ``charge`` for minutes."""
+        """By how much all entries of one kind moved the balance; ``minutes`` for what they cost."""
         totals: defaultdict[str, MicroUsd] = defaultdict(lambda: ZERO)
         for entry in self.entries:
             totals[entry.kind] = MicroUsd(totals[entry.kind] + entry.amount)
         if self.charged:
-            totals["charge"] = MicroUsd(-sum(line.amount for line in self.charged))
+            totals["minutes"] = MicroUsd(-sum(line.amount for line in self.charged))
         return dict(totals)
 
     @property
     def charges(self) -> MicroUsd:
         """What was charged for minutes, less what of charges was put right: what the taxes are a part of."""
-        totals = self.totals
-        return MicroUsd(-totals.get("charge", ZERO) - totals.get("charge-corrected", ZERO))
+        put_right = sum(entry.amount for entry in self.entries if entry.of_charge)
+        return MicroUsd(sum(line.amount for line in self.charged) - put_right)
 
     @property
     def is_empty(self) -> bool:
@@ -141,26 +143,26 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
 
 def entry_of(event: Single, event_id: EventId, at: Instant) -> Entry:
     """Return the entry that an event is."""
+    entry = partial(Entry, event_id, at)
     match event:
         case FundsAdded():
-            return Entry(event_id, at, "payment", event.amount, about=str(event.payment_id))
+            return entry("payment", event.amount, payment_id=event.payment_id)
         case FundsCredited():
-            return Entry(event_id, at, "credit", event.amount, reason=event.reason)
+            return entry("credit", event.amount, reason=event.reason)
         case FundsCorrected():
-            kind: EntryKind = "charge-corrected" if event.contra == "minutes" else "credit-corrected"
-            return Entry(event_id, at, kind, event.amount, about=str(event.corrects), reason=event.reason)
+            of_charge = event.contra == "minutes"
+            return entry("correction", event.amount, corrects=event.corrects, of_charge=of_charge, reason=event.reason)
         case FundsTaken():
-            taken = MicroUsd(-event.taken)
-            return Entry(event_id, at, _KIND_BY_CAUSE[event.cause], taken, event.owed, str(event.payment_id))
+            kind = _KIND_BY_CAUSE[event.cause]
+            return entry(kind, MicroUsd(-event.taken), event.owed, payment_id=event.payment_id)
         case FundsReturned():
-            return Entry(event_id, at, _KIND_BY_CAUSE[event.cause], event.amount, about=str(event.payment_id))
+            return entry(_KIND_BY_CAUSE[event.cause], event.amount, payment_id=event.payment_id)
         case ReceivablePaid():
-            paid = MicroUsd(-event.amount)
-            return Entry(event_id, at, "debt-paid", paid, paid)
+            return entry("debt_paid", MicroUsd(-event.amount), MicroUsd(-event.amount))
         case DebtWrittenOff():
-            return Entry(event_id, at, "debt-written-off", ZERO, MicroUsd(-event.amount), reason=event.reason)
+            return entry("debt_written_off", ZERO, MicroUsd(-event.amount), reason=event.reason)
         case BadDebtRecovered():
-            return Entry(event_id, at, "bad-debt-recovered", MicroUsd(-event.amount))
+            return entry("bad_debt_recovered", MicroUsd(-event.amount))
         case _:
             assert_never(event)
 

@@ -46,13 +46,13 @@ def line(n_from: int, n_to: int, amount: int, vps: UUID = WEB, version: int = 1,
         (FundsTaken(ACCOUNT, PAYMENT, "refund", "r", micros(30), micros(0), micros(0)), "refund", -30, 0),
         (FundsTaken(ACCOUNT, PAYMENT, "outside-refund", "r", micros(30), micros(5), micros(2)), "refund", -30, 5),
         (FundsTaken(ACCOUNT, PAYMENT, "dispute", "d", micros(30), micros(20), micros(0)), "dispute", -30, 20),
-        (FundsReturned(ACCOUNT, PAYMENT, "refund-failed", "r", micros(30), micros(0)), "refund-failed", 30, 0),
-        (FundsReturned(ACCOUNT, PAYMENT, "dispute-won", "d", micros(50), micros(0)), "dispute-won", 50, 0),
-        (ReceivablePaid(ACCOUNT, micros(20)), "debt-paid", -20, -20),
-        (DebtWrittenOff(ACCOUNT, micros(20), "gone"), "debt-written-off", 0, -20),
-        (BadDebtRecovered(ACCOUNT, micros(20)), "bad-debt-recovered", -20, 0),
-        (FundsCorrected(ACCOUNT, UUID(int=1), EARLIER, "minutes", micros(7), "ours"), "charge-corrected", 7, 0),
-        (FundsCorrected(ACCOUNT, UUID(int=1), EARLIER, "goodwill", micros(-7), "typo"), "credit-corrected", -7, 0),
+        (FundsReturned(ACCOUNT, PAYMENT, "refund-failed", "r", micros(30), micros(0)), "refund_returned", 30, 0),
+        (FundsReturned(ACCOUNT, PAYMENT, "dispute-won", "d", micros(50), micros(0)), "dispute_returned", 50, 0),
+        (ReceivablePaid(ACCOUNT, micros(20)), "debt_paid", -20, -20),
+        (DebtWrittenOff(ACCOUNT, micros(20), "gone"), "debt_written_off", 0, -20),
+        (BadDebtRecovered(ACCOUNT, micros(20)), "bad_debt_recovered", -20, 0),
+        (FundsCorrected(ACCOUNT, UUID(int=1), EARLIER, "minutes", micros(7), "ours"), "correction", 7, 0),
+        (FundsCorrected(ACCOUNT, UUID(int=1), EARLIER, "goodwill", micros(-7), "typo"), "correction", -7, 0),
     ],
 )
 def test_each_movement_is_an_entry_by_itself(event: Single, kind: str, amount: int, owed: int) -> None:
@@ -64,7 +64,9 @@ def test_each_movement_is_an_entry_by_itself(event: Single, kind: str, amount: i
 def test_a_correction_tells_what_it_puts_right_and_why() -> None:
     entry = entry_of(FundsCorrected(ACCOUNT, UUID(int=1), EARLIER, "minutes", micros(7), "ours"), HERE, T0)
 
-    assert (entry.about, entry.reason) == (str(EARLIER), "ours")
+    assert (entry.corrects, entry.of_charge, entry.reason) == (EARLIER, True, "ours")
+    credit = FundsCorrected(ACCOUNT, UUID(int=1), EARLIER, "goodwill", micros(-7), "typo")
+    assert not entry_of(credit, HERE, T0).of_charge
 
 
 def test_minutes_are_a_line_for_each_vps_plan_price_and_cause() -> None:
@@ -101,15 +103,16 @@ def statement(*entries: Entry, charged: int = 0, waived: int = 0) -> Statement:
 def test_opening_and_everything_in_between_is_closing() -> None:
     told = statement(
         Entry(HERE, Instant(T0), "payment", micros(50)),
-        Entry(HERE, Instant(T0), "debt-paid", micros(-5), micros(-5)),
-        Entry(HERE, Instant(T0), "charge-corrected", micros(7)),
+        Entry(HERE, Instant(T0), "debt_paid", micros(-5), micros(-5)),
+        Entry(HERE, Instant(T0), "correction", micros(7), of_charge=True),
+        Entry(HERE, Instant(T0), "correction", micros(-2)),
         Entry(HERE, Instant(T0), "payment", micros(20)),
         charged=33,
         waived=1_000,
     )
 
-    assert told.totals == {"payment": 70, "debt-paid": -5, "charge-corrected": 7, "charge": -33}
-    assert (told.closing, told.closing_owed) == (139, 0)
+    assert told.totals == {"payment": 70, "debt_paid": -5, "correction": 5, "minutes": -33}
+    assert (told.closing, told.closing_owed) == (137, 0)
     assert told.charges == 26
 
 

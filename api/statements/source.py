@@ -1,0 +1,41 @@
+"""Where statements are drawn from: read models of the database, or a store in memory."""
+
+from collections.abc import Collection
+from typing import Protocol
+
+import msgspec
+
+from domain.ids import AccountId, VpsId
+from domain.statements.month import Month
+from domain.statements.statement import Statement
+from projections.statements import Issued
+
+
+class Drawn(msgspec.Struct, frozen=True):
+    """A statement as the events have it now."""
+
+    statement: Statement
+    until: int
+    """Up to which position it was looked."""
+    issued: Issued | None
+    """As it was issued; None where it has no number yet."""
+
+
+class StatementSource(Protocol):
+    """What statements are drawn from. All raise ProjectionBehind."""
+
+    async def drawn(self, account_id: AccountId, month: Month) -> Drawn | None:
+        """Return the statement of a month, reasons unsealed; None where there was no wallet by its end."""
+        ...
+
+    async def issued(self, account_id: AccountId) -> list[Issued]:
+        """Return the statements that have a number, the newest month first."""
+        ...
+
+    async def due(self, before: Month, limit: int) -> list[tuple[AccountId, Month]]:
+        """Return accounts and earlier months in which something moved, and whose statement has no number yet."""
+        ...
+
+    async def names(self, account_id: AccountId, vps_ids: Collection[VpsId]) -> dict[VpsId, str]:
+        """Return the names of VPSs of an account, those among them that are gone as well."""
+        ...
