@@ -7,6 +7,7 @@ from projections.compute_work import COMPUTE_WORK
 from projections.entries import ENTRIES
 from projections.jobs import JOBS
 from projections.meters import METERS
+from projections.payments import PAYMENTS
 from projections.read_model import ReadModel
 from projections.ssh_keys import SSH_KEYS
 from projections.statements import STATEMENTS
@@ -21,6 +22,7 @@ READ_MODELS: tuple[ReadModel, ...] = (
     ENTRIES,
     JOBS,
     METERS,
+    PAYMENTS,
     SSH_KEYS,
     STATEMENTS,
     TOTALS,

@@ -131,6 +131,10 @@ class PaymentGateway(Protocol):
         """Return what a webhook tells. Raises BadSignature, or ValueError for what cannot be read at all."""
         ...
 
+    def read_event(self, raw: str) -> StripeEvent:
+        """Return what an event tells that was kept; nobody signs it again. Raises ValueError for what is none."""
+        ...
+
     async def events_since(self, since: Instant, limit: int) -> Sequence[StripeEvent]:
         """Return events that happened at ``since`` or later, the oldest first, at most ``limit``."""
         ...
