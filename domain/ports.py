@@ -67,6 +67,8 @@ class Append(msgspec.Struct, frozen=True):
     releases: tuple[tuple[str, bytes], ...] = ()
     """Claims (scope, key) that are given up, such as the e-mail address of a closed account."""
     minutes: tuple[MinuteClaim, ...] = ()
+    patient: bool = False
+    """Whether nobody waits for its answer: it may then come after appends that were asked for later."""
 
 
 class Appended(msgspec.Struct, frozen=True):
@@ -116,6 +118,10 @@ class EventStore(Protocol):
 
     async def read_streams(self, after: Sequence[tuple[StreamId, int]]) -> list[Recorded]:
         """Return the events of each stream past the version told, in order of position."""
+        ...
+
+    async def read_stream(self, stream: StreamId, after: int, until: int) -> list[Recorded]:
+        """Return the events of one stream past version ``after`` up to version ``until``, in order."""
         ...
 
     async def read_feed(self, after: int, limit: int) -> list[Recorded]:

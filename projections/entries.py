@@ -31,12 +31,10 @@ from domain.wallet.movements import movement
 from projections.charges import CHARGES_SQL, Charges, Recording
 from projections.read_model import Connection, Entry, ReadModel, columns_of
 
-Kind = Literal[
+FundsKind = Literal[
     "payment",
     "credit",
     "correction",
-    "minutes",
-    "waived",
     "refund",
     "refund_returned",
     "dispute",
@@ -45,7 +43,8 @@ Kind = Literal[
     "debt_written_off",
     "bad_debt_recovered",
 ]
-"""What an entry is about, as customers are told of it."""
+"""What an entry is about that is not about minutes, as customers are told of it."""
+Kind = FundsKind | Literal["minutes", "waived"]
 
 Accounted = (
     FundsAdded
@@ -61,7 +60,7 @@ Accounted = (
 )
 """Events that are entries: those that move the balance or what is owed, and minutes, also where nobody pays them."""
 _METER_EVENTS = (VpsAdmitted, MeterStarted, VpsReleased, MeterClosed)
-_KIND_OF_CAUSE: dict[TakenCause | ReturnedCause, Kind] = {
+_KIND_OF_CAUSE: dict[TakenCause | ReturnedCause, FundsKind] = {
     "refund": "refund",
     "outside-refund": "refund",
     "dispute": "dispute",
@@ -114,7 +113,7 @@ _BALANCE_AT = """
     ORDER BY recorded_at DESC, position DESC LIMIT 1
 """
 ENTRY_COLUMNS = """
-    recorded_at, position, version, event_id, kind, amount, balance_after, owed, minutes, payment_id, reason, corrects
+    recorded_at, position, version, event_id, kind, amount, balance_after, owed, payment_id, reason, corrects
 """
 _OF_FUNDS = f"""
     SELECT {ENTRY_COLUMNS} FROM entry WHERE minutes = 0 AND account_id = %s AND position >= (
@@ -125,21 +124,19 @@ _OF_FUNDS = f"""
 
 
 class EntryRow(msgspec.Struct, frozen=True):
-    """One event of a wallet, as far as it says something of money."""
+    """One event of a wallet that says something of funds."""
 
     recorded_at: Instant
     position: int
     version: int
     """In the stream of the wallet."""
     event_id: EventId
-    kind: Kind
+    kind: FundsKind
     amount: MicroUsd
     """By how much the balance moved."""
     balance_after: MicroUsd
     owed: MicroUsd
     """By how much what the account owes moved."""
-    minutes: int
-    """How many it tells of; none where it is about funds."""
     payment_id: PaymentId | None
     reason: str | None
     """Sealed."""

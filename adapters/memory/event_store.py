@@ -90,6 +90,11 @@ class MemoryEventStore:
         await asyncio.sleep(0)
         return found
 
+    async def read_stream(self, stream: UUID, after: int, until: int) -> list[Recorded]:
+        """Return the events of one stream past version ``after`` up to version ``until``, in order."""
+        await asyncio.sleep(0)
+        return [event for event in self._streams.get(stream, []) if after < event.version <= until]
+
     async def read_feed(self, after: int, limit: int) -> list[Recorded]:
         """Return at most ``limit`` events past a position, in order of position, none left out."""
         await asyncio.sleep(0)

@@ -9,7 +9,7 @@ from adapters.postgres.group_writer import GroupWriter
 from adapters.postgres.head_watch import HeadWatch
 from adapters.postgres.prepared import Statement
 from adapters.postgres.read_pool import ReadPool
-from adapters.postgres.recorded_rows import READ_FEED, recorded_rows
+from adapters.postgres.recorded_rows import READ_FEED, READ_STREAM, recorded_rows
 from adapters.postgres.replay import replay
 from adapters.postgres.stream_reader import StreamReader
 from domain.ids import StreamId
@@ -73,6 +73,10 @@ class PostgresEventStore:
     async def read_streams(self, after: Sequence[tuple[StreamId, int]]) -> list[Recorded]:
         """Return the events of each stream past the version told, in order of position."""
         return await self._reader.read(after)
+
+    async def read_stream(self, stream: StreamId, after: int, until: int) -> list[Recorded]:
+        """Return the events of one stream past version ``after`` up to version ``until``, in order."""
+        return recorded_rows(await self._pool.run(READ_STREAM, [stream.bytes, int4(after), int4(until)]))
 
     async def read_feed(self, after: int, limit: int) -> list[Recorded]:
         """Return at most ``limit`` events past a position, in order of position, none left out."""

@@ -20,6 +20,11 @@ READ_STREAMS = Statement(
     f"SELECT {COLUMNS} FROM unnest($1::uuid[], $2::integer[]) AS w (stream, after)"  # noqa: S608
     " JOIN ledger.event AS e ON e.stream = w.stream AND e.version > w.after ORDER BY e.position",
 )
+READ_STREAM = Statement(
+    "read_stream",
+    f"SELECT {COLUMNS} FROM ledger.event AS e"  # noqa: S608
+    " WHERE e.stream = $1::uuid AND e.version > $2::integer AND e.version <= $3::integer ORDER BY e.version",
+)
 READ_FEED = Statement(
     "read_feed",
     f"SELECT {COLUMNS} FROM ledger.event AS e WHERE e.position > $1 ORDER BY e.position LIMIT $2",  # noqa: S608

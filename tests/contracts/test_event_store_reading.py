@@ -57,6 +57,16 @@ async def test_a_reader_sees_what_was_recorded_before_it_asked(store: Store) -> 
     await asyncio.gather(write(), read(), read())
 
 
+async def test_a_part_of_a_stream_is_read_by_its_versions(store: Store) -> None:
+    stream, other = new_stream(), new_stream()
+    for version in range(1, 6):
+        await store.append(Append((event(other, version), event(stream, version))))
+    assert [(e.stream, e.version) for e in await store.read_stream(stream, 1, 3)] == [(stream, 2), (stream, 3)]
+    assert [e.version for e in await store.read_stream(stream, 4, 9)] == [5]
+    assert await store.read_stream(stream, 5, 9) == []
+    assert await store.read_stream(new_stream(), 0, 9) == []
+
+
 async def test_the_feed_goes_on_from_a_position_in_portions(store: Store) -> None:
     for _ in range(7):
         await store.append(Append(events(new_stream(), 1, 3)))
