@@ -254,6 +254,7 @@ _OF_ONES_OWN = (
         tag="accounts",
         summary="Who am I",
         who="account",
+        scope="any",
         handle=me,
         told=(
             Told(

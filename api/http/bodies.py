@@ -77,7 +77,7 @@ def decode_json(body: bytes, kind: type[T]) -> T:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise NotJson(reason=_reason(error)) from None
     if b"\\u0000" in body:
-        _refuse_nul(decoded)
+        _refuse_nul(body)
     return decoded  # type: ignore[no-any-return]
 
 
@@ -152,8 +152,8 @@ def _lower_first(text: str) -> str:
     return text[:1].lower() + text[1:]
 
 
-def _refuse_nul(decoded: object) -> None:
-    for name, text in _texts("", msgspec.to_builtins(decoded)):
+def _refuse_nul(body: bytes) -> None:
+    for name, text in _texts("", msgspec.json.decode(body)):
         if "\0" in text:
             raise Invalid(fields={name or "body": "must not have NUL characters"})
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from api.http import accounts, health, pricing, ssh_keys, vps_endpoints
+from api.http import accounts, health, pricing, ssh_keys, tokens, vps_endpoints
 from api.http import exec as exec_
 from api.http.call import Answer, Call
 from api.http.endpoint import Endpoint, Told
@@ -30,6 +30,7 @@ def declared(settings: Settings) -> tuple[Endpoint, ...]:
         *accounts.endpoints(settings),
         *pricing.ENDPOINTS,
         *ssh_keys.ENDPOINTS,
+        *tokens.ENDPOINTS,
         *vps_endpoints.ENDPOINTS,
         *exec_.ENDPOINTS,
         *health.endpoints(),

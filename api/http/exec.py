@@ -100,6 +100,7 @@ async def exec_command(call: Call) -> Answer:
         job_id=JobId(call.runtime.ids.new()),
         account_id=call.account_id,
         vps_id=vps_id,
+        token_id=call.token_id,
         command=body.command,
         timeout_s=body.timeout_seconds,
         cwd=body.cwd,
@@ -243,6 +244,7 @@ ENDPOINTS = (
             " started, and the answer is a 504 with the output so far."
         ),
         who="account",
+        scope="exec",
         handle=exec_command,
         body=Command,
         body_bytes_max=BODY_BYTES_MAX,
@@ -257,6 +259,7 @@ ENDPOINTS = (
         tag="exec",
         summary="What came of this command",
         who="account",
+        scope="exec",
         handle=get_job,
         told=(
             Told(

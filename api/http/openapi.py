@@ -22,14 +22,15 @@ from api.http.errors import (
 )
 from domain.accounts.account import Unauthorized
 from domain.errors import Invalid, NotFound, Refusal
+from domain.tokens.token import ForbiddenForTokens, InsufficientScope
 
 VERSION = "1"
 _REF = "#/components/schemas/{name}"
 _PATH_PARAMETER = re.compile(r"\{(\w+)\}")
 _DESCRIPTION = """\
-Virtual machines by the minute, prepaid. Log in for a JWT, pick a plan, make a VPS, wait until it is running, run
-commands in it. Every answer to an account tells its balance in `X-Balance-Remaining`. Errors are
-`{"error", "code", …}`, or RFC 9457 problems for clients that accept `application/problem+json`. Every POST of an
+Virtual machines by the minute, prepaid. Log in for a JWT, or have an access token; pick a plan, make a VPS, wait
+until it is running, run commands in it. Every answer to an account tells its balance in `X-Balance-Remaining`.
+Errors are `{"error", "code", …}`, or RFC 9457 problems for clients that accept `application/problem+json`. Every POST of an
 account takes an `Idempotency-Key`."""
 _HEADERS: dict[str, dict[str, Any]] = {
     "X-Request-Id": {
@@ -53,6 +54,17 @@ _HEADERS: dict[str, dict[str, Any]] = {
 }
 
 
+_SCHEMES = {
+    "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "A session, from a login."},
+    "token": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "vtk_…",
+        "description": "An access token; where a scope is named, it must have been made with it.",
+    },
+}
+
+
 def document(endpoints: Sequence[Endpoint], url: str) -> dict[str, Any]:
     """Return the document of these endpoints, served at ``url``."""
     structs = _structs(endpoints)
@@ -71,7 +83,7 @@ def document(endpoints: Sequence[Endpoint], url: str) -> dict[str, Any]:
         "components": {
             "schemas": {**components, "Problem": _PROBLEM, **_refusal_schemas(endpoints)},
             "headers": _HEADERS,
-            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+            "securitySchemes": _SCHEMES,
         },
     }
 
@@ -82,6 +94,8 @@ def refusals_of(endpoint: Endpoint) -> list[type[Refusal]]:
     found |= dict.fromkeys((HeadersTooLarge, InternalError, StoreDown))
     if endpoint.who == "account":
         found |= dict.fromkeys((Unauthorized, RateLimited))
+        if endpoint.scope != "any":
+            found[ForbiddenForTokens if endpoint.scope is None else InsufficientScope] = None
         if endpoint.method == "POST":
             found |= dict.fromkeys((IdempotencyKeyReused, Invalid))
     if endpoint.method != "GET":
@@ -98,7 +112,7 @@ def _operation(endpoint: Endpoint, schema_of: Callable[[Any], Any]) -> dict[str,
         "operationId": endpoint.name,
         "tags": [endpoint.tag],
         "summary": endpoint.summary,
-        "security": [{"bearer": []}] if endpoint.who == "account" else [],
+        "security": _security(endpoint),
         "responses": {},
     }
     if endpoint.description:
@@ -115,6 +129,14 @@ def _operation(endpoint: Endpoint, schema_of: Callable[[Any], Any]) -> dict[str,
     for status, kinds in _by_status(refusals_of(endpoint)).items():
         operation["responses"][str(status)] = _refused(endpoint, status, kinds)
     return operation
+
+
+def _security(endpoint: Endpoint) -> list[dict[str, list[str]]]:
+    if endpoint.who == "public":
+        return []
+    if endpoint.scope is None:
+        return [{"bearer": []}]
+    return [{"bearer": []}, {"token": [] if endpoint.scope == "any" else [endpoint.scope]}]
 
 
 def _told(endpoint: Endpoint, told: Told, schema_of: Callable[[Any], Any]) -> dict[str, Any]:

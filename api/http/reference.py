@@ -31,7 +31,7 @@ _RULES = """\
 
 | rule | |
 | --- | --- |
-| authentication | `Authorization: Bearer <jwt>` from `POST /api/auth/login`, good for 12 hours; a logout or a new password is seen at once by every process |
+| authentication | `Authorization: Bearer <jwt>` from `POST /api/auth/login`, good for 12 hours (a session), or `Bearer vtk_…` from `POST /api/tokens` (an access token); that one has ended, by a logout, a new password or being revoked, is seen at once by every process |
 | balance | every answer to an account, errors included, has `X-Balance-Remaining`: USD, 4 decimals, rounded down |
 | money | JSON numbers: balances with 4 decimals rounded down, what is required with 4 rounded up, all else exact with up to 6; `balance_micros` is exact |
 | ids, times | UUIDv7 in lower case; RFC 3339 in UTC with `Z` |
@@ -81,15 +81,26 @@ def _call(method: str, path: str, operation: dict[str, Any], schemas: dict[str, 
 def _fields(schema: dict[str, Any]) -> list[str]:
     lines = ["| in the body | type | default | |", "| --- | --- | --- | --- |"]
     for name, field in schema["properties"].items():
-        default = "required" if name in schema["required"] else f"`{json.dumps(field['default'])}`"
+        default = "required" if name in schema["required"] else f"`{json.dumps(field.get('default'))}`"
         plain = without_null(field)
         lines.append(f"| `{name}` | {_type(plain)} | {default} | {plain.get('description', '')} |")
     return [*lines, ""]
 
 
 def _sentence(operation: dict[str, Any]) -> str:
-    who = "For accounts." if operation["security"] else "For anybody."
-    return " ".join(filter(None, (f"{operation['summary']}.", operation.get("description", ""), who)))
+    return " ".join(filter(None, (f"{operation['summary']}.", operation.get("description", ""), _who(operation))))
+
+
+def _who(operation: dict[str, Any]) -> str:
+    match operation["security"]:
+        case []:
+            return "For anybody."
+        case [_, {"token": [scope]}]:
+            return f"For sessions, and tokens with the scope `{scope}`."
+        case [_, {"token": []}]:
+            return "For sessions and tokens."
+        case _:
+            return "For sessions only."
 
 
 def _answer(status: str, response: dict[str, Any]) -> list[str]:

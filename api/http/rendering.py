@@ -1,4 +1,4 @@
-"""How money, times and ids are written in JSON, and read from paths."""
+"""How money, times and ids are written in JSON, and read from requests."""
 
 import re
 from typing import Annotated
@@ -6,8 +6,8 @@ from uuid import UUID
 
 import msgspec
 
-from domain.errors import NotFound
-from domain.money import MicroUsd, ceil_to_four_decimals, exact_usd, floor_to_four_decimals
+from domain.errors import Invalid, NotFound
+from domain.money import MicroUsd, ceil_to_four_decimals, exact_usd, floor_to_four_decimals, parse_usd
 from domain.time import Instant, to_rfc3339
 
 Balance = Annotated[
@@ -24,6 +24,15 @@ Amount = Annotated[
         extra_json_schema={"type": "number", "examples": [0.0042]},
     ),
 ]
+AskedAmount = Annotated[
+    msgspec.Raw,
+    msgspec.Meta(
+        description="USD, with at most 6 decimals.",
+        extra_json_schema={"type": "number", "examples": [5.00]},
+    ),
+]
+"""An amount as a client wrote it, which no float has been near; left out where it has ``NO_AMOUNT`` by default."""
+NO_AMOUNT = msgspec.Raw
 Micros = Annotated[int, msgspec.Meta(description="Micro-USD, exact.")]
 Time = Annotated[
     str,
@@ -55,6 +64,17 @@ def amount_number(amount: MicroUsd) -> msgspec.Raw:
 def optional_time(instant: Instant | None) -> str | None:
     """Return an instant as RFC 3339, or None."""
     return None if instant is None else to_rfc3339(instant)
+
+
+def asked_amount(raw: msgspec.Raw, field: str) -> MicroUsd | None:
+    """Return the exact amount that a client asks for; None where it is left out or null. Raises Invalid."""
+    text = bytes(raw).decode()
+    if text in ("", "null"):
+        return None
+    try:
+        return parse_usd(text)
+    except ValueError:
+        raise Invalid(fields={field: "must be a number of USD with at most 6 decimals"}) from None
 
 
 def uuid_of(text: str) -> UUID:

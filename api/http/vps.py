@@ -94,6 +94,7 @@ async def create_vps(call: Call) -> Answer:
             authorized_keys=authorized_keys(sight.of(keys), key_ids),
             user_data=body.user_data,
             labels=body.labels,
+            token_id=call.token_id,
         )
         return admission.create_vps(sight.of(vps), sight.of(wallet), book, command, now)
 
@@ -133,7 +134,12 @@ async def start_vps(call: Call) -> Answer:
         call,
         "start",
         lambda vps, sight, now: admission.start_vps(
-            vps, sight.of(wallet_view(call.account_id)), sight.of(PRICES), call.account_id, now
+            vps,
+            sight.of(wallet_view(call.account_id)),
+            sight.of(PRICES),
+            call.account_id,
+            now,
+            asked_by=call.token_id,
         ),
     )
 

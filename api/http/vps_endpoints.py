@@ -18,11 +18,12 @@ from api.http.vps import (
 from api.http.vps_rendering import CREATING_EXAMPLE, VPS_EXAMPLE, VpsEvent, VpsTold
 from domain.compute.vps import VpsIsCreating, VpsIsStopping, VpsNotRunning
 from domain.errors import Contended, NotFound
-from domain.wallet.funds import InsufficientBalance
+from domain.wallet.funds import AccountFrozen, InsufficientBalance, TokenSpendLimitReached, VpsOfAnother
 from projections.reading import ProjectionBehind
 
 _CHANGED = Told(202, "Accepted; ``pending`` tells what is still to be done.", VpsTold, VPS_EXAMPLE)
 _SO_ALREADY = Told(200, "It is so already; nothing was changed.", VpsTold, VPS_EXAMPLE)
+_NOT_ADMITTED = (InsufficientBalance, AccountFrozen, TokenSpendLimitReached)
 
 ENDPOINTS = (
     Endpoint(
@@ -33,12 +34,13 @@ ENDPOINTS = (
         summary="Make a VPS",
         description="It is ``creating`` at first; once the service has logged in, it is ``running`` and is charged.",
         who="account",
+        scope="vps:write",
         handle=create_vps,
         body=NewVps,
         body_bytes_max=BODY_BYTES_MAX,
         body_example={"name": "web-01", "plan_id": VPS_EXAMPLE["plan_id"], "ssh_key_ids": VPS_EXAMPLE["ssh_key_ids"]},
         told=(Told(201, "The VPS, being made.", VpsTold, CREATING_EXAMPLE),),
-        refusals=(InsufficientBalance, Contended),
+        refusals=(*_NOT_ADMITTED, Contended),
     ),
     Endpoint(
         method="GET",
@@ -47,6 +49,7 @@ ENDPOINTS = (
         tag="VPS",
         summary="Which VPSs do I have",
         who="account",
+        scope="vps:read",
         handle=list_vps,
         query=VpsPage,
         told=(Told(200, "The VPSs, newest first.", list[VpsTold], [VPS_EXAMPLE], PAGE_HEADERS),),
@@ -59,6 +62,7 @@ ENDPOINTS = (
         tag="VPS",
         summary="How is this VPS",
         who="account",
+        scope="vps:read",
         handle=get_vps,
         told=(Told(200, "The VPS as it is now.", VpsTold, VPS_EXAMPLE),),
         refusals=(NotFound,),
@@ -70,9 +74,10 @@ ENDPOINTS = (
         tag="VPS",
         summary="Switch a VPS on",
         who="account",
+        scope="vps:write",
         handle=start_vps,
         told=(_CHANGED, _SO_ALREADY),
-        refusals=(NotFound, VpsIsCreating, VpsIsStopping, InsufficientBalance, Contended),
+        refusals=(NotFound, VpsIsCreating, VpsIsStopping, *_NOT_ADMITTED, VpsOfAnother, Contended),
     ),
     Endpoint(
         method="POST",
@@ -81,6 +86,7 @@ ENDPOINTS = (
         tag="VPS",
         summary="Switch a VPS off",
         who="account",
+        scope="vps:write",
         handle=stop_vps,
         told=(_CHANGED, _SO_ALREADY),
         refusals=(NotFound, VpsIsCreating, Contended),
@@ -92,6 +98,7 @@ ENDPOINTS = (
         tag="VPS",
         summary="Have a VPS boot anew",
         who="account",
+        scope="vps:write",
         handle=restart_vps,
         told=(_CHANGED, _SO_ALREADY),
         refusals=(NotFound, VpsIsCreating, VpsNotRunning, Contended),
@@ -104,6 +111,7 @@ ENDPOINTS = (
         summary="Delete a VPS",
         description="In every state; nothing of it is left.",
         who="account",
+        scope="vps:write",
         handle=delete_vps,
         told=(Told(204, "It does not exist any more."),),
         refusals=(NotFound, Contended),
@@ -115,6 +123,7 @@ ENDPOINTS = (
         tag="VPS",
         summary="What happened to this VPS",
         who="account",
+        scope="vps:read",
         handle=list_vps_events,
         query=Page,
         told=(Told(200, "Everything recorded of it, newest first.", list[VpsEvent], None, PAGE_HEADERS),),
