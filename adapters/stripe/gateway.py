@@ -200,15 +200,17 @@ class StripeGateway:
         """Return the oldest of what a list has since an instant, oldest first. Stripe tells the newest first."""
         since_s = since // MICROSECONDS_PER_SECOND
         until_s: int | None = None
+        oldest: list[msgspec.Raw] = []
         while True:
-            found, reached_s = await self._walked(list_page, _created(since_s, until_s), limit)
+            found, reached_s = await self._walked(list_page, _created(since_s, until_s), limit - len(oldest))
             if reached_s is not None:
                 # Too much to walk through: the older half of the time that is left by itself.
                 until_s = (since_s + reached_s) // 2
-            elif found or until_s is None:
-                return found
-            else:
-                since_s, until_s = until_s + 1, None
+                continue
+            oldest += found
+            if until_s is None or len(oldest) == limit:
+                return oldest
+            since_s, until_s = until_s + 1, None
 
     async def _walked(
         self, list_page: ListPage, created: dict[str, int], limit: int
