@@ -30,8 +30,8 @@ _PATH_PARAMETER = re.compile(r"\{(\w+)\}")
 _DESCRIPTION = """\
 Virtual machines by the minute, prepaid. Log in for a JWT, or have an access token; pick a plan, make a VPS, wait
 until it is running, run commands in it. Every answer to an account tells its balance in `X-Balance-Remaining`.
-Errors are `{"error", "code", …}`, or RFC 9457 problems for clients that accept `application/problem+json`. Every POST of an
-account takes an `Idempotency-Key`."""
+Errors are `{"error", "code", …}`, or RFC 9457 problems for clients that accept `application/problem+json`. Every POST
+of an account takes an `Idempotency-Key`."""
 _HEADERS: dict[str, dict[str, Any]] = {
     "X-Request-Id": {
         "description": "Names this request; your own is kept if it is plain.",
