@@ -53,10 +53,7 @@ def apply_seen(payment: Payment, wallet: Wallet, seen: SeenPayment, now: Instant
     known = recording.payment
     # A second session under the name of this payment is told of as a mismatch; what goes back of it is not ours.
     if known.state == "received" and seen.payment_intent_id == known.payment_intent_id:
-        for refund in seen.refunds:
-            apply_refund(recording, refund)
-        for dispute in seen.disputes:
-            apply_dispute(recording, dispute)
+        _apply_what_goes_back(recording, seen)
     return _applied(recording)
 
 
@@ -124,6 +121,17 @@ def _receive(recording: Recording, seen: SeenPayment) -> None:
         )
     )
     recording.move(*add_payment(recording.wallet, payment.payment_id, payment.amount))
+
+
+def _apply_what_goes_back(recording: Recording, seen: SeenPayment) -> None:
+    # What came back pays for what went, so that nobody is frozen by the order of a list.
+    for dispute in seen.disputes:
+        if dispute.state == "won":
+            apply_dispute(recording, dispute)
+    for refund in sorted(seen.refunds, key=lambda refund: refund.state != "failed"):
+        apply_refund(recording, refund)
+    for dispute in seen.disputes:
+        apply_dispute(recording, dispute)
 
 
 def _applied(recording: Recording) -> Applied:
