@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmana
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 from psycopg.conninfo import conninfo_to_dict
@@ -20,6 +21,8 @@ from adapters.guest_image.root_folder import ImageNotBuilt
 from adapters.ids import TimeOrderedIds
 from adapters.jwt import JwtSessions
 from adapters.libvirt_host.host import HostNotStarted
+from adapters.mail.folder import FolderMailer
+from adapters.mail.smtp import BadSmtpUrl, SmtpMailer, parse_smtp_url
 from adapters.passwords import Argon2Passwords
 from adapters.postgres.blobs import PostgresJobOutputs
 from adapters.postgres.event_store import PostgresEventStore
@@ -40,12 +43,17 @@ from api.founding import ensure_founded
 from api.ledger import Ledger
 from api.metering import settle_account, settle_due
 from api.runtime import Runtime
-from api.settings import Settings
+from api.settings import Settings, SettingsRefused
+from api.statements.projected import ProjectedStatements
 from api.steps.workshop import Workshop
 from api.vps_lists import ProjectedVpsList
 from domain.accounts.ports import Captcha
+from domain.alerts.ports import Mailer
 from domain.evidence import EvidenceSource
+from domain.ports import Clock
+from projections.alerts import TabledAlertWork
 from projections.catalogue import READ_MODELS
+from projections.closings import TabledOpenClosings
 from projections.compute_work import TabledWork
 from projections.generation import install
 from projections.meters import TabledDueAccounts
@@ -182,8 +190,12 @@ async def opened_runtime(
             settle_due=partial(settle_due, ledger, TabledDueAccounts(read_models), clock),
             sweep_claims=store.sweep_claims,
             vps_list=ProjectedVpsList(read_models, store, sealer),
+            statements=ProjectedStatements(read_models, store, sealer),
             read_models=read_models,
             database_url=database.service_url,
+            alert_work=TabledAlertWork(read_models),
+            closings=TabledOpenClosings(read_models),
+            mailer=_mailer(settings, clock),
         )
 
 
@@ -225,6 +237,16 @@ def _captcha(settings: Settings) -> Captcha:
     if settings.development and secret in TEST_SECRETS:
         return DevelopmentCaptcha(secret)
     return TurnstileCaptcha(secret, settings.turnstile_url)
+
+
+def _mailer(settings: Settings, clock: Clock) -> Mailer | None:
+    if settings.smtp_url is None:
+        return FolderMailer(settings.home_folder / "mail", clock) if settings.development else None
+    host = urlsplit(settings.url).hostname
+    try:
+        return SmtpMailer(parse_smtp_url(settings.smtp_url, default_sender=f"litevps@{host}"), clock)
+    except BadSmtpUrl as problem:
+        raise SettingsRefused(f"cannot start:\n- smtp_url {problem}") from problem
 
 
 def _master_key(settings: Settings) -> MasterKey:

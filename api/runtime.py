@@ -8,8 +8,10 @@ import msgspec
 
 from api.ledger import Ledger
 from api.settings import Settings
+from api.statements.source import StatementSource
 from api.steps.workshop import Workshop
-from domain.accounts.ports import Captcha, Passwords, RateCounters, Sessions
+from domain.accounts.ports import Captcha, OpenClosings, Passwords, RateCounters, Sessions
+from domain.alerts.ports import AlertWork, Mailer
 from domain.compute.vps import State, Vps
 from domain.ids import AccountId
 from domain.ports import Clock, EventStore, Ids, Sealer
@@ -51,6 +53,13 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     sweep_claims: Callable[[], Awaitable[object]]
     """Deletes claims that have expired, such as kept answers; changes no answer."""
     vps_list: VpsList
+    statements: StatementSource
+    alert_work: AlertWork
+    """What accounts are to be told of, and which mail is to be sent."""
+    closings: OpenClosings
+    """Which accounts are being closed."""
+    mailer: Mailer | None
+    """Who hands mail over; None where none is set: then it waits."""
     ending: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
     """Set once the service ends and calls that only wait for something are to wait no longer."""
     read_models: ReadModels | None = None

@@ -3,6 +3,7 @@
 from projections.accounts import ACCOUNTS
 from projections.alerts import ALERTS
 from projections.balances import BALANCES
+from projections.closings import CLOSINGS
 from projections.compute_work import COMPUTE_WORK
 from projections.entries import ENTRIES
 from projections.jobs import JOBS
@@ -18,6 +19,7 @@ READ_MODELS: tuple[ReadModel, ...] = (
     ACCOUNTS,
     ALERTS,
     BALANCES,
+    CLOSINGS,
     COMPUTE_WORK,
     ENTRIES,
     JOBS,

@@ -12,6 +12,7 @@ from domain.accounts.account import Unauthorized, account_view, session_is_good
 from domain.accounts.ports import Session
 from domain.ids import AccountId, TokenId
 from domain.ports import StoreUnavailable
+from domain.pricing.price_book import PRICES
 from domain.time import MINUTE, Instant
 from domain.tokens.token import CLAIM_SCOPE, digest_of, good, token_view
 from domain.wallet.wallet import wallet_view
@@ -62,11 +63,11 @@ class Authentication:
         return Credential(session.account_id, session)
 
     async def let_in(self, call: Call, credential: Credential) -> None:
-        """Have a call know whose it is, and its balance, in one round trip. Raises Unauthorized for what has ended."""
+        """Have a call know whose it is, with which money, in one round trip. Raises Unauthorized where that ended."""
         account, wallet = account_view(credential.account_id), wallet_view(credential.account_id)
         now = self._runtime.clock.now()
         if credential.token_id is None:
-            sight = await self._runtime.ledger.read(account, wallet)
+            sight = await self._runtime.ledger.read(account, wallet, PRICES)
             session = credential.session
             assert session is not None, "a credential is a session or a token"
             if not session_is_good(sight.of(account), session.jti, session.password_number):
@@ -74,13 +75,14 @@ class Authentication:
             call.session = session
         else:
             token = token_view(credential.token_id)
-            sight = await self._runtime.ledger.read(account, wallet, token)
+            sight = await self._runtime.ledger.read(account, wallet, PRICES, token)
             call.token = good(sight.of(token), now)
-            if sight.of(account).id is None:
+            if not sight.of(account).is_open:
                 raise Unauthorized
             await self._note_use(credential.token_id, now)
         call.account = sight.of(account)
-        call.balance = sight.of(wallet).balance
+        call.wallet, call.prices = sight.of(wallet), sight.of(PRICES)
+        call.balance = call.wallet.balance
 
     async def _token(self, secret: str) -> Credential:
         if len(secret) != _TOKEN_CHARACTERS or not secret.isascii():

@@ -5,7 +5,7 @@ import re
 import msgspec
 
 from domain.accounts.commands import ChangePassword, EndSession, RegisterAccount
-from domain.accounts.events import AccountRegistered, PasswordChanged, Role, RolesSet, SessionEnded
+from domain.accounts.events import AccountClosed, AccountRegistered, PasswordChanged, Role, RolesSet, SessionEnded
 from domain.deciding import Decision, Fold, View, recorded_in
 from domain.errors import Invalid, Refusal
 from domain.events import Event
@@ -58,6 +58,13 @@ class Account(msgspec.Struct, frozen=True):
     roles: tuple[Role, ...] = ()
     ended_sessions: dict[str, Instant] = {}
     """By ``jti``: when the session would have expired anyway. Replaced, never changed."""
+    closed: bool = False
+    """Its owner has closed it: nobody logs in, and no session or token of it is good."""
+
+    @property
+    def is_open(self) -> bool:
+        """Return whether there is such an account, and it is not closed."""
+        return self.id is not None and not self.closed
 
 
 def evolve(account: Account, event: Event) -> Account:
@@ -82,6 +89,8 @@ def evolve(account: Account, event: Event) -> Account:
             )
         case SessionEnded():
             return msgspec.structs.replace(account, ended_sessions=_with_ended(account.ended_sessions, event))
+        case AccountClosed():
+            return msgspec.structs.replace(account, closed=True)
         case _:
             return account
 
@@ -127,7 +136,7 @@ def end_session(account: Account, command: EndSession) -> Decision:
 
 def session_is_good(account: Account, jti: str, password_number: int) -> bool:
     """Tell whether a session, not expired by its own word, is still to be believed."""
-    return account.id is not None and password_number == account.password_number and jti not in account.ended_sessions
+    return account.is_open and password_number == account.password_number and jti not in account.ended_sessions
 
 
 def checked_email(email: str) -> str:

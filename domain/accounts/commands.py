@@ -31,6 +31,13 @@ class EndSession(msgspec.Struct, frozen=True):
     expires_at: Instant
 
 
+class CloseAccount(msgspec.Struct, frozen=True):
+    """End an account; the password was checked already."""
+
+    email_key: bytes
+    """The keyed hash of its address, which somebody else may have from here on."""
+
+
 class AddSshKey(msgspec.Struct, frozen=True):
     """Keep an OpenSSH public key."""
 

@@ -4,6 +4,7 @@ from typing import Literal
 
 from domain.events import Event, Personal
 from domain.ids import AccountId, SshKeyId
+from domain.money import MicroUsd
 from domain.time import Instant
 
 Role = Literal["support", "finance", "admin"]
@@ -38,6 +39,24 @@ class SessionEnded(Event, frozen=True, tag="accounts.session-ended.v1"):
     account_id: AccountId
     jti: str
     expires_at: Instant
+
+
+class AccountClosed(Event, frozen=True, tag="accounts.account-closed.v1"):
+    """Its owner closed an account; its VPSs are deleted and the rest of its balance refunded from here on."""
+
+    account_id: AccountId
+    at: Instant
+
+
+class ClosingFinished(Event, frozen=True, tag="accounts.closing-finished.v1"):
+    """Nothing of a closed account is left to be done; it comes again where a late payment went back."""
+
+    account_id: AccountId
+    refunded: MicroUsd
+    """What went back to the payer; that Stripe does pay it out is for the payment's own events to tell."""
+    forfeited: MicroUsd
+    """What stays: it was given and not paid for, or is less than a cent."""
+    at: Instant
 
 
 class LoginSucceeded(Event, frozen=True, tag="accounts.login-succeeded.v1"):

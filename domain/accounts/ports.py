@@ -84,3 +84,11 @@ class RateCounters(Protocol):
     async def count(self, tries: Sequence[tuple[Quota, str]]) -> list[Tally]:
         """Count one try of each (quota, subject), and return how often each has tried."""
         ...
+
+
+class OpenClosings(Protocol):
+    """What a read model knows of accounts that are being closed. It may be a moment behind."""
+
+    async def open_closings(self, limit: int) -> Sequence[AccountId]:
+        """Return closed accounts for which something may be left to be done, the longest waiting first."""
+        ...

@@ -25,6 +25,12 @@ class WalletOpened(Event, frozen=True, tag="wallet.opened.v1"):
     account_id: AccountId
 
 
+class WalletClosed(Event, frozen=True, tag="wallet.closed.v1"):
+    """The account was closed: nothing of it is switched on any more; what runs is deleted and still pays."""
+
+    account_id: AccountId
+
+
 class FundsCredited(Event, frozen=True, tag="wallet.funds-credited.v1"):
     """An operator gave funds, as goodwill."""
 

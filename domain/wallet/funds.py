@@ -109,13 +109,16 @@ def required_balance(wallet: Wallet, book: PriceBook, plan_id: PlanId, now: Inst
 def admit(wallet: Wallet, book: PriceBook, command: AdmitVps, now: Instant) -> tuple[Event, ...]:
     """Let a VPS be on if the balance covers an hour of all, and its token's limit one of all of that token.
 
-    Raises AccountFrozen, InsufficientBalance, TokenSpendLimitReached; and, where a token asks, Unauthorized
-    for one that is no longer good, VpsOfAnother for one that may not go past its limit by others' VPSs.
+    Raises AccountFrozen, InsufficientBalance, TokenSpendLimitReached; Unauthorized for an account that was
+    closed; and, where a token asks, Unauthorized for one that is no longer good, VpsOfAnother for one that may
+    not go past its limit by others' VPSs.
 
     An earlier start of the VPS must have been shown off before (``MeterClosed``, or it never ran).
     """
     meter = wallet.meters.get(command.vps_id)
     assert meter is None or meter.closed, "a VPS is switched on again only after it was off"
+    if wallet.closed:
+        raise Unauthorized  # Closed since the request was let in: this append is the last that can see it.
     _check_asking(wallet, command, now)
     if wallet.frozen:
         raise AccountFrozen(owed=wallet.receivable)

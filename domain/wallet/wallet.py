@@ -27,6 +27,7 @@ from domain.wallet.events import (
     TokenUnlimited,
     VpsAdmitted,
     VpsReleased,
+    WalletClosed,
     WalletOpened,
 )
 from domain.wallet.limits import TokenLimit, counted
@@ -51,6 +52,9 @@ class Wallet(msgspec.Struct, frozen=True):
     """Of every token that is not revoked: those that have no limit are only counted."""
     corrected: dict[EventId, MicroUsd] = {}
     """By the event that was put right: by how much the balance moved for it, all corrections together."""
+
+    closed: bool = False
+    """Nothing is admitted any more."""
 
     @property
     def frozen(self) -> bool:
@@ -100,6 +104,8 @@ def evolve(wallet: Wallet, event: Event) -> Wallet:
         case TokenLimitEnded():
             limits = {token_id: limit for token_id, limit in wallet.limits.items() if token_id != event.token_id}
             return msgspec.structs.replace(wallet, limits=limits)
+        case WalletClosed():
+            return msgspec.structs.replace(wallet, closed=True)
         case _:
             return _with_funds(wallet, event)
 

@@ -13,11 +13,13 @@ import msgspec
 from adapters.clock import SystemClock
 from adapters.ids import TimeOrderedIds
 from adapters.jwt import JwtSessions
+from adapters.memory.alert_work import MemoryAlertWork
 from adapters.memory.due_accounts import MemoryDueAccounts
 from adapters.memory.event_store import MemoryEventStore
 from adapters.memory.job_outputs import MemoryJobOutputs
 from adapters.memory.last_uses import MemoryLastUses
 from adapters.memory.leases import LeaseTable, MemoryLeases
+from adapters.memory.open_closings import MemoryOpenClosings
 from adapters.memory.open_work import MemoryOpenWork
 from adapters.memory.rate_counters import MemoryRateCounters
 from adapters.passwords import Argon2Passwords
@@ -35,6 +37,7 @@ from api.metering import settle_account, settle_due
 from api.reconciler import ensure_registered
 from api.runtime import Runtime
 from api.settings import Settings
+from api.statements.folded import FoldedStatements
 from api.steps.workshop import Workshop
 from api.vps_lists import FoldedVpsList
 from api.worker import Worker
@@ -179,6 +182,10 @@ def memory_runtime(settings: Settings, clock: Clock, host: SimulatedHost) -> Run
         settle_due=partial(settle_due, ledger, MemoryDueAccounts(store), clock),
         sweep_claims=store.sweep_claims,
         vps_list=FoldedVpsList(store, sealer),
+        statements=FoldedStatements(store, sealer),
+        alert_work=MemoryAlertWork(store),
+        closings=MemoryOpenClosings(store),
+        mailer=None,
     )
 
 

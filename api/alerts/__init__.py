@@ -1,0 +1,1 @@
+"""Alerts at work: raising what is to be told, and sending the mail that tells it."""

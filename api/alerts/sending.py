@@ -1,0 +1,119 @@
+"""Sending: each mail that is due is handed over, and what came of it is recorded."""
+
+import asyncio
+from collections.abc import Callable
+from uuid import UUID
+
+import structlog
+
+from api.alerts.texts import alert_mail, verification_mail
+from api.failpoints import reach
+from api.ledger import Context
+from api.runtime import Runtime
+from domain.alerts import sending
+from domain.alerts.alerts import Alerts, Notice, alerts_view
+from domain.alerts.codes import CODE_SCOPE, code_of
+from domain.alerts.ports import Mail, Mailer, MailRefused, MailUnavailable
+from domain.compute.vps import vps_view
+from domain.deciding import Decision
+from domain.events import Actor
+from domain.ids import AccountId, VpsId
+from domain.ports import StoreUnavailable
+from domain.time import Instant
+
+DUE_MAX = 200
+"""Looked at in one go; what is left comes in the next."""
+AT_ONCE_MAX = 8
+LEASE_S = 90.0
+"""Longer than any mailer tries; as long after a crash a mail is left alone that may or may not have been sent."""
+LEASE_SCOPE = "mail"
+
+_log = structlog.get_logger(__name__)
+
+Record = Callable[[Alerts, Instant], Decision]
+
+
+async def send_due(runtime: Runtime) -> int:
+    """Send every mail whose time has come; return how many. Without a mail server they wait.
+
+    A mail is sent at least once, and with its lease normally just once, however many processes send.
+    """
+    mailer = runtime.mailer
+    if mailer is None:
+        return 0
+    slots = asyncio.Semaphore(AT_ONCE_MAX)
+
+    async def one(account_id: AccountId, notice_id: UUID) -> bool:
+        async with slots:
+            return await _send_leased(runtime, mailer, account_id, notice_id)
+
+    due = await runtime.alert_work.due_mails(runtime.clock.now(), DUE_MAX)
+    results = await asyncio.gather(*(one(*notice) for notice in due), return_exceptions=True)
+    for (_, notice_id), result in zip(due, results, strict=True):
+        if isinstance(result, StoreUnavailable) or (
+            isinstance(result, BaseException) and not isinstance(result, Exception)
+        ):
+            raise result
+        if isinstance(result, Exception):
+            _log.error("mail not sent", notice_id=str(notice_id), exc_info=result)
+    return sum(result is True for result in results)
+
+
+async def _send_leased(runtime: Runtime, mailer: Mailer, account_id: AccountId, notice_id: UUID) -> bool:
+    leases = runtime.workshop.leases
+    if await leases.take(LEASE_SCOPE, notice_id, LEASE_S) is None:
+        return False
+    try:
+        return await _send(runtime, mailer, account_id, notice_id)
+    finally:
+        await leases.done(LEASE_SCOPE, notice_id)
+
+
+async def _send(runtime: Runtime, mailer: Mailer, account_id: AccountId, notice_id: UUID) -> bool:
+    view, now = alerts_view(account_id), runtime.clock.now()
+    alerts = (await runtime.ledger.read(view)).of(view)
+    notice = sending.due_notice(alerts, notice_id, now)
+    if notice is None:
+        return False  # The read model was a moment behind.
+
+    async def record(decide: Record) -> None:
+        context = Context(actor=Actor("service", part="alerts"), account_id=account_id, step="mail-end")
+        await runtime.ledger.execute((view,), lambda sight, at: decide(sight.of(view), at), context)
+
+    if sending.is_stale(alerts, notice, now):
+        await record(lambda seen, at: sending.given_up(seen, account_id, notice_id, "stale", "", at))
+        return False
+    mail = await _mail_of(runtime, alerts, notice)
+    try:
+        reach("mail:before-server")
+        await mailer.send(mail)
+        reach("mail:after-server")
+    except MailUnavailable as away:
+        reason = str(away)
+        _log.warning("mail waits", notice_id=str(notice_id), attempts=notice.attempts + 1)
+        await record(lambda seen, at: sending.failed(seen, account_id, notice_id, reason, at))
+        return False
+    except MailRefused as refused:
+        reason = str(refused)
+        _log.warning("mail refused", notice_id=str(notice_id))
+        await record(lambda seen, at: sending.given_up(seen, account_id, notice_id, "refused", reason, at))
+        return False
+    await record(lambda seen, at: sending.sent(seen, account_id, notice_id, at))
+    return True
+
+
+async def _mail_of(runtime: Runtime, alerts: Alerts, notice: Notice) -> Mail:
+    assert alerts.email is not None, "without an address there are no notices"
+    url = runtime.settings.url
+    if notice.kind == "verification":
+        assert alerts.verification is not None, "a verification that is over is stale"
+        code = code_of(notice.id, runtime.sealer.keyed_hash(CODE_SCOPE, str(notice.id)))
+        return verification_mail(notice, alerts.email, url, code, alerts.verification.expires_at)
+    vps_ids = {alert.vps_id for alert in notice.alerts if alert.vps_id is not None}
+    return alert_mail(notice, alerts.email, url, await _names(runtime, vps_ids))
+
+
+async def _names(runtime: Runtime, vps_ids: set[VpsId]) -> dict[VpsId, str]:
+    views = {vps_id: vps_view(vps_id) for vps_id in vps_ids}
+    sight = await runtime.ledger.read(*views.values())
+    return {vps_id: vps.name for vps_id, view in views.items() if (vps := sight.of(view)) is not None}

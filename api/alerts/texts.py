@@ -1,0 +1,140 @@
+"""The texts of mails: what happened, and what to do about it, with nothing secret but a code that was asked for."""
+
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import msgspec
+from jinja2 import Environment, StrictUndefined
+
+from domain.alerts.alerts import Notice
+from domain.alerts.events import AlertKind, AlertRaised
+from domain.alerts.ports import Mail
+from domain.ids import VpsId
+from domain.money import MicroUsd, exact_usd, floor_to_four_decimals
+from domain.time import Instant, to_rfc3339
+
+BY_WEIGHT: tuple[AlertKind, ...] = (
+    "account-frozen",
+    "vps-frozen",
+    "vps-unpaid",
+    "vps-limit",
+    "dispute-opened",
+    "low-balance",
+)
+"""A mail with several alerts is named for the first of these that is among them."""
+
+_VERIFICATION = """\
+Somebody, most likely you, wants LiteVPS to send alerts of an account to this address: when its balance runs low
+and when a VPS is stopped.
+
+To agree, show this code before {{ expires_at }}:
+
+    {{ code }}
+
+for example by
+
+    curl -X POST {{ url }}/api/auth/verify-email -H 'Content-Type: application/json' -d '{"code":"{{ code }}"}'
+
+It works once. If you know nothing of this, do nothing: without the code no alerts are sent to you.
+"""
+_ALERTS = """\
+{% for alert in alerts -%}
+* {{ alert.at }}: {{ alert.sentence }}
+{% endfor %}
+{%- if adds_funds %}
+What to do: add funds with POST {{ url }}/api/billing/add-funds, from 5 to 50 USD a time.
+{%- if stopped %} Then start what was stopped with
+POST {{ url }}/api/vps/{id}/start. Its disk is kept.{% endif %}
+{% endif %}
+{%- if limited %}
+A token reached its spend limit: give the work to a token with room, or start the VPS yourself with
+POST {{ url }}/api/vps/{id}/start. Its disk is kept, and your balance is untouched by the limit.
+{% endif %}
+{%- if frozen %}
+The account is frozen until what it owes is paid: funds that are added pay that first.
+{% endif %}
+{%- if disputed %}
+A bank asked for a payment back. If that was a mistake, ask it to withdraw the dispute.
+{% endif %}
+Every minute and every movement of the balance: {{ url }}/api/billing/transactions
+Where these mails go, and at which thresholds: {{ url }}/api/billing/alerts
+"""
+# Plain text: nothing in it is markup, and what VPSs are called was checked when they were made.
+_ENVIRONMENT = Environment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)  # noqa: S701
+_VERIFICATION_TEXT = _ENVIRONMENT.from_string(_VERIFICATION)
+_ALERTS_TEXT = _ENVIRONMENT.from_string(_ALERTS)
+
+
+class _Line(msgspec.Struct, frozen=True):
+    at: str
+    sentence: str
+
+
+def verification_mail(notice: Notice, to: str, url: str, code: str, expires_at: Instant) -> Mail:
+    """Return the mail that brings a code to an address."""
+    text = _VERIFICATION_TEXT.render(url=url, code=code, expires_at=to_rfc3339(_whole_seconds(expires_at)))
+    subject = "LiteVPS: shall alerts come to this address?"
+    return Mail(to, subject, text, _message_id(notice.id, url), kind="verification")
+
+
+def alert_mail(notice: Notice, to: str, url: str, names: Mapping[VpsId, str]) -> Mail:
+    """Return the mail that tells of everything in a notice; ``names``: of the VPSs in it."""
+    kinds = {alert.kind for alert in notice.alerts}
+    heaviest = min(kinds, key=BY_WEIGHT.index)
+    text = _ALERTS_TEXT.render(
+        url=url,
+        alerts=[
+            _Line(to_rfc3339(_whole_seconds(alert.happened_at)), _sentence(alert, names)) for alert in notice.alerts
+        ],
+        adds_funds=bool(kinds & {"low-balance", "vps-unpaid", "account-frozen"}),
+        stopped=bool(kinds & {"vps-unpaid", "vps-frozen"}),
+        limited="vps-limit" in kinds,
+        frozen=bool(kinds & {"account-frozen", "vps-frozen"}),
+        disputed="dispute-opened" in kinds,
+    )
+    subject = f"LiteVPS: {_subject(heaviest, notice.alerts, names)}"
+    return Mail(to, subject, text, _message_id(notice.id, url), kind=heaviest)
+
+
+def _sentence(alert: AlertRaised, names: Mapping[VpsId, str]) -> str:
+    name = "" if alert.vps_id is None else names[alert.vps_id]
+    balance = "" if alert.balance is None else floor_to_four_decimals(alert.balance)
+    match alert.kind:
+        case "low-balance":
+            return f"your balance fell to {balance} USD, which is at or below {_usd(alert.threshold)} USD."
+        case "vps-unpaid":
+            return f"VPS {name} was stopped: the balance of {balance} USD did not cover its next minute."
+        case "vps-limit":
+            return f"VPS {name} was stopped: its next minute went past the spend limit of its token."
+        case "vps-frozen":
+            return f"VPS {name} was stopped: the account is frozen."
+        case "account-frozen":
+            return f"a payment was taken back, which leaves {_usd(alert.amount)} USD to be paid: the account is frozen."
+        case "dispute-opened":
+            return f"a payment of {_usd(alert.amount)} USD is disputed; your balance is {balance} USD."
+
+
+def _subject(kind: AlertKind, alerts: tuple[AlertRaised, ...], names: Mapping[VpsId, str]) -> str:
+    if kind == "account-frozen":
+        return "your account is frozen"
+    if kind == "dispute-opened":
+        return "a payment is disputed"
+    if kind == "low-balance":
+        (*_, last) = (alert.balance for alert in alerts if alert.balance is not None)
+        return f"your balance is {floor_to_four_decimals(last)} USD"
+    stopped = [names[alert.vps_id] for alert in alerts if alert.vps_id is not None]
+    return f"VPS {stopped[0]} was stopped" if len(stopped) == 1 else f"{len(stopped)} VPSs were stopped"
+
+
+def _usd(amount: MicroUsd | None) -> str:
+    assert amount is not None, "this kind of alert tells an amount"
+    return exact_usd(amount)
+
+
+def _whole_seconds(instant: Instant) -> Instant:
+    return Instant(instant - instant % 1_000_000)
+
+
+def _message_id(notice_id: UUID, url: str) -> str:
+    return f"{notice_id}@{urlsplit(url).hostname}"

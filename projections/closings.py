@@ -1,0 +1,71 @@
+"""Closings: accounts that were closed and for which something may be left to be done."""
+
+from collections.abc import Sequence
+
+from domain.accounts.events import AccountClosed, ClosingFinished
+from domain.ids import AccountId
+from domain.wallet.events import FundsAdded
+from projections.read_model import Connection, Entry, ReadModel, columns_of
+from projections.reading import ReadModels
+
+_SQL = """
+CREATE TABLE closing (
+    account_id uuid PRIMARY KEY,
+    since bigint NOT NULL,
+    finished boolean NOT NULL
+);
+CREATE INDEX closing_open ON closing (since) WHERE NOT finished;
+"""
+_CLOSED = """
+    INSERT INTO closing (account_id, since, finished)
+    SELECT account_id, since, false FROM unnest(%b::uuid[], %b::bigint[]) AS new (account_id, since)
+    ON CONFLICT (account_id) DO NOTHING
+"""
+_TURN = """
+    UPDATE closing SET finished = new.finished, since = new.since
+    FROM unnest(%b::uuid[], %b::bigint[], %b::boolean[]) AS new (account_id, since, finished)
+    WHERE closing.account_id = new.account_id
+"""
+_OPEN = "SELECT account_id FROM closing WHERE NOT finished ORDER BY since, account_id LIMIT %s"
+
+
+class TabledOpenClosings:
+    """Implements ``domain.accounts.ports.OpenClosings`` by this read model."""
+
+    def __init__(self, read_models: ReadModels) -> None:
+        self._read_models = read_models
+
+    async def open_closings(self, limit: int) -> list[AccountId]:
+        """Return closed accounts for which something may be left; see ``OpenClosings.open_closings``."""
+        async with self._read_models.at(0, CLOSINGS) as connection:
+            cursor = await connection.execute(_OPEN, [limit])
+            return [AccountId(account_id) for (account_id,) in await cursor.fetchall()]
+
+
+async def _apply(connection: Connection, batch: Sequence[Entry]) -> None:
+    closed: dict[AccountId, int] = {}
+    turned: dict[AccountId, tuple[int, bool]] = {}
+    for entry in batch:
+        position = entry.recorded.position
+        match entry.event:
+            case AccountClosed(account_id=account_id):
+                closed[account_id] = position
+                turned.pop(account_id, None)
+            case ClosingFinished(account_id=account_id):
+                turned[account_id] = (position, True)
+            case FundsAdded(account_id=account_id):
+                # Somebody paid at a Checkout that was open when the account was closed: it goes back, too.
+                turned[account_id] = (position, False)
+    if closed:
+        await connection.execute(_CLOSED, columns_of(closed.items()))
+    if turned:
+        await connection.execute(_TURN, columns_of((account_id, *turn) for account_id, turn in turned.items()))
+
+
+CLOSINGS = ReadModel(
+    name="closings",
+    tables=("closing",),
+    sql=_SQL,
+    events=(AccountClosed, ClosingFinished, FundsAdded),
+    apply=_apply,
+)
