@@ -1,7 +1,7 @@
 """Folded streams: states kept in memory, made current at each read by the events that came since."""
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -46,18 +46,13 @@ class FoldedStreams:
             await self._keep(stream, folded)
         return seen
 
-    def advance(
-        self,
-        views: Sequence[View[Any]],
-        seen: dict[StreamId, Folded],
-        events: Iterable[tuple[StreamId, Event]],
-    ) -> dict[StreamId, Folded]:
+    def advance(self, seen: dict[StreamId, Folded], events: Sequence[tuple[StreamId, Event]]) -> dict[StreamId, Folded]:
         """Return the states after events that were recorded right behind what was seen, and keep them."""
         after = dict(seen)
         for stream, event in events:
             after[stream] = step(after[stream], event)
-        for view in views:
-            self._keep_newer(view.stream, after[view.stream])
+        for stream in {stream for stream, _ in events}:
+            self._keep_newer(stream, after[stream])
         return after
 
     async def _head_start(self, view: View[Any]) -> Folded:
@@ -92,8 +87,7 @@ class FoldedStreams:
             return
         if folded.version - self._snapshotted.get(stream, 0) >= SNAPSHOT_EVERY_EVENTS:
             self._snapshotted[stream] = folded.version
-            state = msgspec.msgpack.encode(folded.state)
-            await self._snapshots.save_snapshot(stream, folded.version, _kind(folded.fold) + b"\n" + state)
+            await self._snapshots.save_snapshot(stream, folded.version, stored_state(folded))
 
     def _keep_newer(self, stream: StreamId, folded: Folded) -> None:
         kept = self._kept.get(stream)
@@ -108,6 +102,11 @@ class FoldedStreams:
 def step(folded: Folded, event: Event) -> Folded:
     """Return a state with one more event of its stream in it."""
     return Folded(folded.fold, folded.version + 1, folded.fold.evolve(folded.state, event))
+
+
+def stored_state(folded: Folded) -> bytes:
+    """Return a state as it is kept in a snapshot; its fold must have them."""
+    return _kind(folded.fold) + b"\n" + msgspec.msgpack.encode(folded.state)
 
 
 def _kind(fold: Fold[Any]) -> bytes:

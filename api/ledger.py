@@ -8,7 +8,7 @@ import msgspec
 from api.failpoints import reach
 from api.folded import Folded, FoldedStreams, step
 from api.turns import Turns
-from domain.codec import encode
+from domain.codec import encode, is_personal
 from domain.deciding import Decision, View
 from domain.errors import Contended
 from domain.events import Actor, Event, Metadata
@@ -45,6 +45,13 @@ class Context(msgspec.Struct, frozen=True):
     cause: EventId | None = None
     step: str = ""
     """What is being done, such as ``create``: the name of the fail points around the append."""
+    patient: bool = False
+    """Whether nobody waits for it, so that what others ask for may come first."""
+
+    @property
+    def is_personal(self) -> bool:
+        """Return whether the metadata tell of a person."""
+        return self.address is not None or self.user_agent is not None
 
 
 class Sight:
@@ -61,6 +68,10 @@ class Sight:
     def version(self, stream: StreamId) -> int:
         """Return how many events of the stream had been recorded."""
         return self._seen[stream].version
+
+    def part(self, views: Sequence[View[Any]]) -> dict[StreamId, Folded]:
+        """Return what was seen of these views, all of which were read."""
+        return {view.stream: self._seen[view.stream] for view in views}
 
     def after(self, decision: Decision) -> "Sight":
         """Return what will be seen once a decision about these views is recorded."""
@@ -102,16 +113,19 @@ class Ledger:
         """Return the present states of these views, in one round trip to the store."""
         return Sight(await self._streams.read(views))
 
-    async def execute(self, views: Sequence[View[Any]], decide: Decide, context: Context) -> Outcome:
+    async def execute(
+        self, views: Sequence[View[Any]], decide: Decide, context: Context, *, sight: Sight | None = None
+    ) -> Outcome:
         """Decide over the views and record what was decided; every stream recorded in must be among them.
 
-        Where a stream moved on meanwhile, everything is read and decided again. Raises the Refusal of
-        ``decide``, ClaimTaken, or Contended after ``ATTEMPTS_MAX`` attempts; then nothing is recorded.
+        ``sight``: what was just read of these views, so that they need not be read for this alone. Where a
+        stream moved on meanwhile, everything is read and decided again. Raises the Refusal of ``decide``,
+        ClaimTaken, or Contended after ``ATTEMPTS_MAX`` attempts; then nothing is recorded.
         """
         turn: StreamId | None = None
         for _ in range(ATTEMPTS_MAX):
             if turn is None:
-                outcome, turn = await self._attempt(views, decide, context)
+                outcome, turn = await self._attempt(views, decide, context, sight)
             else:
                 # Whoever lost once waits for its turn among this process's own tasks, so that a hundred
                 # requests on one wallet meet a hundred appends and not thousands of conflicts.
@@ -122,9 +136,9 @@ class Ledger:
         raise Contended()
 
     async def _attempt(
-        self, views: Sequence[View[Any]], decide: Decide, context: Context
+        self, views: Sequence[View[Any]], decide: Decide, context: Context, sight: Sight | None = None
     ) -> tuple[Outcome | None, StreamId | None]:
-        seen = await self._streams.read(views)
+        seen = await self._streams.read(views) if sight is None else sight.part(views)
         now = self._clock.now()
         decision = decide(Sight(seen), now)
         if not decision.events and not decision.claims and not decision.releases:
@@ -136,25 +150,26 @@ class Ledger:
         except (VersionConflict, MinuteTaken):
             return None, decision.events[0][0] if decision.events else views[0].stream
         reach(f"{context.step}:after-append")
-        after = self._streams.advance(views, seen, decision.events)
+        after = self._streams.advance(seen, decision.events)
         return Outcome(decision.events, event_ids, appended.last_position, now, Sight(after)), None
 
     async def _encoded(
         self, decision: Decision, seen: dict[StreamId, Folded], context: Context, now: Instant
     ) -> tuple[Append, tuple[EventId, ...]]:
-        if context.account_id is not None:
+        personal = context.is_personal or any(is_personal(event) for _, event in decision.events)
+        if personal and context.account_id is not None:
             await self._sealer.load([context.account_id], create=True)
-        versions = {stream: folded.version for stream, folded in seen.items()}
+        versions: dict[StreamId, int] = {}
         events: list[NewEvent] = []
         event_ids: list[EventId] = []
         for stream, event in decision.events:
-            versions[stream] += 1
+            versions[stream] = version = versions.get(stream, seen[stream].version) + 1
             metadata = self._metadata(context)
             event_ids.append(metadata.id)
-            events.append(encode(stream, versions[stream], event, metadata, now, self._sealer))
+            events.append(encode(stream, version, event, metadata, now, self._sealer))
         # Derived here and nowhere else, so that no caller can forget that a minute is used only once.
         minutes = tuple(claim for _, event in decision.events for claim in minute_claims(event))
-        append = Append(tuple(events), decision.claims, decision.releases, minutes)
+        append = Append(tuple(events), decision.claims, decision.releases, minutes, context.patient)
         return append, tuple(event_ids)
 
     def _metadata(self, context: Context) -> Metadata:

@@ -1,28 +1,33 @@
 """Metering: settling everything that is due, whenever and by however many it is asked for."""
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 import structlog
 
 from api.ledger import Context, Ledger, Sight
-from domain.compute.host import HostState, host_view, proof_of
+from domain.compute.host import HostState, host_view, proof_of, proof_of_meter
 from domain.compute.vps import Vps, request_stop, vps_view
-from domain.deciding import Decision, View
+from domain.deciding import NOTHING, Decision
 from domain.events import Actor
 from domain.ids import AccountId, HostId, VpsId, vps_stream, wallet_stream
-from domain.ports import Clock
+from domain.ports import Clock, StoreUnavailable
 from domain.pricing.price_book import PRICES
 from domain.time import Instant
+from domain.wallet.meter import Meter
 from domain.wallet.metering import Settlement, settle
 from domain.wallet.ports import DueAccounts
+from domain.wallet.proofs import Proof
 from domain.wallet.wallet import Wallet, wallet_view
 
-BATCH_ACCOUNTS_MAX = 200
-"""Accounts settled side by side: their appends come to the store in one batch, which others wait for."""
+BATCH_ACCOUNTS_MAX = 100
+"""Accounts that are looked up and read together."""
+UNDER_WAY_MAX = 64
+"""Accounts whose appends wait to be recorded: enough to fill a transaction while another is written."""
 ROUNDS_MAX = 1_000
 """Appends for one account at one tick; what is left then comes at the next."""
+
+Hosts = Mapping[HostId, HostState]
 
 _log = structlog.get_logger(__name__)
 
@@ -33,69 +38,151 @@ async def settle_due(ledger: Ledger, due: DueAccounts, clock: Clock) -> int:
     Done twice, or by two at once, it comes to the same as done once. One account that cannot be settled
     does not keep the others waiting; it is told of in the log and met again at the next tick.
     """
-    settled, after = 0, None
-    while accounts := await due.due_accounts(clock.now(), after, BATCH_ACCOUNTS_MAX):
-        results = await asyncio.gather(*(settle_account(ledger, one) for one in accounts), return_exceptions=True)
-        for account_id, result in zip(accounts, results, strict=True):
-            if isinstance(result, Exception):
-                _log.error("account not settled", account_id=str(account_id), exc_info=result)
-            elif isinstance(result, BaseException):
-                raise result
-            else:
-                settled += result
-        after = accounts[-1]
-    return settled
+    tick = _Tick(ledger)
+    after = None
+    try:
+        while accounts := await due.due_accounts(clock.now(), after, BATCH_ACCOUNTS_MAX):
+            await tick.begin(accounts)
+            after = accounts[-1]
+    finally:
+        await tick.end()
+    return tick.settled
 
 
 async def settle_account(ledger: Ledger, account_id: AccountId) -> bool:
     """Pay what is due of an account, and have what cannot pay stopped; tell whether that was anything."""
+    return await _settle_rounds(ledger, account_id, await _seen_together(ledger, [account_id]))
+
+
+class _Seen:
+    """Wallets and prices as they were read together, and what the hosts showed."""
+
+    def __init__(self, sight: Sight, hosts: Hosts) -> None:
+        self.sight = sight
+        self.hosts = hosts
+
+
+class _Tick:
+    """Accounts being settled side by side, so many at once."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._room = asyncio.Semaphore(UNDER_WAY_MAX)
+        self._under_way: set[asyncio.Task[None]] = set()
+        self.settled = 0
+
+    async def begin(self, accounts: Iterable[AccountId]) -> None:
+        """Begin to settle accounts, each as soon as there is room."""
+        accounts = tuple(accounts)
+        try:
+            seen = await _seen_together(self._ledger, accounts)
+        except StoreUnavailable:
+            raise
+        except Exception:  # noqa: BLE001 — each is read by itself then, and whoever is to blame found so.
+            seen = None
+        for account_id in accounts:
+            await self._room.acquire()
+            settling = asyncio.create_task(self._settle(account_id, seen))
+            self._under_way.add(settling)
+            settling.add_done_callback(self._under_way.discard)
+            # One decision, and whatever else is ready to run gets its turn.
+            await asyncio.sleep(0)
+
+    async def end(self) -> None:
+        """Wait for those under way."""
+        if self._under_way:
+            await asyncio.wait(self._under_way)
+
+    async def _settle(self, account_id: AccountId, seen: _Seen | None) -> None:
+        try:
+            seen = seen or await _seen_together(self._ledger, [account_id])
+            anything = await _settle_rounds(self._ledger, account_id, seen)
+            self.settled += anything
+        except Exception as problem:  # noqa: BLE001
+            _log.error("account not settled", account_id=str(account_id), exc_info=problem)
+        finally:
+            self._room.release()
+
+
+async def _settle_rounds(ledger: Ledger, account_id: AccountId, seen: _Seen) -> bool:
     anything = False
     for _ in range(ROUNDS_MAX):
-        settlement = await _settle_once(ledger, account_id)
+        settlement = await _settle_once(ledger, account_id, seen)
         anything = anything or bool(settlement.events)
         if not settlement.more:
             break
+        seen = await _seen_together(ledger, [account_id])
     return anything
 
 
-async def _settle_once(ledger: Ledger, account_id: AccountId) -> Settlement:
+async def _settle_once(ledger: Ledger, account_id: AccountId, seen: _Seen) -> Settlement:
     wallet = wallet_view(account_id)
-    vpss = await _vps_views(ledger, wallet)
-    if not vpss:
-        return Settlement()
-    hosts = await _host_views(ledger, vpss)
-    settlement = Settlement()
+    hosts: Hosts = seen.hosts
+    sight: Sight | None = seen.sight
+    # VPSs are read only where something is recorded of them, or where their meters do not tell where they run.
+    needed = {meter.vps_id for meter in seen.sight.of(wallet).meters.values() if _is_untold(meter)}
+    if needed:
+        hosts, sight = {**hosts, **await _hosts_of(ledger, needed)}, None
+    settlement, unread = Settlement(), frozenset[VpsId]()
 
     def decide(sight: Sight, now: Instant) -> Decision:
-        nonlocal settlement
-        seen = {vps_id: vps for vps_id, view in vpss.items() if (vps := sight.of(view)) is not None}
-        shown = {host_id: sight.of(view) for host_id, view in hosts.items()}
-        proofs = {
-            vps_id: proof for vps_id, vps in seen.items() if (proof := proof_of(vps, _host_of(vps, shown))) is not None
-        }
-        settlement = settle(sight.of(wallet), proofs, sight.of(PRICES), now)
-        stops = tuple(
-            (vps_stream(vps_id), event)
-            for vps_id, _, why in settlement.stops
-            for event in request_stop(seen[vps_id], why, now)
-        )
-        return Decision(events=(*((wallet_stream(account_id), event) for event in settlement.events), *stops))
+        nonlocal settlement, unread
+        vpss = {vps_id: vps for vps_id in needed if (vps := sight.of(vps_view(vps_id))) is not None}
+        settlement = settle(sight.of(wallet), _proofs(sight.of(wallet), vpss, hosts), sight.of(PRICES), now)
+        unread = frozenset(vps_id for vps_id, _, _ in settlement.stops) - needed
+        return NOTHING if unread else _decision(account_id, settlement, vpss, now)
 
-    context = Context(actor=Actor(kind="service", part="metering"), account_id=account_id, step="tick")
-    await ledger.execute([wallet, PRICES, *vpss.values(), *hosts.values()], decide, context)
-    return settlement
+    context = Context(actor=Actor(kind="service", part="metering"), account_id=account_id, step="tick", patient=True)
+    while True:
+        views = [wallet, PRICES, *map(vps_view, needed)]
+        await ledger.execute(views, decide, context, sight=sight)
+        if not unread:
+            return settlement
+        needed, sight = needed | unread, None
 
 
-async def _vps_views(ledger: Ledger, wallet: View[Wallet]) -> dict[VpsId, View[Vps | None]]:
-    meters = (await ledger.read(wallet)).of(wallet).meters.values()
-    return {meter.vps_id: vps_view(meter.vps_id) for meter in meters if meter.due_at is not None}
+def _decision(account_id: AccountId, settlement: Settlement, vpss: Mapping[VpsId, Vps], now: Instant) -> Decision:
+    stops = (
+        (vps_stream(vps_id), event)
+        for vps_id, _, why in settlement.stops
+        for event in request_stop(vpss[vps_id], why, now)
+    )
+    return Decision(events=(*((wallet_stream(account_id), event) for event in settlement.events), *stops))
 
 
-async def _host_views(ledger: Ledger, vpss: Mapping[VpsId, View[Vps | None]]) -> dict[HostId, View[Any]]:
-    sight = await ledger.read(*vpss.values())
-    placed = (vps.host_id for view in vpss.values() if (vps := sight.of(view)) is not None)
-    return {host_id: host_view(host_id) for host_id in placed if host_id is not None}
+def _proofs(wallet: Wallet, vpss: Mapping[VpsId, Vps], hosts: Hosts) -> dict[VpsId, Proof]:
+    proofs = {}
+    for meter in wallet.meters.values():
+        if meter.host_id is not None:
+            proof = proof_of_meter(meter, hosts.get(meter.host_id))
+        elif (vps := vpss.get(meter.vps_id)) is not None:
+            proof = proof_of(vps, None if vps.host_id is None else hosts.get(vps.host_id))
+        else:
+            continue
+        if proof is not None:
+            proofs[meter.vps_id] = proof
+    return proofs
 
 
-def _host_of(vps: Vps, shown: Mapping[HostId, HostState]) -> HostState:
-    return None if vps.host_id is None else shown.get(vps.host_id)
+def _is_untold(meter: Meter) -> bool:
+    return meter.host_id is None and meter.due_at is not None
+
+
+async def _seen_together(ledger: Ledger, accounts: Iterable[AccountId]) -> _Seen:
+    wallets = [wallet_view(account_id) for account_id in accounts]
+    sight = await ledger.read(PRICES, *wallets)
+    placed = (meter.host_id for wallet in wallets for meter in sight.of(wallet).meters.values())
+    return _Seen(sight, await _read_hosts(ledger, placed))
+
+
+async def _hosts_of(ledger: Ledger, vps_ids: Iterable[VpsId]) -> Hosts:
+    views = [vps_view(vps_id) for vps_id in vps_ids]
+    sight = await ledger.read(*views)
+    return await _read_hosts(ledger, (vps.host_id for view in views if (vps := sight.of(view)) is not None))
+
+
+async def _read_hosts(ledger: Ledger, host_ids: Iterable[HostId | None]) -> Hosts:
+    # Read before the wallets are decided about, and once for many: what a host has shown goes on being true.
+    views = {host_id: host_view(host_id) for host_id in host_ids if host_id is not None}
+    shown = await ledger.read(*views.values())
+    return {host_id: shown.of(view) for host_id, view in views.items()}

@@ -89,6 +89,11 @@ def with_sealed_payload(events: Iterable[Recorded]) -> Iterator[Recorded]:
     return (event for event in events if event.type in UPCASTS or _personal(_kind(event.type)))
 
 
+def is_personal(event: Event) -> bool:
+    """Return whether an event has fields that are stored sealed."""
+    return bool(_personal(type(event)))
+
+
 @cache
 def _personal(kind: type[Event]) -> tuple[str, ...]:
     return personal_fields(kind)

@@ -23,6 +23,8 @@ EVENTS_MAX = 5_000
 BYTES_MAX = 16 * 1024 * 1024
 SCANNED_MAX = 4 * REQUESTS_MAX
 """How far ahead the queue is searched for requests that do not touch what an earlier one does."""
+PATIENT_ITEMS_MAX = 220
+"""Events and minutes of patient appends in one transaction: so long others wait for it at the most."""
 QUEUE_MAX = 10_000
 """Requests that may wait; further callers wait to be let in."""
 GATHER_SHARE, GATHER_S_MAX = 0.25, 0.003
@@ -45,6 +47,9 @@ class GroupWriter:
         self._on_recorded = on_recorded or (lambda _: None)
         self._connection: PreparedConnection | None = None
         self._queue: deque[Request] = deque()
+        self._patient: deque[Request] = deque()
+        self._patient_left_out = False
+        """Whether the last transaction was for others alone."""
         self._room = asyncio.Semaphore(QUEUE_MAX)
         self._waiting = asyncio.Event()
         self._gathered = asyncio.Event()
@@ -72,7 +77,7 @@ class GroupWriter:
         async with self._room:
             if self._closing or self._task is None:
                 raise StoreUnavailable("the store is closed")
-            self._queue.append(request)
+            (self._patient if append.patient else self._queue).append(request)
             self._waiting.set()
             if len(self._queue) >= self._last_count:
                 self._gathered.set()
@@ -80,20 +85,21 @@ class GroupWriter:
 
     async def _work(self) -> None:
         loop = asyncio.get_running_loop()
-        while self._queue or not self._closing:
-            if not self._queue:
+        while self._queue or self._patient or not self._closing:
+            if not self._queue and not self._patient:
                 self._waiting.clear()
                 await self._waiting.wait()
             await self._gather()
             if batch := self._next_batch():
                 began_s = loop.time()
                 await self._record(batch)
-                self._last_count, self._last_s = len(batch), loop.time() - began_s
+                self._last_count = sum(not request.append.patient for request in batch)
+                self._last_s = loop.time() - began_s
 
     async def _gather(self) -> None:
         # Who was just answered is likely to ask again: without a moment's patience the first of them would
         # be written alone, and all others wait for the disk twice.
-        if len(self._queue) >= self._last_count or self._closing:
+        if len(self._queue) >= self._last_count or self._patient or self._closing:
             return
         self._gathered.clear()
         with suppress(TimeoutError):
@@ -102,24 +108,12 @@ class GroupWriter:
 
     def _next_batch(self) -> list[Request]:
         batch: list[Request] = []
-        held: list[Request] = []
         touched: set[Hashable] = set()
-        events = size_bytes = 0
-        while self._queue and len(batch) < REQUESTS_MAX and len(batch) + len(held) < SCANNED_MAX:
-            request = self._queue[0]
-            events += len(request.append.events)
-            size_bytes += request.size_bytes
-            if batch and (events > EVENTS_MAX or size_bytes > BYTES_MAX):
-                break
-            self._queue.popleft()
-            if request.answer.done():
-                continue  # The caller was cancelled, and has left.
-            if touched.isdisjoint(request.touches):
-                batch.append(request)
-            else:
-                held.append(request)
-            touched |= request.touches  # A third one may not overtake the one that is held.
-        self._queue.extendleft(reversed(held))
+        _take(self._queue, batch, touched, EVENTS_MAX)
+        # Whoever waits for an answer has the transaction alone, but never twice running.
+        self._patient_left_out = bool(batch) and not self._patient_left_out
+        if not self._patient_left_out:
+            _take(self._patient, batch, touched, PATIENT_ITEMS_MAX)
         return batch
 
     async def _record(self, batch: list[Request]) -> None:
@@ -128,8 +122,9 @@ class GroupWriter:
             await self._record_or_lose(batch)
         except StoreUnavailable as error:
             _fail(batch, error)
-            _fail(self._queue, StoreUnavailable(str(error)))
-            self._queue.clear()
+            for queue in (self._queue, self._patient):
+                _fail(queue, StoreUnavailable(str(error)))
+                queue.clear()
         except psycopg.Error as error:
             # Answered by the database, so nothing of the batch is recorded. Who is to blame is found alone.
             batch = [request for request in batch if not request.answer.done()]
@@ -191,6 +186,28 @@ class GroupWriter:
         if connection is not None:
             with suppress(psycopg.Error):
                 await connection.close()
+
+
+def _take(queue: deque[Request], batch: list[Request], touched: set[Hashable], items_max: int) -> None:
+    """Move requests from a queue to a batch, none of which touches what an earlier one does."""
+    held: list[Request] = []
+    taken = items = size_bytes = 0
+    while queue and taken < REQUESTS_MAX and taken + len(held) < SCANNED_MAX:
+        request = queue[0]
+        items += request.items
+        size_bytes += request.size_bytes
+        if taken and (items > items_max or size_bytes > BYTES_MAX):
+            break
+        queue.popleft()
+        if request.answer.done():
+            continue  # The caller was cancelled, and has left.
+        if touched.isdisjoint(request.touches):
+            batch.append(request)
+            taken += 1
+        else:
+            held.append(request)
+        touched |= request.touches  # A third one may not overtake the one that is held.
+    queue.extendleft(reversed(held))
 
 
 async def _unrecorded(connection: PreparedConnection, batch: Sequence[Request]) -> list[Request]:

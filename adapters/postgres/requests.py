@@ -46,7 +46,7 @@ Refused = VersionConflict | ClaimTaken | MinuteTaken
 class Request:
     """One append, checked and encoded, and the future of its answer."""
 
-    __slots__ = ("answer", "append", "columns", "is_doubtful", "minutes", "size_bytes", "touches")
+    __slots__ = ("answer", "append", "columns", "is_doubtful", "items", "minutes", "size_bytes", "touches")
 
     def __init__(self, append: Append) -> None:
         """Raises what can be refused without asking the database; see ``domain.appends``."""
@@ -71,6 +71,8 @@ class Request:
             b"".join([bytes_item(event.metadata.encode()) for event in events]),
             b"".join([int8_item(event.happened_at) for event in events]),
         )
+        self.items = len(events) + len(self.minutes)
+        """How much is to be written for it, in rows."""
         self.size_bytes = sum(map(len, self.columns)) + sum(len(claim.kept or b"") for claim in append.claims)
         self.answer: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
 

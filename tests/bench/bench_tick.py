@@ -12,15 +12,11 @@ from pathlib import Path
 from uuid import uuid4
 
 import msgspec
-from psycopg_pool import AsyncConnectionPool
 
 from adapters.embedded_postgres.server import SERVICE_ROLE, EmbeddedPostgres
 from adapters.ids import TimeOrderedIds
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.migrate import migrate
-from adapters.sealing.key_tables import PostgresKeyTable
-from adapters.sealing.master_key import MasterKey
-from adapters.sealing.sealer import AccountSealer
 from adapters.simulated.clock import ManualClock
 from api.ledger import Ledger
 from api.metering import settle_due
@@ -34,7 +30,8 @@ from projections.meters import TabledDueAccounts
 from projections.reading import ReadModels
 from projections.runner import Folding, Runner, connect
 from tests.bench.figures import Figure, percentile
-from tests.bench.made_up_fleet import BEGAN, Fleet, fill, observe
+from tests.bench.made_up_fleet import Fleet, fill, observe, opened_sealer
+from tests.bench.made_up_ledger import BEGAN
 
 FLEET = Fleet(accounts=int(os.environ.get("LITEVPS_BENCH_ACCOUNTS", "10000")), vpss_per_account=10, hosts=100)
 TICKS = int(os.environ.get("LITEVPS_BENCH_TICKS", "5"))
@@ -175,13 +172,6 @@ async def started(url: str) -> AsyncIterator[World]:
         world = World(store, ledger, Folding(connection, store, READ_MODELS), clock)
         await world.follow()
         yield world
-
-
-@asynccontextmanager
-async def opened_sealer(url: str) -> AsyncIterator[AccountSealer]:
-    """Give a sealer whose keys are in the database."""
-    async with AsyncConnectionPool(url, min_size=1, open=False, kwargs={"autocommit": True}) as pool:
-        yield AccountSealer(MasterKey(bytes(32)), PostgresKeyTable(pool))
 
 
 async def _append_steadily(store: PostgresEventStore, appends_s: list[float]) -> None:

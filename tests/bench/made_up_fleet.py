@@ -1,13 +1,18 @@
 """A made-up fleet: accounts whose VPSs run, brought there by the domain's own decisions and appended in bulk."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager
 from functools import cache, reduce
 from uuid import UUID
 
 import msgspec
+from psycopg_pool import AsyncConnectionPool
 
-from api.ledger import Context, Ledger
+from adapters.sealing.key_tables import PostgresKeyTable
+from adapters.sealing.master_key import MasterKey
+from adapters.sealing.sealer import AccountSealer
+from api.ledger import Context, Ledger, Sight
 from domain.accounts.account import register
 from domain.accounts.commands import RegisterAccount
 from domain.codec import encode
@@ -25,7 +30,7 @@ from domain.deciding import Decision, recorded_in
 from domain.events import Actor, Metadata
 from domain.ids import PRICING_STREAM, AccountId, HostId, StreamId, VpsId, host_stream, vps_stream, wallet_stream
 from domain.money import MicroUsd
-from domain.ports import Append, EventStore, Ids, Sealer
+from domain.ports import Append, Claim, EventStore, Ids, NewEvent, Sealer
 from domain.pricing.commands import DefinePlan
 from domain.pricing.price_book import FOLD as PRICING
 from domain.pricing.price_book import PriceBook, define_plan
@@ -57,19 +62,27 @@ class Fleet(msgspec.Struct, frozen=True):
 
     def account_id(self, number: int) -> AccountId:
         """Return the id of an account, counted from 0."""
-        return AccountId(_id("account", number))
+        return AccountId(made_up_id("account", number))
 
     def vps_id(self, number: int) -> VpsId:
         """Return the id of a VPS; those of one account follow each other."""
-        return VpsId(_id("vps", number))
+        return VpsId(made_up_id("vps", number))
 
     def host_id(self, number: int) -> HostId:
         """Return the id of a host."""
-        return HostId(_id("host", number))
+        return HostId(made_up_id("host", number))
 
     def host_of(self, vps_number: int) -> int:
         """Return on which host a VPS is."""
         return vps_number % self.hosts
+
+
+_KINDS = ("account", "vps", "host", "credit")
+
+
+def made_up_id(kind: str, number: int) -> UUID:
+    """Return an id that follows the one before it, as those made one after the other do."""
+    return UUID(int=(_KINDS.index(kind) + 1 << 96) | (7 << 76) | (2 << 62) | number)
 
 
 def founded(fleet: Fleet) -> Iterator[Decision]:
@@ -85,7 +98,7 @@ def arrived(fleet: Fleet, number: int, at: Instant = BEGAN) -> Iterator[Decision
     account_id = fleet.account_id(number)
     wallet = Wallet()
     asked = RegisterAccount(account_id, f"customer-{number}@example.com", _key(number), "$argon2id$v=19$" + "A" * 80)
-    paid = CreditFunds(_id("credit", number), FUNDS, "made up")
+    paid = CreditFunds(made_up_id("credit", number), FUNDS, "made up")
     for decision in (
         register(asked),
         recorded_in(wallet_stream(account_id), *credit_funds(Wallet(account_id=account_id), paid)),
@@ -118,7 +131,8 @@ async def fill(store: EventStore, sealer: Sealer, ids: Ids, fleet: Fleet) -> Non
 def appended(decisions: Iterable[Decision], sealer: Sealer, ids: Ids, now: Instant) -> Append:
     """Return decisions about streams that are new as one append."""
     versions: defaultdict[StreamId, int] = defaultdict(int)
-    events, claims = [], []
+    events: list[NewEvent] = []
+    claims: list[Claim] = []
     for decision in decisions:
         owner = next((event.account_id for _, event in decision.events if hasattr(event, "account_id")), None)
         claims += decision.claims
@@ -129,6 +143,13 @@ def appended(decisions: Iterable[Decision], sealer: Sealer, ids: Ids, now: Insta
     return Append(tuple(events), tuple(claims))
 
 
+@asynccontextmanager
+async def opened_sealer(url: str) -> AsyncIterator[AccountSealer]:
+    """Give a sealer whose keys are in the database."""
+    async with AsyncConnectionPool(url, min_size=1, open=False, kwargs={"autocommit": True}) as pool:
+        yield AccountSealer(MasterKey(bytes(32)), PostgresKeyTable(pool))
+
+
 async def observe(ledger: Ledger, fleet: Fleet, at: Instant) -> None:
     """Record that every host shows all of its VPSs running."""
     for number in range(fleet.hosts):
@@ -136,15 +157,18 @@ async def observe(ledger: Ledger, fleet: Fleet, at: Instant) -> None:
             GuestSeen(fleet.vps_id(vps), 1, start_id(vps), True, at - BEGAN + MINUTE)
             for vps in range(number, fleet.vpss, fleet.hosts)
         )
-        view = host_view(fleet.host_id(number))
-        observation = HostObservation(collected_at=at, boot_id="boot", guests=seen)
-        await ledger.execute(
-            [view],
-            lambda sight, _now, view=view, observation=observation: recorded_in(
-                view.stream, *hosts.observe(sight.of(view), observation)
-            ),
-            CONTEXT,
-        )
+        await _record(ledger, fleet.host_id(number), HostObservation(collected_at=at, boot_id="boot", guests=seen))
+
+
+async def _record(ledger: Ledger, host_id: HostId, observation: HostObservation) -> None:
+    view = host_view(host_id)
+
+    def decide(sight: Sight, _now: Instant) -> Decision:
+        host = sight.of(view)
+        assert host is not None
+        return recorded_in(view.stream, *hosts.observe(host, observation))
+
+    await ledger.execute([view], decide, CONTEXT)
 
 
 def start_id(vps_number: int) -> str:
@@ -226,11 +250,3 @@ def _book() -> PriceBook:
 
 def _key(number: int) -> bytes:
     return b"e-mail" + number.to_bytes(26, "big")
-
-
-_KINDS = ("account", "vps", "host", "credit")
-
-
-def _id(kind: str, number: int) -> UUID:
-    """Return an id that follows the one before it, as those made one after the other do."""
-    return UUID(int=(_KINDS.index(kind) + 1 << 96) | (7 << 76) | (2 << 62) | number)

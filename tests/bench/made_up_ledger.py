@@ -66,17 +66,18 @@ def put_into(owner_url: str, lines: Iterable[Line]) -> int:
                 minute_heads |= {claim.vps_id: claim.n_to for claim in minute_claims(event)}
                 if isinstance(event, AccountRegistered):
                     holders.append(event.account_id)
-        _copy(owner, "COPY ledger.stream_head (stream, version) FROM STDIN", versions.items())
-        _copy(owner, "COPY ledger.minute_head (vps, n) FROM STDIN", minute_heads.items())
+        copy_rows(owner, "COPY ledger.stream_head (stream, version) FROM STDIN", versions.items())
+        copy_rows(owner, "COPY ledger.minute_head (vps, n) FROM STDIN", minute_heads.items())
         claims = ((EMAIL_CLAIM, holder.bytes, holder) for holder in holders)
-        _copy(owner, "COPY ledger.claim (scope, key, holder) FROM STDIN", claims)
+        copy_rows(owner, "COPY ledger.claim (scope, key, holder) FROM STDIN", claims)
         owner.execute("UPDATE ledger.head SET position = %s, recorded_at = %s", [position, at])
     with psycopg.connect(owner_url, autocommit=True) as owner:
         owner.execute("VACUUM ANALYZE ledger.event")
     return position
 
 
-def _copy(owner: psycopg.Connection, statement: str, rows: Iterable[tuple[object, ...]]) -> None:
+def copy_rows(owner: psycopg.Connection, statement: str, rows: Iterable[tuple[object, ...]]) -> None:
+    """Write rows by a COPY statement."""
     with owner.cursor() as cursor, cursor.copy(statement.encode()) as copy:
         for row in rows:
             copy.write_row(row)
