@@ -1,21 +1,25 @@
 """Schedules, an alarm clock: what is to be done when it rings follows from what is recorded, not from it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from domain.compute.ports import HypervisorUnavailable
 from domain.ports import StoreUnavailable
+from projections.reading import ProjectionBehind
 
 OBSERVE_EVERY_S = 20.0
 SETTLE_EVERY_S = 10.0
 SWEEP_EVERY_S = 600.0
+STATEMENTS_EVERY_S = 300.0
 
 _log = structlog.get_logger(__name__)
 
 Task = Callable[[], Awaitable[object]]
+Ring = tuple[str, Task, float]
+"""What a schedule is called, what is done when it rings, and how often that is, in seconds."""
 
 
 class Schedules:
@@ -27,11 +31,12 @@ class Schedules:
         settle: Task,
         *,
         sweep: Task | None = None,
+        also: Sequence[Ring] = (),
         observe_every_s: float = OBSERVE_EVERY_S,
         settle_every_s: float = SETTLE_EVERY_S,
     ) -> None:
         tasks = [("observe", observe, observe_every_s), ("settle", settle, settle_every_s)]
-        self._tasks = tasks if sweep is None else [*tasks, ("sweep", sweep, SWEEP_EVERY_S)]
+        self._tasks = [*tasks, *([] if sweep is None else [("sweep", sweep, SWEEP_EVERY_S)]), *also]
 
     async def run(self) -> None:
         """Catch up at once, then ring until cancelled; what is under way by then is finished."""
@@ -62,7 +67,7 @@ class Schedules:
 async def _heeded(name: str, task: Task) -> None:
     try:
         await task()
-    except (StoreUnavailable, HypervisorUnavailable) as problem:
+    except (StoreUnavailable, HypervisorUnavailable, ProjectionBehind) as problem:
         _log.warning("schedule waits", schedule=name, problem=str(problem))
     except Exception:  # noqa: BLE001
         # An alarm clock that breaks at the first mishap wakes nobody the next time.

@@ -20,9 +20,10 @@ from api.first_start import ensure_operator, ensure_plans
 from api.http.app import App
 from api.reconciler import Reconciler
 from api.runtime import Runtime
-from api.schedules import Schedules
+from api.schedules import STATEMENTS_EVERY_S, Schedules
 from api.serving import GRACEFUL_S, HttpServer, Part, PartEnded, http_server, listen, run_parts
 from api.settings import Loaded, Settings, SettingsRefused, check_servable
+from api.statements.making import issue_due
 from api.worker import Worker
 from projections.catalogue import READ_MODELS
 from projections.generation import SCHEMA
@@ -89,7 +90,12 @@ async def _serve(settings: Settings, *, http: bool, hosts: bool) -> None:
 
 def _host_parts(runtime: Runtime) -> dict[str, Part]:
     worker, reconciler = Worker(runtime.workshop), Reconciler(runtime.workshop)
-    schedules = Schedules(observe=reconciler.look, settle=runtime.settle_due, sweep=runtime.sweep_claims)
+    schedules = Schedules(
+        observe=reconciler.look,
+        settle=runtime.settle_due,
+        sweep=runtime.sweep_claims,
+        also=[("statements", partial(issue_due, runtime), STATEMENTS_EVERY_S)],
+    )
     return {"schedules": schedules.run, "worker": worker.run}
 
 

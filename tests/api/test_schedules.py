@@ -46,3 +46,17 @@ async def test_what_is_under_way_is_finished_before_it_ends() -> None:
     await asyncio.wait([task])
 
     assert rings == ["begun", "finished"] * 2
+
+
+async def test_what_else_is_to_be_done_from_time_to_time_rings_as_well() -> None:
+    rung: list[str] = []
+
+    async def nothing() -> None: ...
+
+    async def issue() -> None:
+        rung.append("issue")
+
+    task = asyncio.create_task(Schedules(nothing, nothing, also=[("statements", issue, 0.05)]).run())
+    await until(lambda: len(rung) > 2)
+    task.cancel()
+    await asyncio.wait([task])
