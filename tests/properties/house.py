@@ -21,13 +21,17 @@ from domain.compute.steps import next_step
 from domain.compute.vps import Vps, vps_view
 from domain.deciding import Decision, View, recorded_in
 from domain.events import Actor, Event
-from domain.ids import PRICING_STREAM, AccountId, HostId, PlanId, VpsId, wallet_stream
+from domain.ids import PRICING_STREAM, AccountId, HostId, PlanId, TokenId, VpsId, wallet_stream
 from domain.money import MicroUsd
 from domain.ports import Claim, EventStore
 from domain.pricing.commands import DefinePlan, RepricePlan
 from domain.pricing.price_book import PRICES, define_plan, reprice_plan
 from domain.time import Instant
+from domain.tokens import token as tokens
+from domain.tokens.commands import CreateToken, RevokeToken
+from domain.tokens.token import token_view
 from domain.wallet.commands import CreditFunds
+from domain.wallet.events import LimitWindow
 from domain.wallet.funds import credit_funds, open_wallet
 from domain.wallet.wallet import Wallet, wallet_view
 
@@ -82,7 +86,9 @@ class House:
 
         await self.execute([self.wallet], decide, ledger)
 
-    async def create(self, vps_id: VpsId, plan_id: PlanId, ledger: Ledger | None = None) -> Outcome:
+    async def create(
+        self, vps_id: VpsId, plan_id: PlanId, ledger: Ledger | None = None, token_id: TokenId | None = None
+    ) -> Outcome:
         command = CreateVps(
             vps_id=vps_id,
             account_id=self.account_id,
@@ -92,6 +98,7 @@ class House:
             memory_mb=256,
             disk_gb=5,
             image="lite",
+            token_id=token_id,
         )
 
         def decide(sight: Sight, now: Instant) -> Decision:
@@ -101,21 +108,45 @@ class House:
 
         return await self.execute([vps_view(vps_id), self.wallet, PRICES], decide, ledger)
 
-    async def ask(self, verb: str, vps_id: VpsId, ledger: Ledger | None = None) -> Outcome:
-        """Have a VPS started, stopped or deleted, as its owner does."""
+    async def ask(
+        self, verb: str, vps_id: VpsId, ledger: Ledger | None = None, asked_by: TokenId | None = None
+    ) -> Outcome:
+        """Have a VPS started, stopped or deleted, as its owner does, or one of the owner's tokens."""
         view = vps_view(vps_id)
 
         def decide(sight: Sight, now: Instant) -> Decision:
             vps, wallet = sight.of(view), sight.of(self.wallet)
             match verb:
                 case "start":
-                    return admission.start_vps(vps, wallet, sight.of(PRICES), self.account_id, now)
+                    book = sight.of(PRICES)
+                    return admission.start_vps(vps, wallet, book, self.account_id, now, asked_by=asked_by)
                 case "stop":
                     return admission.stop_vps(vps, wallet, self.account_id, now)
                 case _:
                     return admission.delete_vps(vps, wallet, self.account_id, now)
 
         return await self.execute([view, self.wallet, PRICES], decide, ledger)
+
+    async def create_token(self, limit: int, window: LimitWindow, expires_at: int | None) -> TokenId:
+        """Make a token with a limit."""
+        token_id = TokenId(self.ids.new())
+        command = CreateToken(
+            account_id=self.account_id,
+            token_id=token_id,
+            name="ci",
+            secret_digest=token_id.bytes.hex() * 2,
+            scopes=("vps:write",),
+            spend_limit=MicroUsd(limit),
+            limit_window=window,
+            expires_at=None if expires_at is None else Instant(expires_at),
+        )
+        views: list[View[Any]] = [token_view(token_id), self.wallet]
+        await self.execute(views, lambda sight, now: tokens.create(sight.of(self.wallet), command, now))
+        return token_id
+
+    async def revoke_token(self, token_id: TokenId) -> None:
+        view, command = token_view(token_id), RevokeToken(self.account_id, token_id)
+        await self.execute([view, self.wallet], lambda sight, now: tokens.revoke(sight.of(view), command, now))
 
     async def take_step(self, vps_id: VpsId, *, port: int, start_id: str, fails: bool = False) -> Outcome:
         """Record that the next step of a VPS was done, or came to nothing."""

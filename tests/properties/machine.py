@@ -2,24 +2,18 @@
 
 import asyncio
 
-import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 
 from domain.compute.events import VpsStopped
 from domain.compute.host import compare
 from domain.compute.steps import next_step
-from domain.compute.vps import VpsIsCreating, VpsIsStopping
-from domain.errors import NotFound, Refusal
-from domain.events import Event
 from domain.ids import VpsId
-from domain.ports import ClaimTaken
 from domain.pricing.price_book import REPRICING_NOTICE
 from domain.time import MICROSECONDS_PER_SECOND as SECOND
 from domain.time import MINUTE
-from domain.wallet.funds import InsufficientBalance
-from tests.properties.comparison import Comparison, Guest
-from tests.properties.house import new_credit_id
+from tests.properties.asking import MOSTLY, WHICH, Asking
+from tests.properties.comparison import Guest
 
 PRICES_HOURLY = st.sampled_from([4_200, 997, 61, 83_333, 1_000_000, 60, 59, 1, 0])
 HOURS = st.sampled_from([2, 1, 4, 100])
@@ -28,13 +22,10 @@ SPANS = st.one_of(
     st.integers(1, 3 * MINUTE),
     st.integers(30 * MINUTE, 5 * 60 * MINUTE),
 )
-MOSTLY = st.sampled_from([True, True, True, False])
 SELDOM = st.sampled_from([False, False, False, True])
-VPSS_MAX = 6
-WHICH = st.integers(0, VPSS_MAX - 1)
 
 
-class Billing(Comparison):
+class Billing(Asking):
     """Funds, VPSs, hosts and clocks in any order."""
 
     @initialize(
@@ -50,40 +41,11 @@ class Billing(Comparison):
         for number in range(vpss):
             self.create(number % 2, repeated=False, on=True)
 
-    @rule(amount=st.integers(1, 20_000), repeated=st.booleans())
-    def credit(self, amount: int, repeated: bool) -> None:
-        credit_id = new_credit_id()
-        self.run(self.house.credit(credit_id, amount))
-        if repeated:
-            self.crash()
-            with pytest.raises(ClaimTaken):
-                self.run(self.house.credit(credit_id, amount))
-        self.reference.funds.come_in(amount, given=True)
-
     @rule(plan=st.integers(0, 1), price=PRICES_HOURLY, ahead=st.integers(0, 3 * 60 * MINUTE))
     def reprice(self, plan: int, price: int, ahead: int) -> None:
         at = self.clock.now() + REPRICING_NOTICE + ahead
         self.run(self.house.reprice(self.plans[plan], price, at))
         self.reference.price_changes.append((self.plans[plan], at, price))
-
-    @precondition(lambda self: len(self.vpss) < VPSS_MAX)
-    @rule(plan=st.integers(0, 1), repeated=st.booleans(), on=MOSTLY)
-    def create(self, plan: int, repeated: bool, on: bool) -> None:
-        vps_id, plan_id, now = VpsId(self.house.ids.new()), self.plans[plan], self.clock.now()
-        required = self.reference.required(plan_id, now)
-        if self.reference.balance < required:
-            with pytest.raises(InsufficientBalance) as refused:
-                self.run(self.house.create(vps_id, plan_id))
-            assert (refused.value.balance, refused.value.required) == (self.reference.balance, required)
-            return
-        self.run(self.house.create(vps_id, plan_id))
-        if repeated:
-            self.crash()
-            assert self.run(self.house.create(vps_id, plan_id)).events == ()
-        self.vpss.append(vps_id)
-        self.reference.admit(vps_id, plan_id, now)
-        if on:
-            self.boot(self.vpss.index(vps_id), until_login=True, fails=False)
 
     @precondition(lambda self: self.vpss)
     @rule(which=WHICH, until_login=MOSTLY, fails=SELDOM)
@@ -103,29 +65,6 @@ class Billing(Comparison):
                 self.launches += 1
             elif step.name == "login":
                 self.reference.login(vps_id, self.launched[vps_id], self.clock.now())
-
-    @precondition(lambda self: self.vpss)
-    @rule(which=WHICH, verb=st.sampled_from(["stop", "stop", "start", "start", "delete"]), repeated=st.booleans())
-    def ask(self, which: int, verb: str, repeated: bool) -> None:
-        vps_id, now = self.vpss[which % len(self.vpss)], self.clock.now()
-        machine = self.reference.machines[vps_id]
-        required = self.reference.required(machine.plan, now)
-        before = self.run(self.house.wallet_now())
-        answer = self.answer(verb, vps_id)
-        if isinstance(answer, Refusal):
-            assert self.run(self.house.wallet_now()) == before
-            if isinstance(answer, InsufficientBalance):
-                assert (answer.balance, answer.required) == (self.reference.balance, required)
-                assert self.reference.balance < required
-            return
-        if repeated and verb != "delete":
-            self.crash()
-            assert self.run(self.house.ask(verb, vps_id)).events == ()
-        if answer and verb == "start":
-            assert self.reference.balance >= required
-            self.reference.admit(vps_id, machine.plan, now)
-        elif answer:
-            self.reference.release(vps_id, now)
 
     @precondition(lambda self: self.vpss)
     @rule(looked_at=MOSTLY)
@@ -233,30 +172,3 @@ class Billing(Comparison):
     @rule()
     def the_service_crashes(self) -> None:
         self.crash()
-
-    @precondition(lambda self: len(self.vpss) < VPSS_MAX)
-    @rule(count=st.integers(2, 4), plan=st.integers(0, 1))
-    def create_many_at_once(self, count: int, plan: int) -> None:
-        plan_id, now = self.plans[plan], self.clock.now()
-        vps_ids = [VpsId(self.house.ids.new()) for _ in range(min(count, VPSS_MAX - len(self.vpss)))]
-
-        async def all_at_once() -> list[object]:
-            creating = (self.house.create(vps_id, plan_id, self.house.started()) for vps_id in vps_ids)
-            return await asyncio.gather(*creating, return_exceptions=True)
-
-        results = self.run(all_at_once())
-        for vps_id, result in zip(vps_ids, results, strict=True):
-            if not isinstance(result, BaseException):
-                assert self.reference.balance >= self.reference.required(plan_id, now)
-                self.vpss.append(vps_id)
-                self.reference.admit(vps_id, plan_id, now)
-        for result in results:
-            if isinstance(result, BaseException):
-                assert isinstance(result, InsufficientBalance)
-                assert self.reference.balance < self.reference.required(plan_id, now)
-
-    def answer(self, verb: str, vps_id: VpsId) -> list[Event] | Refusal:
-        try:
-            return [event for _, event in self.run(self.house.ask(verb, vps_id)).events]
-        except (InsufficientBalance, VpsIsCreating, VpsIsStopping, NotFound) as refusal:
-            return refusal

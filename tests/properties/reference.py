@@ -93,9 +93,26 @@ class Reference:
             if run.until is None and run.charged_until is None and not run.ended:
                 yield machine
 
-    def required_of_token(self, token: UUID, plan: UUID, now: int) -> int:
-        on = (self.price(machine.plan, now) for machine in self.on() if machine.token == token)
-        return self.price(plan, now) + sum(on)
+    def refusal(
+        self, plan: UUID, now: int, token: UUID | None, *, asked_by: UUID | None
+    ) -> tuple[str, dict[str, object]] | None:
+        """Return why a machine of this plan and token may not be switched on: code and facts; None where it may."""
+        if asked_by is not None and not self.tokens[asked_by].limits(now):
+            return "unauthorized", {}
+        if asked_by is not None and token != asked_by:
+            return "vps_not_created_by_token", {}
+        if self.funds.owed:
+            return "account_frozen", {"owed": self.funds.owed}
+        required = self.required(plan, now)
+        if self.balance < required:
+            return "insufficient_balance", {"balance": self.balance, "required": required}
+        if token is not None and self.tokens[token].limits(now):
+            left = self.tokens[token].left(now)
+            on = (self.price(machine.plan, now) for machine in self.on() if machine.token == token)
+            required = self.price(plan, now) + sum(on)
+            if left < required:
+                return "token_spend_limit_reached", {"left": left, "required": required}
+        return None
 
     def admit(self, machine_id: UUID, plan: UUID, now: int, token: UUID | None = None) -> None:
         self.machines.setdefault(machine_id, Machine(machine_id, now, plan, [], token)).runs.append(Run())

@@ -3,16 +3,7 @@
 from dataclasses import dataclass, field
 from uuid import UUID
 
-
-@dataclass
-class Bite:
-    """How an amount that went back to a payer was borne."""
-
-    amount: int
-    taken: int
-    owed: int
-    absorbed: int
-    open: bool = True
+CENT = 10_000
 
 
 @dataclass
@@ -20,13 +11,22 @@ class Payment:
     id: UUID
     asked: int
     received: bool = False
-    bites: dict[str, Bite] = field(default_factory=dict)
-    """By the name of the refund or dispute."""
+    gone: dict[str, int] = field(default_factory=dict)
+    """What went back or is about to, by the name of the refund or dispute."""
+    disputed: set[str] = field(default_factory=set)
+    """Of these, the disputes that are open or lost."""
+    owed: int = 0
+    """Of what the customer bears, what the balance lacked."""
+    given: int = 0
+    """Of what the customer bears, what came out of gifts."""
+
+    @property
+    def borne(self) -> int:
+        return min(self.asked, sum(self.gone.values()))
 
     @property
     def left(self) -> int:
-        """What the customer can still be made to bear of it."""
-        return self.asked - sum(bite.taken + bite.owed for bite in self.bites.values() if bite.open)
+        return self.asked - self.borne
 
 
 class Funds:
@@ -37,9 +37,9 @@ class Funds:
         self.written_off = 0
         self.payments: list[Payment] = []
 
-    def come_in(self, amount: int, *, given: bool = False) -> None:
+    def come_in(self, amount: int, *, given: int = 0) -> None:
         self.balance += amount
-        self.given += amount if given else 0
+        self.given += given
         debt = min(self.balance, self.owed)
         self.owed -= debt
         self._go_out(debt)
@@ -54,38 +54,45 @@ class Funds:
             payment.received = True
             self.come_in(payment.asked)
 
-    def refund(self, amount: int | None) -> list[tuple[Payment, int]]:
-        """Return which payments give what back, the newest first, in whole cents."""
-        wanted = self.balance - self.given if amount is None else amount
+    def refunds_of(self, wanted: int | None) -> list[tuple[Payment, int]]:
+        """Return which payments give what back, the newest first, in whole cents of each."""
+        left = self.balance - self.given if wanted is None else wanted
         chosen = []
         for payment in reversed(self.payments):
-            disputed = any(name.startswith("dp") and bite.open for name, bite in payment.bites.items())
-            part = min(wanted, payment.left) // 10_000 * 10_000
-            if payment.received and not disputed and part > 0:
+            part = min(left, payment.left) // CENT * CENT
+            if payment.received and not payment.disputed and part > 0:
                 chosen.append((payment, part))
-                wanted -= part
+                left -= part
         return chosen
 
-    def take_refund(self, payment: Payment, name: str, amount: int) -> None:
-        payment.bites[name] = Bite(amount, amount, 0, 0)
+    def refund(self, payment: Payment, name: str, amount: int) -> None:
+        payment.gone[name] = amount
         self._go_out(amount)
 
     def claw_back(self, payment: Payment, name: str, amount: int) -> bool:
         """Take what Stripe took; return whether that leaves a debt."""
-        borne = min(amount, payment.left)
+        before = payment.borne
+        payment.gone[name] = amount
+        borne = payment.borne - before
         taken = min(borne, self.balance)
-        payment.bites[name] = Bite(amount, taken, borne - taken, amount - borne)
+        lacking = borne - taken
+        payment.owed += lacking
+        payment.given += max(0, taken - (self.balance - self.given))
         self._go_out(taken)
-        self.owed += borne - taken
-        return borne > taken
+        self.owed += lacking
+        return lacking > 0
 
     def give_back(self, payment: Payment, name: str) -> None:
-        bite = payment.bites[name]
-        if not bite.open:
-            return
-        bite.open = False
-        self.come_in(bite.taken + bite.owed)
-        recovered = min(self.written_off, bite.owed, self.balance)
+        before = payment.borne
+        del payment.gone[name]
+        payment.disputed.discard(name)
+        back = before - payment.borne
+        lacked = min(payment.owed, back)
+        gifts = min(payment.given, back - lacked)
+        payment.owed -= lacked
+        payment.given -= gifts
+        self.come_in(back, given=gifts)
+        recovered = min(self.written_off, lacked, self.balance)
         self.written_off -= recovered
         self._go_out(recovered)
 
