@@ -31,10 +31,28 @@ POINTS: dict[str, tuple[str, ...]] = {
 
 Each has a fail point before and one after it, such as ``launch:before-host`` and ``launch:after-host``.
 """
+PAYMENT_POINTS: dict[str, tuple[str, ...]] = {
+    "checkout": ("append",),
+    "checkout-open": ("stripe", "append"),
+    "webhook": ("append",),
+    "apply": ("stripe", "append"),
+    "applied": ("append",),
+    "refund": ("append",),
+    "refund-open": ("stripe", "append"),
+    "transaction": ("append",),
+    "swept": ("append",),
+}
+"""The same, in the order of a payment's life."""
 
-ALL = tuple(
-    f"{doing}:{when}-{what}" for doing, parts in POINTS.items() for what in parts for when in ("before", "after")
-)
+
+def _named(points: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
+    return tuple(
+        f"{doing}:{when}-{what}" for doing, parts in points.items() for what in parts for when in ("before", "after")
+    )
+
+
+ALL = _named(POINTS)
+ALL_OF_PAYMENTS = _named(PAYMENT_POINTS)
 
 BESIDE_A_VPS: tuple[str, ...] = tuple(
     f"{doing}:{when}-{what}"
