@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import structlog
 
+from api.exhaustion import Exhaustion
 from api.http import auth, bodies, idempotency, rate_limits
 from api.http.call import Answer, Arrival, Call, Refusing
 from api.http.endpoint import Endpoint
@@ -15,8 +16,9 @@ from api.runtime import Runtime
 from domain.accounts.account import Unauthorized
 from domain.accounts.ports import CaptchaUnavailable, PasswordsBusy, Quota
 from domain.errors import Refusal
-from domain.money import MicroUsd, floor_to_four_decimals
+from domain.money import floor_to_four_decimals
 from domain.ports import StoreUnavailable
+from domain.time import to_rfc3339
 from domain.tokens.token import check_need
 
 Scope = MutableMapping[str, Any]
@@ -58,6 +60,7 @@ class Answering:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._authentication = auth.Authentication(runtime)
+        self._exhaustion = Exhaustion()
         per_minute = runtime.settings.requests_per_minute
         self._quotas = {name: Quota(name, per_minute, 60) for name in ("session", "token")}
 
@@ -79,8 +82,7 @@ class Answering:
         if answer.body:
             told.append((b"content-type", answer.content_type.encode()))
         told.extend((name.encode(), value.encode("latin-1")) for name, value in answer.headers)
-        balance = call.balance if answer.balance is None else answer.balance
-        return _reply(arrival, answer.status, told, answer.body, balance)
+        return _reply(arrival, answer.status, [*told, *self._money(call, answer)], answer.body)
 
     async def refuse_unrouted(self, refusal: Refusal, scope: Scope) -> Reply:
         """Return the reply to a request that no endpoint is there for; to an account it tells the balance."""
@@ -141,15 +143,27 @@ class Answering:
                 _log.error("request failed", request_id=call.arrival.request_id, exc_info=problem)
             problem = (translated or InternalError)()
         telling = refused(problem, as_problem=call.arrival.as_problem, beside=beside)
-        return _reply(call.arrival, telling.status, [*told, *telling.headers], telling.body, call.balance)
+        headers = [*told, *telling.headers, *self._money(call)]
+        return _reply(call.arrival, telling.status, headers, telling.body)
+
+    def _money(self, call: Call, answer: Answer | None = None) -> Headers:
+        """Return what an account is told of its money with every answer, true after the call's own effects."""
+        wallet, balance = call.wallet, call.balance
+        if wallet is None or balance is None or call.prices is None:
+            return ()
+        if answer is not None:
+            wallet, balance = answer.wallet or wallet, balance if answer.balance is None else answer.balance
+        if wallet.balance != balance:
+            wallet = msgspec.structs.replace(wallet, balance=balance)
+        remaining = (b"x-balance-remaining", floor_to_four_decimals(balance).encode())
+        exhausts_at = self._exhaustion.of(wallet, call.prices, self._runtime.clock.now())
+        if exhausts_at is None:
+            return (remaining,)
+        return remaining, (b"x-balance-exhausts-at", to_rfc3339(exhausts_at).encode())
 
 
-def _reply(
-    arrival: Arrival, status: int, told: list[tuple[bytes, bytes]], body: bytes, balance: MicroUsd | None
-) -> Reply:
+def _reply(arrival: Arrival, status: int, told: list[tuple[bytes, bytes]], body: bytes) -> Reply:
     headers = [*told, *_COMMON, (b"x-request-id", arrival.request_id.encode())]
-    if balance is not None:
-        headers.append((b"x-balance-remaining", floor_to_four_decimals(balance).encode()))
     if status != 204:
         headers.append((b"content-length", str(len(body)).encode()))
     return Reply(status, headers, body)

@@ -15,7 +15,9 @@ from domain.errors import Refusal
 from domain.events import Actor
 from domain.ids import AccountId, TokenId
 from domain.money import MicroUsd
+from domain.pricing.price_book import PriceBook
 from domain.tokens.token import Token
+from domain.wallet.wallet import Wallet
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -28,6 +30,8 @@ class Answer(msgspec.Struct, frozen=True):
     balance: MicroUsd | None = None
     """The balance after the call's own effects, where it changed or may have."""
     content_type: str = "application/json"
+    wallet: Wallet | None = None
+    """The wallet after the call's own effects, where these may have changed what is on."""
 
 
 def told(status: int, body: object, *headers: tuple[str, str]) -> Answer:
@@ -69,12 +73,14 @@ class Call:
         "body",
         "idempotency_key",
         "path",
+        "prices",
         "query",
         "raw_body",
         "runtime",
         "session",
         "target",
         "token",
+        "wallet",
     )
 
     def __init__(self, runtime: Runtime, arrival: Arrival, target: str, path: Mapping[str, str]) -> None:
@@ -87,6 +93,8 @@ class Call:
         self.token: Token | None = None
         self.account: Account | None = None
         self.balance: MicroUsd | None = None
+        self.wallet: Wallet | None = None
+        self.prices: PriceBook | None = None
         self.body: Any = None
         self.raw_body = b""
         self.query: Any = None

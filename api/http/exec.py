@@ -162,7 +162,8 @@ async def _ended(call: Call, job_id: JobId, *, replayed: bool) -> Answer:
     done = await _done(call, job, output)
     # Minutes may have been paid while the command ran.
     wallet = wallet_view(call.account_id)
-    call.balance = (await call.runtime.ledger.read(wallet)).of(wallet).balance
+    call.wallet = (await call.runtime.ledger.read(wallet)).of(wallet)
+    call.balance = call.wallet.balance
     assert job.finished is not None
     if job.finished.end == "timeout":
         beside = msgspec.to_builtins(done)

@@ -80,7 +80,8 @@ async def act(
     assert made is not None
     wallet = wallet_view(call.account_id)
     if any(view.stream == wallet.stream for view in views):
-        return msgspec.structs.replace(made, balance=outcome.sight.of(wallet).balance)
+        after = outcome.sight.of(wallet)
+        return msgspec.structs.replace(made, balance=after.balance, wallet=after)
     return made
 
 

@@ -41,6 +41,10 @@ _HEADERS: dict[str, dict[str, Any]] = {
         "description": "The balance in USD after this request, 4 decimals, rounded down.",
         "schema": {"type": "string", "pattern": r"^-?\d+\.\d{4}$", "examples": ["10.5000"]},
     },
+    "X-Balance-Exhausts-At": {
+        "description": "When the balance will not cover a minute, if all that is on stays on; absent where nothing is.",
+        "schema": {"type": "string", "format": "date-time"},
+    },
     "RateLimit-Policy": {"description": "The quota: requests and window in seconds.", "schema": {"type": "string"}},
     "RateLimit": {"description": "What is left of the quota.", "schema": {"type": "string"}},
     "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}},
@@ -174,7 +178,7 @@ def _refused(endpoint: Endpoint, status: int, kinds: list[type[Refusal]]) -> dic
 def _common_headers(endpoint: Endpoint) -> list[str]:
     names = ["X-Request-Id"]
     if endpoint.who == "account":
-        names.append("X-Balance-Remaining")
+        names += ["X-Balance-Remaining", "X-Balance-Exhausts-At"]
     if endpoint.who == "account" or endpoint.quota is not None:
         names += ["RateLimit-Policy", "RateLimit"]
     return names

@@ -32,7 +32,7 @@ _RULES = """\
 | rule | |
 | --- | --- |
 | authentication | `Authorization: Bearer <jwt>` from `POST /api/auth/login`, good for 12 hours (a session), or `Bearer vtk_…` from `POST /api/tokens` (an access token); that one has ended, by a logout, a new password or being revoked, is seen at once by every process |
-| balance | every answer to an account, errors included, has `X-Balance-Remaining`: USD, 4 decimals, rounded down |
+| balance | every answer to an account, errors included, has `X-Balance-Remaining`: USD, 4 decimals, rounded down; while something is on that costs money, also `X-Balance-Exhausts-At`: when the balance will not cover a minute, if all that is on stays on |
 | money | JSON numbers: balances with 4 decimals rounded down, what is required with 4 rounded up, all else exact with up to 6; `balance_micros` is exact |
 | ids, times | UUIDv7 in lower case; RFC 3339 in UTC with `Z` |
 | errors | `{"error":"<sentence>","code":"<code>", …}`, or RFC 9457 for `Accept: application/problem+json` |

@@ -125,7 +125,8 @@ async def get_vps(call: Call) -> Answer:
     vps_id = VpsId(call.id_in_path("vps_id"))
     sight = await call.runtime.ledger.read(vps_view(vps_id), wallet_view(call.account_id), PRICES)
     answer = _one(call, sight, vps_id, call.runtime.clock.now(), 200)
-    return msgspec.structs.replace(answer, balance=sight.of(wallet_view(call.account_id)).balance)
+    wallet = sight.of(wallet_view(call.account_id))
+    return msgspec.structs.replace(answer, balance=wallet.balance, wallet=wallet)
 
 
 async def start_vps(call: Call) -> Answer:
@@ -167,7 +168,8 @@ async def delete_vps(call: Call) -> Answer:
         lambda sight, now: admission.delete_vps(sight.of(vps), sight.of(wallet), call.account_id, now),
         call.context("delete"),
     )
-    return msgspec.structs.replace(NO_CONTENT, balance=outcome.sight.of(wallet).balance)
+    after = outcome.sight.of(wallet)
+    return msgspec.structs.replace(NO_CONTENT, balance=after.balance, wallet=after)
 
 
 async def list_vps_events(call: Call) -> Answer:
