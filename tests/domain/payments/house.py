@@ -20,9 +20,12 @@ from domain.payments.refunds import choose_refunds
 from domain.payments.transactions import Transaction, apply_transaction
 from domain.ports import Claim
 from domain.time import HOUR, Instant
-from domain.wallet.events import WalletOpened
+from domain.wallet.commands import CreditFunds
+from domain.wallet.events import MinutesMetered, WalletOpened
+from domain.wallet.funds import credit_funds
 from domain.wallet.wallet import FOLD, Wallet
-from tests.domain.wallet.wallets import ACCOUNT, T0
+from tests.domain.books.test_postings import line
+from tests.domain.wallet.wallets import ACCOUNT, T0, WEB, running
 
 TOP_UP = PaymentId(UUID(int=71))
 SECOND = PaymentId(UUID(int=72))
@@ -86,6 +89,17 @@ class House:
         self._claim(applied.claims)
         self.note(applied.payment_id, *applied.payment_events)
         self.move(*applied.wallet_events)
+
+    def spend(self, amount: int) -> None:
+        """Have minutes of a VPS paid; it is on from then on."""
+        if WEB not in self.wallet.meters:
+            self.move(*running())
+        n = self.wallet.meters[WEB].used_n + 1
+        self.move(MinutesMetered(self.account_id, (line(amount, n=n),)))
+
+    def credit(self, amount: int) -> None:
+        """Give the account some funds."""
+        self.move(*credit_funds(self.wallet, CreditFunds(UUID(int=5), MicroUsd(amount), "sorry")))
 
     def refund(self, amount: int | None, now: Instant = T0) -> list[tuple[PaymentId, RefundId, int]]:
         """Ask for a refund; return which payments are to give back what, by the refund's id."""
