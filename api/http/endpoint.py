@@ -46,6 +46,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     body: type[msgspec.Struct] | None = None
     body_example: Any = None
     body_bytes_max: int = BODY_BYTES_MAX
+    raw_body: bool = False
+    """The body is taken as it is, of whatever type; the handler reads it."""
     query: type[msgspec.Struct] | None = None
     told: tuple[Told, ...]
     refusals: tuple[type[Refusal], ...] = ()
