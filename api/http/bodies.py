@@ -58,7 +58,7 @@ async def read_body(endpoint: Endpoint, arrival: Arrival, receive: Receive) -> b
 def decode_body(endpoint: Endpoint, arrival: Arrival, body: bytes) -> Any:
     """Return the body as its struct. Raises UnsupportedMediaType, NotJson or Invalid."""
     kind = endpoint.body or Nothing
-    if not body and endpoint.body is None:
+    if endpoint.raw_body or (not body and endpoint.body is None):
         return Nothing()
     content_type = arrival.headers.get(b"content-type", b"").lower().replace(b" ", b"").replace(b'"', b"")
     if content_type not in _JSON_TYPES:

@@ -103,7 +103,9 @@ def refusals_of(endpoint: Endpoint) -> list[type[Refusal]]:
         if endpoint.method == "POST":
             found |= dict.fromkeys((IdempotencyKeyReused, Invalid))
     if endpoint.method != "GET":
-        found |= dict.fromkeys((Invalid, NotJson, TooSlow, PayloadTooLarge, UnsupportedMediaType))
+        found |= dict.fromkeys((TooSlow, PayloadTooLarge))
+    if endpoint.method != "GET" and not endpoint.raw_body:
+        found |= dict.fromkeys((Invalid, NotJson, UnsupportedMediaType))
     if endpoint.query is not None:
         found[Invalid] = None
     if "{" in endpoint.path:
