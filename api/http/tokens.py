@@ -119,7 +119,7 @@ async def list_tokens(call: Call) -> Answer:
     wallet = (await ledger.read(wallet_seen)).of(wallet_seen)
     views = [token_view(token_id) for token_id in wallet.limits]
     sight = await ledger.read(*views)
-    kept = [token for view in views if (token := sight.of(view)) is not None]
+    kept = [token for view in views if (token := sight.of(view)) is not None and not token.revoked]
     last_uses = await call.runtime.last_uses.of([token.id for token in kept])
     now = call.runtime.clock.now()
     return paged(
