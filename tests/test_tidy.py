@@ -23,9 +23,8 @@ ROUNDING_MONEY = {"float", "Decimal"}
 MODULES = sorted(chain.from_iterable((ROOT / room).rglob("*.py") for room in (*ROOMS, "tests")))
 OF_THE_PRODUCT = [path for path in MODULES if path.relative_to(ROOT).parts[0] in ROOMS]
 OF_THE_DOMAIN = [path for path in MODULES if path.relative_to(ROOT).parts[0] == "domain"]
-NEAR_MONEY = [
-    path for path in OF_THE_DOMAIN if path.relative_to(ROOT / "domain").parts[0] in ("wallet", "pricing", "money.py")
-]
+ROOMS_OF_MONEY = {"wallet", "pricing", "payments", "books", "statements", "money.py"}
+NEAR_MONEY = [path for path in OF_THE_DOMAIN if path.relative_to(ROOT / "domain").parts[0] in ROOMS_OF_MONEY]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
