@@ -1,6 +1,6 @@
 """An endpoint: one method of one path, declared once for routing, for checks and for the OpenAPI document."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -26,6 +26,8 @@ class Told(msgspec.Struct, frozen=True):
     example: Any = None
     headers: tuple[str, ...] = ()
     """Names of headers beyond those that every answer has."""
+    also: tuple[str, ...] = ()
+    """Other types than JSON that the same is offered in."""
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -33,7 +35,9 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     method: Literal["GET", "POST", "PUT", "DELETE"]
     path: str
-    """With ``{names}`` for its variable parts, each of which is an id."""
+    """With ``{names}`` for its variable parts, each of which is an id unless ``path_schemas`` says otherwise."""
+    path_schemas: Mapping[str, Mapping[str, Any]] = {}
+    """By name: the JSON schema of a variable part that is no id."""
     name: str
     """The operation's id in the document."""
     tag: str

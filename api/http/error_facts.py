@@ -2,7 +2,17 @@
 
 from typing import Any
 
-from api.http.errors import CommandTimedOut, Ending, HeadersTooLarge, NotJson, NotReady, PayloadTooLarge, RateLimited
+from api.http.errors import (
+    CommandTimedOut,
+    Ending,
+    HeadersTooLarge,
+    NotAcceptable,
+    NotJson,
+    NotReady,
+    PayloadTooLarge,
+    RateLimited,
+    WebhookRefused,
+)
 from domain.accounts.logins import TooManyAttempts
 from domain.accounts.public_keys import NotAPublicKey
 from domain.accounts.ssh_keys import SshKeyTaken, TooManySshKeys
@@ -38,6 +48,8 @@ FACTS: dict[type[Refusal], dict[str, dict[str, Any]]] = {
     Invalid: {"fields": {**_FIELDS, "example": {"name": "required"}}},
     NotAPublicKey: {"fields": {**_FIELDS, "example": {"public_key": "must be one line: type, base64, comment"}}},
     NotJson: {"reason": {"type": "string", "example": "Input data was truncated"}},
+    NotAcceptable: {"offered": {"type": "string", "example": "application/json, text/csv, application/pdf"}},
+    WebhookRefused: {"reason": {"type": "string", "example": "signed too long ago"}},
     PayloadTooLarge: {"bytes_max": {"type": "integer", "example": 65536}},
     HeadersTooLarge: {"bytes_max": {"type": "integer", "example": 32768}},
     RateLimited: {"retry_after_seconds": _WAIT},

@@ -7,14 +7,18 @@ from typing import Any
 import msgspec
 
 from api.http.rendering import balance_number, encode_json, required_number
+from api.payments.checkouts import CheckoutRefused
 from domain.accounts.account import EmailTaken, Unauthorized, WrongPassword
 from domain.accounts.logins import InvalidCredentials, TooManyAttempts
 from domain.accounts.public_keys import NotAPublicKey
 from domain.accounts.ssh_keys import SshKeyTaken, TooManySshKeys
+from domain.alerts.alerts import CodeRefused
 from domain.compute.vps import VpsIsCreating, VpsIsStopping, VpsNotRunning
 from domain.errors import Contended, Fact, Invalid, NotFound, Refusal
 from domain.money import MicroUsd
+from domain.payments.refunds import NothingToRefund
 from domain.pricing.price_book import PlanNameTaken, PlanNotFound, RepricingTooSoon
+from domain.statements.issuing import MonthNotOver
 from domain.tokens.token import ForbiddenForTokens, InsufficientScope, TooManyTokens
 from domain.wallet.funds import AccountFrozen, InsufficientBalance, TokenSpendLimitReached, VpsOfAnother
 from domain.wallet.paid_in import NothingOwed
@@ -60,6 +64,13 @@ class UnsupportedMediaType(Refusal):
 
     code = "unsupported_media_type"
     sentence = "content type must be application/json"
+
+
+class NotAcceptable(Refusal):
+    """What is there to be told is offered in none of the types that the client accepts."""
+
+    code = "not_acceptable"
+    sentence = "no accepted type is offered"
 
 
 class NotJson(Refusal):
@@ -125,6 +136,20 @@ class StoreDown(Refusal):
     sentence = "store is unavailable"
 
 
+class PaymentsDown(Refusal):
+    """Stripe does not answer. What was asked for is recorded; asked again under the same key, it goes on."""
+
+    code = "payments_unavailable"
+    sentence = "payments are unavailable"
+
+
+class WebhookRefused(Refusal):
+    """Nothing proves that Stripe tells it now; nothing of it is kept."""
+
+    code = "bad_signature"
+    sentence = "webhook signature is not valid"
+
+
 class NotReady(Refusal):
     """Some part is not fit to serve; the facts say which."""
 
@@ -143,7 +168,9 @@ STATUS: dict[type[Refusal], int] = {
     Invalid: 400,
     NotJson: 400,
     NotAPublicKey: 400,
+    CodeRefused: 400,
     CaptchaFailed: 400,
+    WebhookRefused: 400,
     Unauthorized: 401,
     InvalidCredentials: 401,
     InsufficientBalance: 402,
@@ -156,6 +183,7 @@ STATUS: dict[type[Refusal], int] = {
     NotFound: 404,
     PlanNotFound: 404,
     MethodNotAllowed: 405,
+    NotAcceptable: 406,
     TooSlow: 408,
     EmailTaken: 409,
     SshKeyTaken: 409,
@@ -167,6 +195,8 @@ STATUS: dict[type[Refusal], int] = {
     PlanNameTaken: 409,
     RepricingTooSoon: 409,
     NothingOwed: 409,
+    NothingToRefund: 409,
+    MonthNotOver: 409,
     PayloadTooLarge: 413,
     UnsupportedMediaType: 415,
     IdempotencyKeyReused: 422,
@@ -174,11 +204,13 @@ STATUS: dict[type[Refusal], int] = {
     RateLimited: 429,
     HeadersTooLarge: 431,
     InternalError: 500,
+    CheckoutRefused: 502,
     Busy: 503,
     CaptchaDown: 503,
     Contended: 503,
     Ending: 503,
     NotReady: 503,
+    PaymentsDown: 503,
     ProjectionBehind: 503,
     StoreDown: 503,
     CommandTimedOut: 504,

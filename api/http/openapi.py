@@ -25,6 +25,7 @@ from domain.errors import Invalid, NotFound, Refusal
 from domain.tokens.token import ForbiddenForTokens, InsufficientScope
 
 VERSION = "1"
+_ID = {"type": "string", "format": "uuid"}
 _REF = "#/components/schemas/{name}"
 _PATH_PARAMETER = re.compile(r"\{(\w+)\}")
 _DESCRIPTION = """\
@@ -50,6 +51,7 @@ _HEADERS: dict[str, dict[str, Any]] = {
     "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}},
     "WWW-Authenticate": {"description": "Always ``Bearer``.", "schema": {"type": "string"}},
     "X-Total-Count": {"description": "How many there are in all.", "schema": {"type": "integer"}},
+    "Content-Disposition": {"description": "What a file of it is called.", "schema": {"type": "string"}},
     "Link": {"description": "The next and the previous page (RFC 8288).", "schema": {"type": "string"}},
     "Idempotency-Replayed": {
         "description": "``true`` where this is the outcome of an earlier request.",
@@ -154,7 +156,7 @@ def _told(endpoint: Endpoint, told: Told, schema_of: Callable[[Any], Any]) -> di
         content: dict[str, Any] = {"schema": schema_of(told.body)}
         if told.example is not None:
             content["example"] = told.example
-        response["content"] = {"application/json": content}
+        response["content"] = {"application/json": content} | {kind: {} for kind in told.also}
     return response
 
 
@@ -192,7 +194,7 @@ def _header_refs(names: Iterable[str]) -> dict[str, Any]:
 
 def _path_parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
     return [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}}
+        {"name": name, "in": "path", "required": True, "schema": endpoint.path_schemas.get(name, _ID)}
         for name in _PATH_PARAMETER.findall(endpoint.path)
     ]
 

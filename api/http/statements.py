@@ -1,0 +1,288 @@
+"""Monthly statements over HTTP: as JSON, CSV or PDF, whichever is accepted best."""
+
+import asyncio
+from uuid import UUID
+
+import msgspec
+
+from api.http.accepting import preferred
+from api.http.call import Answer, Call
+from api.http.endpoint import Endpoint, Told
+from api.http.errors import NotAcceptable
+from api.http.pages import PAGE_HEADERS, Page, paged
+from api.http.rendering import (
+    Amount,
+    Balance,
+    Micros,
+    Time,
+    amount_number,
+    balance_number,
+    encode_json,
+    optional_time,
+)
+from api.statements.csv_form import csv_of
+from api.statements.making import statement_for
+from api.statements.pdf_form import pdf_of
+from api.statements.told import CURRENCY, Line, ToldStatement
+from domain.errors import Invalid, NotFound
+from domain.money import MicroUsd
+from domain.statements.month import parse_month
+from domain.time import to_rfc3339
+from projections.reading import ProjectionBehind
+from projections.statements import Issued
+
+JSON, CSV, PDF = "application/json", "text/csv", "application/pdf"
+_FILE_ENDINGS = {JSON: "json", CSV: "csv", PDF: "pdf"}
+_MONTH = {"type": "string", "pattern": r"^\d{4}-(0[1-9]|1[0-2])$", "examples": ["2026-11"]}
+
+
+class StatementLine(msgspec.Struct, frozen=True):
+    """An event of the wallet, or minutes of one VPS at one price."""
+
+    id: str
+    """The event's id; of minutes ``<vps id>:<first n>-<last n>``."""
+    kind: str
+    description: str
+    amount: Amount
+    """By how much it moved the balance."""
+    owed: Amount
+    """By how much it moved what the account owes."""
+    would_have_cost: Amount | None
+    at: Time | None
+    payment_id: UUID | None
+    corrects: UUID | None
+    vps_id: UUID | None
+    vps_name: str | None
+    plan_id: UUID | None
+    plan: str | None
+    price_version: int | None
+    price_hourly: Amount | None
+    minutes: int | None
+    n_from: int | None
+    n_to: int | None
+
+
+class TaxTold(msgspec.Struct, frozen=True):
+    """How much of what was charged is one tax."""
+
+    name: str
+    percent: Amount
+    amount: Amount
+
+
+class StatementTold(msgspec.Struct, frozen=True, kw_only=True):
+    """A statement. ``opening_micros`` and all amounts of entries together are ``closing_micros``."""
+
+    number: str | None
+    """Null while the month is not over."""
+    month: str
+    begins: Time
+    ends: Time
+    issuer: str
+    issued_at: Time | None
+    account_id: UUID
+    email: str
+    currency: str
+    opening: Balance
+    opening_micros: Micros
+    entries: list[StatementLine]
+    closing: Balance
+    closing_micros: Micros
+    opening_owed: Amount
+    closing_owed: Amount
+    totals: dict[str, Amount]
+    charges: Amount
+    taxes: list[TaxTold]
+
+
+class StatementListed(msgspec.Struct, frozen=True):
+    """A statement that was issued."""
+
+    month: str
+    number: str
+    issued_at: Time
+    opening: Balance
+    opening_micros: Micros
+    closing: Balance
+    closing_micros: Micros
+
+
+async def tell_statement(call: Call) -> Answer:
+    """Tell the statement of a month; the first who asks once it is over has it issued."""
+    wanted = preferred(call.arrival.headers.get(b"accept"), tuple(_FILE_ENDINGS))
+    month = parse_month(call.path["month"])
+    statement = await statement_for(call.runtime, call.account_id, month, call.context("issue-statement"))
+    disposition = f'attachment; filename="{statement.file_name}.{_FILE_ENDINGS[wanted]}"'
+    headers = (("content-disposition", disposition), ("vary", "Accept"))
+    if wanted == JSON:
+        return Answer(200, encode_json(_told(statement)), headers)
+    # Of an account with thousands of VPSs this takes a while, and others must not wait for it.
+    made = await asyncio.to_thread(pdf_of if wanted == PDF else csv_of, statement)
+    return Answer(200, made, headers, content_type=PDF if wanted == PDF else f"{CSV}; charset=utf-8; header=present")
+
+
+async def list_statements(call: Call) -> Answer:
+    """Tell which statements were issued, the newest month first."""
+    return paged(call, [_listed(one) for one in await call.runtime.statements.issued(call.account_id)])
+
+
+def _told(statement: ToldStatement) -> StatementTold:
+    return StatementTold(
+        number=statement.number,
+        month=str(statement.month),
+        begins=to_rfc3339(statement.month.begins),
+        ends=to_rfc3339(statement.month.ends),
+        issuer=statement.issuer,
+        issued_at=optional_time(statement.issued_at),
+        account_id=statement.account_id,
+        email=statement.email,
+        currency=CURRENCY,
+        opening=balance_number(statement.opening),
+        opening_micros=statement.opening,
+        entries=[_line(line) for line in statement.lines],
+        closing=balance_number(statement.closing),
+        closing_micros=statement.closing,
+        opening_owed=amount_number(statement.opening_owed),
+        closing_owed=amount_number(statement.closing_owed),
+        totals={kind: amount_number(total) for kind, total in statement.totals.items()},
+        charges=amount_number(statement.charges),
+        taxes=[
+            TaxTold(tax.name, msgspec.Raw(tax.rate.percent.encode()), amount_number(tax.amount))
+            for tax in statement.taxes
+        ],
+    )
+
+
+def _line(line: Line) -> StatementLine:
+    return StatementLine(
+        id=line.id,
+        kind=line.kind,
+        description=line.description,
+        amount=amount_number(line.amount),
+        owed=amount_number(line.owed),
+        would_have_cost=_optional(line.would_have_cost),
+        at=optional_time(line.at),
+        payment_id=line.payment_id,
+        corrects=line.corrects,
+        vps_id=line.vps_id,
+        vps_name=line.vps_name,
+        plan_id=line.plan_id,
+        plan=line.plan,
+        price_version=line.price_version,
+        price_hourly=_optional(line.price_hourly),
+        minutes=line.minutes,
+        n_from=line.n_from,
+        n_to=line.n_to,
+    )
+
+
+def _optional(amount: MicroUsd | None) -> msgspec.Raw | None:
+    return None if amount is None else amount_number(amount)
+
+
+def _listed(issued: Issued) -> StatementListed:
+    statement = issued.statement
+    return StatementListed(
+        month=statement.month,
+        number=statement.number,
+        issued_at=to_rfc3339(issued.at),
+        opening=balance_number(statement.opening),
+        opening_micros=statement.opening,
+        closing=balance_number(statement.closing),
+        closing_micros=statement.closing,
+    )
+
+
+_EXAMPLE_ENTRY = dict.fromkeys(StatementLine.__struct_fields__) | {"owed": 0}
+_EXAMPLE = {
+    "number": "2026-11-000001",
+    "month": "2026-11",
+    "begins": "2026-11-01T00:00:00Z",
+    "ends": "2026-12-01T00:00:00Z",
+    "issuer": "LiteVPS",
+    "issued_at": "2026-12-01T00:03:20Z",
+    "account_id": "01937b1e-5c00-7000-8000-000000000001",
+    "email": "agent@example.com",
+    "currency": "USD",
+    "opening": 0.5,
+    "opening_micros": 500_000,
+    "entries": [
+        _EXAMPLE_ENTRY
+        | {
+            "id": "01937b1e-5c00-7000-8000-000000000031",
+            "kind": "payment",
+            "description": "Payment received",
+            "amount": 10,
+            "at": "2026-11-23T17:00:00Z",
+            "payment_id": "01937b1e-5c00-7000-8000-000000000030",
+        },
+        _EXAMPLE_ENTRY
+        | {
+            "id": "01937b1e-5c00-7000-8000-000000000003:1-600",
+            "kind": "minutes",
+            "description": "my-vm: 600 minutes of Nano at 0.0042 USD an hour",
+            "amount": -0.042,
+            "vps_id": "01937b1e-5c00-7000-8000-000000000003",
+            "vps_name": "my-vm",
+            "plan_id": "01937b1e-5c00-7000-8000-000000000010",
+            "plan": "Nano",
+            "price_version": 1,
+            "price_hourly": 0.0042,
+            "minutes": 600,
+            "n_from": 1,
+            "n_to": 600,
+        },
+    ],
+    "closing": 10.458,
+    "closing_micros": 10_458_000,
+    "opening_owed": 0,
+    "closing_owed": 0,
+    "totals": {"payment": 10, "minutes": -0.042},
+    "charges": 0.042,
+    "taxes": [{"name": "VAT", "percent": 19, "amount": 0.006706}],
+}
+_LISTED_EXAMPLE = {
+    name: _EXAMPLE[name] for name in ("month", "number", "issued_at", "opening", "opening_micros", "closing")
+} | {"closing_micros": 10_458_000}
+
+ENDPOINTS = (
+    Endpoint(
+        method="GET",
+        path="/api/billing/statements",
+        name="list_statements",
+        tag="billing",
+        summary="Which statements do I have",
+        who="account",
+        handle=list_statements,
+        query=Page,
+        told=(
+            Told(200, "Those that were issued, newest first.", list[StatementListed], [_LISTED_EXAMPLE], PAGE_HEADERS),
+        ),
+        refusals=(ProjectionBehind,),
+    ),
+    Endpoint(
+        method="GET",
+        path="/api/billing/statements/{month}",
+        path_schemas={"month": _MONTH},
+        name="tell_statement",
+        tag="billing",
+        summary="What moved in my wallet in a month",
+        description=(
+            "By the time at which it was recorded, in UTC. `Accept` says in which form: JSON, CSV or PDF. Once the"
+            " month is over it is issued: it has a number, and never changes. Until then it is provisional."
+        ),
+        who="account",
+        handle=tell_statement,
+        told=(
+            Told(
+                200,
+                "The statement.",
+                StatementTold,
+                _EXAMPLE,
+                ("Content-Disposition",),
+                also=(CSV, PDF),
+            ),
+        ),
+        refusals=(Invalid, NotFound, NotAcceptable, ProjectionBehind),
+    ),
+)
