@@ -6,7 +6,8 @@ from typing import Protocol
 
 import msgspec
 
-from api.ledger import Ledger
+from api.ledger import Context, Ledger
+from api.payments.desk import CashDesk
 from api.settings import Settings
 from api.statements.source import StatementSource
 from api.steps.workshop import Workshop
@@ -14,6 +15,7 @@ from domain.accounts.ports import Captcha, OpenClosings, Passwords, RateCounters
 from domain.alerts.ports import AlertWork, Mailer
 from domain.compute.vps import State, Vps
 from domain.ids import AccountId
+from domain.money import MicroUsd
 from domain.ports import Clock, EventStore, Ids, Sealer
 from domain.tokens.ports import LastUses, TokenSecrets
 from projections.reading import ReadModels
@@ -28,6 +30,16 @@ class VpsList(Protocol):
         Raises ProjectionBehind.
         """
         ...
+
+
+class StandIn(msgspec.Struct, frozen=True, eq=False):
+    """What stands in for Stripe in development, to be reached under a prefix of our own address."""
+
+    prefix: str
+    app: Callable[..., Awaitable[None]]
+    """An ASGI application that knows its prefix."""
+    run: Callable[[], Awaitable[None]]
+    """Delivers webhooks until it is cancelled."""
 
 
 class Runtime(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -60,6 +72,12 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """Which accounts are being closed."""
     mailer: Mailer | None
     """Who hands mail over; None where none is set: then it waits."""
+    refund_all: Callable[[AccountId, Context], Awaitable[MicroUsd]] | None = None
+    """Pays back what of a closed account's balance was paid in, and returns how much; None where nobody can."""
+    cash_desk: CashDesk
+    """What payments are dealt with: the ledger, and Stripe."""
+    stand_in: StandIn | None = None
+    """None in production, and in development where Stripe itself is asked."""
     ending: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
     """Set once the service ends and calls that only wait for something are to wait no longer."""
     read_models: ReadModels | None = None

@@ -11,7 +11,8 @@ from pathlib import Path
 import click
 import uvloop
 
-from api import bootstrap
+from api import bootstrap, closing
+from api.alerts import postman
 from api.cli.flags import flags_again, with_settings
 from api.cli.opening import migrated, say
 from api.cli.output import told
@@ -19,6 +20,7 @@ from api.database_watch import watch_database
 from api.first_start import ensure_operator, ensure_plans
 from api.http.app import App
 from api.reconciler import Reconciler
+from api.rounds import Rounds
 from api.runtime import Runtime
 from api.schedules import STATEMENTS_EVERY_S, Schedules
 from api.serving import GRACEFUL_S, HttpServer, Part, PartEnded, http_server, listen, run_parts
@@ -96,7 +98,9 @@ def _host_parts(runtime: Runtime) -> dict[str, Part]:
         sweep=runtime.sweep_claims,
         also=[("statements", partial(issue_due, runtime), STATEMENTS_EVERY_S)],
     )
-    return {"schedules": schedules.run, "worker": worker.run}
+    post = Rounds("mail", partial(postman.look_after_mail, runtime), every_s=postman.EVERY_S)
+    closings = Rounds("closings", partial(closing.finish_closings, runtime), every_s=closing.EVERY_S)
+    return {"schedules": schedules.run, "worker": worker.run, "mail": post.run, "closings": closings.run}
 
 
 def _runner(runtime: Runtime) -> Runner:

@@ -5,11 +5,11 @@ from uuid import UUID
 
 import msgspec
 
-from api.http import rate_limits
 from api.http.call import NO_CONTENT, Answer, Call, told
 from api.http.endpoint import Endpoint, Told
 from api.http.errors import Busy, CaptchaDown, CaptchaFailed, RateLimited
 from api.http.idempotency import act
+from api.http.passwords import check_password, login_quota
 from api.http.rendering import Balance, Micros, balance_number
 from api.ledger import Sight
 from api.settings import Settings
@@ -163,18 +163,8 @@ async def change_password(call: Call) -> Answer:
     body: NewPassword = call.body
     runtime = call.runtime
     accounts.check_new_password(body.new_password, "new_password")
-    # Whoever has a session only may not guess the password faster than at the login.
-    quota = _login_quota(runtime.settings)
-    rate_limits.check(quota, await rate_limits.count(runtime, quota, call.arrival.address))
+    await check_password(call, body.password)
     view, logins_view = accounts.account_view(call.account_id), logins.logins_view(call.account_id)
-    logins.check_delay((await runtime.ledger.read(logins_view)).of(logins_view), runtime.clock.now())
-    if not await runtime.passwords.verify(call.owner.password_hash, body.password):
-        await runtime.ledger.execute(
-            (logins_view,),
-            lambda sight, now: logins.fail(sight.of(logins_view), call.account_id, call.account_id, now),
-            call.context("password"),
-        )
-        raise accounts.WrongPassword
     command = ChangePassword(await runtime.passwords.hash(body.new_password))
 
     def decide(sight: Sight, now: Instant) -> Decision:
@@ -188,10 +178,6 @@ async def change_password(call: Call) -> Answer:
 def endpoints(settings: Settings) -> tuple[Endpoint, ...]:
     """Return the endpoints of accounts, with the quotas that are in force."""
     return (*_of_sessions(settings), *_OF_ONES_OWN)
-
-
-def _login_quota(settings: Settings) -> Quota:
-    return Quota("login", settings.logins_per_minute, 60)
 
 
 def _of_sessions(settings: Settings) -> tuple[Endpoint, ...]:
@@ -231,7 +217,7 @@ def _of_sessions(settings: Settings) -> tuple[Endpoint, ...]:
             body_example={"email": _EMAIL, "password": "password123"},
             told=(Told(200, "A JWT.", LoggedIn, {"token": _TOKEN}),),
             refusals=(logins.InvalidCredentials, logins.TooManyAttempts, RateLimited, Busy),
-            quota=_login_quota(settings),
+            quota=login_quota(settings),
         ),
         Endpoint(
             method="POST",

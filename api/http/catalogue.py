@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from api.http import accounts, health, pricing, ssh_keys, tokens, vps_endpoints
+from api.http import accounts, alerts, closing, health, pricing, ssh_keys, statements, tokens, vps_endpoints
 from api.http import exec as exec_
 from api.http.call import Answer, Call
 from api.http.endpoint import Endpoint, Told
@@ -28,11 +28,14 @@ def declared(settings: Settings) -> tuple[Endpoint, ...]:
     """Return every endpoint that the document tells of."""
     return (
         *accounts.endpoints(settings),
+        *closing.ENDPOINTS,
+        *alerts.ENDPOINTS,
         *pricing.ENDPOINTS,
         *ssh_keys.ENDPOINTS,
         *tokens.ENDPOINTS,
         *vps_endpoints.ENDPOINTS,
         *exec_.ENDPOINTS,
+        *statements.ENDPOINTS,
         *health.endpoints(),
     )
 

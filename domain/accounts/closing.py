@@ -36,6 +36,6 @@ def may_finish(wallet: Wallet) -> bool:
     return not wallet.meters
 
 
-def finish(account_id: AccountId, refunded: MicroUsd, forfeited: MicroUsd, now: Instant) -> Decision:
+def finish(account_id: AccountId, forfeited: MicroUsd, now: Instant) -> Decision:
     """Decide that nothing is left to be done for a closed account."""
-    return recorded_in(account_stream(account_id), ClosingFinished(account_id, refunded, forfeited, at=now))
+    return recorded_in(account_stream(account_id), ClosingFinished(account_id, forfeited, at=now))

@@ -49,13 +49,14 @@ class AccountClosed(Event, frozen=True, tag="accounts.account-closed.v1"):
 
 
 class ClosingFinished(Event, frozen=True, tag="accounts.closing-finished.v1"):
-    """Nothing of a closed account is left to be done; it comes again where a late payment went back."""
+    """Nothing of a closed account is left to be done; it comes again where a late payment went back.
+
+    What went back is told by the events of each payment, as refunds with the cause ``closure``.
+    """
 
     account_id: AccountId
-    refunded: MicroUsd
-    """What went back to the payer; that Stripe does pay it out is for the payment's own events to tell."""
     forfeited: MicroUsd
-    """What stays: it was given and not paid for, or is less than a cent."""
+    """What stays of the balance: it was given and not paid for, or is less than a cent of a payment."""
     at: Instant
 
 

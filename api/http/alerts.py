@@ -1,0 +1,173 @@
+"""Alerts over HTTP: where mail about the balance goes, and the code that proves the address."""
+
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+
+from api.http import rate_limits
+from api.http.call import NO_CONTENT, Answer, Call, told
+from api.http.endpoint import Endpoint, Told
+from api.http.errors import RateLimited
+from api.http.rendering import Amount, AskedAmount, amount_number, asked_amount
+from domain.accounts.account import checked_email
+from domain.accounts.ports import Quota
+from domain.alerts import alerts
+from domain.alerts.alerts import Alerts, CodeRefused, alerts_view
+from domain.alerts.codes import CODE_SCOPE, code_of, digest_of, verification_of
+from domain.alerts.commands import SetAlerts, VerifyAddress
+from domain.alerts.events import AddressVerified
+from domain.errors import Invalid
+from domain.events import Actor
+from domain.ids import AccountId
+from domain.money import MicroUsd
+
+OF_ACCOUNT = Quota("verification-account", 5, 3600)
+OF_ADDRESS = Quota("verification-address", 3, 3600)
+"""How many codes are mailed for one account, and to one address, so that nobody is flooded with mail."""
+OF_CLIENT = Quota("verify-email", 10, 60)
+CODE_CHARACTERS_MAX = 100
+
+_EXAMPLE = {"email": "ops@example.com", "verified": False, "thresholds": [5, 1]}
+
+
+class WantedAlerts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where alerts are to go."""
+
+    email: str
+    thresholds: Annotated[
+        Annotated[tuple[AskedAmount, ...], msgspec.Meta(max_length=alerts.THRESHOLDS_MAX)] | None,
+        msgspec.Meta(description="USD: you are told when the balance falls to or below one. Without them: 1.00."),
+    ] = None
+
+
+class AlertsTold(msgspec.Struct, frozen=True):
+    """Where alerts go, once the address is verified."""
+
+    email: str | None
+    verified: bool
+    thresholds: tuple[Amount, ...]
+
+
+class ShownCode(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The code that came by mail."""
+
+    code: Annotated[str, msgspec.Meta(max_length=CODE_CHARACTERS_MAX)]
+
+
+async def put_alerts(call: Call) -> Answer:
+    """Have alerts go to an address, which is mailed a code unless it is verified."""
+    body: WantedAlerts = call.body
+    runtime, view = call.runtime, alerts_view(call.account_id)
+    email = checked_email(body.email)
+    thresholds = alerts.checked_thresholds(_thresholds(body.thresholds))
+    if alerts.needs_verification((await runtime.ledger.read(view)).of(view), email):
+        await _check_flood(call, email)
+    verification_id = runtime.ids.new()
+    code = code_of(verification_id, runtime.sealer.keyed_hash(CODE_SCOPE, str(verification_id)))
+    command = SetAlerts(body.email, thresholds, verification_id, digest_of(code))
+    outcome = await runtime.ledger.execute(
+        (view,),
+        lambda sight, now: alerts.set_alerts(sight.of(view), call.account_id, command, now),
+        call.context("alerts"),
+    )
+    return told(200, _told(outcome.sight.of(view)))
+
+
+async def get_alerts(call: Call) -> Answer:
+    """Tell where alerts go."""
+    view = alerts_view(call.account_id)
+    return told(200, _told((await call.runtime.ledger.read(view)).of(view)))
+
+
+async def verify_email(call: Call) -> Answer:
+    """Take a code: what a wrong, an expired and an unknown one are answered is the same."""
+    body: ShownCode = call.body
+    runtime = call.runtime
+    verification_id = verification_of(body.code)
+    if verification_id is None:
+        raise CodeRefused
+    claim = await runtime.store.find_claim(CODE_SCOPE, verification_id.bytes)
+    if claim is None:
+        raise CodeRefused
+    account_id = AccountId(claim.holder)
+    view, command = alerts_view(account_id), VerifyAddress(verification_id, digest_of(body.code))
+    outcome = await runtime.ledger.execute(
+        (view,),
+        lambda sight, now: alerts.verify(sight.of(view), account_id, command, now),
+        call.context_of(account_id, "verify-email", Actor("anonymous")),
+    )
+    if not any(isinstance(event, AddressVerified) for _, event in outcome.events):
+        raise CodeRefused
+    return NO_CONTENT
+
+
+async def _check_flood(call: Call, email: str) -> None:
+    # The address itself is not to lie about among the counters.
+    address = call.runtime.sealer.keyed_hash(OF_ADDRESS.name, email).hex()
+    of_account, of_address = await call.runtime.rate_counters.count(
+        [(OF_ACCOUNT, str(call.account_id)), (OF_ADDRESS, address)]
+    )
+    rate_limits.check(OF_ACCOUNT, of_account)
+    rate_limits.check(OF_ADDRESS, of_address)
+
+
+def _thresholds(asked: tuple[msgspec.Raw, ...] | None) -> tuple[MicroUsd, ...]:
+    if asked is None:
+        return alerts.THRESHOLDS_DEFAULT
+    amounts = [asked_amount(raw, "thresholds") for raw in asked]
+    if None in amounts:
+        raise Invalid(fields={"thresholds": "must be numbers of USD"})
+    return tuple(amount for amount in amounts if amount is not None)
+
+
+def _told(seen: Alerts) -> AlertsTold:
+    return AlertsTold(seen.email, seen.verified, tuple(amount_number(threshold) for threshold in seen.thresholds))
+
+
+ENDPOINTS = (
+    Endpoint(
+        method="PUT",
+        path="/api/billing/alerts",
+        name="put_alerts",
+        tag="billing",
+        summary="Be told by mail when funds run low",
+        description=(
+            "Mail goes out when the balance falls to or below a threshold, when a VPS is stopped for want of funds or"
+            " for a token's limit, and when a payment is disputed or the account is frozen. Until the address has"
+            " shown the code that is mailed to it (`POST /api/auth/verify-email`) nothing else is sent there."
+            " Without a call of this, nobody is told of anything."
+        ),
+        who="account",
+        handle=put_alerts,
+        body=WantedAlerts,
+        body_example={"email": "ops@example.com", "thresholds": [5.00, 1.00]},
+        told=(Told(200, "Where alerts go.", AlertsTold, _EXAMPLE),),
+        refusals=(RateLimited,),
+    ),
+    Endpoint(
+        method="GET",
+        path="/api/billing/alerts",
+        name="get_alerts",
+        tag="billing",
+        summary="Where do alerts go",
+        who="account",
+        handle=get_alerts,
+        told=(Told(200, "Where alerts go; `email` is null until one is given.", AlertsTold, _EXAMPLE),),
+    ),
+    Endpoint(
+        method="POST",
+        path="/api/auth/verify-email",
+        name="verify_email",
+        tag="accounts",
+        summary="Verify an e-mail address",
+        description="By the code that was mailed there: good once, for 24 hours, until another was asked for.",
+        who="public",
+        handle=verify_email,
+        body=ShownCode,
+        body_example={"code": code_of(UUID(int=1), bytes(range(16)))},
+        told=(Told(204, "The address is verified."),),
+        refusals=(CodeRefused, RateLimited),
+        quota=OF_CLIENT,
+    ),
+)
