@@ -39,9 +39,12 @@ from adapters.token_secrets import RandomTokenSecrets
 from adapters.turnstile import TEST_SECRET_PASSES, TEST_SECRETS, DevelopmentCaptcha, TurnstileCaptcha
 from api.audit.verify import Archive
 from api.bootstrap_hosts import Say, close_compute, made_folder, opened_compute, register_hosts
+from api.bootstrap_payments import opened_payments
 from api.founding import ensure_founded
 from api.ledger import Ledger
 from api.metering import settle_account, settle_due
+from api.payments.desk import CashDesk
+from api.payments.refunding import request_refund_of_all
 from api.runtime import Runtime
 from api.settings import Settings, SettingsRefused
 from api.statements.projected import ProjectedStatements
@@ -57,6 +60,7 @@ from projections.closings import TabledOpenClosings
 from projections.compute_work import TabledWork
 from projections.generation import install
 from projections.meters import TabledDueAccounts
+from projections.payments import TabledPayments
 from projections.reading import ReadModels
 
 CONNECTIONS_MAX = 8
@@ -173,6 +177,16 @@ async def opened_runtime(
             settle=partial(settle_account, ledger),
         )
         await register_hosts(workshop, compute)
+        payments = await stack.enter_async_context(opened_payments(settings, home))
+        desk = CashDesk(
+            store=store,
+            ledger=ledger,
+            clock=clock,
+            ids=ids,
+            gateway=payments.gateway,
+            leases=workshop.leases,
+            open_payments=TabledPayments(read_models, store),
+        )
         yield Runtime(
             settings=settings,
             store=store,
@@ -196,6 +210,9 @@ async def opened_runtime(
             alert_work=TabledAlertWork(read_models),
             closings=TabledOpenClosings(read_models),
             mailer=_mailer(settings, clock),
+            refund_all=partial(request_refund_of_all, desk),
+            cash_desk=desk,
+            stand_in=payments.stand_in,
         )
 
 

@@ -51,8 +51,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     turnstile_secret: str | None = None
     turnstile_url: str = "https://challenges.cloudflare.com/turnstile/v0/siteverify"
     stripe_secret_key: str | None = None
+    """Without it, in development, something stands in for Stripe."""
     stripe_webhook_secret: str | None = None
+    """Of the webhook endpoint; several parted by commas while one follows another."""
     stripe_api_base: str | None = None
+    """Where Stripe's API is, for tests; without it, at Stripe."""
     smtp_url: str | None = None
     trusted_proxies: str = ""
     """Networks parted by commas, whose ``X-Forwarded-For`` is believed."""
@@ -74,6 +77,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """The address that customers use, without a slash at its end."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return (self.public_url or f"http://{host}:{self.port}").rstrip("/")
+
+    @property
+    def local_url(self) -> str:
+        """The address under which this machine reaches its own HTTP."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+    @property
+    def webhook_secrets(self) -> tuple[str, ...]:
+        """The secrets of which any may sign Stripe's webhooks."""
+        return tuple(part.strip() for part in (self.stripe_webhook_secret or "").split(",") if part.strip())
 
     @property
     def proxy_networks(self) -> tuple[Network, ...]:

@@ -11,12 +11,13 @@ from api.exhaustion import Exhaustion
 from api.http import auth, bodies, idempotency, rate_limits
 from api.http.call import Answer, Arrival, Call, Refusing
 from api.http.endpoint import Endpoint
-from api.http.errors import Busy, CaptchaDown, Ending, InternalError, StoreDown, TooSlow, refused
+from api.http.errors import Busy, CaptchaDown, Ending, InternalError, PaymentsDown, StoreDown, TooSlow, refused
 from api.runtime import Runtime
 from domain.accounts.account import Unauthorized
 from domain.accounts.ports import CaptchaUnavailable, PasswordsBusy, Quota
 from domain.errors import Refusal
 from domain.money import floor_to_four_decimals
+from domain.payments.ports import PaymentsUnavailable
 from domain.ports import StoreUnavailable
 from domain.time import to_rfc3339
 from domain.tokens.token import check_need
@@ -33,6 +34,7 @@ _log = structlog.get_logger(__name__)
 _TRANSLATED: dict[type[Exception], type[Refusal]] = {
     PasswordsBusy: Busy,
     CaptchaUnavailable: CaptchaDown,
+    PaymentsUnavailable: PaymentsDown,
     StoreUnavailable: StoreDown,
 }
 _COMMON: Headers = (

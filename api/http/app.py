@@ -30,6 +30,7 @@ class App:
 
     def __init__(self, runtime: Runtime) -> None:
         answering = Answering(runtime)
+        self._stand_in = runtime.stand_in
         self._arrival = arrivals(runtime.ids, runtime.settings.proxy_networks)
         self._router = Litestar(
             route_handlers=[_routed(path, one, answering) for path, one in _by_path(runtime.settings).items()],
@@ -41,6 +42,9 @@ class App:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
+        if self._stand_in is not None and scope.get("path", "").startswith(f"{self._stand_in.prefix}/"):
+            await self._stand_in.app(scope, receive, send)
+            return
         if scope["type"] == "http":
             scope["litevps.arrival"] = self._arrival(scope)
             scope["litevps.head"] = scope["method"] == "HEAD"

@@ -2,7 +2,18 @@
 
 from typing import Any
 
-from api.http import accounts, alerts, closing, health, pricing, ssh_keys, statements, tokens, vps_endpoints
+from api.http import (
+    accounts,
+    alerts,
+    billing_funds_endpoints,
+    closing,
+    health,
+    pricing,
+    ssh_keys,
+    statements,
+    tokens,
+    vps_endpoints,
+)
 from api.http import exec as exec_
 from api.http.call import Answer, Call
 from api.http.endpoint import Endpoint, Told
@@ -35,6 +46,7 @@ def declared(settings: Settings) -> tuple[Endpoint, ...]:
         *tokens.ENDPOINTS,
         *vps_endpoints.ENDPOINTS,
         *exec_.ENDPOINTS,
+        *billing_funds_endpoints.ENDPOINTS,
         *statements.ENDPOINTS,
         *health.endpoints(),
     )

@@ -78,8 +78,8 @@ def decided(chosen: Sequence[ChosenRefund], account_id: AccountId) -> Decision:
     )
 
 
-async def request_refund_of_all(desk: CashDesk, account_id: AccountId, context: Context) -> list[ChosenRefund]:
-    """Have all that can be refunded of an account that is closed go back; asked twice, nothing more goes.
+async def request_refund_of_all(desk: CashDesk, account_id: AccountId, context: Context) -> MicroUsd:
+    """Have all that can be refunded of a closed account go back; return how much that is. Asked twice, it is zero.
 
     Nobody can pay at its open Checkouts any more, as far as Stripe answers in time. Raises ProjectionBehind, Contended.
     """
@@ -97,7 +97,7 @@ async def request_refund_of_all(desk: CashDesk, account_id: AccountId, context: 
 
     await desk.ledger.execute(request.views, decide, msgspec.structs.replace(context, step="refund"))
     await ask_in_time(desk, chosen)
-    return chosen
+    return MicroUsd(sum(one.requested.amount for one in chosen))
 
 
 async def ask_in_time(desk: CashDesk, chosen: Sequence[ChosenRefund]) -> None:

@@ -24,6 +24,7 @@ from domain.payments.work import look_at
 from domain.ports import StoreUnavailable
 from domain.time import Instant, seconds
 
+EVERY_S, EVERY_S_DEVELOPMENT = 60.0, 3.0
 SWEEP_WITHIN_S = 45.0
 """How long one sweep takes at most; the next goes on."""
 AT_ONCE_MAX = 8
@@ -57,8 +58,11 @@ class Sweep:
         self._misses = 0
 
     async def run(self) -> None:
-        """Do what is due. Raises PaymentsUnavailable where Stripe does not answer, StoreUnavailable."""
-        await self._desk.leased(SWEEP_LEASE, UUID(int=STRIPE_STREAM.int), self._in_time, lambda _failures: 0)
+        """Do what is due, as far as Stripe answers. Raises StoreUnavailable."""
+        try:
+            await self._desk.leased(SWEEP_LEASE, UUID(int=STRIPE_STREAM.int), self._in_time, lambda _failures: 0)
+        except PaymentsUnavailable as away:
+            _log.warning("sweep waits for Stripe", problem=str(away))
 
     async def _in_time(self) -> None:
         self._misses = 0

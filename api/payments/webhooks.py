@@ -16,6 +16,7 @@ from domain.payments.recording import STRIPE_CLAIM
 from domain.ports import Claim, ClaimTaken
 from domain.time import Instant
 
+WEBHOOK_PATH = "/api/billing/webhook"
 EVENT_LEASE = "stripe-event"
 HEEDED = frozenset(
     {

@@ -20,6 +20,7 @@ from adapters.memory.job_outputs import MemoryJobOutputs
 from adapters.memory.last_uses import MemoryLastUses
 from adapters.memory.leases import LeaseTable, MemoryLeases
 from adapters.memory.open_closings import MemoryOpenClosings
+from adapters.memory.open_payments import MemoryOpenPayments
 from adapters.memory.open_work import MemoryOpenWork
 from adapters.memory.rate_counters import MemoryRateCounters
 from adapters.passwords import Argon2Passwords
@@ -29,13 +30,18 @@ from adapters.sealing.sealer import AccountSealer
 from adapters.simulated.guest_shell import SimulatedGuestShell
 from adapters.simulated.host import SimulatedHost
 from adapters.simulated.hypervisor import SimulatedHypervisor
+from adapters.stripe.gateway import StripeGateway
+from adapters.stripe_stand_in.application import IN_MEMORY, StripeStandIn
 from adapters.token_secrets import RandomTokenSecrets
 from adapters.turnstile import TEST_TOKEN, DevelopmentCaptcha
+from api.bootstrap_payments import STAND_IN_PREFIX
 from api.http.app import App
 from api.ledger import Context, Ledger
 from api.metering import settle_account, settle_due
+from api.payments.desk import CashDesk
+from api.payments.refunding import request_refund_of_all
 from api.reconciler import ensure_registered
-from api.runtime import Runtime
+from api.runtime import Runtime, StandIn
 from api.settings import Settings
 from api.statements.folded import FoldedStatements
 from api.steps.workshop import Workshop
@@ -49,10 +55,12 @@ from domain.money import MicroUsd
 from domain.ports import Clock
 from domain.pricing.commands import DefinePlan
 from domain.pricing.price_book import PRICES, define_plan
+from domain.time import MICROSECONDS_PER_SECOND
 from domain.wallet.commands import CreditFunds
 from domain.wallet.funds import credit_funds
 from domain.wallet.wallet import wallet_view
 
+ADDRESS = "http://litevps.test"
 PASSWORD = "correct horse"
 SERVICE_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGPKSkwJq1mVKDXN0vPH2ZgRQjLh3PpIlxLF3mLVFbXF service"
 ROOMY = Settings(
@@ -69,6 +77,14 @@ class House(msgspec.Struct, eq=False):
     runtime: Runtime
     client: httpx.AsyncClient
     host: SimulatedHost
+
+    @property
+    def stripe(self) -> StripeStandIn:
+        """What stands in for Stripe."""
+        assert self.runtime.stand_in is not None
+        stand_in = self.runtime.stand_in.app
+        assert isinstance(stand_in, StripeStandIn)
+        return stand_in
 
     async def register(self, email: str | None = None) -> "Customer":
         """Register somebody over HTTP."""
@@ -140,8 +156,9 @@ async def house(
     if open_for_business:
         await offer_plan_and_host(runtime, host)
     transport = httpx.ASGITransport(app=App(runtime), raise_app_exceptions=True)
-    async with httpx.AsyncClient(transport=transport, base_url="http://litevps.test") as client:
+    async with httpx.AsyncClient(transport=transport, base_url=ADDRESS) as client:
         yield House(runtime, client, host)
+    await runtime.cash_desk.gateway.close()  # type: ignore[attr-defined]
 
 
 def memory_runtime(settings: Settings, clock: Clock, host: SimulatedHost) -> Runtime:
@@ -165,6 +182,24 @@ def memory_runtime(settings: Settings, clock: Clock, host: SimulatedHost) -> Run
         job_outputs=MemoryJobOutputs(),
         settle=partial(settle_account, ledger),
     )
+    stripe = StripeStandIn(
+        IN_MEMORY, public_url=f"{ADDRESS}{STAND_IN_PREFIX}", clock=lambda: clock.now() // MICROSECONDS_PER_SECOND
+    )
+    desk = CashDesk(
+        store=store,
+        ledger=ledger,
+        clock=clock,
+        ids=ids,
+        gateway=StripeGateway(
+            "sk_test_house",
+            [stripe.webhook_secret],
+            public_url=ADDRESS,
+            api_base=stripe.public_url,
+            transport=httpx.ASGITransport(app=stripe),
+        ),
+        leases=workshop.leases,
+        open_payments=MemoryOpenPayments(store),
+    )
     return Runtime(
         settings=settings,
         store=store,
@@ -186,6 +221,9 @@ def memory_runtime(settings: Settings, clock: Clock, host: SimulatedHost) -> Run
         alert_work=MemoryAlertWork(store),
         closings=MemoryOpenClosings(store),
         mailer=None,
+        refund_all=partial(request_refund_of_all, desk),
+        cash_desk=desk,
+        stand_in=StandIn(STAND_IN_PREFIX, stripe, stripe.start),
     )
 
 
