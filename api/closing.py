@@ -14,15 +14,16 @@ from domain.alerts.alerts import alerts_view
 from domain.compute import admission
 from domain.compute.vps import vps_view
 from domain.deciding import NOTHING, Decision
-from domain.errors import NotFound
+from domain.errors import Contended, NotFound
 from domain.events import Actor
 from domain.ids import AccountId, TokenId, VpsId
-from domain.money import ZERO, MicroUsd
+from domain.money import MicroUsd
 from domain.ports import StoreUnavailable
 from domain.time import Instant
 from domain.tokens.commands import RevokeToken
 from domain.tokens.token import revoke, token_view
 from domain.wallet.wallet import wallet_view
+from projections.reading import ProjectionBehind
 
 EVERY_S = 5.0
 OPEN_MAX = 100
@@ -80,10 +81,15 @@ async def carry_on(runtime: Runtime, account_id: AccountId) -> Progress:
     for token_id in seen.limits:
         await _revoke(runtime, account_id, token_id, context)
     seen = (await runtime.ledger.read(wallet)).of(wallet)
+    as_things_stand = Progress(False, seen.refundable, MicroUsd(seen.balance - seen.refundable))
     if not may_finish(seen) or runtime.refund_all is None:
         # Without anybody who can pay it back, nothing is forfeited either: it waits.
-        return Progress(False, seen.refundable, MicroUsd(seen.balance - seen.refundable))
-    refunded = await runtime.refund_all(account_id, context) if seen.refundable else ZERO
+        return as_things_stand
+    try:
+        refunded = await runtime.refund_all(account_id, context)
+    except (ProjectionBehind, Contended) as not_now:
+        _log.info("refund of a closed account waits", account_id=str(account_id), problem=str(not_now))
+        return as_things_stand
     account = account_view(account_id)
 
     def decide(sight: Sight, now: Instant) -> Decision:
