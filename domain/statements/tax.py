@@ -14,7 +14,7 @@ WHOLE = 100 * THOUSANDTHS
 """A hundred percent, in thousandths of a percent."""
 
 # A name is a part of an account's name in the books, and has to be one in the journals of other programs too.
-_RATE = re.compile(r"\s*([A-Za-z][A-Za-z0-9.-]*(?: [A-Za-z0-9.-]+)*) (\d{1,2})(?:\.(\d{1,3}))?\s*%?\s*", re.ASCII)
+_RATE = re.compile(r"\s*([A-Za-z][A-Za-z0-9]*(?: [A-Za-z0-9]+)*) (\d{1,2})(?:\.(\d{1,3}))?\s*%?\s*", re.ASCII)
 _NAME_CHARACTERS_MAX = 32
 
 
