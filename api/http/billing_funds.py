@@ -68,7 +68,7 @@ class NewRefund(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     amount: Annotated[
         AskedAmount, msgspec.Meta(description="USD, in whole cents; left out or null: all that can go back.")
-    ] = NO_AMOUNT()
+    ] = msgspec.field(default_factory=NO_AMOUNT)
 
 
 class RefundTold(msgspec.Struct, frozen=True, kw_only=True):
