@@ -9,6 +9,7 @@ import msgspec
 from api.http.call import NO_CONTENT, Answer, Call, told
 from api.http.idempotency import act
 from api.http.pages import Page, paged
+from api.http.quotes import quoted
 from api.http.vps_rendering import VpsTold, vps_events, vps_told
 from api.ledger import Sight
 from domain.accounts.ssh_keys import authorized_keys, ssh_keys_view
@@ -64,47 +65,48 @@ class VpsPage(Page, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 async def create_vps(call: Call) -> Answer:
-    """Have a VPS made, if the balance covers an hour of everything that is on."""
-    body: NewVps = call.body
+    """Have a VPS made, if the balance covers an hour of everything that is on; or tell what that would come to."""
     vps_id = VpsId(call.runtime.ids.new())
     vps, wallet = vps_view(vps_id), wallet_view(call.account_id)
-    keys = ssh_keys_view(call.account_id)
+    views: tuple[View[Any], ...] = (vps, wallet, ssh_keys_view(call.account_id), PRICES)
 
     def decide(sight: Sight, now: Instant) -> Decision:
-        book = sight.of(PRICES)
-        plan = choose_plan(
-            book,
-            None if body.plan_id is None else PlanId(body.plan_id),
-            vcpu=body.vcpu,
-            memory_mb=body.memory_mb,
-            disk_gb=body.disk_gb,
-            now=now,
-        )
-        key_ids = tuple(SshKeyId(id_) for id_ in dict.fromkeys(body.ssh_key_ids))
-        command = CreateVps(
-            vps_id=vps_id,
-            account_id=call.account_id,
-            name=body.name,
-            plan_id=plan.id,
-            vcpu=plan.vcpu,
-            memory_mb=plan.memory_mb,
-            disk_gb=plan.disk_gb,
-            image=IMAGE,
-            ssh_key_ids=key_ids,
-            authorized_keys=authorized_keys(sight.of(keys), key_ids),
-            user_data=body.user_data,
-            labels=body.labels,
-            token_id=call.token_id,
-        )
-        return admission.create_vps(sight.of(vps), sight.of(wallet), book, command, now)
+        command = _wanted(call, sight, vps_id, now)
+        return admission.create_vps(sight.of(vps), sight.of(wallet), sight.of(PRICES), command, now)
 
-    _check_sizes(body)
-    return await act(
-        call,
-        (vps, wallet, keys, PRICES),
-        decide,
-        lambda sight, now: _one(call, sight, vps_id, now, 201),
-        "create",
+    _check_sizes(call.body)
+    if call.query.dry_run:
+        sight, now = await call.runtime.ledger.read(*views), call.runtime.clock.now()
+        plan = sight.of(PRICES).plan(_wanted(call, sight, vps_id, now).plan_id)
+        return quoted(sight.of(wallet), sight.of(PRICES), vps_id, plan, now, lambda: decide(sight, now), accepted=201)
+    return await act(call, views, decide, lambda sight, now: _one(call, sight, vps_id, now, 201), "create")
+
+
+def _wanted(call: Call, sight: Sight, vps_id: VpsId, now: Instant) -> CreateVps:
+    body: NewVps = call.body
+    plan = choose_plan(
+        sight.of(PRICES),
+        None if body.plan_id is None else PlanId(body.plan_id),
+        vcpu=body.vcpu,
+        memory_mb=body.memory_mb,
+        disk_gb=body.disk_gb,
+        now=now,
+    )
+    key_ids = tuple(SshKeyId(id_) for id_ in dict.fromkeys(body.ssh_key_ids))
+    return CreateVps(
+        vps_id=vps_id,
+        account_id=call.account_id,
+        name=body.name,
+        plan_id=plan.id,
+        vcpu=plan.vcpu,
+        memory_mb=plan.memory_mb,
+        disk_gb=plan.disk_gb,
+        image=IMAGE,
+        ssh_key_ids=key_ids,
+        authorized_keys=authorized_keys(sight.of(ssh_keys_view(call.account_id)), key_ids),
+        user_data=body.user_data,
+        labels=body.labels,
+        token_id=call.token_id,
     )
 
 
@@ -130,19 +132,20 @@ async def get_vps(call: Call) -> Answer:
 
 
 async def start_vps(call: Call) -> Answer:
-    """Switch a VPS on, if the balance covers an hour of everything that is on."""
-    return await _change(
-        call,
-        "start",
-        lambda vps, sight, now: admission.start_vps(
-            vps,
-            sight.of(wallet_view(call.account_id)),
-            sight.of(PRICES),
-            call.account_id,
-            now,
-            asked_by=call.token_id,
-        ),
-    )
+    """Switch a VPS on, if the balance covers an hour of everything that is on; or tell what that would come to."""
+    wallet = wallet_view(call.account_id)
+
+    def decide(vps: Vps | None, sight: Sight, now: Instant) -> Decision:
+        book = sight.of(PRICES)
+        return admission.start_vps(vps, sight.of(wallet), book, call.account_id, now, asked_by=call.token_id)
+
+    if not call.query.dry_run:
+        return await _change(call, "start", decide)
+    view = vps_view(VpsId(call.id_in_path("vps_id")))
+    sight, now = await call.runtime.ledger.read(view, wallet, PRICES), call.runtime.clock.now()
+    vps, book = vpss.owned(sight.of(view), call.account_id), sight.of(PRICES)
+    plan = book.plan(vps.plan_id)
+    return quoted(sight.of(wallet), book, vps.vps_id, plan, now, lambda: decide(vps, sight, now), accepted=202)
 
 
 async def stop_vps(call: Call) -> Answer:

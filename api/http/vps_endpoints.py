@@ -2,6 +2,7 @@
 
 from api.http.endpoint import Endpoint, Told
 from api.http.pages import PAGE_HEADERS, Page
+from api.http.quotes import QUOTE_EXAMPLE, DryRun, QuoteTold
 from api.http.vps import (
     BODY_BYTES_MAX,
     NewVps,
@@ -23,6 +24,10 @@ from projections.reading import ProjectionBehind
 
 _CHANGED = Told(202, "Accepted; ``pending`` tells what is still to be done.", VpsTold, VPS_EXAMPLE)
 _SO_ALREADY = Told(200, "It is so already; nothing was changed.", VpsTold, VPS_EXAMPLE)
+_SO_ALREADY_OR_QUOTED = Told(
+    200, "It is so already; nothing was changed. With ``dry_run``, a quote as of POST /api/vps.", VpsTold, VPS_EXAMPLE
+)
+_QUOTED = Told(200, "With ``dry_run``: what it would come to; nothing was made.", QuoteTold, QUOTE_EXAMPLE)
 _NOT_ADMITTED = (InsufficientBalance, AccountFrozen, TokenSpendLimitReached)
 
 ENDPOINTS = (
@@ -39,7 +44,8 @@ ENDPOINTS = (
         body=NewVps,
         body_bytes_max=BODY_BYTES_MAX,
         body_example={"name": "web-01", "plan_id": VPS_EXAMPLE["plan_id"], "ssh_key_ids": VPS_EXAMPLE["ssh_key_ids"]},
-        told=(Told(201, "The VPS, being made.", VpsTold, CREATING_EXAMPLE),),
+        query=DryRun,
+        told=(Told(201, "The VPS, being made.", VpsTold, CREATING_EXAMPLE), _QUOTED),
         refusals=(*_NOT_ADMITTED, Contended),
     ),
     Endpoint(
@@ -76,7 +82,8 @@ ENDPOINTS = (
         who="account",
         scope="vps:write",
         handle=start_vps,
-        told=(_CHANGED, _SO_ALREADY),
+        query=DryRun,
+        told=(_CHANGED, _SO_ALREADY_OR_QUOTED),
         refusals=(NotFound, VpsIsCreating, VpsIsStopping, *_NOT_ADMITTED, VpsOfAnother, Contended),
     ),
     Endpoint(

@@ -7,7 +7,6 @@ import msgspec
 from domain.money import MicroUsd
 from domain.pricing.price_book import PriceBook
 from domain.time import HOUR, MINUTE, Instant
-from domain.wallet.meter import Meter
 from domain.wallet.minutes import Stretch, stretch_until
 from domain.wallet.wallet import Wallet
 
@@ -40,11 +39,6 @@ def exhausts_at(wallet: Wallet, book: PriceBook, now: Instant) -> Instant | None
         else:
             high = middle
     return begins[low]
-
-
-def with_one_more(wallet: Wallet, meter: Meter) -> Wallet:
-    """Return a wallet as if this VPS were on as well."""
-    return msgspec.structs.replace(wallet, meters={**wallet.meters, meter.vps_id: meter})
 
 
 def _to_come(wallet: Wallet, book: PriceBook, now: Instant, horizon: Instant) -> Iterator[Stretch]:

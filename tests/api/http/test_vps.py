@@ -180,3 +180,62 @@ async def test_a_plan_follows_from_sizes(here: House, ann: Customer) -> None:
     assert (made.status_code, made.json()["memory_mb"]) == (201, 512)
     assert (too_big.status_code, set(too_big.json()["fields"])) == (400, {"memory_mb"})
     assert (nothing.status_code, set(nothing.json()["fields"])) == (400, {"plan_id"})
+
+
+async def test_a_dry_run_tells_what_it_would_come_to_and_does_nothing(here: House, bob: Customer) -> None:
+    await bob.credit(4_200)
+    body, store = {"name": "a", "plan_id": await here.nano()}, here.runtime.store
+    before = await store.head()
+    key = {"idempotency-key": "first"}
+    quote = await bob.ask("POST", "/api/vps", headers=key, params={"dry_run": "true"}, json=body)
+
+    assert (quote.status_code, await store.head()) == (200, before)
+    told = quote.json()
+    lasts_until = told.pop("lasts_until")
+    assert told == {
+        "dry_run": True,
+        "plan_id": body["plan_id"],
+        "plan": "Nano",
+        "price_hourly": 0.0042,
+        "balance": 0.0042,
+        "balance_micros": 4200,
+        "required": 0.0042,
+        "sufficient": True,
+        "would_be": 201,
+        "code": None,
+        "error": None,
+        "shortfall": 0,
+        "lasts_minutes": 60,
+    }
+    assert lasts_until.endswith("Z")
+    assert "x-balance-exhausts-at" not in quote.headers
+    made = await bob.ask("POST", "/api/vps", headers=key, json=body)
+    assert (made.status_code, "idempotency-replayed" in made.headers) == (201, False)
+
+
+async def test_a_dry_run_is_refused_only_for_what_money_does_not_mend(here: House, bob: Customer) -> None:
+    nano = await here.nano()
+    for body in ({"name": "A", "plan_id": nano}, {"name": "a"}, {"name": "a", "plan_id": nano, "ssh_key_ids": [nano]}):
+        real = await bob.ask("POST", "/api/vps", json=body)
+        dry = await bob.ask("POST", "/api/vps", params={"dry_run": "true"}, json=body)
+        assert (dry.status_code, dry.json()) == (real.status_code, real.json())
+        assert dry.status_code == 400
+    poor = await bob.ask("POST", "/api/vps", params={"dry_run": "true"}, json={"name": "a", "plan_id": nano})
+    told = poor.json()
+    assert (poor.status_code, told["would_be"], told["sufficient"]) == (200, 402, False)
+    assert (told["code"], told["shortfall"]) == ("insufficient_balance", 0.0042)
+
+
+async def test_a_start_can_be_quoted_as_well(here: House, bob: Customer) -> None:
+    await bob.credit(8_400)
+    async with here.working():
+        vps_id = (await bob.ask("POST", "/api/vps", json={"name": "a", "plan_id": await here.nano()})).json()["id"]
+        await bob.until(vps_id, "running")
+        on = await bob.ask("POST", f"/api/vps/{vps_id}/start", params={"dry_run": "true"})
+        await bob.ask("POST", f"/api/vps/{vps_id}/stop")
+        await bob.until(vps_id, "stopped")
+        off = await bob.ask("POST", f"/api/vps/{vps_id}/start", params={"dry_run": "true"})
+
+    assert (on.json()["would_be"], on.json()["required"]) == (200, 0.0042)
+    assert (off.status_code, off.json()["would_be"]) == (200, 202)
+    assert (await bob.ask("GET", f"/api/vps/{vps_id}")).json()["state"] == "stopped"

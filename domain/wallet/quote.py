@@ -1,0 +1,81 @@
+"""A quote: what switching a VPS on would come to, found out by the very decision that would do it."""
+
+from collections.abc import Callable
+
+import msgspec
+
+from domain.deciding import Decision
+from domain.errors import Refusal
+from domain.ids import PlanId, VpsId
+from domain.money import ZERO, MicroUsd
+from domain.pricing.price_book import PriceBook
+from domain.time import Instant
+from domain.wallet.forecast import exhausts_at
+from domain.wallet.funds import AccountFrozen, InsufficientBalance, TokenSpendLimitReached, required_balance
+from domain.wallet.meter import Meter
+from domain.wallet.wallet import Wallet
+
+NotAdmitted = AccountFrozen | InsufficientBalance | TokenSpendLimitReached
+"""For want of money a VPS is not switched on; what else is wrong with a request is no matter of a quote."""
+
+
+class Quote(msgspec.Struct, frozen=True):
+    """What switching a VPS on would come to; nothing is recorded."""
+
+    price_hourly: MicroUsd
+    required: MicroUsd
+    """What the balance must be: an hour of this VPS and of each that is on."""
+    refusal: Refusal | None
+    """What the real request would be refused with; None where it would be accepted."""
+    changes: bool
+    """Whether anything would be recorded: what is on already is not switched on."""
+    shortfall: MicroUsd
+    """How much more of the balance, or of the token's limit, it would take, or what is owed."""
+    lasts_until: Instant | None
+    """When the balance will not cover a minute any more with this VPS on as well; None: in no foreseeable time."""
+
+
+def quote(
+    wallet: Wallet,
+    book: PriceBook,
+    vps_id: VpsId,
+    plan_id: PlanId,
+    now: Instant,
+    decide: Callable[[], Decision],
+) -> Quote:
+    """Return what ``decide`` would come to, which is to switch on this VPS. Raises what is no ``NotAdmitted``."""
+    refusal, changes = None, False
+    try:
+        changes = bool(decide().events)
+    except (AccountFrozen, InsufficientBalance, TokenSpendLimitReached) as no:
+        refusal = no
+    before = wallet.meters.get(vps_id)
+    others = msgspec.structs.replace(wallet, meters={id_: one for id_, one in wallet.meters.items() if id_ != vps_id})
+    on = before if before is not None and before.on else _switched_on(before, vps_id, plan_id, now)
+    return Quote(
+        price_hourly=book.in_force(plan_id, now).price_hourly,
+        required=required_balance(others, book, plan_id, now),
+        refusal=refusal,
+        changes=changes,
+        shortfall=_shortfall(refusal),
+        lasts_until=exhausts_at(msgspec.structs.replace(wallet, meters={**wallet.meters, vps_id: on}), book, now),
+    )
+
+
+def _switched_on(before: Meter | None, vps_id: VpsId, plan_id: PlanId, now: Instant) -> Meter:
+    on = Meter(vps_id=vps_id, generation=0, plan_id=plan_id, token_id=None, created_at=now)
+    if before is None:
+        return on
+    return msgspec.structs.replace(on, created_at=before.created_at, used_n=before.used_n, next_at=before.next_at)
+
+
+def _shortfall(refusal: NotAdmitted | None) -> MicroUsd:
+    match refusal:
+        case None:
+            return ZERO
+        case AccountFrozen():
+            return refusal.owed
+        case InsufficientBalance():
+            return MicroUsd(refusal.required - refusal.balance)
+        case TokenSpendLimitReached():
+            return MicroUsd(refusal.required - refusal.left)
