@@ -13,6 +13,7 @@ from adapters.memory.event_store import MemoryEventStore
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.simulated.clock import ManualClock
 from api.ledger import Ledger, Sight
+from domain.accounts.account import Unauthorized
 from domain.books.chart import prepaid
 from domain.books.postings import postings
 from domain.codec import decode
@@ -23,8 +24,8 @@ from domain.errors import Contended
 from domain.ids import VpsId
 from domain.ports import EventStore
 from domain.time import Instant
-from domain.wallet.events import MinutesMetered, MinutesWaived
-from domain.wallet.funds import InsufficientBalance
+from domain.wallet.events import MinutesMetered, MinutesWaived, TokenLimitEnded, VpsAdmitted
+from domain.wallet.funds import InsufficientBalance, TokenSpendLimitReached
 from tests.properties.house import House, new_credit_id
 
 pytestmark = pytest.mark.anyio
@@ -70,9 +71,14 @@ async def opened(connect: Connect, clock: ManualClock, funds: int) -> tuple[Hous
 async def running_vps(house: House, *, price_hourly: int = HOURLY) -> VpsId:
     vps_id = VpsId(house.ids.new())
     await house.create(vps_id, await house.define_plan(price_hourly))
+    await switch_on(house, vps_id)
+    return vps_id
+
+
+async def switch_on(house: House, vps_id: VpsId) -> None:
+    """Have a VPS that was created run from now on."""
     for _ in ("place", "prepare", "launch", "login"):
         await house.take_step(vps_id, port=2_200 + random.randrange(7_000), start_id=f"boot/{vps_id}")
-    return vps_id
 
 
 async def test_a_hundred_creates_at_once_on_funds_for_ten_admit_ten(connect: Connect, clock: ManualClock) -> None:
@@ -80,10 +86,64 @@ async def test_a_hundred_creates_at_once_on_funds_for_ten_admit_ten(connect: Con
     plan_id = await house.define_plan(HOURLY)
 
     creating = (house.create(VpsId(house.ids.new()), plan_id, ledgers[n % PROCESSES]) for n in range(100))
-    results = Counter(map(type, await asyncio.gather(*creating, return_exceptions=True)))
+    results = await asyncio.gather(*creating, return_exceptions=True)
 
-    assert results[InsufficientBalance] == 90
+    refused = [one for one in results if isinstance(one, InsufficientBalance)]
+    assert (len(refused), len(results) - len(refused)) == (90, 10)
+    assert {(one.balance, one.required) for one in refused} == {(10 * HOURLY + HOURLY // 2, 11 * HOURLY)}
     assert len((await house.wallet_now()).meters) == 10
+
+
+async def test_a_hundred_creates_at_once_on_a_limit_for_ten_admit_ten(connect: Connect, clock: ManualClock) -> None:
+    house, ledgers = await opened(connect, clock, funds=1_000 * HOURLY)
+    plan_id = await house.define_plan(HOURLY)
+    token_id = await house.create_token(10 * HOURLY + HOURLY // 2, "month", None)
+
+    creating = (house.create(VpsId(house.ids.new()), plan_id, ledgers[n % PROCESSES], token_id) for n in range(100))
+    results = await asyncio.gather(*creating, return_exceptions=True)
+
+    refused = [one for one in results if isinstance(one, TokenSpendLimitReached)]
+    assert (len(refused), len(results) - len(refused)) == (90, 10)
+    assert {(one.left, one.required) for one in refused} == {(10 * HOURLY + HOURLY // 2, 11 * HOURLY)}
+    assert [meter.token_id for meter in (await house.wallet_now()).meters_on()] == [token_id] * 10
+
+
+async def test_whatever_comes_after_a_token_was_revoked_is_refused(connect: Connect, clock: ManualClock) -> None:
+    house, ledgers = await opened(connect, clock, funds=1_000 * HOURLY)
+    plan_id = await house.define_plan(HOURLY)
+    token_id = await house.create_token(2 * HOURLY, "total", None)
+
+    doing: list[Awaitable[object]] = [
+        house.create(VpsId(house.ids.new()), plan_id, ledgers[n % PROCESSES], token_id) for n in range(20)
+    ]
+    doing.insert(7, house.revoke_token(token_id))
+    await asyncio.gather(*(_answered(one) for one in doing))
+
+    events = [decode(one) for one in await house.store.read_streams([(house.wallet.stream, 0)])]
+    revoked_at = next(place for place, event in enumerate(events) if isinstance(event, TokenLimitEnded))
+    admitted_at = [place for place, event in enumerate(events) if isinstance(event, VpsAdmitted)]
+    assert len(admitted_at) <= 2
+    assert all(place < revoked_at for place in admitted_at)
+
+
+async def test_a_limit_is_spent_once_by_however_many_settle_at_once(connect: Connect, clock: ManualClock) -> None:
+    house, ledgers = await opened(connect, clock, funds=100 * HOURLY)
+    plan_id = await house.define_plan(HOURLY)
+    token_id = await house.create_token(3 * HOURLY, "total", None)
+    vpss = [VpsId(house.ids.new()) for _ in range(3)]
+    for vps_id in vpss:
+        await house.create(vps_id, plan_id, token_id=token_id)
+        await switch_on(house, vps_id)
+    for _ in range(5):
+        clock.advance(1_000)
+        await house.observe([GuestSeen(vps_id, 1, f"boot/{vps_id}", True, 1) for vps_id in vpss], clock.now())
+        await asyncio.gather(*(house.tick(ledger) for ledger in ledgers))
+
+    wallet = await house.wallet_now()
+    assert wallet.balance == 97 * HOURLY
+    assert wallet.limits[token_id].spent == {0: 3 * HOURLY}
+    assert [vps.stop_reason for vps_id in vpss if (vps := await house.vps(vps_id))] == ["limit"] * 3
+    await _expect_promises_kept(house)
 
 
 async def test_a_minute_that_is_used_is_refused_though_the_version_is_right(
@@ -156,7 +216,7 @@ async def _tick_until(over: threading.Event, house: House, database_url: str) ->
 
 
 async def _answered(asking: Awaitable[object]) -> None:
-    with suppress(InsufficientBalance, VpsIsCreating, VpsIsStopping):
+    with suppress(InsufficientBalance, TokenSpendLimitReached, Unauthorized, VpsIsCreating, VpsIsStopping):
         await asking
 
 
