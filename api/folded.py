@@ -17,7 +17,7 @@ STATES_MAX = 20_000
 SNAPSHOT_EVERY_EVENTS = 500
 
 
-class Folded(msgspec.Struct, frozen=True):
+class Folded(msgspec.Struct, frozen=True, gc=False):
     """A state, and how many events of its stream are in it."""
 
     fold: Fold[Any]

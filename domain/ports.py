@@ -10,7 +10,7 @@ from domain.ids import AccountId, EventId, StreamId, VpsId
 from domain.time import Instant
 
 
-class NewEvent(msgspec.Struct, frozen=True):
+class NewEvent(msgspec.Struct, frozen=True, gc=False):
     """An event as it is handed to the store: names, numbers and text, nothing to interpret."""
 
     stream: StreamId
@@ -22,7 +22,7 @@ class NewEvent(msgspec.Struct, frozen=True):
     happened_at: Instant
 
 
-class Recorded(msgspec.Struct, frozen=True):
+class Recorded(msgspec.Struct, frozen=True, gc=False):
     """An event as the store gives it back."""
 
     position: int
@@ -38,7 +38,7 @@ class Recorded(msgspec.Struct, frozen=True):
     leaf_hash: bytes
 
 
-class Claim(msgspec.Struct, frozen=True):
+class Claim(msgspec.Struct, frozen=True, gc=False):
     """Something only one append can have: an e-mail address, a payment, an idempotency key."""
 
     scope: str
@@ -51,7 +51,7 @@ class Claim(msgspec.Struct, frozen=True):
     """From when on it is free again; None: never."""
 
 
-class MinuteClaim(msgspec.Struct, frozen=True):
+class MinuteClaim(msgspec.Struct, frozen=True, gc=False):
     """Minutes ``n_from`` to ``n_to`` of a VPS: refused unless ``n_from − 1`` is the last used one."""
 
     vps_id: VpsId

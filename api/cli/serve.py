@@ -1,6 +1,5 @@
 """`litevps serve`, `api` and `work`: the service in one process, or its parts in several."""
 
-import gc
 import socket
 import sys
 from collections.abc import Awaitable, Callable
@@ -11,7 +10,7 @@ from pathlib import Path
 import click
 import uvloop
 
-from api import bootstrap, closing
+from api import bootstrap, closing, garbage
 from api.alerts import postman
 from api.cli.flags import flags_again, with_settings
 from api.cli.opening import migrated, say
@@ -19,6 +18,7 @@ from api.cli.output import told
 from api.database_watch import watch_database
 from api.first_start import ensure_operator, ensure_plans
 from api.http.app import App
+from api.payments import sweeping
 from api.reconciler import Reconciler
 from api.rounds import Rounds
 from api.runtime import Runtime
@@ -77,12 +77,14 @@ async def _serve(settings: Settings, *, http: bool, hosts: bool) -> None:
         server: HttpServer | None = None
         if listener is not None:
             server, parts["http"] = http_server(App(runtime), listener)
+            if runtime.stand_in is not None:
+                parts["stand-in"] = runtime.stand_in.run
         if hosts:
             parts |= _host_parts(runtime)
         parts["read models"] = _runner(runtime).run
         if database.ensure_running is not None:
             parts["database"] = partial(watch_database, database.ensure_running)
-        gc.freeze()  # All that was made so far stays: looking through it again and again frees nothing.
+        garbage.look_seldom()
         ending = f"ending: waiting at most {GRACEFUL_S} s for requests under way" if http else "ending"
         await run_parts(
             parts, _announcement(settings, server, operator_file), ending=partial(say, ending), hurry=runtime.ending.set
@@ -96,11 +98,22 @@ def _host_parts(runtime: Runtime) -> dict[str, Part]:
         observe=reconciler.look,
         settle=runtime.settle_due,
         sweep=runtime.sweep_claims,
-        also=[("statements", partial(issue_due, runtime), STATEMENTS_EVERY_S)],
+        also=[
+            ("statements", partial(issue_due, runtime), STATEMENTS_EVERY_S),
+            ("garbage", garbage.look_through, garbage.LOOK_THROUGH_EVERY_S),
+        ],
     )
     post = Rounds("mail", partial(postman.look_after_mail, runtime), every_s=postman.EVERY_S)
     closings = Rounds("closings", partial(closing.finish_closings, runtime), every_s=closing.EVERY_S)
-    return {"schedules": schedules.run, "worker": worker.run, "mail": post.run, "closings": closings.run}
+    every_s = sweeping.EVERY_S_DEVELOPMENT if runtime.settings.development else sweeping.EVERY_S
+    payments = Rounds("payments", sweeping.Sweep(runtime.cash_desk).run, every_s=every_s)
+    return {
+        "schedules": schedules.run,
+        "worker": worker.run,
+        "mail": post.run,
+        "closings": closings.run,
+        "payments": payments.run,
+    }
 
 
 def _runner(runtime: Runtime) -> Runner:

@@ -34,7 +34,7 @@ from domain.wallet.limits import TokenLimit, counted
 from domain.wallet.meter import Meter, admitted, released, used
 
 
-class Wallet(msgspec.Struct, frozen=True):
+class Wallet(msgspec.Struct, frozen=True, gc=False):
     """Prepaid funds of an account, in micro-USD, and the meters of its VPSs that are not deleted."""
 
     account_id: AccountId | None = None

@@ -18,6 +18,7 @@ from adapters.ids import TimeOrderedIds
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.migrate import migrate
 from adapters.simulated.clock import ManualClock
+from api import garbage
 from api.ledger import Ledger
 from api.metering import settle_due
 from domain.compute.host import host_view
@@ -74,6 +75,7 @@ async def run() -> list[Figure]:
 
 async def measure(url: str) -> list[Figure]:
     """Let minutes pass over the fleet, which is put into a database that is empty."""
+    garbage.look_seldom()  # As the service does.
     async with PostgresEventStore(url) as store, opened_sealer(url) as sealer:
         if await store.head() == 0:
             await fill(store, sealer, TimeOrderedIds(), FLEET)
