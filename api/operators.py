@@ -1,24 +1,51 @@
-"""What operators do outside of HTTP: making accounts and giving funds, recorded like everything else."""
+"""What operators do outside of HTTP: making accounts, giving funds, putting money right; recorded like all else."""
 
 from typing import get_args
+from uuid import UUID
+
+import msgspec
 
 from api.ledger import Context
 from api.runtime import Runtime
 from domain.accounts import account as accounts
 from domain.accounts.commands import RegisterAccount
 from domain.accounts.events import Role
-from domain.deciding import recorded_in
-from domain.errors import NotFound
-from domain.events import Actor
-from domain.ids import AccountId
+from domain.codec import decode, decode_metadata
+from domain.deciding import Decision, recorded_in
+from domain.errors import Invalid, NotFound
+from domain.events import Actor, Event
+from domain.ids import AccountId, EventId, wallet_stream
 from domain.money import MicroUsd
-from domain.ports import ClaimTaken
+from domain.ports import Claim, ClaimTaken
+from domain.wallet import paid_in
 from domain.wallet.commands import CreditFunds
+from domain.wallet.events import DebtWrittenOff
 from domain.wallet.funds import credit_funds
-from domain.wallet.wallet import wallet_view
+from domain.wallet.wallet import Wallet, wallet_view
 
 ROLES: tuple[Role, ...] = get_args(Role)
 OPERATOR = Actor(kind="operator", part="command line")
+CORRECTION_CLAIM = "correction"
+"""The scope of claims on the ids of corrections: one that is typed again puts nothing right twice."""
+LOOKED_THROUGH_AT_ONCE = 1_000
+"""Events of a wallet that are looked through for one at a time."""
+
+
+class Correction(msgspec.Struct, frozen=True):
+    """What is to be put right: by how much the balance moves, for which earlier event of the wallet, and why."""
+
+    correction_id: UUID
+    corrects: EventId
+    amount: MicroUsd
+    reason: str
+
+
+class Corrected(msgspec.Struct, frozen=True):
+    """What came of a correction."""
+
+    balance: MicroUsd
+    applied: bool
+    """False where the same correction had been recorded before."""
 
 
 async def create_account(runtime: Runtime, email: str, password: str, roles: tuple[Role, ...] = ()) -> AccountId:
@@ -56,3 +83,64 @@ async def credit(runtime: Runtime, account_id: AccountId, amount: MicroUsd, reas
         Context(actor=OPERATOR, account_id=account_id, step="credit"),
     )
     return outcome.sight.of(wallet).balance
+
+
+async def correct(runtime: Runtime, account_id: AccountId, correction: Correction) -> Corrected:
+    """Put right what an earlier event of an account's wallet did, once for each id of a correction.
+
+    Raises NotFound for an event that is not of this wallet, Invalid, or InsufficientBalance.
+    """
+    wallet = wallet_view(account_id)
+    key = correction.correction_id.bytes
+    if await _is_recorded(runtime, account_id, key):
+        return Corrected((await runtime.ledger.read(wallet)).of(wallet).balance, applied=False)
+    earlier = await _find_in_wallet(runtime, account_id, correction.corrects)
+
+    def decided(wallet: Wallet) -> tuple[Event, ...]:
+        return paid_in.correct(
+            wallet, correction.correction_id, correction.corrects, earlier, correction.amount, correction.reason
+        )
+
+    try:
+        outcome = await runtime.ledger.execute(
+            (wallet,),
+            lambda sight, _now: Decision(
+                tuple((wallet.stream, event) for event in decided(sight.of(wallet))),
+                (Claim(CORRECTION_CLAIM, key, account_id),),
+            ),
+            Context(actor=OPERATOR, account_id=account_id, cause=correction.corrects, step="correct"),
+        )
+    except ClaimTaken:
+        return await correct(runtime, account_id, correction)
+    return Corrected(outcome.sight.of(wallet).balance, applied=True)
+
+
+async def write_off(runtime: Runtime, account_id: AccountId, reason: str) -> MicroUsd:
+    """Give up what an account owes; return how much that was. Raises NothingOwed or Invalid."""
+    wallet = wallet_view(account_id)
+    outcome = await runtime.ledger.execute(
+        (wallet,),
+        lambda sight, _now: recorded_in(wallet.stream, *paid_in.write_off(sight.of(wallet), reason)),
+        Context(actor=OPERATOR, account_id=account_id, step="write-off"),
+    )
+    return MicroUsd(sum(event.amount for _, event in outcome.events if isinstance(event, DebtWrittenOff)))
+
+
+async def _is_recorded(runtime: Runtime, account_id: AccountId, key: bytes) -> bool:
+    claim = await runtime.store.find_claim(CORRECTION_CLAIM, key)
+    if claim is not None and claim.holder != account_id:
+        raise Invalid(fields={"id": "is that of a correction of another account"})
+    return claim is not None
+
+
+async def _find_in_wallet(runtime: Runtime, account_id: AccountId, event_id: EventId) -> Event:
+    """Return an event of an account's wallet by its id, the newest looked at first. Raises NotFound."""
+    wallet = wallet_view(account_id)
+    until = (await runtime.ledger.read(wallet)).version(wallet.stream)
+    while until:
+        after = max(0, until - LOOKED_THROUGH_AT_ONCE)
+        for recorded in await runtime.store.read_stream(wallet_stream(account_id), after, until):
+            if decode_metadata(recorded).id == event_id:
+                return decode(recorded)
+        until = after
+    raise NotFound

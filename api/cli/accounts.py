@@ -1,18 +1,31 @@
 """`litevps account`: operators' first steps."""
 
 import sys
+from uuid import UUID
 
 import click
 
 from api.cli.flags import with_settings
 from api.cli.opening import place_of, run_with_runtime
 from api.cli.output import Form, tell, with_form
-from api.operators import ROLES, create_account, credit, find_account
+from api.operators import (
+    ROLES,
+    Corrected,
+    Correction,
+    correct,
+    create_account,
+    credit,
+    find_account,
+    write_off,
+)
 from api.runtime import Runtime
 from api.settings import Loaded
 from domain.accounts.events import Role
-from domain.errors import NotFound
-from domain.money import exact_usd, parse_usd
+from domain.errors import Invalid, NotFound
+from domain.ids import AccountId, EventId
+from domain.money import MicroUsd, exact_usd, parse_usd
+from domain.wallet.funds import InsufficientBalance
+from domain.wallet.paid_in import NothingOwed
 
 
 @click.group()
@@ -45,22 +58,103 @@ def create(loaded: Loaded, email: str, roles: tuple[Role, ...], form: Form) -> N
 @with_settings()
 def credit_funds(loaded: Loaded, email: str, usd: str, reason: str, form: Form) -> None:
     """Give an account funds, in US dollars with at most 6 decimals."""
-    try:
-        amount = parse_usd(usd)
-    except ValueError as wrong:
-        raise click.BadParameter(str(wrong), param_hint="USD") from wrong
+    amount = _amount(usd)
 
     async def credited(runtime: Runtime) -> tuple[str, int]:
-        try:
-            account_id = await find_account(runtime, email)
-        except NotFound:
-            raise click.ClickException(f"no account in {place_of(loaded.settings)} has the address {email}") from None
+        account_id = await _account_at(runtime, loaded, email)
         return str(account_id), await credit(runtime, account_id, amount, reason)
 
     account_id, balance = run_with_runtime(loaded.settings, credited)
     facts = {"id": account_id, "email": email, "amount_micros": amount, "balance_micros": balance}
     row = (account_id, email, exact_usd(amount), exact_usd(balance))  # type: ignore[arg-type]
     tell(form, facts, ("ID", "E-MAIL", "USD", "BALANCE"), [row])
+
+
+@account.command("correct")
+@click.argument("email")
+@click.argument("event_id", type=click.UUID)
+@click.argument("usd")
+@click.option("--reason", required=True, help="Why; it is recorded.")
+@click.option("--id", "correction_id", type=click.UUID, help="An id of your own: typed again, it changes nothing.")
+@with_form
+@with_settings()
+def correct_funds(
+    loaded: Loaded, email: str, event_id: UUID, usd: str, reason: str, correction_id: UUID | None, form: Form
+) -> None:
+    """Put right what an earlier event did, in US dollars: above zero in favour of the customer.
+
+    EVENT_ID names an event that charged minutes or gave a credit, as `litevps audit export` tells it in its metadata.
+    For less than zero, write -- before the arguments.
+    """
+    amount = _amount(usd)
+
+    async def corrected(runtime: Runtime) -> tuple[str, Correction, Corrected]:
+        account_id = await _account_at(runtime, loaded, email)
+        correction = Correction(correction_id or runtime.ids.new(), EventId(event_id), amount, reason)
+        try:
+            return str(account_id), correction, await correct(runtime, account_id, correction)
+        except NotFound:
+            raise click.ClickException(f"the wallet of {email} has no event {event_id}") from None
+        except InsufficientBalance as refused:
+            raise click.ClickException(f"the balance is {exact_usd(refused.balance)} USD only") from None
+        except Invalid as refused:
+            raise click.ClickException(_told(refused)) from None
+
+    account_id, correction, outcome = run_with_runtime(loaded.settings, corrected)
+    facts = {
+        "id": account_id,
+        "email": email,
+        "correction_id": str(correction.correction_id),
+        "corrects": str(event_id),
+        "amount_micros": amount,
+        "balance_micros": outcome.balance,
+        "applied": outcome.applied,
+    }
+    came_of_it = exact_usd(amount) if outcome.applied else "recorded before"
+    row = (account_id, email, str(correction.correction_id), came_of_it, exact_usd(outcome.balance))
+    tell(form, facts, ("ID", "E-MAIL", "CORRECTION", "USD", "BALANCE"), [row])
+
+
+@account.command("write-off")
+@click.argument("email")
+@click.option("--reason", required=True, help="Why; it is recorded.")
+@with_form
+@with_settings()
+def write_off_debt(loaded: Loaded, email: str, reason: str, form: Form) -> None:
+    """Give up what an account owes, so that it is no longer frozen."""
+
+    async def written_off(runtime: Runtime) -> tuple[str, MicroUsd]:
+        account_id = await _account_at(runtime, loaded, email)
+        try:
+            return str(account_id), await write_off(runtime, account_id, reason)
+        except NothingOwed as refused:
+            raise click.ClickException(refused.sentence) from None
+        except Invalid as refused:
+            raise click.ClickException(_told(refused)) from None
+
+    account_id, amount = run_with_runtime(loaded.settings, written_off)
+    facts = {"id": account_id, "email": email, "amount_micros": amount}
+    tell(form, facts, ("ID", "E-MAIL", "USD"), [(account_id, email, exact_usd(amount))])
+
+
+def _amount(usd: str) -> MicroUsd:
+    try:
+        return parse_usd(usd)
+    except ValueError as wrong:
+        raise click.BadParameter(str(wrong), param_hint="USD") from wrong
+
+
+async def _account_at(runtime: Runtime, loaded: Loaded, email: str) -> AccountId:
+    try:
+        return await find_account(runtime, email)
+    except NotFound:
+        raise click.ClickException(f"no account in {place_of(loaded.settings)} has the address {email}") from None
+
+
+def _told(refused: Invalid) -> str:
+    fields = refused.facts["fields"]
+    assert isinstance(fields, dict), "what is invalid is told by field"
+    return "; ".join(f"{name}: {why}" for name, why in fields.items())
 
 
 def _read_password() -> str:

@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from domain.errors import Invalid
 from tests.api.cli.conftest import Type
 
 PASSWORD = "a long password\n"
+CORRECTION = "01937b1e-5c00-7000-8000-00000000000e"
 
 
 def test_an_account_is_made_with_roles_and_a_password_from_standard_input(typed: Type) -> None:
@@ -74,6 +76,55 @@ def test_nothing_and_less_than_nothing_cannot_be_credited(typed: Type) -> None:
 
 def test_a_credit_needs_a_reason(typed: Type) -> None:
     assert typed("account", "credit", "ann@example.com", "10").exit_code == 2
+
+
+def credited_event(typed: Type) -> str:
+    """Return the id of the event that gave funds, as the audit's export tells it."""
+    exported = [json.loads(line) for line in typed("audit", "export").stdout.splitlines()]
+    [found] = [event for event in exported if event["type"] == "wallet.funds-credited.v1"]
+    return str(event_id(found))
+
+
+def event_id(exported: dict[str, Any]) -> str:
+    metadata = exported["metadata"]
+    told = json.loads(metadata) if isinstance(metadata, str) else metadata
+    return str(told["id"])
+
+
+def test_a_credit_that_was_a_mistake_is_taken_back_once(typed: Type) -> None:
+    typed("account", "create", "ann@example.com", stdin=PASSWORD)
+    typed("account", "credit", "ann@example.com", "10", "--reason", "a gift")
+    words = ("--", "ann@example.com", credited_event(typed), "-4")
+    words = ("account", "correct", "--reason", "too much", "--id", CORRECTION, "-o", "json", *words)
+
+    first, again = typed(*words), typed(*words)
+
+    assert (first.exit_code, again.exit_code) == (0, 0), first.stderr
+    told = json.loads(first.stdout)
+    assert (told["amount_micros"], told["balance_micros"], told["applied"]) == (-4_000_000, 6_000_000, True)
+    assert told["correction_id"] == CORRECTION
+    assert json.loads(again.stdout) == {**told, "applied": False}
+
+
+def test_a_correction_that_cannot_be_meant_is_refused_in_plain_words(typed: Type) -> None:
+    typed("account", "create", "ann@example.com", stdin=PASSWORD)
+    typed("account", "credit", "ann@example.com", "10", "--reason", "a gift")
+    credited = credited_event(typed)
+
+    for corrects, usd, told in (
+        (credited, "-10.5", "amount: all corrections of this event must be from -10000000 to 0 micro-USD"),
+        (CORRECTION, "-1", f"the wallet of ann@example.com has no event {CORRECTION}"),
+    ):
+        refused = typed("account", "correct", "--reason", "a mistake", "--", "ann@example.com", corrects, usd)
+        assert refused.exit_code == 1
+        assert told in refused.stderr
+
+
+def test_who_owes_nothing_is_given_nothing_up(typed: Type) -> None:
+    typed("account", "create", "ann@example.com", stdin=PASSWORD)
+    refused = typed("account", "write-off", "ann@example.com", "--reason", "kindness")
+    assert refused.exit_code == 1
+    assert "the account owes nothing" in refused.stderr
 
 
 def test_every_command_has_help() -> None:
