@@ -144,7 +144,8 @@ async def request_refund(call: Call) -> Answer:
         return told(202, body)
 
     made = await act(call, request.views, decide, answer, "refund")
-    await ask_in_time(desk, chosen)
+    if REPLAYED not in made.headers:
+        await ask_in_time(desk, chosen)
     return made
 
 

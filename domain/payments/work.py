@@ -11,7 +11,7 @@ from domain.payments.payment import Payment, RefundState
 from domain.time import Instant, seconds
 
 REQUEST_GRACE = seconds(20)
-"""How long whoever requested a Checkout or a refund has to ask Stripe for it, before others do."""
+"""How long whoever requested a Checkout has to ask Stripe for it before others do, and Stripe to end one in time."""
 
 
 class RefundTold(msgspec.Struct, frozen=True):
@@ -63,4 +63,6 @@ def look_at(payment: Payment) -> Instant | None:
         return None
     if payment.state == "open" and payment.expires_at is not None:
         return Instant(payment.expires_at + REQUEST_GRACE)
-    return Instant(payment.requested_at + REQUEST_GRACE)
+    if payment.state == "requested":
+        return Instant(payment.requested_at + REQUEST_GRACE)
+    return payment.requested_at

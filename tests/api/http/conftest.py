@@ -26,3 +26,10 @@ async def ann(here: House) -> Customer:
 async def bob(here: House) -> Customer:
     """Another customer, with nothing."""
     return await here.register("bob@example.com")
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have Stripe's client try again at once."""
+    monkeypatch.setattr("stripe.HTTPXClient.INITIAL_DELAY", 0.001)
+    monkeypatch.setattr("stripe.HTTPXClient.MAX_DELAY", 0.001)
