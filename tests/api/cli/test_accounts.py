@@ -94,8 +94,8 @@ def event_id(exported: dict[str, Any]) -> str:
 def test_a_credit_that_was_a_mistake_is_taken_back_once(typed: Type) -> None:
     typed("account", "create", "ann@example.com", stdin=PASSWORD)
     typed("account", "credit", "ann@example.com", "10", "--reason", "a gift")
-    words = ("--", "ann@example.com", credited_event(typed), "-4")
-    words = ("account", "correct", "--reason", "too much", "--id", CORRECTION, "-o", "json", *words)
+    flags = ("--reason", "too much", "--id", CORRECTION, "-o", "json")
+    words = ("account", "correct", *flags, "--", "ann@example.com", credited_event(typed), "-4")
 
     first, again = typed(*words), typed(*words)
 
