@@ -88,6 +88,10 @@ BODIES: dict[str, tuple[str, str, dict[str, Any], int]] = {
     "a key with options": ("POST", "/api/ssh-keys", {"json": {"name": "k", "public_key": f'command="sh" {KEY}'}}, 400),
     "two keys": ("POST", "/api/ssh-keys", {"json": {"name": "k", "public_key": f"{KEY}\n{KEY}"}}, 400),
     "a key cut short": ("POST", "/api/ssh-keys", {"json": {"name": "k", "public_key": KEY[:40]}}, 400),
+    "a limit with a NUL beside": ("POST", "/api/tokens", {"json": {"name": "a\0", "spend_limit": 1.5}}, 400),
+    "an endless limit": ("POST", "/api/tokens", {"json": {"name": "a", "spend_limit": 10**400}}, 400),
+    "a limit that is an object": ("POST", "/api/tokens", {"json": {"name": "a", "spend_limit": {"a": 1}}}, 400),
+    "a year without end": ("POST", "/api/tokens", {"json": {"name": "a", "expires_at": "99999-01-01T00:00:00Z"}}, 400),
     "no command": ("POST", f"/api/vps/{NOBODYS}/exec", {"json": {}}, 400),
     "an endless time limit": (
         "POST",
@@ -216,11 +220,13 @@ VALUES = st.recursive(
 )
 FIELDS = st.sampled_from(
     ["name", "plan_id", "email", "password", "public_key", "command", "vcpu", "labels", "env", "ssh_key_ids",
-     "timeout_seconds", "cf-turnstile-response", "new_password", "user_data", "stdin", "cwd", "user", "background"]
+     "timeout_seconds", "cf-turnstile-response", "new_password", "user_data", "stdin", "cwd", "user", "background",
+     "spend_limit", "limit_window", "expires_at", "scopes"]
 )  # fmt: skip
 PATHS = st.sampled_from(
     ["/api/auth/register", "/api/auth/login", "/api/auth/logout", "/api/me", "/api/me/password", "/api/pricing",
-     "/api/health", "/api/ssh-keys", f"/api/ssh-keys/{NOBODYS}", "/api/vps", f"/api/vps/{NOBODYS}",
+     "/api/health", "/api/tokens", f"/api/tokens/{NOBODYS}", "/api/ssh-keys", f"/api/ssh-keys/{NOBODYS}", "/api/vps",
+     f"/api/vps/{NOBODYS}",
      f"/api/vps/{NOBODYS}/exec", f"/api/vps/{NOBODYS}/start", f"/api/jobs/{NOBODYS}", "/", "/api"]
 )  # fmt: skip
 

@@ -20,6 +20,7 @@ from projections.catalogue import READ_MODELS
 from projections.generation import SCHEMA, install
 from projections.runner import Runner
 from tests.api.houses import ROOMY, Customer, House
+from tests.api.http.holders import listed, make
 from tests.api.http.test_ssh_keys import KEY
 
 pytestmark = pytest.mark.anyio
@@ -72,6 +73,20 @@ async def test_a_session_that_ends_at_one_has_ended_at_the_other(houses: tuple[H
     await ann.ask("POST", "/api/auth/logout")
 
     assert (await ann_there.ask("GET", "/api/me")).status_code == 401
+
+
+async def test_a_token_that_is_revoked_at_one_has_ended_at_the_other(houses: tuple[House, House]) -> None:
+    ann = await houses[0].register()
+    ci = await make(ann, name="ci")
+    ci_there = at(houses[1], ci)
+    assert (await ci_there.ask("GET", "/api/me")).status_code == 200
+    (told,) = await listed(at(houses[1], ann))
+    assert told["last_used_at"] is not None
+
+    await ann.ask("DELETE", f"/api/tokens/{told['id']}")
+
+    assert (await ci_there.ask("GET", "/api/me")).status_code == 401
+    assert await listed(at(houses[1], ann)) == []
 
 
 async def test_a_balance_is_the_same_at_both(houses: tuple[House, House]) -> None:
