@@ -18,6 +18,7 @@ from domain.errors import Contended, NotFound
 from domain.events import Actor
 from domain.ids import AccountId, TokenId, VpsId
 from domain.money import MicroUsd
+from domain.payments.checkout import CENT
 from domain.ports import StoreUnavailable
 from domain.time import Instant
 from domain.tokens.commands import RevokeToken
@@ -81,7 +82,8 @@ async def carry_on(runtime: Runtime, account_id: AccountId) -> Progress:
     for token_id in seen.limits:
         await _revoke(runtime, account_id, token_id, context)
     seen = (await runtime.ledger.read(wallet)).of(wallet)
-    as_things_stand = Progress(False, seen.refundable, MicroUsd(seen.balance - seen.refundable))
+    whole_cents = MicroUsd(seen.refundable - seen.refundable % CENT)
+    as_things_stand = Progress(False, whole_cents, MicroUsd(seen.balance - whole_cents))
     if not may_finish(seen) or runtime.refund_all is None:
         # Without anybody who can pay it back, nothing is forfeited either: it waits.
         return as_things_stand

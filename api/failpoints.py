@@ -43,6 +43,14 @@ PAYMENT_POINTS: dict[str, tuple[str, ...]] = {
     "swept": ("append",),
 }
 """The same, in the order of a payment's life."""
+MAIL_POINTS: dict[str, tuple[str, ...]] = {
+    "alert": ("append",),
+    "mail": ("server",),
+    "mail-end": ("append",),
+}
+"""The same, in the order of a mail's life."""
+CLOSING_POINTS: dict[str, tuple[str, ...]] = {"close": ("append",), "closing": ("append",)}
+"""The same, of an account that is closed; in between, its VPSs are deleted and what is left is refunded."""
 
 
 def _named(points: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
@@ -53,19 +61,8 @@ def _named(points: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
 
 ALL = _named(POINTS)
 ALL_OF_PAYMENTS = _named(PAYMENT_POINTS)
-
-BESIDE_A_VPS: tuple[str, ...] = tuple(
-    f"{doing}:{when}-{what}"
-    for doing, what in (
-        ("alert", "append"),
-        ("mail", "server"),
-        ("mail-end", "append"),
-        ("close", "append"),
-        ("closing", "append"),
-    )
-    for when in ("before", "after")
-)
-"""Fail points of what is no part of the life of a VPS."""
+ALL_OF_MAIL = _named(MAIL_POINTS)
+ALL_OF_CLOSING = _named(CLOSING_POINTS)
 
 _armed: dict[str, Callable[[], None]] = {}
 
@@ -84,7 +81,7 @@ def reach(name: str) -> None:
 @contextmanager
 def armed(name: str, crash: Callable[[], None]) -> Iterator[None]:
     """Have ``crash`` called, once, where this process next reaches the fail point: for tests in one process."""
-    assert name in (*ALL, *BESIDE_A_VPS), f"no such fail point: {name}"
+    assert name in (*ALL, *ALL_OF_PAYMENTS, *ALL_OF_MAIL, *ALL_OF_CLOSING), f"no such fail point: {name}"
     _armed[name] = crash
     try:
         yield

@@ -1,0 +1,1 @@
+"""Tests of raising alerts and sending mail."""

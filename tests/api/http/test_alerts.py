@@ -1,0 +1,158 @@
+"""Alerts over HTTP: an address is given, mailed a code, verified, and from then on told."""
+
+import re
+from collections.abc import AsyncIterator
+from email.message import EmailMessage
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from adapters.mail.folder import FolderMailer
+from adapters.simulated.clock import ManualClock
+from api.alerts.postman import look_after_mail
+from domain.alerts.alerts import TRIES_MAX
+from tests.api.houses import Customer, House, house
+from tests.contracts.mailers import parsed
+
+pytestmark = pytest.mark.anyio
+
+PATH = "/api/billing/alerts"
+VERIFY = "/api/auth/verify-email"
+OPS = "ops@example.com"
+REFUSED = {"error": "code is wrong or has expired", "code": "code_refused"}
+
+
+class Mailed(msgspec.Struct, eq=False):
+    """A house whose clock stands still, with a folder for its mail, and a customer."""
+
+    house: House
+    clock: ManualClock
+    folder: Path
+    ann: Customer
+
+    async def mails(self) -> list[EmailMessage]:
+        """Have what is due sent; return all mail so far."""
+        await look_after_mail(self.house.runtime)
+        return [parsed(file.read_bytes()) for file in sorted(self.folder.glob("*.eml"))]
+
+    async def code(self) -> str:
+        """Return the code that was mailed last."""
+        text = (await self.mails())[-1].get_content()
+        found = re.search(r"^    ([a-z2-7]{52})\r?$", text, re.MULTILINE)
+        assert found is not None, text
+        return found[1]
+
+    async def show(self, code: str) -> int:
+        """Show a code; return the status."""
+        return (await self.house.client.post(VERIFY, json={"code": code})).status_code
+
+
+@pytest.fixture
+async def mailed(tmp_path: Path) -> AsyncIterator[Mailed]:
+    clock, folder = ManualClock(), tmp_path / "mail"
+    async with house(clock=clock) as made:
+        made.runtime = msgspec.structs.replace(made.runtime, mailer=FolderMailer(folder, clock))
+        yield Mailed(made, clock, folder, await made.register("ann@example.com"))
+
+
+async def test_without_a_word_nobody_is_told_of_anything(mailed: Mailed) -> None:
+    told = await mailed.ann.ask("GET", PATH)
+
+    assert (told.status_code, told.json()) == (200, {"email": None, "verified": False, "thresholds": []})
+
+
+async def test_an_address_is_mailed_a_code_that_verifies_it(mailed: Mailed) -> None:
+    given = await mailed.ann.ask("PUT", PATH, json={"email": OPS, "thresholds": [1.00, 5.00, 0.0042]})
+    assert (given.status_code, given.text) == (200, f'{{"email":"{OPS}","verified":false,"thresholds":[5,1,0.0042]}}')
+
+    assert await mailed.show(await mailed.code()) == 204
+
+    (mail,) = await mailed.mails()
+    assert mail["To"] == OPS
+    assert (await mailed.ann.ask("GET", PATH)).json() == {"email": OPS, "verified": True, "thresholds": [5, 1, 0.0042]}
+
+
+async def test_the_address_of_the_account_itself_needs_a_code_too(mailed: Mailed) -> None:
+    given = await mailed.ann.ask("PUT", PATH, json={"email": "ann@example.com"})
+
+    assert given.json() == {"email": "ann@example.com", "verified": False, "thresholds": [1]}
+
+
+async def test_a_code_works_once_and_for_a_day(mailed: Mailed) -> None:
+    await mailed.ann.ask("PUT", PATH, json={"email": OPS})
+    code = await mailed.code()
+    assert (await mailed.show(code), await mailed.show(code)) == (204, 400)
+
+    await mailed.ann.ask("PUT", PATH, json={"email": "other@example.com"})
+    late = await mailed.code()
+    mailed.clock.advance(24 * 3600)
+    assert await mailed.show(late) == 400
+
+
+async def test_a_wrong_an_unknown_and_an_old_code_are_answered_alike(mailed: Mailed) -> None:
+    await mailed.ann.ask("PUT", PATH, json={"email": OPS})
+    old = await mailed.code()
+    await mailed.ann.ask("PUT", PATH, json={"email": OPS})
+    wrong = (await mailed.code())[:-8] + "aaaaaaaa"
+    unknown = "a" * 52
+
+    for code in (old, wrong, unknown, "no code at all"):
+        answer = await mailed.house.client.post(VERIFY, json={"code": code})
+        assert (answer.status_code, answer.json()) == (400, REFUSED)
+
+
+async def test_who_guesses_too_often_is_refused_with_the_right_code_too(mailed: Mailed) -> None:
+    await mailed.ann.ask("PUT", PATH, json={"email": OPS})
+    code = await mailed.code()
+    for _ in range(TRIES_MAX):
+        assert await mailed.show(code[:-8] + "aaaaaaaa") == 400
+
+    assert await mailed.show(code) == 400
+
+
+async def test_nobody_is_flooded_with_codes(mailed: Mailed) -> None:
+    to_ops = [(await mailed.ann.ask("PUT", PATH, json={"email": OPS})).status_code for _ in range(4)]
+    bob = await mailed.house.register("bob@example.com")
+    from_bob = await bob.ask("PUT", PATH, json={"email": OPS.upper()})
+    to_many = [(await bob.ask("PUT", PATH, json={"email": f"{n}@example.com"})).status_code for n in range(5)]
+
+    assert to_ops == [200, 200, 200, 429]
+    assert from_bob.status_code == 429
+    assert from_bob.headers["retry-after"] == "3600"
+    assert to_many == [200, 200, 200, 200, 429]
+    mailed.clock.advance(3600)
+    assert (await mailed.ann.ask("PUT", PATH, json={"email": OPS})).status_code == 200
+
+
+async def test_other_thresholds_for_a_verified_address_need_no_code(mailed: Mailed) -> None:
+    await mailed.ann.ask("PUT", PATH, json={"email": OPS})
+    await mailed.show(await mailed.code())
+
+    answers = [await mailed.ann.ask("PUT", PATH, json={"email": OPS, "thresholds": [n]}) for n in range(10)]
+
+    assert {answer.status_code for answer in answers} == {200}
+    assert answers[-1].json() == {"email": OPS, "verified": True, "thresholds": [9]}
+    assert len(await mailed.mails()) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"email": "nobody"}, "email"),
+        ({"email": "a@example.com\r\nBcc: b@example.com"}, "email"),
+        ({}, "email"),
+        ({"email": OPS, "thresholds": ["5"]}, "thresholds"),
+        ({"email": OPS, "thresholds": [None]}, "thresholds"),
+        ({"email": OPS, "thresholds": [-1]}, "thresholds"),
+        ({"email": OPS, "thresholds": [0.0000001]}, "thresholds"),
+        ({"email": OPS, "thresholds": list(range(11))}, "thresholds"),
+        ({"email": OPS, "treshold": 1}, "treshold"),
+    ],
+    ids=str,
+)
+async def test_what_cannot_be_meant_is_refused_by_name(mailed: Mailed, body: object, field: str) -> None:
+    refused = await mailed.ann.ask("PUT", PATH, json=body)
+
+    assert (refused.status_code, set(refused.json()["fields"])) == (400, {field})
+    assert await mailed.mails() == []

@@ -1,0 +1,190 @@
+"""Closing one's account over HTTP."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+import pytest
+
+from adapters.simulated.clock import ManualClock
+from adapters.turnstile import TEST_TOKEN
+from api.closing import close_account, finish_closings
+from api.ledger import Context
+from api.payments.applying import apply_payment, look_at_stripe
+from domain.accounts.events import AccountClosed, ClosingFinished
+from domain.codec import decode
+from domain.events import Actor, Event
+from domain.ids import PaymentId
+from domain.payments.payment import payment_view
+from domain.wallet.wallet import Wallet, wallet_view
+from tests.api.houses import PASSWORD, Customer, House, house
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def still() -> AsyncIterator[House]:
+    """A service whose clock stands still."""
+    async with house(clock=ManualClock()) as made:
+        yield made
+
+
+async def leave(customer: Customer, password: str = PASSWORD) -> tuple[int, dict[str, object]]:
+    answer = await customer.ask("DELETE", "/api/me", json={"password": password})
+    return answer.status_code, answer.json()
+
+
+async def pay(customer: Customer, usd: int) -> None:
+    """Pay at a Checkout, and have it seen."""
+    payment_id, session_id = await open_checkout(customer, usd)
+    customer.house.stripe.dashboard.pay(session_id)
+    await see(customer, payment_id, session_id)
+
+
+async def open_checkout(customer: Customer, usd: int) -> tuple[PaymentId, str]:
+    asked = await customer.ask("POST", "/api/billing/add-funds", json={"amount": usd})
+    assert asked.status_code == 200, asked.text
+    desk = customer.house.runtime.cash_desk
+    (payment_id,) = await desk.open_payments.open_payments(customer.id)
+    payment = (await desk.ledger.read(payment_view(payment_id))).of(payment_view(payment_id))
+    assert payment is not None
+    assert payment.session_id is not None
+    return payment_id, payment.session_id
+
+
+async def see(customer: Customer, payment_id: PaymentId, session_id: str) -> None:
+    desk = customer.house.runtime.cash_desk
+    seen = await look_at_stripe(desk, session_id)
+    assert seen is not None
+    await apply_payment(desk, customer.id, payment_id, seen)
+
+
+async def wallet_of(customer: Customer) -> Wallet:
+    view = wallet_view(customer.id)
+    return (await customer.house.runtime.ledger.read(view)).of(view)
+
+
+async def recorded(customer: Customer, *kinds: type[Event]) -> list[Event]:
+    events = [decode(one) for one in await customer.house.runtime.store.read_feed(0, 100_000)]
+    return [event for event in events if isinstance(event, kinds)]
+
+
+async def test_a_wrong_password_closes_nothing(still: House) -> None:
+    ann = await still.register("ann@example.com")
+
+    status, told = await leave(ann, "not this one")
+
+    assert (status, told["code"]) == (403, "wrong_password")
+    assert (await ann.ask("GET", "/api/me")).status_code == 200
+
+
+async def test_the_password_is_required(still: House) -> None:
+    ann = await still.register("ann@example.com")
+
+    assert (await ann.ask("DELETE", "/api/me", json={})).json()["fields"] == {"password": "required"}
+    assert (await ann.ask("DELETE", "/api/me")).status_code in (400, 415)
+    assert (await ann.ask("GET", "/api/me")).status_code == 200
+
+
+async def test_what_was_paid_in_goes_back_in_whole_cents_and_what_was_given_does_not(still: House) -> None:
+    ann = await still.register("ann@example.com")
+    await pay(ann, 10)
+    await ann.credit(2_500_001)
+
+    status, told = await leave(ann)
+
+    assert (status, told) == (200, {"refunded": 10, "forfeited": 2.500001})
+    wallet = await wallet_of(ann)
+    assert (wallet.balance, wallet.refundable, wallet.closed) == (2_500_001, 0, True)
+    assert await recorded(ann, ClosingFinished) != []
+
+
+async def test_a_closed_account_is_nobody_any_more(still: House) -> None:
+    ann = await still.register("ann@example.com")
+    made = await ann.ask("POST", "/api/tokens", json={"name": "ci"})
+    token = Customer(still, ann.id, ann.email, made.json()["token"])
+    assert (await token.ask("GET", "/api/vps")).status_code == 200
+
+    assert (await leave(ann))[0] == 200
+
+    body = {"email": "ann@example.com", "password": PASSWORD}
+    nobody = await still.client.post("/api/auth/login", json={**body, "email": "nobody@example.com"})
+    login = await still.client.post("/api/auth/login", json=body)
+    assert (login.status_code, login.json()) == (nobody.status_code, nobody.json()) == (401, login.json())
+    assert (await ann.ask("GET", "/api/me")).status_code == 401
+    assert (await token.ask("GET", "/api/vps")).status_code == 401
+    assert (await leave(ann))[0] == 401
+    again = await still.client.post("/api/auth/register", json={**body, "cf-turnstile-response": TEST_TOKEN})
+    assert again.status_code == 201
+    assert UUID(again.json()["id"]) != ann.id
+
+
+async def test_a_token_closes_no_account(still: House) -> None:
+    ann = await still.register("ann@example.com")
+    made = await ann.ask("POST", "/api/tokens", json={"name": "ci"})
+    token = Customer(still, ann.id, ann.email, made.json()["token"])
+
+    assert (await leave(token))[0] == 403
+
+
+async def test_its_vpss_are_deleted_and_their_minutes_paid_before_the_rest_goes_back() -> None:
+    async with house() as here:
+        ann = await here.register("ann@example.com")
+        await pay(ann, 5)
+        async with here.working():
+            body = {"name": "a", "plan_id": await here.nano()}
+            vps_id = (await ann.ask("POST", "/api/vps", json=body)).json()["id"]
+            await ann.until(vps_id, "running")
+
+            status, told = await leave(ann)
+            assert (status, told) == (202, {"refunded": 4.99, "forfeited": 0.00993})
+            assert await recorded(ann, ClosingFinished) == []
+            for _ in range(500):
+                if (await wallet_of(ann)).meters == {}:
+                    break
+                await asyncio.sleep(0.01)
+            assert await finish_closings(here.runtime) == 1
+
+        assert here.host.guests == {}
+        # 5 USD less the one minute that it ran for: 4.99993, of which a cent is the least that goes back.
+        assert (await wallet_of(ann)).balance == 5_000_000 - 70 - 4_990_000
+        assert await finish_closings(here.runtime) == 0
+        assert len(await recorded(ann, AccountClosed)) == 1
+
+
+async def test_nobody_can_pay_at_a_checkout_that_was_open(still: House) -> None:
+    ann = await still.register("ann@example.com")
+    _, session_id = await open_checkout(ann, 10)
+
+    assert (await leave(ann))[0] == 200
+
+    seen = await look_at_stripe(still.runtime.cash_desk, session_id)
+    assert seen is not None
+    assert seen.state == "expired"
+
+
+async def test_a_payment_that_came_too_late_goes_back_too(still: House) -> None:
+    ann = await still.register("ann@example.com")
+    payment_id, session_id = await open_checkout(ann, 10)
+    still.stripe.dashboard.pay(session_id)
+    assert await leave(ann) == (200, {"refunded": 0, "forfeited": 0})
+
+    await see(ann, payment_id, session_id)
+    assert (await wallet_of(ann)).balance == 10_000_000
+    assert await finish_closings(still.runtime) == 1
+
+    assert (await wallet_of(ann)).balance == 0
+
+
+async def test_what_the_request_left_undone_is_finished_by_whoever_comes_after(still: House) -> None:
+    ann = await still.register("ann@example.com")
+    await pay(ann, 10)
+    context = Context(actor=Actor("account", ann.id), account_id=ann.id, step="close")
+    await close_account(still.runtime, ann.id, ann.email, context)
+    assert (await ann.ask("GET", "/api/me")).status_code == 401
+
+    finished = await asyncio.gather(*(finish_closings(still.runtime) for _ in range(4)))
+
+    assert sum(finished) == 1
+    assert (await wallet_of(ann)).balance == 0
+    assert len(await recorded(ann, ClosingFinished)) == 1
