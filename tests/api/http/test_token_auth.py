@@ -16,7 +16,7 @@ from domain.compute.events import VpsRequested
 from domain.ids import VpsId, vps_stream
 from domain.time import HOUR, MINUTE, Instant, to_rfc3339
 from domain.tokens.token import SCOPES
-from tests.api.houses import ROOMY, Customer, House, house
+from tests.api.houses import PASSWORD, ROOMY, Customer, House, house
 from tests.api.http.holders import UNAUTHORIZED, listed, make
 
 pytestmark = pytest.mark.anyio
@@ -96,6 +96,13 @@ async def test_what_is_no_token_is_unauthorized(here: House, secret: str) -> Non
     assert (response.status_code, response.json()) == (401, UNAUTHORIZED)
     assert response.headers["www-authenticate"] == "Bearer"
     assert "x-balance-remaining" not in response.headers
+
+
+async def test_a_token_of_a_closed_account_is_unauthorized(bob: Customer) -> None:
+    ci = await make(bob)
+    assert (await bob.ask("DELETE", "/api/me", json={"password": PASSWORD})).status_code in (200, 202)
+
+    assert (await ci.ask("GET", "/api/me")).json() == UNAUTHORIZED
 
 
 @pytest.fixture
