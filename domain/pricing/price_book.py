@@ -44,7 +44,7 @@ class RepricingTooSoon(Refusal):
     sentence = "a new price needs a minute's notice"
 
 
-class Price(msgspec.Struct, frozen=True, array_like=True):
+class Price(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One version of a plan's price, in micro-USD an hour, from ``effective_at`` until the next one."""
 
     version: int
@@ -66,8 +66,10 @@ class Plan(msgspec.Struct, frozen=True):
 
     def in_force(self, at: Instant) -> Price:
         """Return the price for a minute that begins at ``at``: of those effective by then, the last made."""
-        effective = [price for price in self.prices if price.effective_at <= at]
-        return effective[-1] if effective else self.prices[0]
+        for price in reversed(self.prices):
+            if price.effective_at <= at:
+                return price
+        return self.prices[0]
 
     def covers(self, vcpu: int, memory_mb: int, disk_gb: int) -> bool:
         """Tell whether a VPS of these resources fits into this plan."""

@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from heapq import heapify, heappop, heappush
+from operator import attrgetter
 from typing import Literal
 
 import msgspec
@@ -33,6 +34,8 @@ LINES_MAX = 200
 SINGLE_MINUTES_MAX = 2_000
 """Minutes looked at one by one in one decision, where funds run out."""
 _NEVER = Instant(-1)
+_begins = attrgetter("at")
+"""When the first minute of a line begins."""
 
 Shortage = Literal["unpaid", "limit"]
 """Why a minute cannot be paid: the balance does not cover it, or it would pass its token's limit."""
@@ -57,12 +60,14 @@ def settle(wallet: Wallet, proofs: Mapping[VpsId, Proof], book: PriceBook, now: 
     released, while minutes of other tokens, or cheaper ones, may still be paid.
     """
     stretches = sorted(_due(wallet, proofs, book, now), key=_order)
+    if not wallet.limits and (lines := _affordable_lines(stretches, wallet.balance)) is not None:
+        return _paid(wallet, lines, complete=True)
     horizon = _affordable_until(stretches, wallet.balance, allowances(wallet.limits, stretches))
     if horizon is None:
-        return _paid(wallet, stretches, {s.meter.vps_id: s.count for s in stretches})
+        return _paid(wallet, _lines(stretches, {s.meter.vps_id: s.count for s in stretches}), complete=True)
     begun = {s.meter.vps_id: s.begun_by(horizon) for s in stretches}
-    if len(_lines(stretches, begun)) > LINES_MAX:
-        return _paid(wallet, stretches, begun)
+    if len(lines := _lines(stretches, begun)) > LINES_MAX:
+        return _paid(wallet, lines, complete=False)
     return _paid_as_far_as_it_goes(wallet, stretches, begun)
 
 
@@ -129,9 +134,9 @@ def _last_due(meter: Meter, proof: Proof | None) -> Instant:
     return min(proof.proven_until, Instant(meter.released_at - 1))
 
 
-def _order(stretch: Stretch) -> tuple[Instant, bytes]:
+def _order(stretch: Stretch) -> tuple[Instant, int]:
     """Who pays first of minutes that begin at one instant: the older VPS, then the lower id."""
-    return (stretch.meter.created_at, stretch.meter.vps_id.bytes)
+    return (stretch.meter.created_at, stretch.meter.vps_id.int)
 
 
 def _affordable_until(stretches: Sequence[Stretch], balance: MicroUsd, limited: Sequence[Allowance]) -> Instant | None:
@@ -157,13 +162,23 @@ def _affordable_count(run: Stretch, due: int, balance: MicroUsd) -> int:
     return bisect_right(range(1, due + 1), balance, key=run.cost)
 
 
-def _paid(wallet: Wallet, stretches: Sequence[Stretch], begun: Mapping[VpsId, int]) -> Settlement:
-    """Pay these minutes, which are affordable all together: so it is all one which of them go first."""
-    lines = _lines(stretches, begun)
+def _affordable_lines(stretches: Sequence[Stretch], balance: MicroUsd) -> list[MinuteLine] | None:
+    """Return the lines of all minutes if the balance covers them, as it nearly always does; else None."""
+    lines = [line for s in stretches for line in s.lines(0, s.count)]
+    cost = 0
+    for line in lines:
+        cost += line.amount
+    return sorted(lines, key=_begins) if cost <= balance else None
+
+
+def _paid(wallet: Wallet, lines: list[MinuteLine], *, complete: bool) -> Settlement:
+    """Pay these minutes, which are affordable all together: so it is all one which of them go first.
+
+    ``complete``: whether they are all that is due.
+    """
     if not lines:
         return Settlement()
-    complete = len(lines) <= LINES_MAX and all(begun[s.meter.vps_id] == s.count for s in stretches)
-    return Settlement(events=(_metered(wallet, lines[:LINES_MAX]),), more=not complete)
+    return Settlement(events=(_metered(wallet, lines[:LINES_MAX]),), more=not complete or len(lines) > LINES_MAX)
 
 
 def _paid_as_far_as_it_goes(wallet: Wallet, stretches: Sequence[Stretch], begun: Mapping[VpsId, int]) -> Settlement:
@@ -235,7 +250,7 @@ def _settled(
 def _lines(stretches: Sequence[Stretch], begun: Mapping[VpsId, int]) -> list[MinuteLine]:
     """Return the first minutes of each stretch, as many as have begun, in the order in which they begin."""
     by_order = [line for s in stretches for line in s.lines(0, begun[s.meter.vps_id])]
-    return sorted(by_order, key=lambda line: line.at)
+    return sorted(by_order, key=_begins)
 
 
 def _metered(wallet: Wallet, lines: Iterable[MinuteLine]) -> MinutesMetered:

@@ -20,7 +20,7 @@ def minute_claims(event: Event) -> tuple[MinuteClaim, ...]:
     return tuple(MinuteClaim(vps_id=line.vps_id, n_from=line.n_from, n_to=line.n_to) for line in event.lines)
 
 
-class Stretch(msgspec.Struct, frozen=True):
+class Stretch(msgspec.Struct, frozen=True, gc=False):
     """Minutes of one VPS that begin 60 s after each other: ``count`` of them, the first at ``first_at``."""
 
     meter: Meter
@@ -78,17 +78,15 @@ def stretch_until(meter: Meter, last: Instant, book: PriceBook) -> Stretch | Non
     if first_at is None or last < first_at:
         return None
     count = (last - first_at) // MINUTE + 1
-    return Stretch(
-        meter=meter,
-        first_n=meter.used_n + 1,
-        first_at=first_at,
-        count=count,
-        parts=tuple(_parts(book.plan(meter.plan_id), first_at, count)),
-    )
+    plan = book.plan(meter.plan_id)
+    price = plan.in_force(first_at)
+    # Nearly always there is no later price, and all of this is done for each VPS at each tick.
+    parts = ((count, price),) if price is plan.prices[-1] else tuple(_parts(plan, price, first_at, count))
+    return Stretch(meter, meter.used_n + 1, first_at, count, parts)
 
 
-def _parts(plan: Plan, first_at: Instant, count: int) -> Iterator[tuple[int, Price]]:
-    price, part_from = plan.in_force(first_at), 0
+def _parts(plan: Plan, price: Price, first_at: Instant, count: int) -> Iterator[tuple[int, Price]]:
+    part_from = 0
     for following in plan.prices:
         if following.effective_at <= first_at or following.version <= price.version:
             continue
