@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import httpx
 
@@ -12,6 +12,7 @@ from adapters.stripe_stand_in.storage import Body, Storage, from_text, to_text
 
 TRIES_MAX = 16
 AT_ONCE_MAX = 8
+LOOKED_AT_MAX = 200
 ANSWER_WITHIN_S = 10.0
 BACKOFF_LEAST_S = 0.25
 BACKOFF_MOST_S = 60.0
@@ -21,6 +22,12 @@ LOOK_EVERY_S = 1.0
 Envelope: TypeAlias = tuple[str, bytes, str]
 
 _LOG = logging.getLogger(__name__)
+
+
+class _Waiting(NamedTuple):
+    turn: str
+    tries: int
+    event: Body
 
 
 class Courier:
@@ -64,52 +71,57 @@ class Courier:
             while True:
                 self._bell.clear()
                 self._tick()
-                due = self._due()
-                await asyncio.gather(*(self._deliver(client, event, *envelope) for event, envelope in due))
+                await asyncio.gather(*(self._deliver(client, waiting) for waiting in self._due()))
                 with contextlib.suppress(TimeoutError):
                     # Not wait_for: in Python 3.11 it may swallow the cancellation that ends this loop.
                     async with asyncio.timeout(self._pause_s()):
                         await self._bell.wait()
 
-    def _due(self) -> list[tuple[Body, Envelope]]:
+    def _due(self) -> list[_Waiting]:
         with self._storage.transaction() as connection:
             rows = connection.execute(
-                "SELECT body FROM deliveries JOIN objects ON id = event WHERE tries < ? ORDER BY number", (TRIES_MAX,)
+                "SELECT turn, tries, body FROM deliveries JOIN objects ON id = event WHERE tries < ?"
+                " ORDER BY tries, number LIMIT ?",
+                (TRIES_MAX, LOOKED_AT_MAX),
             ).fetchall()
+        turns = {turn for turn, _, _ in rows}
+        self._not_before = {turn: at for turn, at in self._not_before.items() if turn in turns}
         now = self._now()
-        waiting = [from_text(row[0]) for row in rows]
-        ids = {event["id"] for event in waiting}
-        self._not_before = {id_: at for id_, at in self._not_before.items() if id_ in ids}
-        ripe = [event for event in waiting if self._not_before.get(event["id"], 0) <= now]
-        due = [(event, envelope) for event in ripe if (envelope := self._envelope(event)) is not None]
-        if len(due) > AT_ONCE_MAX:
+        ripe = [row for row in rows if self._not_before.get(row[0], 0) <= now]
+        waiting = [_Waiting(turn, tries, from_text(body)) for turn, tries, body in ripe[:AT_ONCE_MAX]]
+        if len(ripe) > AT_ONCE_MAX and self._envelope(waiting[0].event) is not None:
             self._bell.set()
-        return due[:AT_ONCE_MAX]
+        return waiting
 
-    async def _deliver(self, client: httpx.AsyncClient, event: Body, url: str, raw: bytes, signature: str) -> None:
+    async def _deliver(self, client: httpx.AsyncClient, waiting: _Waiting) -> None:
+        envelope = self._envelope(waiting.event)
+        if envelope is None:
+            return
+        url, raw, signature = envelope
         headers = {"Content-Type": "application/json; charset=utf-8", "Stripe-Signature": signature}
         try:
             answered = (await client.post(url, content=raw, headers=headers)).is_success
         except httpx.HTTPError as error:
             _LOG.debug("the webhook was not reached: %s", error)
             answered = False
-        self._note(event, answered=answered)
+        if answered:
+            self._delivered(waiting)
+        else:
+            self._failed(waiting)
 
-    def _note(self, event: Body, *, answered: bool) -> None:
-        id_ = event["id"]
+    def _delivered(self, waiting: _Waiting) -> None:
+        told = to_text(waiting.event | {"pending_webhooks": 0})
         with self._storage.transaction() as connection:
-            if answered:
-                connection.execute("DELETE FROM deliveries WHERE event = ?", (id_,))
-                told = to_text(event | {"pending_webhooks": 0})
-                connection.execute("UPDATE objects SET body = ? WHERE id = ?", (told, id_))
-                self._not_before.pop(id_, None)
-                return
-            connection.execute("UPDATE deliveries SET tries = tries + 1 WHERE event = ?", (id_,))
-            row = connection.execute("SELECT tries FROM deliveries WHERE event = ?", (id_,)).fetchone()
-        tries = row[0] if row is not None else 1
-        if tries >= TRIES_MAX:
-            _LOG.warning("the webhook never answered, %s is given up", id_)
-        self._not_before[id_] = self._now() + min(BACKOFF_LEAST_S * 2 ** (tries - 1), BACKOFF_MOST_S)
+            connection.execute("DELETE FROM deliveries WHERE turn = ?", (waiting.turn,))
+            connection.execute("UPDATE objects SET body = ? WHERE id = ?", (told, waiting.event["id"]))
+
+    def _failed(self, waiting: _Waiting) -> None:
+        with self._storage.transaction() as connection:
+            connection.execute("UPDATE deliveries SET tries = tries + 1 WHERE turn = ?", (waiting.turn,))
+        if waiting.tries + 1 >= TRIES_MAX:
+            _LOG.warning("the webhook never answered, %s is given up", waiting.event["id"])
+        pause = min(BACKOFF_LEAST_S * 2**waiting.tries, BACKOFF_MOST_S)
+        self._not_before[waiting.turn] = self._now() + pause
 
     def _pause_s(self) -> float:
         now = self._now()

@@ -70,6 +70,8 @@ async def read(scope: Scope, receive: Receive, prefix: str) -> Request:
     path = str(scope["path"])
     if prefix and path.startswith(prefix + "/"):
         path = path[len(prefix) :]
+    # Litestar ends the path of what it mounts with a slash.
+    path = path.rstrip("/") or "/"
     query = scope.get("query_string", b"").decode("latin-1")
     return Request(str(scope["method"]).upper(), path, query, headers, b"".join(chunks))
 

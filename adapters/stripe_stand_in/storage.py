@@ -31,6 +31,7 @@ CREATE INDEX IF NOT EXISTS objects_by_payment ON objects (payment_intent);
 CREATE INDEX IF NOT EXISTS objects_by_charge ON objects (charge);
 CREATE TABLE IF NOT EXISTS deliveries (
     event TEXT PRIMARY KEY,
+    turn TEXT NOT NULL,
     tries INTEGER NOT NULL
 );
 CREATE TABLE IF NOT EXISTS answers (

@@ -150,7 +150,9 @@ class Till:
 
     def deliver(self, event: Body) -> Body:
         """Have an event delivered to the webhook, be it for the first time or again."""
-        self._connection.execute("INSERT OR REPLACE INTO deliveries (event, tries) VALUES (?, 0)", (event["id"],))
+        self._connection.execute(
+            "INSERT OR REPLACE INTO deliveries (event, turn, tries) VALUES (?, ?, 0)", (event["id"], fresh_id("turn"))
+        )
         return event
 
 
