@@ -1,59 +1,25 @@
 """Alerts over HTTP: an address is given, mailed a code, verified, and from then on told."""
 
-import re
 from collections.abc import AsyncIterator
-from email.message import EmailMessage
 from pathlib import Path
 
-import msgspec
 import pytest
 
-from adapters.mail.folder import FolderMailer
-from adapters.simulated.clock import ManualClock
-from api.alerts.postman import look_after_mail
 from domain.alerts.alerts import TRIES_MAX
-from tests.api.houses import Customer, House, house
-from tests.contracts.mailers import parsed
+from tests.api.alerts.mailed_house import ALERTS_PATH as PATH
+from tests.api.alerts.mailed_house import OPS, Mailed, mailed_house
+from tests.api.alerts.mailed_house import VERIFY_PATH as VERIFY
 
 pytestmark = pytest.mark.anyio
 
-PATH = "/api/billing/alerts"
-VERIFY = "/api/auth/verify-email"
-OPS = "ops@example.com"
 REFUSED = {"error": "code is wrong or has expired", "code": "code_refused"}
-
-
-class Mailed(msgspec.Struct, eq=False):
-    """A house whose clock stands still, with a folder for its mail, and a customer."""
-
-    house: House
-    clock: ManualClock
-    folder: Path
-    ann: Customer
-
-    async def mails(self) -> list[EmailMessage]:
-        """Have what is due sent; return all mail so far."""
-        await look_after_mail(self.house.runtime)
-        return [parsed(file.read_bytes()) for file in sorted(self.folder.glob("*.eml"))]
-
-    async def code(self) -> str:
-        """Return the code that was mailed last."""
-        text = (await self.mails())[-1].get_content()
-        found = re.search(r"^    ([a-z2-7]{52})\r?$", text, re.MULTILINE)
-        assert found is not None, text
-        return found[1]
-
-    async def show(self, code: str) -> int:
-        """Show a code; return the status."""
-        return (await self.house.client.post(VERIFY, json={"code": code})).status_code
 
 
 @pytest.fixture
 async def mailed(tmp_path: Path) -> AsyncIterator[Mailed]:
-    clock, folder = ManualClock(), tmp_path / "mail"
-    async with house(clock=clock) as made:
-        made.runtime = msgspec.structs.replace(made.runtime, mailer=FolderMailer(folder, clock))
-        yield Mailed(made, clock, folder, await made.register("ann@example.com"))
+    """A house with a folder for its mail."""
+    async with mailed_house(tmp_path / "mail") as made:
+        yield made
 
 
 async def test_without_a_word_nobody_is_told_of_anything(mailed: Mailed) -> None:
