@@ -70,8 +70,10 @@ def choose_refunds(
         raise NothingToRefund
     if amount is not None and amount > most:
         raise InsufficientBalance(balance=most, required=amount)
+    ids = iter(new_ids)
     chosen: list[ChosenRefund] = []
-    for (payment, part), refund_id in zip(_parts(payments, amount or most, now), new_ids, strict=False):
+    for payment, part in _parts(payments, amount or most, now):
+        refund_id = next(ids)
         requested = RefundRequested(payment.account_id, payment.payment_id, refund_id, part, cause)
         taken = take_refund(wallet, payment.payment_id, str(refund_id), part)
         wallet = evolve(wallet, taken)
