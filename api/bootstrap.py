@@ -7,7 +7,6 @@ from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmana
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
-from urllib.parse import urlsplit
 
 import msgspec
 from psycopg.conninfo import conninfo_to_dict
@@ -21,8 +20,6 @@ from adapters.guest_image.root_folder import ImageNotBuilt
 from adapters.ids import TimeOrderedIds
 from adapters.jwt import JwtSessions
 from adapters.libvirt_host.host import HostNotStarted
-from adapters.mail.folder import FolderMailer
-from adapters.mail.smtp import BadSmtpUrl, SmtpMailer, parse_smtp_url
 from adapters.passwords import Argon2Passwords
 from adapters.postgres.blobs import PostgresJobOutputs
 from adapters.postgres.event_store import PostgresEventStore
@@ -39,6 +36,7 @@ from adapters.token_secrets import RandomTokenSecrets
 from adapters.turnstile import TEST_SECRET_PASSES, TEST_SECRETS, DevelopmentCaptcha, TurnstileCaptcha
 from api.audit.verify import Archive
 from api.bootstrap_hosts import Say, close_compute, made_folder, opened_compute, register_hosts
+from api.bootstrap_mail import mailer_of
 from api.bootstrap_payments import opened_payments
 from api.founding import ensure_founded
 from api.ledger import Ledger
@@ -46,14 +44,12 @@ from api.metering import settle_account, settle_due
 from api.payments.desk import CashDesk
 from api.payments.refunding import request_refund_of_all
 from api.runtime import Runtime
-from api.settings import Settings, SettingsRefused
+from api.settings import Settings
 from api.statements.projected import ProjectedStatements
 from api.steps.workshop import Workshop
 from api.vps_lists import ProjectedVpsList
 from domain.accounts.ports import Captcha
-from domain.alerts.ports import Mailer
 from domain.evidence import EvidenceSource
-from domain.ports import Clock
 from projections.alerts import TabledAlertWork
 from projections.catalogue import READ_MODELS
 from projections.closings import TabledOpenClosings
@@ -209,7 +205,7 @@ async def opened_runtime(
             database_url=database.service_url,
             alert_work=TabledAlertWork(read_models),
             closings=TabledOpenClosings(read_models),
-            mailer=_mailer(settings, clock),
+            mailer=mailer_of(settings, clock),
             refund_all=partial(request_refund_of_all, desk),
             cash_desk=desk,
             stand_in=payments.stand_in,
@@ -254,16 +250,6 @@ def _captcha(settings: Settings) -> Captcha:
     if settings.development and secret in TEST_SECRETS:
         return DevelopmentCaptcha(secret)
     return TurnstileCaptcha(secret, settings.turnstile_url)
-
-
-def _mailer(settings: Settings, clock: Clock) -> Mailer | None:
-    if settings.smtp_url is None:
-        return FolderMailer(settings.home_folder / "mail", clock) if settings.development else None
-    host = urlsplit(settings.url).hostname
-    try:
-        return SmtpMailer(parse_smtp_url(settings.smtp_url, default_sender=f"litevps@{host}"), clock)
-    except BadSmtpUrl as problem:
-        raise SettingsRefused(f"cannot start:\n- smtp_url {problem}") from problem
 
 
 def _master_key(settings: Settings) -> MasterKey:

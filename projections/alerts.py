@@ -16,6 +16,7 @@ from domain.alerts.events import (
 )
 from domain.alerts.following import FOLLOWED, Due, Happened, Watch, told_of, watched
 from domain.compute.events import VpsStopRequested
+from domain.events import Event
 from domain.ids import AccountId, VpsId
 from domain.money import MicroUsd
 from domain.time import Instant
@@ -74,7 +75,7 @@ _WAITING = "SELECT count(*) FROM mail_due"
 _to_json = msgspec.json.Encoder()
 _from_json = msgspec.json.Decoder(Due)
 
-_FOLLOWED = (*FOLLOWED, AlertRaised)
+_FOLLOWED: tuple[type[Event], ...] = (*FOLLOWED, AlertRaised)
 _Mailing = (
     AddressGiven | AlertsEnded | VerificationRequested | AlertRaised | MailSent | MailFailed | MailGivenUp
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -12,6 +13,7 @@ import msgspec
 import psycopg
 
 from api.bootstrap_hosts import EMBEDDED, SIMULATED, kvm_found_out
+from api.bootstrap_mail import FOLDER, mail_server
 from api.cli.flags import with_settings
 from api.cli.output import Form, tell, with_form
 from api.settings import Loaded, Settings, SettingsRefused, check_servable
@@ -55,6 +57,7 @@ def _examine(settings: Settings) -> Iterator[Symptom]:
         yield _programs()
     if settings.compute != SIMULATED:
         yield _kvm(settings)
+    yield _mail(settings)
     yield _service(settings.url)
 
 
@@ -113,6 +116,23 @@ def _kvm(settings: Settings) -> Symptom:
     if not device.exists():
         return Symptom("note", "KVM", "no /dev/kvm: guests are emulated, and slow")
     return Symptom("ok", "KVM", "/dev/kvm is there; whether it works is tried at the start")
+
+
+def _mail(settings: Settings) -> Symptom:
+    try:
+        server = mail_server(settings)
+    except SettingsRefused as refused:
+        return Symptom("bad", "mail", str(refused))
+    if server is None:
+        if settings.development:
+            return Symptom("ok", "mail", f"goes to {settings.home_folder / FOLDER}")
+        return Symptom("note", "mail", "LITEVPS_SMTP_URL is not set: mail waits until it is")
+    host, port = server
+    try:
+        socket.create_connection(server, timeout=ANSWER_TIMEOUT_S).close()
+    except OSError as problem:
+        return Symptom("bad", "mail", f"{host}:{port} does not answer: {problem}")
+    return Symptom("ok", "mail", f"{host}:{port} answers")
 
 
 def _service(url: str) -> Symptom:

@@ -81,6 +81,8 @@ async def _serve(settings: Settings, *, http: bool, hosts: bool) -> None:
                 parts["stand-in"] = runtime.stand_in.run
         if hosts:
             parts |= _host_parts(runtime)
+        if hosts and runtime.mailer is None:
+            say("no mail server is set (LITEVPS_SMTP_URL): mail waits until there is one")
         parts["read models"] = _runner(runtime).run
         if database.ensure_running is not None:
             parts["database"] = partial(watch_database, database.ensure_running)

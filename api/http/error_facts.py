@@ -63,6 +63,7 @@ FACTS: dict[type[Refusal], dict[str, dict[str, Any]]] = {
         "store": {"type": "string", "example": "ok"},
         "projections": {"type": "string", "example": "vps is behind"},
         "hosts": {"type": "string", "example": "ok"},
+        "mail": {"type": "string", "example": "ok"},
     },
     InsufficientBalance: {
         "balance": {"type": "number", "description": "USD, 4 decimals, rounded down.", "example": 0.042},

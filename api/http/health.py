@@ -19,6 +19,10 @@ LAG_EVENTS_MAX = 10_000
 """How far behind a read model may be for the service to be ready."""
 
 
+_MAY_WAIT = {"mail"}
+_READY = {"status": "ok", "store": "ok", "projections": "ok", "hosts": "ok", "mail": "ok"}
+
+
 class Healthy(msgspec.Struct, frozen=True):
     """The API is up."""
 
@@ -32,6 +36,8 @@ class Ready(msgspec.Struct, frozen=True):
     store: str
     projections: str
     hosts: str
+    mail: str
+    """Does not make the service unfit: mail waits, and nothing waits for mail."""
 
 
 async def health(_call: Call) -> Answer:
@@ -47,18 +53,18 @@ class Readiness:
         self._good_until_s = 0.0
 
     async def ready(self, call: Call) -> Answer:
-        """Tell whether the store, the read models and the compute hosts are fit to serve."""
+        """Tell whether store, read models and compute hosts are fit to serve, and whether mail can be sent."""
         past = asyncio.get_running_loop().time() >= self._good_until_s
         if self._looking is None or (self._looking.done() and past):
             self._looking = asyncio.create_task(self._look(call.runtime))
         # Shielded, since others wait for it too.
         found = await asyncio.shield(self._looking)
-        if any(state != "ok" for state in found.values()):
+        if any(state != "ok" for part, state in found.items() if part not in _MAY_WAIT):
             raise NotReady(**found)
         return told(200, Ready(status="ok", **found))
 
     async def _look(self, runtime: Runtime) -> dict[str, str]:
-        checks = {"store": _store, "projections": _projections, "hosts": _hosts}
+        checks = {"store": _store, "projections": _projections, "hosts": _hosts, "mail": _mail}
         try:
             found = await asyncio.gather(*(_checked(check, runtime) for check in checks.values()))
         finally:
@@ -137,6 +143,12 @@ async def _hosts(runtime: Runtime) -> str:
     return "ok" if not silent else f"{silent} of {len(answered)} unavailable"
 
 
+async def _mail(runtime: Runtime) -> str:
+    if runtime.mailer is not None:
+        return "ok"
+    return f"no mail server is set: {await runtime.alert_work.waiting_mails()} wait"
+
+
 def endpoints() -> tuple[Endpoint, ...]:
     """Return the endpoints of health; each call has a verdict of its own to keep."""
     return (
@@ -158,7 +170,7 @@ def endpoints() -> tuple[Endpoint, ...]:
             summary="Is every part fit to serve",
             who="public",
             handle=Readiness().ready,
-            told=(Told(200, "It is.", Ready, {"status": "ok", "store": "ok", "projections": "ok", "hosts": "ok"}),),
+            told=(Told(200, "It is.", Ready, _READY),),
             refusals=(NotReady,),
         ),
         Endpoint(

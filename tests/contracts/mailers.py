@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope
@@ -114,4 +114,4 @@ def certificate(folder: Path) -> Certificate:
 def parsed(content: object) -> EmailMessage:
     """Return a message that was taken."""
     assert isinstance(content, bytes)
-    return cast(EmailMessage, message_from_bytes(content, policy=policy.default))
+    return message_from_bytes(content, policy=policy.default)

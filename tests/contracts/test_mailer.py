@@ -66,8 +66,8 @@ async def test_a_mail_may_have_a_second_form(handed: Handed) -> None:
 
     (message,) = handed.messages()
     plain, html = message.iter_parts()
-    assert plain.get_content().replace("\r\n", "\n") == A_MAIL.text  # type: ignore[attr-defined]
-    assert html.get_content().strip() == "<p>für</p>"  # type: ignore[attr-defined]
+    assert plain.get_content().replace("\r\n", "\n") == A_MAIL.text
+    assert html.get_content().strip() == "<p>für</p>"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Tests of `litevps doctor`."""
 
 import json
+import socket
 from pathlib import Path
 
 from click.testing import Result
@@ -49,3 +50,18 @@ def test_a_master_key_that_others_may_read_is_bad(typed: Type, tmp_path: Path) -
     told = typed("doctor", "-o", "json")
     assert told.exit_code == 1
     assert _found(told)["master key"][0] == "bad"
+
+
+def test_where_mail_goes_is_told(typed: Type, tmp_path: Path, free_port: int) -> None:
+    def mail(*flags: str, **environment: str) -> tuple[str, str]:
+        return _found(typed("doctor", *flags, "-o", "json", **environment))["mail"]
+
+    assert mail("--development") == ("ok", f"goes to {tmp_path / 'home' / 'mail'}")
+    assert mail() == ("note", "LITEVPS_SMTP_URL is not set: mail waits until it is")
+    url = f"smtp://user:hunter2@127.0.0.1:{free_port}"
+    verdict, told = mail(LITEVPS_SMTP_URL=url)
+    assert (verdict, told.startswith(f"127.0.0.1:{free_port} does not answer")) == ("bad", True)
+    with socket.create_server(("127.0.0.1", free_port)):
+        assert mail(LITEVPS_SMTP_URL=url) == ("ok", f"127.0.0.1:{free_port} answers")
+    verdict, told = mail(LITEVPS_SMTP_URL="http://user:hunter2@mail")
+    assert (verdict, "hunter2" in told) == ("bad", False)

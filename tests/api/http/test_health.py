@@ -12,7 +12,7 @@ from api.http import health
 from api.http.app import App
 from domain.compute.ports import HypervisorUnavailable
 from domain.ports import StoreUnavailable
-from tests.api.houses import House
+from tests.api.houses import Customer, House
 
 pytestmark = pytest.mark.anyio
 
@@ -68,3 +68,11 @@ async def test_a_store_that_is_away_is_told_beside_the_other_parts(
 
     assert (response.status_code, response.json()["code"]) == (503, "not_ready")
     assert (response.json()["store"], response.json()["hosts"]) == ("unavailable", "ok")
+
+
+async def test_a_service_without_a_mail_server_is_ready_and_tells_how_much_waits(here: House, ann: Customer) -> None:
+    await ann.ask("PUT", "/api/billing/alerts", json={"email": "ops@example.com"})
+
+    response = await here.client.get("/api/ready")
+
+    assert (response.status_code, response.json()["mail"]) == (200, "no mail server is set: 1 wait")
