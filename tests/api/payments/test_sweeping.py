@@ -1,0 +1,252 @@
+"""The sweep: finds what no webhook told of and what was left undone, once, however many sweep."""
+
+import asyncio
+
+import pytest
+
+from api.payments import sweeping
+from api.payments.checkouts import CHECKOUT_LIVES
+from api.payments.refunding import decided, prepare_refund, request_refund_of_all
+from api.payments.sweeping import Sweep
+from api.payments.webhooks import keep_event
+from domain.books.postings import postings
+from domain.ids import STRIPE_STREAM
+from domain.money import MicroUsd
+from domain.payments import events
+from domain.time import MICROSECONDS_PER_SECOND
+from domain.wallet.events import FundsAdded, FundsReturned, FundsTaken
+from tests.api.payments.payment_world import TEN_USD, PaymentWorld
+
+pytestmark = pytest.mark.anyio
+
+EXPIRED_S = CHECKOUT_LIVES // MICROSECONDS_PER_SECOND + 60
+
+
+@pytest.fixture
+def world() -> PaymentWorld:
+    return PaymentWorld()
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stripe.HTTPXClient.INITIAL_DELAY", 0.001)
+    monkeypatch.setattr("stripe.HTTPXClient.MAX_DELAY", 0.001)
+
+
+async def test_a_payment_is_found_once_by_however_many_look(world: PaymentWorld) -> None:
+    desk = await world.founded()
+    await world.pay(desk)
+    world.clock.advance(61)
+    await asyncio.gather(*(Sweep(world.desk()).run() for _ in range(4)))
+    await world.sweep(desk, 3)
+
+    assert (await world.wallet()).balance == TEN_USD
+    assert len(await world.events(FundsAdded)) == 1
+
+
+async def test_a_checkout_that_was_asked_for_and_not_opened_is_opened(world: PaymentWorld) -> None:
+    desk = await world.founded()
+    payment_id = await world.ask(desk)
+    await Sweep(desk).run()
+    assert await world.events(events.CheckoutOpened) == [], "whoever asked is still at it"
+    await world.sweep(desk)
+
+    assert [one.payment_id for one in await world.events(events.CheckoutOpened)] == [payment_id]
+
+
+async def test_a_checkout_that_could_not_be_opened_in_time_is_given_up(world: PaymentWorld) -> None:
+    desk = await world.founded()
+    await world.ask(desk)
+    world.clock.advance(EXPIRED_S)
+    await world.sweep(desk)
+
+    assert [one.cause for one in await world.events(events.CheckoutFailed)] == ["refused"]
+
+
+async def test_a_checkout_at_which_nobody_paid_is_seen_expired_without_a_webhook(world: PaymentWorld) -> None:
+    desk = await world.founded()
+    await world.pay(desk)
+    await world.ask(desk)
+    await world.sweep(desk)
+    world.clock.advance(EXPIRED_S)
+    await world.sweep(desk)
+
+    assert len(await world.events(events.CheckoutExpired)) == 1
+    assert (await world.wallet()).balance == TEN_USD
+
+
+async def test_a_payment_is_found_after_its_end_even_where_stripe_tells_of_no_event(
+    world: PaymentWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = await world.founded()
+    await world.pay(desk)
+    monkeypatch.setattr(sweeping, "HEEDED", frozenset())
+    await world.sweep(desk)
+    assert (await world.wallet()).balance == 0
+    world.clock.advance(EXPIRED_S)
+    await world.sweep(desk)
+
+    assert (await world.wallet()).balance == TEN_USD
+
+
+async def test_refunds_and_disputes_of_payments_long_done_are_found(world: PaymentWorld) -> None:
+    desk = await world.founded()
+    payment = await world.pay(desk)
+    await world.sweep(desk)
+    world.clock.advance(40 * 86_400)
+    session = payment.session_id or ""
+    world.stripe.dashboard.refund(session, 300)
+    dispute = world.stripe.dashboard.open_dispute(session, 500)["id"]
+    await world.sweep(desk)
+    assert (await world.wallet()).balance == MicroUsd(2_000_000)
+    world.clock.advance(20 * 86_400)
+    world.stripe.dashboard.win_dispute(dispute)
+    await world.sweep(desk)
+
+    assert (await world.wallet()).balance == MicroUsd(7_000_000)
+    assert [one.cause for one in await world.events(FundsTaken)] == ["outside-refund", "dispute"]
+    assert len(await world.events(FundsReturned)) == 1
+
+
+async def test_a_refund_that_stripe_was_not_asked_for_is_asked_for_once(world: PaymentWorld) -> None:
+    desk = await world.founded()
+    await world.pay(desk)
+    await world.sweep(desk)
+    request = await prepare_refund(desk, world.account_id, MicroUsd(4_000_000), "requested")
+    await desk.ledger.execute(
+        request.views,
+        lambda sight, now: decided(request.choose(sight, now), world.account_id),
+        world.context("refund"),
+    )
+    assert world.refunds_at_stripe() == []
+    await world.sweep(desk, 3)
+
+    assert [one["amount"] for one in world.refunds_at_stripe()] == [400]
+    assert [one.amount for one in await world.events(events.RefundSettled)] == [4_000_000]
+    assert (await world.wallet()).balance == MicroUsd(6_000_000)
+
+
+async def test_a_pending_refund_is_seen_settled_without_a_webhook(world: PaymentWorld) -> None:
+    desk = await world.founded()
+    await world.pay(desk)
+    await world.sweep(desk)
+    world.stripe.dashboard.next_refunds("pending")
+    assert await request_refund_of_all(desk, world.account_id, world.context()) == TEN_USD
+    assert await request_refund_of_all(desk, world.account_id, world.context()) == 0
+    assert await world.events(events.RefundSettled) == []
+    world.stripe.dashboard.settle_refund(world.refunds_at_stripe()[0]["id"])
+    await world.sweep(desk)
+
+    assert len(await world.events(events.RefundSettled)) == 1
+
+
+async def test_the_closing_of_an_account_ends_its_open_checkouts(world: PaymentWorld) -> None:
+    desk = await world.founded()
+    await world.ask(desk)
+    await world.sweep(desk)
+    await request_refund_of_all(desk, world.account_id, world.context())
+    await world.sweep(desk)
+
+    assert len(await world.events(events.CheckoutExpired)) == 1
+
+
+async def test_the_books_are_stripes_own_after_charges_refunds_disputes_and_payouts(world: PaymentWorld) -> None:
+    desk, dashboard = await world.founded(), world.stripe.dashboard
+    payments = [await world.pay(desk, MicroUsd(50_000_000)) for _ in range(3)]
+    await world.sweep(desk)
+    dashboard.refund(payments[0].session_id or "", 1000)
+    dashboard.win_dispute(dashboard.open_dispute(payments[1].session_id or "")["id"])
+    dashboard.lose_dispute(dashboard.open_dispute(payments[2].session_id or "")["id"])
+    await world.sweep(desk)
+    assert await held(world, "assets:stripe:pending") == dashboard.balance()["pending"][0]["amount"] * 10_000
+    world.clock.advance(3 * 86_400)
+    await world.sweep(desk)
+    dashboard.payout_failed(dashboard.pay_out(2000)["id"])
+    dashboard.pay_out(3000)
+    await world.sweep(desk)
+
+    available = dashboard.balance()["available"][0]["amount"]
+    assert await held(world, "assets:stripe:available") == available * 10_000
+    assert await held(world, "assets:bank") == 30_000_000
+    for empty in ("clearing", "pending", "disputed", "unexplained"):
+        assert await held(world, f"assets:stripe:{empty}") == 0, empty
+    assert await held(world, "") == 0
+
+
+async def test_a_sweep_with_nothing_new_records_nothing(world: PaymentWorld) -> None:
+    desk = await world.founded()
+    await world.pay(desk)
+    await world.sweep(desk, 2)
+    head = await world.store.head()
+    await world.sweep(desk, 5)
+
+    assert await world.store.head() == head
+
+
+async def test_what_happened_before_and_is_listed_late_is_still_found(world: PaymentWorld) -> None:
+    desk = await world.founded()
+    payment = await world.pay(desk)
+    world.clock.advance(600)
+    await world.pay(desk)
+    await world.sweep(desk)
+    world.clock.advance(-300)
+    world.stripe.dashboard.refund(payment.session_id or "", 300)
+    world.clock.advance(300)
+    await world.sweep(desk)
+
+    assert (await world.wallet()).balance == MicroUsd(17_000_000)
+    assert len(await world.events(events.StripeBalanceMoved)) == 3
+
+
+async def test_more_than_a_batch_is_looked_through_in_one_sweep(
+    world: PaymentWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeping, "BATCH_MAX", 3)
+    desk = await world.founded()
+    for _ in range(7):
+        await world.pay(desk, MicroUsd(5_000_000))
+    await world.sweep(desk)
+
+    assert (await world.wallet()).balance == MicroUsd(35_000_000)
+    assert len(await world.events(events.StripeBalanceMoved)) == 7
+
+
+async def test_one_that_cannot_be_looked_at_does_not_keep_the_others_waiting(world: PaymentWorld) -> None:
+    desk = await world.founded()
+    first = await world.pay(desk)
+    await world.pay(desk)
+    broken = [one for one in world.stripe.events() if one["type"] == "checkout.session.completed"][:1]
+    told = desk.gateway.read_webhook(*world.stripe.signed(broken[0]), world.clock.now())
+    await keep_event(desk, told)
+    world.stripe.dashboard.fault("error", count=2, status=500, path=f"/v1/checkout/sessions/{first.session_id}")
+    await world.sweep(desk, 3)
+
+    assert (await world.wallet()).balance == MicroUsd(20_000_000)
+    assert {one.stripe_event_id for one in await world.events(events.StripeEventApplied)} >= {told.stripe_event_id}
+
+
+async def test_while_stripe_does_not_answer_a_sweep_waits_and_the_next_goes_on(world: PaymentWorld) -> None:
+    desk = await world.founded()
+    await world.pay(desk)
+    world.stripe.dashboard.fault("error", count=1000, status=503)
+    await world.sweep(desk)
+    assert (await world.wallet()).balance == 0
+    world.stripe.dashboard.clear_faults()
+    await world.sweep(desk, 2)
+
+    assert (await world.wallet()).balance == TEN_USD
+
+
+async def test_two_do_not_sweep_at_once(world: PaymentWorld) -> None:
+    desk = await world.founded()
+    await world.pay(desk)
+    assert await world.desk().leases.take(sweeping.SWEEP_LEASE, STRIPE_STREAM, 30) == 0
+    await Sweep(desk).run()
+
+    assert (await world.wallet()).balance == 0
+
+
+async def held(world: PaymentWorld, account: str) -> int:
+    """Return what the books have on accounts that begin so."""
+    lines = [posting for event in await world.events() for posting in postings(event)]
+    return sum(line.amount for line in lines if line.account.startswith(account))
