@@ -12,13 +12,13 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant
 from adapters.simulated.clock import ManualClock
 from domain.books.chart import prepaid
 from domain.books.postings import postings
-from domain.codec import decode
+from domain.codec import decode, decode_metadata
 from domain.compute.ports import GuestSeen
 from domain.events import Event
-from domain.ids import PlanId, TokenId, VpsId
-from domain.ports import EventStore
+from domain.ids import EventId, PlanId, TokenId, VpsId
+from domain.ports import EventStore, Recorded
 from domain.time import MINUTE, Instant
-from domain.wallet.events import MinutesMetered, MinutesWaived
+from domain.wallet.events import FundsCredited, MinutesMetered, MinutesWaived
 from tests.properties.house import House
 from tests.properties.reference import Reference
 
@@ -54,7 +54,8 @@ class Comparison(RuleBasedStateMachine):
         self.minutes: dict[tuple[UUID, int], tuple[int, str]] = {}
         self.amounts: dict[str, int] = {}
         self.trial: dict[str, int] = {}
-        self.version = 0
+        self.position = self.loop.run_until_complete(self.house.store.head())
+        self.correctable: list[tuple[EventId, Event]] = []
         self.launches = 0
         self.ports = 0
 
@@ -131,13 +132,21 @@ class Comparison(RuleBasedStateMachine):
             self.reference.observe(guest.start_id, guest.cpu_ns, collected_at)
 
     def read_on(self) -> None:
-        for recorded in self.run(self.house.store.read_streams([(self.house.wallet.stream, self.version)])):
-            self.version = recorded.version
-            self.take_in(decode(recorded))
+        for recorded in self.run(self.house.store.read_feed(self.position, 1_000_000)):
+            self.position = recorded.position
+            self.take_in(recorded, decode(recorded))
 
-    def take_in(self, event: Event) -> None:
-        for posting in postings(event):
+    def take_in(self, recorded: Recorded, event: Event) -> None:
+        moved = postings(event)
+        assert sum(posting.amount for posting in moved) == 0
+        for posting in moved:
             self.trial[posting.account] = self.trial.get(posting.account, 0) + posting.amount
+        if recorded.stream == self.house.wallet.stream:
+            self.take_in_minutes(event)
+        if recorded.stream == self.house.wallet.stream and isinstance(event, FundsCredited | MinutesMetered):
+            self.correctable.append((decode_metadata(recorded).id, event))
+
+    def take_in_minutes(self, event: Event) -> None:
         if not isinstance(event, MinutesMetered | MinutesWaived):
             return
         how = "paid" if isinstance(event, MinutesMetered) else event.cause

@@ -15,7 +15,7 @@ from domain.time import MINUTE
 from tests.properties.asking import MOSTLY, WHICH, Asking
 from tests.properties.comparison import Guest
 
-PRICES_HOURLY = st.sampled_from([4_200, 997, 61, 83_333, 1_000_000, 60, 59, 1, 0])
+PRICES_HOURLY = st.sampled_from([4_200, 997, 61, 83_333, 5_000_000, 1_000_000, 60, 59, 1, 0])
 HOURS = st.sampled_from([2, 1, 4, 100])
 SPANS = st.one_of(
     st.sampled_from([10 * MINUTE, 61 * MINUTE, MINUTE - 1, MINUTE, MINUTE + 1, SECOND, 1]),

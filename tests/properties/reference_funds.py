@@ -3,13 +3,20 @@
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from domain.payments.ports import SeenPayment, SeenRefund
+
 CENT = 10_000
+
+
+def name_of(refund: SeenRefund) -> str:
+    return str(refund.refund_id or refund.stripe_refund_id)
 
 
 @dataclass
 class Payment:
     id: UUID
     asked: int
+    at: int
     received: bool = False
     gone: dict[str, int] = field(default_factory=dict)
     """What went back or is about to, by the name of the refund or dispute."""
@@ -58,7 +65,7 @@ class Funds:
         """Return which payments give what back, the newest first, in whole cents of each."""
         left = self.balance - self.given if wanted is None else wanted
         chosen = []
-        for payment in reversed(self.payments):
+        for payment in sorted(self.payments, key=lambda payment: payment.at)[::-1]:
             part = min(left, payment.left) // CENT * CENT
             if payment.received and not payment.disputed and part > 0:
                 chosen.append((payment, part))
@@ -95,6 +102,33 @@ class Funds:
         recovered = min(self.written_off, lacked, self.balance)
         self.written_off -= recovered
         self._go_out(recovered)
+
+    def look(self, payment: Payment, stripe: SeenPayment) -> bool:
+        """Take in what Stripe has of a payment; return whether that leaves a debt."""
+        if stripe.state == "paid":
+            self.receive(payment)
+        if not payment.received:
+            return False
+        won = [dispute.dispute_id for dispute in stripe.disputes if dispute.state == "won"]
+        failed = [name_of(refund) for refund in stripe.refunds if refund.state == "failed"]
+        for name in (*won, *failed):
+            if name in payment.gone:
+                self.give_back(payment, name)
+        taken = {name_of(refund): refund.amount for refund in stripe.refunds if refund.state != "failed"}
+        disputed = {one.dispute_id: one.amount for one in stripe.disputes if one.state in ("open", "lost")}
+        payment.disputed |= disputed.keys()
+        debts = [
+            self.claw_back(payment, name, amount)
+            for name, amount in (taken | disputed).items()
+            if name not in payment.gone
+        ]
+        return any(debts)
+
+    def correct(self, amount: int, *, given: bool) -> None:
+        if given:
+            self.given = max(0, self.given + amount)
+        self._go_out(-amount)
+        self.come_in(0)
 
     def write_off(self) -> None:
         self.written_off += self.owed

@@ -1,5 +1,7 @@
 """Billing agrees with the reference after any history, in memory and on PostgreSQL."""
 
+import itertools
+
 import pytest
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
@@ -9,6 +11,7 @@ from adapters.postgres.event_store import PostgresEventStore
 from domain.ports import EventStore
 from domain.wallet import metering
 from tests.properties.machine import Billing
+from tests.properties.paying import Paying
 
 EXAMPLES_MAX = settings.get_profile("quick").max_examples
 LONG = settings().max_examples > EXAMPLES_MAX
@@ -22,6 +25,16 @@ class InMemory(Billing):
 def test_billing_agrees_with_the_reference_whatever_happens() -> None:
     examples = settings().max_examples if LONG else 300
     run_state_machine_as_test(InMemory, settings=settings(max_examples=examples, stateful_step_count=40))
+
+
+class PayingInMemory(Paying):
+    async def open_store(self) -> EventStore:
+        return MemoryEventStore(self.clock)
+
+
+def test_whatever_is_paid_and_goes_back_agrees_with_the_reference() -> None:
+    examples = settings().max_examples if LONG else 60
+    run_state_machine_as_test(PayingInMemory, settings=settings(max_examples=examples, stateful_step_count=50))
 
 
 def test_billing_in_the_smallest_portions_comes_to_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,4 +52,18 @@ def test_billing_agrees_with_the_reference_on_postgresql(database_url: str) -> N
             return await self.stack.enter_async_context(PostgresEventStore(database_url))
 
     examples = settings().max_examples // 20 if LONG else 40
+    run_state_machine_as_test(OnPostgreSQL, settings=settings(max_examples=examples, stateful_step_count=30))
+
+
+@pytest.mark.slow
+def test_whatever_is_paid_and_goes_back_agrees_on_postgresql(database_url: str) -> None:
+    beginnings = itertools.count()
+
+    class OnPostgreSQL(Paying):
+        async def open_store(self) -> EventStore:
+            # All share one ledger, in which a sweep goes on from where the last one came to.
+            self.clock.advance(next(beginnings) * 365 * 24 * 3600)
+            return await self.stack.enter_async_context(PostgresEventStore(database_url))
+
+    examples = settings().max_examples // 20 if LONG else 10
     run_state_machine_as_test(OnPostgreSQL, settings=settings(max_examples=examples, stateful_step_count=30))
