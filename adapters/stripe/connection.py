@@ -49,7 +49,7 @@ class Connection:
 
     async def close(self) -> None:
         """Let go of all connections."""
-        await self._http.close_async()
+        await self._http.end()
 
     async def read(self, call: Awaitable[_Answered], kind: type[T]) -> T:
         """Return what a call answers. Raises Missing, PaymentsRefused, PaymentsUnavailable."""
@@ -72,6 +72,10 @@ class _Http(stripe.HTTPXClient):
     def __init__(self, transport: httpx.AsyncBaseTransport | None) -> None:
         super().__init__(timeout=httpx.Timeout(REQUEST_TIMEOUT_S, connect=CONNECT_TIMEOUT_S))
         self._client_async = httpx.AsyncClient(transport=transport, trust_env=False)
+
+    async def end(self) -> None:
+        """Let go of all connections."""
+        await self._client_async.aclose()
 
 
 def _translated(error: stripe.StripeError) -> Exception:
