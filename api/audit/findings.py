@@ -2,6 +2,8 @@
 
 import msgspec
 
+from domain.money import MicroUsd
+
 FINDINGS_MAX = 10
 """How many faults of one kind are told in words; all are counted."""
 
@@ -35,6 +37,8 @@ class Report(msgspec.Struct, frozen=True):
     """The last position that was looked at."""
     duration_s: float
     checks: tuple[Check, ...]
+    open_items: dict[str, MicroUsd] = {}
+    """What waits for somebody to tell more, by account of the books; no fault, and worth a look."""
 
     @property
     def ok(self) -> bool:

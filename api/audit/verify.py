@@ -49,6 +49,8 @@ async def verify(
             reached(batch[-1].position, evidence.position)
         if len(batch) < len(events):
             break
+    if meaning.corrections.are_open:
+        await _see_corrected(archive, meaning, evidence.position)
     envelopes.conclude(evidence)
     meaning.conclude(evidence)
     read_model_check = await check_read_models(database_url, archive, read_models)
@@ -56,4 +58,12 @@ async def verify(
         position=evidence.position,
         duration_s=round(time.monotonic() - began_s, 3),
         checks=(*envelopes.checks, *meaning.checks, read_model_check),
+        open_items=meaning.open_items,
     )
+
+
+async def _see_corrected(archive: Archive, meaning: Meaning, position: int) -> None:
+    async for events in archive.replay():
+        meaning.corrections.see_again([event for event in events if event.position <= position])
+        if events[-1].position >= position:
+            return

@@ -10,7 +10,7 @@ from adapters.simulated.clock import ManualClock
 from domain import ids
 from domain.accounts.account import EMAIL_CLAIM
 from domain.accounts.events import AccountRegistered, RolesSet, SshKeyAdded, SshKeyRemoved
-from domain.codec import encode
+from domain.codec import decode_metadata, encode
 from domain.compute.events import (
     VpsDeleteRequested,
     VpsLaunched,
@@ -21,11 +21,24 @@ from domain.compute.events import (
 )
 from domain.events import Actor, Event, Metadata
 from domain.exec.events import JobFinished, JobRequested
-from domain.ids import AccountId, EventId, HostId, JobId, PlanId, SshKeyId, StreamId, VpsId
+from domain.ids import AccountId, EventId, HostId, JobId, PaymentId, PlanId, RefundId, SshKeyId, StreamId, VpsId
 from domain.money import MicroUsd, charge_for_minutes
+from domain.payments.events import CheckoutRequested, PaymentReceived, RefundRequested, RefundSettled
 from domain.ports import Append, Appended, Claim, EventStore, NewEvent
+from domain.statements.events import StatementIssued
+from domain.statements.month import month_of
 from domain.time import MINUTE, Instant
-from domain.wallet.events import FundsCredited, MeterStarted, MinuteLine, MinutesMetered, VpsAdmitted, WalletOpened
+from domain.wallet.events import (
+    FundsAdded,
+    FundsCorrected,
+    FundsCredited,
+    FundsTaken,
+    MeterStarted,
+    MinuteLine,
+    MinutesMetered,
+    VpsAdmitted,
+    WalletOpened,
+)
 from domain.wallet.minutes import minute_claims
 
 PLAN = PlanId(UUID(int=7))
@@ -75,6 +88,36 @@ class History:
         claim = Claim(EMAIL_CLAIM, account_id.bytes, account_id)
         await self.record(account_id, *events, claims=(claim,))
         return account_id
+
+    async def money_moved(self, account_id: AccountId) -> None:
+        """Record a payment, half of it refunded, a correction of a credit, and last month's statement."""
+        wallet, payment_id, refund_id = ids.wallet_stream(account_id), PaymentId(uuid4()), RefundId(uuid4())
+        amount, half = MicroUsd(10_000_000), MicroUsd(5_000_000)
+        payment = ids.payment_stream(payment_id)
+        await self.record(
+            account_id,
+            (payment, CheckoutRequested(account_id, payment_id, amount, self.clock.now())),
+            (payment, PaymentReceived(account_id, payment_id, "cs_1", "pi_1", "ch_1", amount)),
+            (wallet, FundsAdded(account_id, payment_id, amount)),
+        )
+        await self.record(
+            account_id,
+            (wallet, FundsTaken(account_id, payment_id, "refund", str(refund_id), half, MicroUsd(0), MicroUsd(0))),
+            (payment, RefundRequested(account_id, payment_id, refund_id, half, "requested")),
+            (payment, RefundSettled(account_id, payment_id, str(refund_id), half)),
+        )
+        credit = FundsCredited(account_id, uuid4(), MicroUsd(2_000), "too much")
+        await self.record(account_id, (wallet, credit))
+        [*_, credited] = await self.store.read_streams([(wallet, 0)])
+        corrects = decode_metadata(credited).id
+        corrected = FundsCorrected(account_id, uuid4(), corrects, "goodwill", MicroUsd(-1_000), "a typo")
+        await self.record(account_id, (wallet, corrected))
+        month = month_of(credited.recorded_at).previous
+        nothing = MicroUsd(0)
+        issued = StatementIssued(
+            account_id, str(month), f"{month}-000001", "LiteVPS", nothing, nothing, nothing, (), credited.position
+        )
+        await self.record(account_id, (ids.statements_stream(str(month)), issued))
 
     async def given_roles(self, account_id: AccountId, *roles: str) -> None:
         """Record the roles of an account."""
