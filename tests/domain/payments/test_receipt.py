@@ -91,6 +91,7 @@ def test_money_that_comes_after_all_is_credited(over: str) -> None:
     ("changes", "field", "expected", "seen"),
     [
         ({"amount": MicroUsd(5 * USD)}, "amount", "10000000", "5000000"),
+        ({"amount": MicroUsd(5 * USD), "received": MicroUsd(10 * USD)}, "amount", "10000000", "5000000"),
         ({"received": MicroUsd(9_990_000)}, "amount", "10000000", "9990000"),
         ({"received": MicroUsd(10_010_000)}, "amount", "10000000", "10010000"),
         ({"currency": "eur"}, "currency", "usd", "eur"),
