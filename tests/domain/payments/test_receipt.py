@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from domain.ids import payment_stream, wallet_stream
 from domain.money import MicroUsd
 from domain.payments.events import CheckoutExpired, CheckoutFailed, PaymentMismatched, PaymentReceived
 from domain.payments.ports import SeenPayment
@@ -33,6 +34,17 @@ def test_a_payment_that_is_received_is_credited() -> None:
     assert applied.payment_events == (PaymentReceived(ACCOUNT, TOP_UP, "cs_71", "pi_71", "ch_71", MicroUsd(10 * USD)),)
     assert applied.wallet_events == (FundsAdded(ACCOUNT, TOP_UP, MicroUsd(10 * USD)),)
     assert house.wallet.balance == house.wallet.refundable == 10 * USD
+
+
+def test_what_a_look_comes_to_is_recorded_of_the_payment_and_of_the_wallet() -> None:
+    house = asked()
+
+    events = house.look(shown()).events(house.wallet)
+
+    assert [(stream, type(event)) for stream, event in events] == [
+        (payment_stream(TOP_UP), PaymentReceived),
+        (wallet_stream(ACCOUNT), FundsAdded),
+    ]
 
 
 def test_the_receipt_is_claimed_by_its_payment_intent() -> None:
