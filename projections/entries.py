@@ -44,7 +44,21 @@ FundsKind = Literal[
     "bad_debt_recovered",
 ]
 """What an entry is about that is not about minutes, as customers are told of it."""
-Kind = FundsKind | Literal["minutes", "waived"]
+Kind = Literal[
+    "payment",
+    "credit",
+    "correction",
+    "minutes",
+    "waived",
+    "refund",
+    "refund_returned",
+    "dispute",
+    "dispute_returned",
+    "debt_paid",
+    "debt_written_off",
+    "bad_debt_recovered",
+]
+"""The same, and minutes."""
 
 Accounted = (
     FundsAdded

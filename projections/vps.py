@@ -1,6 +1,6 @@
 """The VPSs of each account, as the fold of their own events shows them; names and labels stay sealed."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import get_args
 
 import msgspec
@@ -37,6 +37,7 @@ _OF_ACCOUNT = """
     ORDER BY position DESC LIMIT %(limit)s OFFSET %(offset)s
 """
 _BY_ID = "SELECT folded FROM vps WHERE id = ANY(%b::uuid[])"
+_BY_IDS = "SELECT folded FROM vps WHERE id = ANY(%b::uuid[]) AND account_id = %s"
 
 _to_json = msgspec.json.Encoder()
 _from_json = msgspec.json.Decoder(Vps)
@@ -65,6 +66,12 @@ async def vpss_by_id(connection: Connection, vps_ids: Sequence[VpsId]) -> list[V
     """Return these VPSs as ``vpss_of`` does, those among them that are gone as well."""
     cursor = await connection.execute(_BY_ID, [list(vps_ids)])
     return [_from_json.decode(folded) for (folded,) in await cursor.fetchall()]
+
+
+async def vpss_by_ids(connection: Connection, account_id: AccountId, vps_ids: Collection[VpsId]) -> dict[VpsId, Vps]:
+    """Return VPSs of an account, deleted ones included; ``name`` and ``labels`` are sealed."""
+    cursor = await connection.execute(_BY_IDS, [list(vps_ids), account_id])
+    return {(vps := _from_json.decode(folded)).vps_id: vps for (folded,) in await cursor.fetchall()}
 
 
 async def _apply(connection: Connection, batch: Sequence[Entry]) -> None:

@@ -6,6 +6,7 @@ from api.http import (
     accounts,
     alerts,
     billing_funds_endpoints,
+    billing_seeing,
     closing,
     health,
     pricing,
@@ -47,6 +48,7 @@ def declared(settings: Settings) -> tuple[Endpoint, ...]:
         *vps_endpoints.ENDPOINTS,
         *exec_.ENDPOINTS,
         *billing_funds_endpoints.ENDPOINTS,
+        *billing_seeing.ENDPOINTS,
         *statements.ENDPOINTS,
         *health.endpoints(),
     )

@@ -1,6 +1,7 @@
 """How money, times and ids are written in JSON, and read from requests."""
 
 import re
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -8,7 +9,7 @@ import msgspec
 
 from domain.errors import Invalid, NotFound
 from domain.money import MicroUsd, ceil_to_four_decimals, exact_usd, floor_to_four_decimals, parse_usd
-from domain.time import Instant, to_rfc3339
+from domain.time import Instant, from_datetime, to_rfc3339
 
 Balance = Annotated[
     msgspec.Raw,
@@ -42,6 +43,11 @@ Time = Annotated[
     ),
 ]
 
+AskedTime = Annotated[
+    str, msgspec.Meta(extra_json_schema={"format": "date-time", "examples": ["2026-11-23T17:00:00Z"]})
+]
+"""A time in a query, to be read by ``asked_time``."""
+_ZONED = Annotated[datetime, msgspec.Meta(tz=True)]
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 encode_json = msgspec.json.Encoder().encode
 
@@ -75,6 +81,14 @@ def asked_amount(raw: msgspec.Raw, field: str) -> MicroUsd | None:
         return parse_usd(text)
     except ValueError:
         raise Invalid(fields={field: "must be a number of USD with at most 6 decimals"}) from None
+
+
+def asked_time(text: str, field: str) -> Instant:
+    """Return the instant that a query asks for. Raises Invalid for what is not RFC 3339 with a time zone."""
+    try:
+        return from_datetime(msgspec.convert(text, _ZONED, strict=True))
+    except msgspec.ValidationError:
+        raise Invalid(fields={field: "must be an RFC 3339 time, with its time zone"}) from None
 
 
 def uuid_of(text: str) -> UUID:

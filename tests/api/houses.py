@@ -59,6 +59,7 @@ from domain.time import MICROSECONDS_PER_SECOND
 from domain.wallet.commands import CreditFunds
 from domain.wallet.funds import credit_funds
 from domain.wallet.wallet import wallet_view
+from projections.reading import ReadModels
 
 ADDRESS = "http://litevps.test"
 PASSWORD = "correct horse"
@@ -147,12 +148,19 @@ class Customer(msgspec.Struct, eq=False):
 
 @asynccontextmanager
 async def house(
-    settings: Settings = ROOMY, clock: Clock | None = None, *, open_for_business: bool = True
+    settings: Settings = ROOMY,
+    clock: Clock | None = None,
+    *,
+    open_for_business: bool = True,
+    read_models: ReadModels | None = None,
 ) -> AsyncIterator[House]:
-    """Make a house in memory, with one host and one plan, unless it is not open for business."""
+    """Make a house in memory, with one host and one plan, unless it is not open for business.
+
+    ``read_models``: those that somebody keeps up with its store.
+    """
     clock = clock or SystemClock()
     host = SimulatedHost(HostId(uuid4()), clock)
-    runtime = memory_runtime(settings, clock, host)
+    runtime = msgspec.structs.replace(memory_runtime(settings, clock, host), read_models=read_models)
     if open_for_business:
         await offer_plan_and_host(runtime, host)
     transport = httpx.ASGITransport(app=App(runtime), raise_app_exceptions=True)

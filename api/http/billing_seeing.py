@@ -1,0 +1,248 @@
+"""Transactions and balances over HTTP."""
+
+from typing import Annotated, Any, Literal
+from urllib.parse import urlencode
+from uuid import UUID
+
+import msgspec
+
+from api.http.call import Answer, Call, told
+from api.http.endpoint import Endpoint, Told
+from api.http.pages import PAGE_HEADERS, Page
+from api.http.rendering import (
+    Amount,
+    AskedTime,
+    Balance,
+    Micros,
+    Time,
+    amount_number,
+    asked_time,
+    balance_number,
+    optional_time,
+)
+from api.seeing.reading import seen
+from api.seeing.transactions import Asked, Found, Shown, folded_transactions, single_minutes
+from domain.errors import Invalid
+from domain.ids import VpsId
+from domain.time import Instant, to_rfc3339
+from projections.entries import Kind, balance_at
+from projections.reading import ProjectionBehind
+
+_VPS_ID = "01937b1e-5c00-7000-8000-000000000003"
+
+
+class TransactionsPage(Page, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which transactions are wanted."""
+
+    detail: Annotated[
+        Literal["hour", "minute"],
+        msgspec.Meta(description="``hour``: minutes folded to a line an hour a VPS; ``minute``: each by itself."),
+    ] = "hour"
+    from_: Annotated[
+        AskedTime | None, msgspec.Meta(description="Recorded then or later; a folded line by its first minute.")
+    ] = msgspec.field(default=None, name="from")
+    to: Annotated[AskedTime | None, msgspec.Meta(description="Recorded before.")] = None
+    kind: Annotated[Kind | None, msgspec.Meta(description="Not with ``detail=minute``.")] = None
+    vps_id: Annotated[UUID | None, msgspec.Meta(description="Minutes of this VPS; not with ``detail=minute``.")] = None
+    cursor: Annotated[
+        Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,18}-[0-9]{1,9}$")] | None,
+        msgspec.Meta(description="Where to go on, from the ``Link`` of a page: what is new moves nothing on."),
+    ] = None
+
+
+class TransactionTold(msgspec.Struct, frozen=True, kw_only=True):
+    """An event about funds, or minutes of one VPS. What does not fit its kind is null."""
+
+    id: str
+    """The event's id; of minutes ``<vps id>:<n>``, or ``<vps id>:<first n>-<last n>`` where they are folded."""
+    at: Time
+    """When it was recorded, of folded minutes the first of them: there they stay while others are added."""
+    kind: Kind
+    amount: Amount
+    """By how much it moved the balance."""
+    balance_after: Balance
+    balance_after_micros: Micros
+    description: str
+    vps_id: UUID | None
+    token_id: UUID | None
+    payment_id: UUID | None
+    reason: str | None
+    corrects: UUID | None
+    """The event that this puts right."""
+    owed: Amount
+    """By how much it moved what the account owes."""
+    minutes: int | None
+    n_from: int | None
+    n_to: int | None
+    begins_at: Time | None
+    """When the first of the minutes began."""
+    price_hourly: Amount | None
+    waived: Literal["unpaid", "limit", "unproven"] | None
+    """Why nobody pays these minutes."""
+    would_have_cost: Amount | None
+
+
+class BalanceQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which balance is wanted."""
+
+    at: Annotated[AskedTime | None, msgspec.Meta(description="As recorded by then; without it, now.")] = None
+
+
+class BalanceTold(msgspec.Struct, frozen=True, kw_only=True):
+    """The balance at an instant."""
+
+    at: Time
+    balance: Balance
+    balance_micros: Micros
+
+
+async def list_transactions(call: Call) -> Answer:
+    """Tell every movement of the balance, newest first."""
+    page: TransactionsPage = call.query
+    if page.detail == "minute" and (page.kind is not None or page.vps_id is not None):
+        field = "kind" if page.kind is not None else "vps_id"
+        raise Invalid(fields={field: "not with detail=minute"})
+    asked = Asked(
+        account_id=call.account_id,
+        since=None if page.from_ is None else asked_time(page.from_, "from"),
+        until=None if page.to is None else asked_time(page.to, "to"),
+        limit=page.limit,
+        offset=page.offset,
+        cursor=None if page.cursor is None else _cursor(page.cursor),
+        kind=page.kind,
+        vps_id=None if page.vps_id is None else VpsId(page.vps_id),
+    )
+    find = single_minutes if page.detail == "minute" else folded_transactions
+    return _paged(call, await find(call.runtime, asked))
+
+
+async def get_balance(call: Call) -> Answer:
+    """Tell the balance now, or as it was recorded by an instant."""
+    query: BalanceQuery = call.query
+    now = call.runtime.clock.now()
+    if query.at is None:
+        assert call.balance is not None
+        return told(200, _balance_told(now, call.balance))
+    at = asked_time(query.at, "at")
+    if at > now:
+        raise Invalid(fields={"at": "must not be in the future"})
+    async with seen(call.runtime) as connection:
+        return told(200, _balance_told(at, await balance_at(connection, call.account_id, at)))
+
+
+def _balance_told(at: Instant, balance: Any) -> BalanceTold:
+    return BalanceTold(at=to_rfc3339(at), balance=balance_number(balance), balance_micros=balance)
+
+
+def _cursor(text: str) -> tuple[int, int]:
+    position, _, place = text.partition("-")
+    return int(position), int(place)
+
+
+def _paged(call: Call, found: Found) -> Answer:
+    page: TransactionsPage = call.query
+    asked = {name: value for name, value in msgspec.to_builtins(page).items() if value is not None}
+    path = f"{call.runtime.settings.url}{call.target.partition(' ')[2].partition('?')[0]}"
+    links = []
+    if found.cursor is not None:
+        onward = {name: value for name, value in asked.items() if name != "offset"}
+        query = urlencode(onward | {"cursor": f"{found.cursor[0]}-{found.cursor[1]}"})
+        links.append(f'<{path}?{query}>; rel="next"')
+    if page.offset > 0:
+        query = urlencode(asked | {"offset": max(0, page.offset - page.limit)})
+        links.append(f'<{path}?{query}>; rel="prev"')
+    headers = [("x-total-count", str(found.total))]
+    if links:
+        headers.append(("link", ", ".join(links)))
+    return told(200, [_told(one) for one in found.shown], *headers)
+
+
+def _told(one: Shown) -> TransactionTold:
+    waived = one.kind == "waived"
+    return TransactionTold(
+        id=one.id,
+        at=to_rfc3339(one.at),
+        kind=one.kind,
+        amount=amount_number(one.amount),
+        balance_after=balance_number(one.balance_after),
+        balance_after_micros=one.balance_after,
+        description=one.description,
+        vps_id=one.vps_id,
+        token_id=one.token_id,
+        payment_id=one.payment_id,
+        reason=one.reason,
+        corrects=one.corrects,
+        owed=amount_number(one.owed),
+        minutes=one.minutes,
+        n_from=one.n_from,
+        n_to=one.n_to,
+        begins_at=optional_time(one.begins_at),
+        price_hourly=None if one.price_hourly is None else amount_number(one.price_hourly),
+        waived=one.cause if waived else None,  # type: ignore[arg-type]
+        would_have_cost=amount_number(one.cost) if waived and one.cost is not None else None,
+    )
+
+
+TRANSACTION_EXAMPLE: dict[str, Any] = {
+    "id": f"{_VPS_ID}:1-60",
+    "at": "2026-11-23T17:00:21.5Z",
+    "kind": "minutes",
+    "amount": -0.0042,
+    "balance_after": 10.4958,
+    "balance_after_micros": 10_495_800,
+    "description": "60 minutes of web-01 at 0.0042 USD an hour",
+    "vps_id": _VPS_ID,
+    "token_id": None,
+    "payment_id": None,
+    "reason": None,
+    "corrects": None,
+    "owed": 0,
+    "minutes": 60,
+    "n_from": 1,
+    "n_to": 60,
+    "begins_at": "2026-11-23T17:00:09.214Z",
+    "price_hourly": 0.0042,
+    "waived": None,
+    "would_have_cost": None,
+}
+
+ENDPOINTS = (
+    Endpoint(
+        method="GET",
+        path="/api/billing/transactions",
+        name="list_transactions",
+        tag="billing",
+        summary="Where did my money come from, and where did it go",
+        description=(
+            "Every movement of the balance, newest first, and every minute that was waived. The next page is by"
+            " ``cursor``, so that none is missed or told twice while others are recorded."
+        ),
+        who="account",
+        scope="billing:read",
+        handle=list_transactions,
+        query=TransactionsPage,
+        told=(Told(200, "The transactions.", list[TransactionTold], [TRANSACTION_EXAMPLE], PAGE_HEADERS),),
+        refusals=(ProjectionBehind,),
+    ),
+    Endpoint(
+        method="GET",
+        path="/api/billing/balance",
+        name="get_balance",
+        tag="billing",
+        summary="What is, or was, my balance",
+        description="At any instant since there is the account; before, it is zero.",
+        who="account",
+        scope="billing:read",
+        handle=get_balance,
+        query=BalanceQuery,
+        told=(
+            Told(
+                200,
+                "The balance.",
+                BalanceTold,
+                {"at": "2026-11-23T17:00:00Z", "balance": 10.5, "balance_micros": 10_500_000},
+            ),
+        ),
+        refusals=(ProjectionBehind,),
+    ),
+)

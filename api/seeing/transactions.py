@@ -1,0 +1,239 @@
+"""Transactions as customers are told of them: one for each event about funds, and minutes by the hour or singly."""
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+import msgspec
+
+from api.runtime import Runtime
+from api.seeing.minutes import Minute, cost_up_to, minutes_between
+from api.seeing.reading import seen, vpss_in_the_clear
+from domain.compute.vps import Vps
+from domain.ids import AccountId, TokenId, VpsId, wallet_stream
+from domain.money import MicroUsd, exact_usd
+from domain.time import Instant
+from projections.entries import Kind
+from projections.transactions import (
+    EntryOfLines,
+    Transaction,
+    Wanted,
+    entries_of_lines,
+    first_since,
+    lines_of,
+    tokens_of,
+    transactions_of,
+)
+
+_SENTENCES: dict[str, str] = {
+    "payment": "Payment received",
+    "credit": "Credit",
+    "correction": "Correction",
+    "refund": "Refund",
+    "refund_returned": "Refund that failed, returned",
+    "dispute": "Payment disputed",
+    "dispute_returned": "Dispute won, returned",
+    "debt_paid": "Paid towards what is owed",
+    "debt_written_off": "What is owed, written off",
+    "bad_debt_recovered": "What had been written off, recovered",
+}
+WAIVED_FOR = {
+    "unpaid": "the balance did not cover them",
+    "limit": "the token's spend limit did not cover them",
+    "unproven": "nothing proves that it ran",
+}
+
+
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
+    """One transaction as it is told."""
+
+    id: str
+    at: Instant
+    kind: Kind
+    amount: MicroUsd
+    balance_after: MicroUsd
+    description: str
+    owed: MicroUsd
+    payment_id: UUID | None = None
+    reason: str | None = None
+    corrects: UUID | None = None
+    vps_id: VpsId | None = None
+    token_id: TokenId | None = None
+    cause: str | None = None
+    begins_at: Instant | None = None
+    n_from: int | None = None
+    n_to: int | None = None
+    minutes: int | None = None
+    price_hourly: MicroUsd | None = None
+    cost: MicroUsd | None = None
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """Which transactions a customer asks for."""
+
+    account_id: AccountId
+    since: Instant | None
+    until: Instant | None
+    limit: int
+    offset: int
+    cursor: tuple[int, int] | None = None
+    kind: Kind | None = None
+    vps_id: VpsId | None = None
+
+
+class Found(msgspec.Struct, frozen=True):
+    """A page of them."""
+
+    shown: list[Shown]
+    total: int
+    cursor: tuple[int, int] | None
+    """Where the next page begins; None where this is the last."""
+
+
+async def folded_transactions(runtime: Runtime, asked: Asked) -> Found:
+    """Return transactions, newest first, the minutes of a VPS that begin within an hour as one."""
+    async with seen(runtime) as connection:
+        wanted = Wanted(asked.account_id, kind=asked.kind, vps_id=asked.vps_id)
+        if asked.since is not None:
+            position, _ = await first_since(connection, asked.account_id, asked.since)
+            wanted = msgspec.structs.replace(wanted, since=position)
+        if asked.until is not None:
+            position, _ = await first_since(connection, asked.account_id, asked.until)
+            wanted = msgspec.structs.replace(wanted, until=position)
+        if asked.cursor is not None:
+            wanted = msgspec.structs.replace(wanted, before=asked.cursor)
+        # One more than asked for tells whether there is a next page.
+        found, total = await transactions_of(connection, wanted, asked.limit + 1, asked.offset)
+        page = found[: asked.limit]
+        vps_ids = {one.vps_id for one in page if one.vps_id is not None}
+        vpss = await vpss_in_the_clear(runtime, connection, asked.account_id, vps_ids)
+    await runtime.sealer.load([asked.account_id])
+    cursor = (page[-1].position, page[-1].place) if len(found) > asked.limit else None
+    return Found([_shown(runtime, one, vpss) for one in page], total, cursor)
+
+
+async def single_minutes(runtime: Runtime, asked: Asked) -> Found:
+    """Return transactions, newest first, each minute by itself."""
+    async with seen(runtime) as connection:
+        above, total = 0, await lines_of(connection, asked.account_id)
+        last = total
+        if asked.until is not None:
+            _, last = await first_since(connection, asked.account_id, asked.until)
+        if asked.since is not None:
+            _, above = await first_since(connection, asked.account_id, asked.since)
+        total = max(0, last - above)
+        if asked.cursor is not None:
+            last = min(last, asked.cursor[0] - 1)
+        last -= asked.offset
+        first = max(above + 1, last - asked.limit + 1)
+        if last < first:
+            return Found([], total, None)
+        entries = await entries_of_lines(connection, asked.account_id, first, last)
+        shown = await _opened(runtime, asked.account_id, entries, first, last)
+        vps_ids = {one.vps_id for one in shown if one.vps_id is not None}
+        tokens = await tokens_of(connection, list(vps_ids))
+        vpss = await vpss_in_the_clear(runtime, connection, asked.account_id, vps_ids)
+    told = [
+        one
+        if one.vps_id is None
+        else msgspec.structs.replace(
+            one, token_id=tokens.get(one.vps_id), description=f"Minute {one.n_from} of {_name(vpss, one.vps_id)}"
+        )
+        for one in shown
+    ]
+    return Found(told, total, (first, 0) if first > above + 1 else None)
+
+
+async def _opened(
+    runtime: Runtime, account_id: AccountId, entries: Sequence[EntryOfLines], first: int, last: int
+) -> list[Shown]:
+    """Return each line from ``first`` to ``last``, newest first."""
+    await runtime.sealer.load([account_id])
+    versions = [entry.version for entry in entries if entry.minutes]
+    recorded = {}
+    if versions:
+        stream = wallet_stream(account_id)
+        read = await runtime.store.read_stream(stream, min(versions) - 1, max(versions))
+        recorded = {event.version: event for event in read}
+    shown: list[Shown] = []
+    for entry in entries:
+        if not entry.minutes:
+            shown.append(_of_funds(runtime, entry))
+            continue
+        begins = entry.lines_upto - entry.minutes
+        first_place, last_place = max(1, first - begins), min(entry.minutes, last - begins)
+        event = recorded[entry.version]
+        balance = entry.balance_after - entry.amount + cost_up_to(event, first_place - 1)
+        singly = []
+        for minute in minutes_between(event, first_place, last_place):
+            balance += minute.amount
+            singly.append(_single(minute, entry, MicroUsd(balance)))
+        shown += reversed(singly)
+    return shown
+
+
+def _single(minute: Minute, entry: EntryOfLines, balance: MicroUsd) -> Shown:
+    return Shown(
+        id=f"{minute.vps_id}:{minute.n}",
+        at=entry.recorded_at,
+        kind=entry.kind,
+        amount=minute.amount,
+        balance_after=balance,
+        description="",
+        owed=MicroUsd(0),
+        vps_id=minute.vps_id,
+        cause=minute.cause,
+        begins_at=minute.at,
+        n_from=minute.n,
+        n_to=minute.n,
+        minutes=1,
+        price_hourly=minute.line.price_hourly,
+        cost=minute.cost,
+    )
+
+
+def _shown(runtime: Runtime, one: Transaction, vpss: Mapping[VpsId, Vps]) -> Shown:
+    if one.vps_id is None:
+        return _of_funds(runtime, one)
+    assert one.price_hourly is not None
+    count = "1 minute" if one.minutes == 1 else f"{one.minutes} minutes"
+    about = f"{count} of {_name(vpss, one.vps_id)} at {exact_usd(one.price_hourly)} USD an hour"
+    why = WAIVED_FOR.get(one.cause or "")
+    return Shown(
+        id=f"{one.vps_id}:{one.n_from}" if one.n_from == one.n_to else f"{one.vps_id}:{one.n_from}-{one.n_to}",
+        at=one.recorded_at,
+        kind=one.kind,
+        amount=one.amount,
+        balance_after=one.balance_after,
+        description=about if why is None else f"{about}, waived: {why}",
+        owed=one.owed,
+        vps_id=one.vps_id,
+        token_id=one.token_id,
+        cause=one.cause,
+        begins_at=one.at,
+        n_from=one.n_from,
+        n_to=one.n_to,
+        minutes=one.minutes,
+        price_hourly=one.price_hourly,
+        cost=one.cost,
+    )
+
+
+def _of_funds(runtime: Runtime, one: Transaction | EntryOfLines) -> Shown:
+    reason = None if one.reason is None else runtime.sealer.unseal(one.reason)
+    sentence = _SENTENCES[one.kind]
+    return Shown(
+        id=str(one.event_id),
+        at=one.recorded_at,
+        kind=one.kind,
+        amount=one.amount,
+        balance_after=one.balance_after,
+        description=sentence if reason is None else f"{sentence}: {reason}",
+        owed=one.owed,
+        payment_id=one.payment_id,
+        reason=reason,
+        corrects=one.corrects,
+    )
+
+
+def _name(vpss: Mapping[VpsId, Vps], vps_id: VpsId) -> str:
+    return vpss[vps_id].name if vps_id in vpss else str(vps_id)

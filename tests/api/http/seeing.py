@@ -1,0 +1,150 @@
+"""Customers whose VPSs run by a clock that the test drives, with read models that follow."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID, uuid4
+
+import msgspec
+
+from adapters.simulated.clock import ManualClock
+from api.ledger import Context, Sight
+from api.metering import settle_account
+from domain.compute import outcomes
+from domain.compute.events import HostObserved
+from domain.compute.host import host_view
+from domain.compute.ports import GuestSeen
+from domain.compute.steps import Step, next_step
+from domain.compute.vps import Vps, vps_view
+from domain.deciding import Decision, recorded_in
+from domain.events import Actor, Event
+from domain.ids import PlanId, VpsId, host_stream, wallet_stream
+from domain.money import MicroUsd
+from domain.pricing.commands import RepricePlan
+from domain.pricing.price_book import PRICES, reprice_plan
+from domain.time import MINUTE, Instant, to_rfc3339
+from domain.wallet.wallet import wallet_view
+from projections.catalogue import READ_MODELS
+from projections.generation import SCHEMA
+from projections.reading import ReadModels
+from projections.runner import Runner
+from tests.api.houses import Customer, House, house
+from tests.projections.conftest import running
+
+BEGAN = Instant(472_222 * 60 * MINUTE)
+"""The full hour at which every test begins."""
+
+
+class Scene(msgspec.Struct, eq=False):
+    """A house, a customer of it, and the clock of both."""
+
+    house: House
+    ann: Customer
+    clock: ManualClock
+    ports: int = 0
+
+    async def get(self, path: str, **asked: Any) -> Any:
+        """Ask as the customer, and return the body."""
+        answer = await self.ann.ask("GET", path, params=asked)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    async def on(self, name: str = "web-01", **more: Any) -> VpsId:
+        """Have a VPS run from now on."""
+        body = {"name": name, "plan_id": await self.house.nano(), **more}
+        made = await self.ann.ask("POST", "/api/vps", json=body)
+        assert made.status_code == 201, made.text
+        vps_id = VpsId(UUID(made.json()["id"]))
+        await self.up(vps_id)
+        return vps_id
+
+    async def up(self, vps_id: VpsId) -> None:
+        """Take the steps until the service has logged in."""
+        self.ports += 1
+        while (step := next_step(await self.vps(vps_id))) is not None:
+            await self._take(vps_id, step)
+
+    async def off(self, vps_id: VpsId) -> None:
+        """Have a VPS switched off, and shown off at once."""
+        assert (await self.ann.ask("POST", f"/api/vps/{vps_id}/stop")).status_code == 202
+        await self.up(vps_id)
+
+    async def _take(self, vps_id: VpsId, step: Step) -> None:
+        view, wallet, host = vps_view(vps_id), wallet_view(self.ann.id), host_view(self.house.host.host_id)
+        vps = await self.vps(vps_id)
+
+        def decide(sight: Sight, now: Instant) -> Decision:
+            shown = sight.of(host)
+            assert shown is not None
+            match step.name:
+                case "place":
+                    return outcomes.placed(vps, step, shown, 22_000 + self.ports, now)
+                case "prepare":
+                    return outcomes.prepared(vps, step, "ssh-ed25519 A", now)
+                case "launch":
+                    return outcomes.launched(vps, step, f"start {vps.generation} of {vps_id}", now)
+                case "login":
+                    return outcomes.came_up(vps, sight.of(wallet), step, now)
+                case "halt":
+                    return outcomes.went_off(vps, sight.of(wallet), shown, sight.of(PRICES), step, now)
+                case _:
+                    raise AssertionError(step)
+
+        await self.execute([view, wallet, host, PRICES], decide)
+
+    async def vps(self, vps_id: VpsId) -> Vps:
+        """Return a VPS as it is."""
+        view = vps_view(vps_id)
+        vps = (await self.house.runtime.ledger.read(view)).of(view)
+        assert vps is not None
+        return vps
+
+    async def minutes_pass(self, count: int, *running: VpsId) -> None:
+        """Let so many minutes pass one by one, in which the host shows these VPSs on; settle each."""
+        host_id = self.house.host.host_id
+        for _ in range(count):
+            self.clock.advance(60)
+            now = self.clock.now()
+            guests = []
+            for vps_id in running:
+                vps = await self.vps(vps_id)
+                guests.append(GuestSeen(vps_id, vps.generation, vps.start_id, running=True, cpu_ns=now))
+            observed = HostObserved(host_id, "boot", now, tuple(guests))
+            await self.execute([host_view(host_id)], lambda *_, o=observed: recorded_in(host_stream(host_id), o))
+            await settle_account(self.house.runtime.ledger, self.ann.id)
+
+    async def record(self, *events: Event) -> None:
+        """Record events in the customer's wallet."""
+        stream = wallet_stream(self.ann.id)
+        await self.execute([wallet_view(self.ann.id)], lambda *_: recorded_in(stream, *events))
+
+    async def reprice(self, hourly: int, at: Instant) -> None:
+        """Change the price of Nano from an instant on."""
+        command = RepricePlan(PlanId(UUID(await self.house.nano())), MicroUsd(hourly), at)
+        await self.execute(
+            [PRICES], lambda sight, now: recorded_in(PRICES.stream, *reprice_plan(sight.of(PRICES), command, now))
+        )
+
+    async def execute(self, views: Any, decide: Any) -> None:
+        """Decide, and record."""
+        context = Context(Actor("service", part="test"), self.ann.id)
+        await self.house.runtime.ledger.execute(views, decide, context)
+
+    def at(self, minutes: float) -> str:
+        """Return so many minutes after the beginning as it is written."""
+        return to_rfc3339(Instant(BEGAN + round(minutes * MINUTE)))
+
+
+@asynccontextmanager
+async def scene(database_url: str, micros: int = 10_000_000) -> AsyncIterator[Scene]:
+    """Make a house with a store in memory, and read models in PostgreSQL that follow it."""
+    clock, reading = ManualClock(BEGAN), ReadModels(database_url)
+    await reading.open()
+    async with house(clock=clock, read_models=reading) as made:
+        runner = Runner(made.runtime.store, database_url, READ_MODELS, schema=SCHEMA, moved=reading.moved)
+        async with running(runner):
+            ann = await made.register(f"{uuid4().hex[:8]}@example.com")
+            if micros:
+                await ann.credit(micros)
+            yield Scene(made, ann, clock)
+    await reading.close()
