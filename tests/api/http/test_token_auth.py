@@ -7,13 +7,16 @@ from uuid import UUID
 
 import msgspec
 import pytest
+from httpx import ASGITransport, AsyncClient
 
 from adapters.simulated.clock import ManualClock
+from api.http.app import App
 from api.http.catalogue import declared
 from api.settings import Settings
 from domain.codec import decode, decode_metadata
 from domain.compute.events import VpsRequested
 from domain.ids import VpsId, vps_stream
+from domain.ports import StoreUnavailable
 from domain.time import HOUR, MINUTE, Instant, to_rfc3339
 from domain.tokens.token import SCOPES
 from tests.api.houses import PASSWORD, ROOMY, Customer, House, house
@@ -139,6 +142,19 @@ async def test_it_is_told_to_the_minute_when_a_token_was_last_used(steered: Cust
 
     await ci.ask("GET", "/api/me")
     assert [one["last_used_at"] for one in await listed(steered)] == [to_rfc3339(Instant(first + MINUTE * 5 // 4))]
+
+
+async def test_nobody_is_refused_because_it_cannot_be_kept_when_they_came(here: House, ann: Customer) -> None:
+    class Away:
+        async def note(self, *_: object) -> None:
+            raise StoreUnavailable("away")
+
+    ci = await make(ann)
+    away = msgspec.structs.replace(here.runtime, last_uses=Away())
+    async with AsyncClient(transport=ASGITransport(app=App(away)), base_url="http://x") as client:
+        response = await client.get("/api/me", headers={"authorization": f"Bearer {ci.token}"})
+
+    assert response.status_code == 200
 
 
 async def test_each_token_has_a_quota_of_its_own() -> None:
