@@ -77,6 +77,13 @@ class Processes:
         self._start(f"api {number}", [*PROGRAM, "api", "--port", str(port)])
         self._await(f"api {number}", f"{self.apis[number]}/api/health")
 
+    def start_all_in_one(self) -> None:
+        """Start the whole service in one process, with its own stand-in for Stripe."""
+        for name in ("SECRET_KEY", "WEBHOOK_SECRET", "API_BASE"):
+            self._environment.pop(f"LITEVPS_STRIPE_{name}", None)
+        self._start("serve", [*PROGRAM, "serve", "--port", str(self.ports.first)])
+        self._await("serve", f"{self.apis[0]}/api/health")
+
     def start_work(self) -> None:
         """Start the process that works, which sweeps too."""
         self._start("work", [*PROGRAM, "work"])

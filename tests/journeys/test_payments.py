@@ -13,6 +13,7 @@ from domain.books.postings import postings
 from domain.events import Event
 from domain.payments.events import PaymentReceived, StripeEventApplied, StripeEventReceived
 from domain.wallet.events import FundsAdded, FundsTaken, MinutesMetered, ReceivablePaid
+from tests.browser import Browser
 from tests.journeys.paying_processes import Payer, Ports, Processes, waiting
 
 pytestmark = pytest.mark.slow
@@ -109,6 +110,24 @@ def test_what_goes_back_beyond_the_balance_freezes_the_account_until_it_is_paid(
     _until(lambda: ann.balance() == 50_000_000 - owed, "the debt is paid first")
     assert [event.amount for event in processes.events(ReceivablePaid)] == [owed]
     assert ann.ask("POST", f"/api/vps/{vps_id}/start").status_code == 202
+    _check_books(processes)
+
+
+def test_somebody_pays_in_a_browser_and_the_balance_changes(processes: Processes) -> None:
+    processes.start_all_in_one()
+    ann = Payer(processes, "ann@example.com")
+    url = ann.ask("POST", "/api/billing/add-funds", {"amount": 12.5}).json()["url"]
+    assert url.startswith(f"{processes.apis[0]}/development/stripe/checkout/")
+    assert ann.balance() == 0
+
+    with Browser() as browser:
+        page = browser.open(url)
+        assert page.title == "Pay $12.50 · development checkout"
+        page.click("Pay $12.50")
+        page.wait_for("Thank you. Your balance changes within moments")
+        assert page.complaints() == []
+
+    _until(lambda: ann.balance() == 12_500_000, "the balance changes")
     _check_books(processes)
 
 
