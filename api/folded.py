@@ -1,5 +1,6 @@
 """Folded streams: states kept in memory, made current at each read by the events that came since."""
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +15,10 @@ from domain.ports import EventStore, Recorded, Sealer, Snapshots
 
 STATES_MAX = 20_000
 """How many states are kept; beyond, the one unused for longest is dropped and read again when wanted."""
-SNAPSHOT_EVERY_EVENTS = 500
+SNAPSHOT_EVERY_EVENTS = 50
+"""About so much of a stream is read when it is first read after a start, whatever its age."""
+FOLDED_AT_ONCE = 20
+"""Events folded before whoever waits gets a turn."""
 
 
 class Folded(msgspec.Struct, frozen=True, gc=False):
@@ -37,13 +41,14 @@ class FoldedStreams:
 
     async def read(self, views: Sequence[View[Any]]) -> dict[StreamId, Folded]:
         """Return the present state of each view, in one round trip for what is in memory already."""
-        seen = {view.stream: await self._head_start(view) for view in views}
+        seen = await self._head_starts(views)
         tail = await self._store.read_streams([(stream, folded.version) for stream, folded in seen.items()])
         if tail:
             await self._sealer.load(accounts_of(with_sealed_payload(tail)))
-            self._fold_tail(seen, tail)
+            await self._fold_tail(seen, tail)
         for stream, folded in seen.items():
-            await self._keep(stream, folded)
+            self._keep_newer(stream, folded)
+        await self._save_snapshots(seen)
         return seen
 
     def advance(self, seen: dict[StreamId, Folded], events: Sequence[tuple[StreamId, Event]]) -> dict[StreamId, Folded]:
@@ -55,39 +60,51 @@ class FoldedStreams:
             self._keep_newer(stream, after[stream])
         return after
 
-    async def _head_start(self, view: View[Any]) -> Folded:
-        kept = self._kept.get(view.stream)
-        if kept is not None and kept.fold is view.fold:
-            self._kept.move_to_end(view.stream)
-            return kept
-        return await self._from_snapshot(view) or Folded(view.fold, 0, view.fold.initial)
+    async def _head_starts(self, views: Sequence[View[Any]]) -> dict[StreamId, Folded]:
+        seen: dict[StreamId, Folded] = {}
+        missing: dict[StreamId, Fold[Any]] = {}
+        for view in views:
+            kept = self._kept.get(view.stream)
+            if kept is not None and kept.fold is view.fold:
+                self._kept.move_to_end(view.stream)
+                seen[view.stream] = kept
+            else:
+                seen[view.stream] = Folded(view.fold, 0, view.fold.initial)
+                if view.fold.snapshot is not None:
+                    missing[view.stream] = view.fold
+        if self._snapshots is not None and missing:
+            for stream, (version, stored) in (await self._snapshots.load_snapshots(missing.keys())).items():
+                self._snapshotted[stream] = version
+                kind, _, state = stored.partition(b"\n")
+                fold = missing[stream]
+                if fold.snapshot is not None and kind == _kind(fold):
+                    seen[stream] = Folded(fold, version, msgspec.msgpack.decode(state, type=fold.snapshot))
+        return seen
 
-    async def _from_snapshot(self, view: View[Any]) -> Folded | None:
-        if self._snapshots is None or view.fold.snapshot is None:
-            return None
-        found = await self._snapshots.load_snapshot(view.stream)
-        if found is None:
-            return None
-        version, stored = found
-        self._snapshotted[view.stream] = version
-        kind, _, state = stored.partition(b"\n")
-        if kind != _kind(view.fold):
-            return None
-        return Folded(view.fold, version, msgspec.msgpack.decode(state, type=view.fold.snapshot))
-
-    def _fold_tail(self, seen: dict[StreamId, Folded], tail: list[Recorded]) -> None:
-        for recorded in tail:
+    async def _fold_tail(self, seen: dict[StreamId, Folded], tail: list[Recorded]) -> None:
+        for number, recorded in enumerate(tail, start=1):
             folded = seen[recorded.stream]
             assert recorded.version == folded.version + 1, f"stream {recorded.stream} has a gap"
             seen[recorded.stream] = step(folded, decode(recorded, self._sealer))
+            if number % FOLDED_AT_ONCE == 0:
+                await asyncio.sleep(0)  # A long history keeps nobody else waiting.
 
-    async def _keep(self, stream: StreamId, folded: Folded) -> None:
-        self._keep_newer(stream, folded)
-        if self._snapshots is None or folded.fold.snapshot is None:
+    async def _save_snapshots(self, seen: dict[StreamId, Folded]) -> None:
+        if self._snapshots is None:
             return
-        if folded.version - self._snapshotted.get(stream, 0) >= SNAPSHOT_EVERY_EVENTS:
-            self._snapshotted[stream] = folded.version
-            await self._snapshots.save_snapshot(stream, folded.version, stored_state(folded))
+        due = {stream: folded for stream, folded in seen.items() if self._is_snapshot_due(stream, folded)}
+        if due:
+            self._snapshotted |= {stream: folded.version for stream, folded in due.items()}
+            await self._snapshots.save_snapshots(
+                {stream: (folded.version, stored_state(folded)) for stream, folded in due.items()}
+            )
+
+    def _is_snapshot_due(self, stream: StreamId, folded: Folded) -> bool:
+        if folded.fold.snapshot is None or folded.version < SNAPSHOT_EVERY_EVENTS:
+            return False
+        # The first one at some version up to twice that, so that streams that grow in step have theirs in turn.
+        last = self._snapshotted.get(stream, stream.int % SNAPSHOT_EVERY_EVENTS)
+        return folded.version - last >= SNAPSHOT_EVERY_EVENTS
 
     def _keep_newer(self, stream: StreamId, folded: Folded) -> None:
         kept = self._kept.get(stream)

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import structlog
 
 from api.ledger import Context, Ledger, Sight
 from domain.compute.host import HostState, host_view, proof_of, proof_of_meter
 from domain.compute.vps import Vps, request_stop, vps_view
-from domain.deciding import NOTHING, Decision
+from domain.deciding import NOTHING, Decision, View
 from domain.events import Actor
 from domain.ids import AccountId, HostId, VpsId, vps_stream, wallet_stream
 from domain.ports import Clock, StoreUnavailable
@@ -134,7 +135,7 @@ async def _settle_once(ledger: Ledger, account_id: AccountId, seen: _Seen) -> Se
 
     context = Context(actor=Actor(kind="service", part="metering"), account_id=account_id, step="tick", patient=True)
     while True:
-        views = [wallet, PRICES, *map(vps_view, needed)]
+        views: list[View[Any]] = [wallet, PRICES, *map(vps_view, needed)]
         await ledger.execute(views, decide, context, sight=sight)
         if not unread:
             return settlement

@@ -1,6 +1,6 @@
 """Ports that every context shares: the event store, the sealing of personal fields, clock and ids."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 from uuid import UUID
 
@@ -144,12 +144,12 @@ class EventStore(Protocol):
 class Snapshots(Protocol):
     """A cache of folded states: losing every one of them changes no answer."""
 
-    async def load_snapshot(self, stream: StreamId) -> tuple[int, bytes] | None:
-        """Return the version that was folded last, and the state as bytes."""
+    async def load_snapshots(self, streams: Collection[StreamId]) -> dict[StreamId, tuple[int, bytes]]:
+        """Return, of those streams that have one, the version that was folded last, and the state as bytes."""
         ...
 
-    async def save_snapshot(self, stream: StreamId, version: int, state: bytes) -> None:
-        """Keep a state in place of an older one of the same stream."""
+    async def save_snapshots(self, snapshots: Mapping[StreamId, tuple[int, bytes]]) -> None:
+        """Keep states, each with its version, in place of older ones of the same streams."""
         ...
 
 

@@ -4,10 +4,11 @@ import asyncio
 import heapq
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
 
 from domain.appends import Span, check_claims, minute_spans, version_spans
+from domain.ids import StreamId
 from domain.leaf_hash import leaf_hash
 from domain.ports import (
     Append,
@@ -120,15 +121,16 @@ class MemoryEventStore:
         await asyncio.sleep(0)
         return self._live_claim(scope, key, Instant(max(self._recorded_at, self._clock.now())))
 
-    async def load_snapshot(self, stream: UUID) -> tuple[int, bytes] | None:
-        """Return the version and the state that were kept last, None where there are none."""
-        return self._snapshots.get(stream)
+    async def load_snapshots(self, streams: Collection[StreamId]) -> dict[StreamId, tuple[int, bytes]]:
+        """Return, of those streams that have one, the version and the state that were kept last."""
+        return {stream: self._snapshots[stream] for stream in streams if stream in self._snapshots}
 
-    async def save_snapshot(self, stream: UUID, version: int, state: bytes) -> None:
-        """Keep a state, unless that of a later version is kept. A cache: may be lost at any time."""
-        kept = self._snapshots.get(stream)
-        if kept is None or kept[0] < version:
-            self._snapshots[stream] = (version, state)
+    async def save_snapshots(self, snapshots: Mapping[StreamId, tuple[int, bytes]]) -> None:
+        """Keep states, unless those of later versions are kept. A cache: may be lost at any time."""
+        for stream, (version, state) in snapshots.items():
+            kept = self._snapshots.get(stream)
+            if kept is None or kept[0] < version:
+                self._snapshots[stream] = (version, state)
 
     async def delete_snapshots(self) -> None:
         """Forget every snapshot, which changes no result."""

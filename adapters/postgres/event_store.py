@@ -1,15 +1,16 @@
 """The event store on PostgreSQL: one place of truth for any number of processes."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Self
 from uuid import UUID
 
-from adapters.postgres.binary import int4, int8, read_int
+from adapters.postgres.binary import BYTEA, bytes_array, int4, int4_array, int8, read_int
+from adapters.postgres.binary import UUID as UUID_TYPE
 from adapters.postgres.group_writer import GroupWriter
 from adapters.postgres.head_watch import HeadWatch
 from adapters.postgres.prepared import Statement
 from adapters.postgres.read_pool import ReadPool
-from adapters.postgres.recorded_rows import READ_FEED, READ_STREAM, recorded_rows
+from adapters.postgres.recorded_rows import READ_FEED, READ_STREAM, recorded_rows, stream_id
 from adapters.postgres.replay import replay
 from adapters.postgres.stream_reader import StreamReader
 from domain.ids import StreamId
@@ -21,10 +22,16 @@ _FIND_CLAIM = Statement(
     "SELECT holder, kept, expires_at FROM ledger.claim WHERE scope = $1::text AND key = $2::bytea"
     " AND (expires_at IS NULL OR expires_at > (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)",
 )
-_LOAD_SNAPSHOT = Statement("load_snapshot", "SELECT version, state FROM ledger.snapshot WHERE stream = $1::uuid")
-_SAVE_SNAPSHOT = Statement(
-    "save_snapshot",
-    "INSERT INTO ledger.snapshot AS s (stream, version, state) VALUES ($1::uuid, $2::integer, $3::bytea)"
+_LOAD_SNAPSHOTS = Statement(
+    "load_snapshots",
+    "SELECT s.stream, s.version, s.state FROM unnest($1::uuid[]) AS w (stream)"
+    " JOIN ledger.snapshot AS s ON s.stream = w.stream",
+)
+_SAVE_SNAPSHOTS = Statement(
+    "save_snapshots",
+    "INSERT INTO ledger.snapshot AS s (stream, version, state)"
+    # In one order, lest two who save the same ones wait for each other.
+    " SELECT * FROM unnest($1::uuid[], $2::integer[], $3::bytea[]) AS n (stream, version, state) ORDER BY stream"
     " ON CONFLICT (stream) DO UPDATE SET version = excluded.version, state = excluded.state"
     " WHERE s.version < excluded.version",
 )
@@ -107,16 +114,23 @@ class PostgresEventStore:
         """Delete claims that have expired; return how many. Changes no answer."""
         return read_int((await self._pool.run(_SWEEP_CLAIMS, [int4(at_most)])).get_value(0, 0))
 
-    async def load_snapshot(self, stream: StreamId) -> tuple[int, bytes] | None:
-        """Return the version that was folded last, and the state as bytes."""
-        rows = await self._pool.run(_LOAD_SNAPSHOT, [stream.bytes])
-        if not rows.ntuples:
-            return None
-        return read_int(rows.get_value(0, 0)), rows.get_value(0, 1) or b""
+    async def load_snapshots(self, streams: Collection[StreamId]) -> dict[StreamId, tuple[int, bytes]]:
+        """Return, of those streams that have one, the version that was folded last, and the state as bytes."""
+        rows = await self._pool.run(_LOAD_SNAPSHOTS, [bytes_array(UUID_TYPE, (stream.bytes for stream in streams))])
+        found = (tuple(rows.get_value(row, column) for column in range(3)) for row in range(rows.ntuples))
+        return {stream_id(stream or b""): (read_int(version), state or b"") for stream, version, state in found}
 
-    async def save_snapshot(self, stream: StreamId, version: int, state: bytes) -> None:
-        """Keep a state in place of an older one of the same stream."""
-        await self._pool.run(_SAVE_SNAPSHOT, [stream.bytes, int4(version), state])
+    async def save_snapshots(self, snapshots: Mapping[StreamId, tuple[int, bytes]]) -> None:
+        """Keep states, each with its version, in place of older ones of the same streams."""
+        versions_and_states = snapshots.values()
+        await self._pool.run(
+            _SAVE_SNAPSHOTS,
+            [
+                bytes_array(UUID_TYPE, (stream.bytes for stream in snapshots)),
+                int4_array(version for version, _ in versions_and_states),
+                bytes_array(BYTEA, (state for _, state in versions_and_states)),
+            ],
+        )
 
     async def delete_snapshots(self) -> None:
         """Forget every snapshot, which changes no result."""

@@ -73,7 +73,7 @@ async def made_up_year(service_url: str, owner_url: str) -> None:
         await sealer.load([ACCOUNT, NEWCOMER], create=True)
         folded = await asyncio.to_thread(write_year, owner_url, sealer)
         # A service that had been there all the while would have left one, at worst so many events ago.
-        await store.save_snapshot(wallet_stream(ACCOUNT), folded.version, stored_state(folded))
+        await store.save_snapshots({wallet_stream(ACCOUNT): (folded.version, stored_state(folded))})
 
 
 def year() -> Iterator[Dated]:

@@ -117,12 +117,11 @@ async def test_the_latest_snapshot_is_kept_and_none_is_needed(store: Store) -> N
     stream, other = new_stream(), new_stream()
     await store.append(Append((*events(stream, 1, 3), event(other, 1))))
     before = await feed(store)
-    await store.save_snapshot(stream, 2, b"\0second")
-    await store.save_snapshot(stream, 1, b"first")
-    await store.save_snapshot(other, 1, b"other")
-    assert await store.load_snapshot(stream) == (2, b"\0second")
-    assert await store.load_snapshot(other) == (1, b"other")
+    await store.save_snapshots({stream: (2, b"\0second")})
+    await store.save_snapshots({stream: (1, b"first"), other: (1, b"other")})
+    assert await store.load_snapshots([stream, other]) == {stream: (2, b"\0second"), other: (1, b"other")}
+    assert await store.load_snapshots([other, new_stream()]) == {other: (1, b"other")}
     await store.delete_snapshots()
-    assert await store.load_snapshot(stream) is None
+    assert await store.load_snapshots([stream]) == {}
     assert await feed(store) == before
     await store.append(Append((event(stream, 4),)))
