@@ -12,14 +12,19 @@ from httpx import ASGITransport, AsyncClient
 from adapters.simulated.clock import ManualClock
 from api.http.app import App
 from api.http.catalogue import declared
+from api.ledger import Context
 from api.settings import Settings
+from domain.accounts.account import account_view
+from domain.accounts.events import AccountClosed
 from domain.codec import decode, decode_metadata
 from domain.compute.events import VpsRequested
-from domain.ids import VpsId, vps_stream
+from domain.deciding import recorded_in
+from domain.events import Actor
+from domain.ids import VpsId, account_stream, vps_stream
 from domain.ports import StoreUnavailable
 from domain.time import HOUR, MINUTE, Instant, to_rfc3339
 from domain.tokens.token import SCOPES
-from tests.api.houses import PASSWORD, ROOMY, Customer, House, house
+from tests.api.houses import ROOMY, Customer, House, house
 from tests.api.http.holders import UNAUTHORIZED, listed, make
 
 pytestmark = pytest.mark.anyio
@@ -103,9 +108,11 @@ async def test_what_is_no_token_is_unauthorized(here: House, secret: str) -> Non
 
 async def test_a_token_of_a_closed_account_is_unauthorized(bob: Customer) -> None:
     ci = await make(bob)
-    assert (await bob.ask("DELETE", "/api/me", json={"password": PASSWORD})).status_code in (200, 202)
+    closed = recorded_in(account_stream(bob.id), AccountClosed(bob.id, at=Instant(1)))
+    context = Context(actor=Actor("account", bob.id), account_id=bob.id)
+    await bob.house.runtime.ledger.execute([account_view(bob.id)], lambda _sight, _now: closed, context)
 
-    assert (await ci.ask("GET", "/api/me")).json() == UNAUTHORIZED
+    assert (await ci.ask("GET", "/api/me")).json() == UNAUTHORIZED, "before its tokens are revoked one by one"
 
 
 @pytest.fixture
