@@ -46,7 +46,7 @@ async def test_a_path_that_is_not_there_is_404(here: House, ann: Customer) -> No
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "FOO", "POST"])
 async def test_another_method_is_405(here: House, ann: Customer, method: str) -> None:
-    response = await ann.ask(method, "/api/me")
+    response = await ann.ask(method, "/api/pricing")
 
     assert (response.status_code, response.json()["code"]) == (405, "method_not_allowed")
     assert response.headers["allow"] == "GET, HEAD"
