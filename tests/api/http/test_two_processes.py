@@ -147,6 +147,7 @@ async def test_nothing_personal_is_in_the_clear(houses: tuple[House, House], sup
     await ann.ask("POST", "/api/ssh-keys", headers=FIRST, json={"name": "secret-name", "public_key": f"{KEY} secret"})
     body = {"name": "secret-vm", "plan_id": await houses[0].nano(), "labels": {"secret": "label"}}
     await ann.ask("POST", "/api/vps", headers={"user-agent": "secret-agent"}, json=body)
+    await ann.ask("PUT", "/api/billing/alerts", json={"email": "alerts-in-person@example.com"})
     assert len((await ann.ask("GET", "/api/vps")).json()) == 1
 
     async with await psycopg.AsyncConnection.connect(superuser_url) as connection:
