@@ -7,6 +7,7 @@ from api.http import (
     alerts,
     billing_funds_endpoints,
     billing_seeing,
+    billing_usage,
     closing,
     health,
     pricing,
@@ -49,6 +50,7 @@ def declared(settings: Settings) -> tuple[Endpoint, ...]:
         *exec_.ENDPOINTS,
         *billing_funds_endpoints.ENDPOINTS,
         *billing_seeing.ENDPOINTS,
+        *billing_usage.ENDPOINTS,
         *statements.ENDPOINTS,
         *health.endpoints(),
     )

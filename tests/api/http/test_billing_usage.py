@@ -1,0 +1,140 @@
+"""Usage over HTTP: minutes and money by VPS, token, label and day, to the minute."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.api.http.seeing import Scene, scene
+
+pytestmark = pytest.mark.anyio
+
+USAGE = "/api/billing/usage"
+
+
+@pytest.fixture
+async def here(database_url: str) -> AsyncIterator[Scene]:
+    """A customer with 10 USD, and read models."""
+    async with scene(database_url) as made:
+        yield made
+
+
+def counted(told: dict[str, Any], name: str) -> dict[Any, tuple[int, float]]:
+    """Return minutes and money of each group by what it is of."""
+    return {one[name]: (one["minutes"], one["amount"]) for one in told["groups"]}
+
+
+async def test_usage_is_told_by_vps_with_its_sum(here: Scene) -> None:
+    web = await here.on("web-01")
+    await here.minutes_pass(2, web)
+    mail = await here.on("mail")
+    await here.minutes_pass(1, web, mail)
+    told = await here.get(USAGE)
+
+    assert counted(told, "vps_id") == {str(web): (4, 0.00028), str(mail): (2, 0.00014)}
+    assert told["total"] == {"minutes": 6, "amount": 0.00042, "waived_minutes": 0, "would_have_cost": 0}
+    assert (told["from"], told["to"]) == ("2023-11-01T00:00:00Z", here.at(3))
+
+
+async def test_only_minutes_that_begin_within_the_time_count(here: Scene) -> None:
+    web = await here.on("web-01")
+    await here.minutes_pass(130, web)
+
+    async def minutes(since: float, until: float) -> tuple[int, float]:
+        total = (await here.get(USAGE, **{"from": here.at(since), "to": here.at(until)}))["total"]
+        return total["minutes"], total["amount"]
+
+    assert await minutes(0, 130) == (130, 0.0091)
+    assert await minutes(0, 60) == (60, 0.0042)
+    assert await minutes(-1, 0) == (0, 0)
+    assert await minutes(0.5, 1.5) == (1, 0.00007)
+    assert await minutes(30, 90) == (60, 0.0042)
+    assert await minutes(10, 20) == (10, 0.0007)
+    assert await minutes(59, 121) == (62, 0.00434)
+    assert await minutes(5, 5) == (0, 0)
+
+
+async def test_minutes_around_a_pause_count_by_when_each_began(here: Scene) -> None:
+    web = await here.on("web-01")
+    await here.minutes_pass(2, web)
+    await here.off(web)
+    await here.minutes_pass(10)
+    assert (await here.ann.ask("POST", f"/api/vps/{web}/start")).status_code == 202
+    await here.up(web)
+    await here.minutes_pass(2, web)
+
+    async def minutes(since: float, until: float) -> int:
+        total = (await here.get(USAGE, **{"from": here.at(since), "to": here.at(until)}))["total"]
+        return int(total["minutes"])
+
+    assert await minutes(0, 14) == 5
+    assert await minutes(0, 3) == 3
+    assert await minutes(2.5, 12) == 0
+    assert await minutes(12, 13) == 1
+    assert await minutes(13, 14) == 1
+    told = await here.get("/api/billing/transactions", kind="minutes")
+    assert [one["minutes"] for one in told] == [6], "still a line an hour"
+
+
+async def test_usage_is_told_by_label_token_and_day(here: Scene) -> None:
+    made = (await here.ann.ask("POST", "/api/tokens", json={"name": "ci"})).json()
+    session, here.ann.token = here.ann.token, made["token"]
+    web = await here.on("web-01", labels={"role": "web", "env": "test"})
+    here.ann.token = session
+    mail = await here.on("mail", labels={"env": "test"})
+    bare = await here.on("bare")
+    await here.minutes_pass(1, web, mail, bare)
+
+    by_label = await here.get(USAGE, group_by="label")
+    assert counted(by_label, "label") == {"role=web": (2, 0.00014), "env=test": (4, 0.00028), None: (2, 0.00014)}
+    assert by_label["total"]["minutes"] == 6
+    assert counted(await here.get(USAGE, group_by="token"), "token_id") == {
+        made["id"]: (2, 0.00014),
+        None: (4, 0.00028),
+    }
+    assert counted(await here.get(USAGE, group_by="day"), "day") == {"2023-11-14": (6, 0.00042)}
+    both = await here.get(USAGE, group_by="day,vps")
+    assert {(one["day"], one["vps_id"]) for one in both["groups"]} == {
+        ("2023-11-14", str(vps_id)) for vps_id in (web, mail, bare)
+    }
+
+
+async def test_a_deleted_vps_still_counts(here: Scene) -> None:
+    web = await here.on("web-01", labels={"env": "test"})
+    await here.minutes_pass(1, web)
+    assert (await here.ann.ask("DELETE", f"/api/vps/{web}")).status_code == 204
+
+    assert counted(await here.get(USAGE, group_by="label"), "label") == {"env=test": (2, 0.00014)}
+
+
+async def test_waived_minutes_are_told_apart(database_url: str) -> None:
+    async with scene(database_url, micros=4_200) as here:
+        web = await here.on("web-01")
+        await here.minutes_pass(61, web)
+        total = (await here.get(USAGE))["total"]
+
+    assert total == {"minutes": 60, "amount": 0.0042, "waived_minutes": 1, "would_have_cost": 0.00007}
+
+
+async def test_another_account_has_used_nothing(here: Scene) -> None:
+    web = await here.on("web-01")
+    await here.minutes_pass(1, web)
+    bob = await here.house.register(f"{uuid4().hex[:8]}@example.com")
+    told = (await bob.ask("GET", USAGE)).json()
+
+    assert (told["groups"], told["total"]["minutes"]) == ([], 0)
+
+
+async def test_what_cannot_be_meant_is_refused_by_name(here: Scene) -> None:
+    for asked, field in (
+        ({"from": here.at(2), "to": here.at(1)}, "from"),
+        ({"from": "2020-01-01T00:00:00Z"}, "from"),
+        ({"from": "today"}, "from"),
+        ({"to": "1"}, "to"),
+        ({"group_by": "colour"}, "group_by"),
+        ({"group_by": "vps,vps"}, "group_by"),
+        ({"group_by": ""}, "group_by"),
+    ):
+        answer = await here.ann.ask("GET", USAGE, params=asked)
+        assert (answer.status_code, set(answer.json()["fields"])) == (400, {field}), asked
