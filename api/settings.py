@@ -35,7 +35,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     home: str = msgspec.field(default_factory=default_home)
     """The folder with keys, passwords and whatever is embedded."""
     development: bool = False
-    """Loopback only, Cloudflare's test keys, mail to a folder, no payments needed."""
+    """Loopback only, Cloudflare's test keys, mail to a folder, a stand-in for Stripe."""
     host: str = "127.0.0.1"
     port: int = 8000
     database_url: str | None = None

@@ -1,5 +1,6 @@
 """`litevps doctor`: what keeps the service from running here, or from running well, and what helps."""
 
+import asyncio
 import os
 import shutil
 import socket
@@ -14,6 +15,7 @@ import psycopg
 
 from api.bootstrap_hosts import EMBEDDED, SIMULATED, kvm_found_out
 from api.bootstrap_mail import FOLDER, mail_server
+from api.bootstrap_payments import STAND_IN_PREFIX, has_stand_in, stripe_answers
 from api.cli.flags import with_settings
 from api.cli.output import Form, tell, with_form
 from api.settings import Loaded, Settings, SettingsRefused, check_servable
@@ -57,6 +59,7 @@ def _examine(settings: Settings) -> Iterator[Symptom]:
         yield _programs()
     if settings.compute != SIMULATED:
         yield _kvm(settings)
+    yield _stripe(settings)
     yield _mail(settings)
     yield _service(settings.url)
 
@@ -133,6 +136,15 @@ def _mail(settings: Settings) -> Symptom:
     except OSError as problem:
         return Symptom("bad", "mail", f"{host}:{port} does not answer: {problem}")
     return Symptom("ok", "mail", f"{host}:{port} answers")
+
+
+def _stripe(settings: Settings) -> Symptom:
+    if has_stand_in(settings):
+        return Symptom("ok", "Stripe", f"what stands in for it is served under {settings.url}{STAND_IN_PREFIX}")
+    if settings.stripe_secret_key is None:
+        return Symptom("note", "Stripe", "LITEVPS_STRIPE_SECRET_KEY is not set")
+    problem = asyncio.run(stripe_answers(settings))
+    return Symptom("ok", "Stripe", "answers") if problem is None else Symptom("bad", "Stripe", problem)
 
 
 def _service(url: str) -> Symptom:

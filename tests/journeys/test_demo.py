@@ -14,6 +14,7 @@ def test_the_demo_ends_well_and_leaves_nothing_behind(tmp_path: Path, free_port:
     demo = (sys.executable, "-m", "api.cli.program", "demo", "--compute", "simulated", "--port", str(free_port))
     shown = subprocess.run(demo, capture_output=True, text=True, timeout=200, check=False)
     assert shown.returncode == 0, shown.stdout + shown.stderr
+    assert "→ press Pay at http://127.0.0.1" in shown.stdout
     assert '"state": "running"' in shown.stdout
     assert '"exit_code": 0' in shown.stdout
     assert "floor(4200 · 1 / 60) = 70 micro-USD" in shown.stdout

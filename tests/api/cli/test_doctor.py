@@ -52,6 +52,17 @@ def test_a_master_key_that_others_may_read_is_bad(typed: Type, tmp_path: Path) -
     assert _found(told)["master key"][0] == "bad"
 
 
+def test_whether_stripe_answers_is_told(typed: Type, free_port: int) -> None:
+    def stripe(*flags: str, **environment: str) -> tuple[str, str]:
+        return _found(typed("doctor", *flags, "-o", "json", **environment))["Stripe"]
+
+    assert stripe("--development")[0] == "ok"
+    assert stripe() == ("note", "LITEVPS_STRIPE_SECRET_KEY is not set")
+    base = f"http://127.0.0.1:{free_port}"
+    verdict, told = stripe(LITEVPS_STRIPE_SECRET_KEY="sk_live_x", LITEVPS_STRIPE_API_BASE=base)
+    assert (verdict, "sk_live_x" in told) == ("bad", False)
+
+
 def test_where_mail_goes_is_told(typed: Type, tmp_path: Path, free_port: int) -> None:
     def mail(*flags: str, **environment: str) -> tuple[str, str]:
         return _found(typed("doctor", *flags, "-o", "json", **environment))["mail"]
