@@ -147,6 +147,7 @@ def test_a_dispute_that_is_lost_is_gone() -> None:
     assert lost.payment_events == (DisputeLost(ACCOUNT, TOP_UP, "dp_1", MicroUsd(4 * USD)),)
     assert lost.wallet_events == ()
     assert [claim.key for claim in lost.claims] == [b"dp_1:lost"]
+    assert house.wallet.balance == house.payments[TOP_UP].left == 6 * USD
     assert not house.payments[TOP_UP].awaits_stripe
 
 
