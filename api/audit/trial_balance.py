@@ -15,7 +15,8 @@ from domain.ports import Recorded
 from domain.time import Instant
 from domain.wallet.wallet import Wallet
 
-_MONEY = frozenset().union(*map(codec.names_read_as, get_args(MoneyEvent)))
+MONEY_NAMES: frozenset[str] = frozenset().union(*map(codec.names_read_as, get_args(MoneyEvent)))
+"""Stored names of the events that have postings; the others need not be decoded, which is most of the time."""
 
 
 class TrialBalance(msgspec.Struct, frozen=True):
@@ -61,7 +62,7 @@ class Books:
     def add(self, recorded: Recorded) -> None:
         """Take in the next event."""
         self._position, self._recorded_at = recorded.position, recorded.recorded_at
-        if recorded.type not in _MONEY:
+        if recorded.type not in MONEY_NAMES:
             return
         event = codec.decode(recorded)
         for posting in postings(event):

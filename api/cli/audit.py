@@ -1,20 +1,21 @@
 """`litevps audit`: whether the ledger is sound, and all of it in a form that others can read."""
 
-from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import click
 import msgspec
 from rich.progress import Progress
 
 from api.audit.findings import Report
+from api.audit.journals import JOURNALS, Format
 from api.audit.verify import verify
 from api.cli.flags import with_settings
 from api.cli.opening import LedgerAccess, run_with_ledger
 from api.cli.output import Form, aside, tell, with_form
+from api.cli.trial_balance import MonthType, trial_balance_command
 from api.settings import Loaded
-from domain.ports import Recorded
-from domain.time import to_rfc3339
+from domain.money import exact_usd
+from domain.statements.month import Month
 from projections.catalogue import READ_MODELS
 
 
@@ -47,46 +48,39 @@ def verify_ledger(loaded: Loaded, form: Form) -> None:
     tell(form, facts, ("", "SEEN", "PROMISE", "FINDINGS"), rows)
     verdict = "sound" if report.ok else "NOT SOUND"
     aside().print(f"{verdict} up to position {report.position:,}, {report.duration_s} s")
+    for account, micros in report.open_items.items():
+        aside().print(f"on its way: {account} {exact_usd(micros)} USD")
     if not report.ok:
         raise SystemExit(1)
 
 
 @audit.command("export")
-@click.option("--format", "written_as", type=click.Choice(["jsonl"]), default="jsonl", help="One event a line.")
+@click.option(
+    "--format",
+    "written_as",
+    type=click.Choice(list(JOURNALS)),
+    default="jsonl",
+    help="One event a line, one posting a line, or a journal for hledger or Beancount.",
+)
 @click.option("--after", default=0, help="Only events past this position.")
+@click.option("--month", type=MonthType(), help="Only events recorded in this month (UTC), such as 2026-11.")
 @click.argument("file", type=click.File("wb"), default="-")
 @with_settings()
-def export(loaded: Loaded, written_as: str, after: int, file: BinaryIO) -> None:
-    """Write every event to FILE, or to standard output. Personal fields stay sealed."""
-    assert written_as == "jsonl"
+def export(loaded: Loaded, written_as: Format, after: int, month: Month | None, file: BinaryIO) -> None:
+    """Write every event, or every posting, to FILE or to standard output. Personal fields stay sealed."""
+    journal = JOURNALS[written_as]()
 
     async def exported(access: LedgerAccess) -> int:
         count = 0
+        file.write(journal.opening.encode())
         async for batch in access.store.replay(after):
-            file.writelines(_lines(batch))
-            count += len(batch)
+            events = batch if month is None else [e for e in batch if month.begins <= e.recorded_at < month.ends]
+            file.writelines(journal.told(event).encode() for event in events)
+            count += len(events)
         return count
 
     count = run_with_ledger(loaded.settings, exported)
     aside().print(f"{count:,} events")
 
 
-def _lines(batch: list[Recorded]) -> Iterator[bytes]:
-    for event in batch:
-        yield msgspec.json.encode(_told(event)) + b"\n"
-
-
-def _told(event: Recorded) -> dict[str, Any]:
-    """Return an event with everything that its hash is made of; payload and metadata as the text they are."""
-    return {
-        "position": event.position,
-        "stream": event.stream,
-        "version": event.version,
-        "type": event.type,
-        "happened_at_us": event.happened_at,
-        "recorded_at_us": event.recorded_at,
-        "recorded_at": to_rfc3339(event.recorded_at),
-        "metadata": event.metadata,
-        "payload": event.payload,
-        "leaf_hash": event.leaf_hash.hex(),
-    }
+audit.add_command(trial_balance_command)

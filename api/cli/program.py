@@ -12,6 +12,7 @@ from api.cli.doctor import doctor
 from api.cli.hosts import host
 from api.cli.plain_words import PlainSpoken
 from api.cli.serve import api, serve, work
+from api.cli.settings import settings
 from api.cli.upkeep import config, migrate, rebuild
 from api.logs import configure_logs
 from domain.errors import Refusal
@@ -23,7 +24,7 @@ def litevps() -> None:
     """Virtual machines by the minute, prepaid, on a ledger that anybody can check."""
 
 
-for command in (serve, api, work, migrate, account, rebuild, audit, config, doctor, demo, host):
+for command in (serve, api, work, migrate, account, rebuild, audit, config, doctor, demo, host, settings):
     litevps.add_command(command)
 
 

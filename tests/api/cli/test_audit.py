@@ -62,6 +62,56 @@ def test_an_export_goes_on_where_another_ended(typed: Type) -> None:
     assert [json.loads(line)["position"] for line in rest.stdout.splitlines()] == [3]
 
 
+def test_the_books_are_added_up_as_of_any_position_or_time(typed: Type) -> None:
+    _with_an_account(typed)
+    told = json.loads(typed("audit", "trial-balance", "-o", "json").stdout)
+    assert (told["position"], told["total_micros"]) == (3, 0)
+    assert {one["account"].partition(":")[0]: one["micros"] for one in told["accounts"]} == {
+        "expenses": 10_000_000,
+        "liabilities": -10_000_000,
+    }
+    assert told["prepaid"] == {"deferred_revenue_micros": 0, "goodwill_micros": 10_000_000}
+    before = typed("audit", "trial-balance", "--position", "2", "-o", "json")
+    assert json.loads(before.stdout)["accounts"] == []
+    assert (
+        json.loads(typed("audit", "trial-balance", "--at", "2020-01-01T00:00:00Z", "-o", "json").stdout)["position"]
+        == 0
+    )
+    assert json.loads(typed("audit", "trial-balance", "--month", "2020-01", "-o", "json").stdout)["position"] == 0
+    table = typed("audit", "trial-balance", "--folded")
+    assert "liabilities:prepaid:*" in table.stdout
+    assert "deferred revenue" in table.stdout
+
+
+def test_a_time_that_could_mean_several_is_refused(typed: Type) -> None:
+    for words in (
+        ("--at", "2026-12-01"),
+        ("--at", "now"),
+        ("--month", "2026-13"),
+        ("--month", "2026-11", "--position", "1"),
+    ):
+        assert typed("audit", "trial-balance", *words).exit_code == 2
+
+
+def test_an_export_is_a_journal_of_a_month_if_that_is_wanted(typed: Type) -> None:
+    _with_an_account(typed)
+    journal = typed("audit", "export", "--format", "hledger").stdout
+    assert "    expenses:goodwill  10.000000 USD\n" in journal
+    assert typed("audit", "export", "--format", "csv", "--month", "2020-01").stdout.count("\n") == 1
+    assert "open Expenses:Goodwill USD" in typed("audit", "export", "--format", "beancount").stdout
+
+
+def test_what_operators_set_is_in_force_from_then_on(typed: Type) -> None:
+    _with_an_account(typed)
+    assert json.loads(typed("settings", "list", "-o", "json").stdout)["tax"] == []
+    told = json.loads(typed("settings", "set", "tax", "VAT 19, City 2.5", "-o", "json").stdout)
+    assert told["tax"] == [
+        {"name": "VAT", "percent_thousandths": 19_000},
+        {"name": "City", "percent_thousandths": 2_500},
+    ]
+    assert "VAT 19, City 2.5" in typed("settings", "list").stdout
+
+
 def test_every_read_model_is_rebuilt_or_the_one_that_is_named(typed: Type) -> None:
     _with_an_account(typed)
     every = json.loads(typed("rebuild", "-o", "json").stdout)

@@ -1,0 +1,56 @@
+"""`litevps settings`: what operators set while the service runs; `litevps config` shows what it was started with."""
+
+import click
+import msgspec
+
+from api.cli.flags import with_settings
+from api.cli.opening import run_with_runtime
+from api.cli.output import Form, tell, with_form
+from api.ledger import Context
+from api.operators import OPERATOR
+from api.runtime import Runtime
+from api.settings import Loaded
+from domain.settings.commands import ChangeSetting
+from domain.settings.settings import SETTINGS_VIEW, OperatorSettings, change
+
+
+@click.group()
+def settings() -> None:
+    """What is set while the service runs: limits, taxes, who issues statements."""
+
+
+@settings.command("list")
+@with_form
+@with_settings()
+def list_settings(loaded: Loaded, form: Form) -> None:
+    """Show what is in force."""
+
+    async def read(runtime: Runtime) -> OperatorSettings:
+        return (await runtime.ledger.read(SETTINGS_VIEW)).of(SETTINGS_VIEW)
+
+    _show(form, run_with_runtime(loaded.settings, read))
+
+
+@settings.command("set")
+@click.argument("name")
+@click.argument("value")
+@with_form
+@with_settings()
+def set_setting(loaded: Loaded, name: str, value: str, form: Form) -> None:
+    """Give NAME another VALUE, such as tax "VAT 19", which statements issued from now on tell."""
+
+    async def changed(runtime: Runtime) -> OperatorSettings:
+        outcome = await runtime.ledger.execute(
+            [SETTINGS_VIEW],
+            lambda sight, _: change(sight.of(SETTINGS_VIEW), ChangeSetting(name, value)),
+            Context(actor=OPERATOR, step="change-setting"),
+        )
+        return outcome.sight.of(SETTINGS_VIEW)
+
+    _show(form, run_with_runtime(loaded.settings, changed))
+
+
+def _show(form: Form, in_force: OperatorSettings) -> None:
+    rates = ", ".join(f"{rate.name} {rate.percent}" for rate in in_force.tax)
+    rows = [(name, rates if name == "tax" else str(value)) for name, value in msgspec.structs.asdict(in_force).items()]
+    tell(form, in_force, ("NAME", "VALUE"), rows)
