@@ -1,6 +1,7 @@
 """The texts of mails: what happened, and what to do about it, with nothing secret but a code that was asked for."""
 
 from collections.abc import Mapping
+from textwrap import fill
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -25,8 +26,8 @@ BY_WEIGHT: tuple[AlertKind, ...] = (
 """A mail with several alerts is named for the first of these that is among them."""
 
 _VERIFICATION = """\
-Somebody, most likely you, wants LiteVPS to send alerts of an account to this address: when its balance runs low
-and when a VPS is stopped.
+Somebody, most likely you, wants LiteVPS to send alerts of an account to
+this address: when its balance runs low, and when a VPS is stopped.
 
 To agree, show this code before {{ expires_at }}:
 
@@ -34,32 +35,56 @@ To agree, show this code before {{ expires_at }}:
 
 for example by
 
-    curl -X POST {{ url }}/api/auth/verify-email -H 'Content-Type: application/json' -d '{"code":"{{ code }}"}'
+    curl -X POST {{ url }}/api/auth/verify-email \\
+      -H 'Content-Type: application/json' \\
+      -d '{"code":"{{ code }}"}'
 
-It works once. If you know nothing of this, do nothing: without the code no alerts are sent to you.
+It works once. If you know nothing of this, do nothing: without the code
+no alerts are sent to you.
 """
 _ALERTS = """\
 {% for alert in alerts -%}
-* {{ alert.at }}: {{ alert.sentence }}
-{% endfor %}
-{%- if adds_funds %}
-What to do: add funds with POST {{ url }}/api/billing/add-funds, from 5 to 50 USD a time.
-{%- if stopped %} Then start what was stopped with
-POST {{ url }}/api/vps/{id}/start. Its disk is kept.{% endif %}
-{% endif %}
-{%- if limited %}
-A token reached its spend limit: give the work to a token with room, or start the VPS yourself with
-POST {{ url }}/api/vps/{id}/start. Its disk is kept, and your balance is untouched by the limit.
-{% endif %}
-{%- if frozen %}
-The account is frozen until what it owes is paid: funds that are added pay that first.
-{% endif %}
-{%- if disputed %}
-A bank asked for a payment back. If that was a mistake, ask it to withdraw the dispute.
-{% endif %}
-Every minute and every movement of the balance: {{ url }}/api/billing/transactions
-Where these mails go, and at which thresholds: {{ url }}/api/billing/alerts
+{{ alert.at }}
+{{ alert.sentence }}
+
+{% endfor -%}
+{% if adds_funds -%}
+What to do: add funds, from 5 to 50 USD a time, with
+
+    POST {{ url }}/api/billing/add-funds
+
+{% endif -%}
+{% if limited -%}
+A token reached its spend limit, which leaves your balance as it is: give
+the work to a token with room, or start the VPS yourself.
+
+{% endif -%}
+{% if stopped -%}
+What was stopped keeps its disk. It is started again with
+
+    POST {{ url }}/api/vps/{id}/start
+
+{% endif -%}
+{% if frozen -%}
+The account is frozen until what it owes is paid: funds that are added pay
+that first.
+
+{% endif -%}
+{% if disputed -%}
+A bank asked for a payment back. If that was a mistake, ask it to withdraw
+the dispute.
+
+{% endif -%}
+Every minute, and every movement of the balance:
+
+    {{ url }}/api/billing/transactions
+
+Where these mails go, and at which thresholds:
+
+    {{ url }}/api/billing/alerts
 """
+LINE_CHARACTERS_MAX = 76
+"""Longer lines would be broken for the way, which is hard to read where a mail is looked at raw."""
 # Plain text: nothing in it is markup, and what VPSs are called was checked when they were made.
 _ENVIRONMENT = Environment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)  # noqa: S701
 _VERIFICATION_TEXT = _ENVIRONMENT.from_string(_VERIFICATION)
@@ -85,10 +110,11 @@ def alert_mail(notice: Notice, to: str, url: str, names: Mapping[VpsId, str]) ->
     text = _ALERTS_TEXT.render(
         url=url,
         alerts=[
-            _Line(to_rfc3339(_whole_seconds(alert.happened_at)), _sentence(alert, names)) for alert in notice.alerts
+            _Line(to_rfc3339(_whole_seconds(alert.happened_at)), _filled(_sentence(alert, names)))
+            for alert in notice.alerts
         ],
         adds_funds=bool(kinds & {"low-balance", "vps-unpaid", "account-frozen"}),
-        stopped=bool(kinds & {"vps-unpaid", "vps-frozen"}),
+        stopped=bool(kinds & {"vps-unpaid", "vps-limit", "vps-frozen"}),
         limited="vps-limit" in kinds,
         frozen=bool(kinds & {"account-frozen", "vps-frozen"}),
         disputed="dispute-opened" in kinds,
@@ -125,6 +151,10 @@ def _subject(kind: AlertKind, alerts: tuple[AlertRaised, ...], names: Mapping[Vp
         return f"your balance is {floor_to_four_decimals(last)} USD"
     stopped = [names[alert.vps_id] for alert in alerts if alert.vps_id is not None]
     return f"VPS {stopped[0]} was stopped" if len(stopped) == 1 else f"{len(stopped)} VPSs were stopped"
+
+
+def _filled(sentence: str) -> str:
+    return fill(sentence[0].upper() + sentence[1:], LINE_CHARACTERS_MAX, break_long_words=False, break_on_hyphens=False)
 
 
 def _usd(amount: MicroUsd | None) -> str:

@@ -24,7 +24,7 @@ from projections.alerts import ALERTS
 from projections.catalogue import READ_MODELS
 from projections.generation import SCHEMA, install
 from projections.runner import Runner
-from tests.api.alerts.mailed_house import ALERTS_PATH, OPS, VERIFY_PATH, Mailed, code_in, mailed_house, stop_vps
+from tests.api.alerts.mailed_house import ALERTS_PATH, OPS, VERIFY_PATH, Mailed, code_in, flat, mailed_house, stop_vps
 from tests.api.houses import ROOMY, Customer, House
 from tests.contracts.mailers import parsed
 
@@ -51,7 +51,7 @@ async def test_who_runs_out_of_funds_is_warned_then_stopped_and_told(mailed: Mai
         await mailed.tick()
         (warning,) = await mailed.mails()
         assert warning["Subject"] == "LiteVPS: your balance is 0.0021 USD"
-        assert "fell to 0.0021 USD, which is at or below 0.0021 USD" in warning.get_content()
+        assert "fell to 0.0021 USD, which is at or below 0.0021 USD" in flat(warning)
 
         mailed.clock.advance(60)
         await mailed.tick()
@@ -64,7 +64,7 @@ async def test_who_runs_out_of_funds_is_warned_then_stopped_and_told(mailed: Mai
     assert not mailed.house.host.guests[vps_id].running, "the guest is really off"
     _, told = await mailed.mails()
     assert (told["To"], told["Subject"]) == (OPS, "LiteVPS: VPS web-01 was stopped")
-    text = told.get_content()
+    text = flat(told)
     assert "VPS web-01 was stopped: the balance of 0.0000 USD did not cover its next minute." in text
     assert "POST http://127.0.0.1:8000/api/billing/add-funds" in text
     assert "POST http://127.0.0.1:8000/api/vps/{id}/start" in text

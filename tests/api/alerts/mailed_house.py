@@ -138,3 +138,8 @@ def code_in(mail: EmailMessage) -> str:
     found = re.search(r"^    ([a-z2-7]{52})\r?$", mail.get_content(), re.MULTILINE)
     assert found is not None, mail.get_content()
     return found[1]
+
+
+def flat(mail: EmailMessage) -> str:
+    """Return the text of a mail, however its lines are broken."""
+    return " ".join(mail.get_content().split())

@@ -18,7 +18,7 @@ from api.rounds import Rounds
 from domain.alerts.events import AlertRaised, MailFailed, MailGivenUp, MailSent
 from domain.alerts.sending import STALE_AFTER
 from domain.money import MicroUsd
-from tests.api.alerts.mailed_house import ALERTS_PATH, OPS, Mailed, code_in
+from tests.api.alerts.mailed_house import ALERTS_PATH, OPS, Mailed, code_in, flat
 from tests.contracts.mailers import Postbox, postbox
 
 pytestmark = pytest.mark.anyio
@@ -38,9 +38,9 @@ async def test_a_stopped_vps_is_told_by_name_with_the_balance_and_what_to_do(mai
     (mail,) = await mailed.mails()
 
     assert (mail["To"], mail["Subject"]) == (OPS, "LiteVPS: VPS web-01 was stopped")
-    text = mail.get_content()
+    text = flat(mail)
     assert "VPS web-01 was stopped: the balance of 10.0000 USD did not cover its next minute." in text
-    assert "add funds with POST http://127.0.0.1:8000/api/billing/add-funds" in text
+    assert "POST http://127.0.0.1:8000/api/billing/add-funds" in text
     assert mailed.file_names()[0].endswith("Z-vps-unpaid.eml")
 
 
@@ -51,7 +51,7 @@ async def test_what_happens_together_is_told_in_one_mail(mailed: Mailed) -> None
 
     assert mail["Subject"] == "LiteVPS: 3 VPSs were stopped"
     for name in ("web-01", "web-02", "web-03"):
-        assert f"VPS {name} was stopped" in mail.get_content()
+        assert f"VPS {name} was stopped" in flat(mail)
 
 
 async def test_what_was_told_is_not_told_again(mailed: Mailed) -> None:
