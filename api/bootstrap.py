@@ -41,7 +41,6 @@ from api.bootstrap_payments import opened_payments
 from api.founding import ensure_founded
 from api.ledger import Ledger
 from api.metering import settle_account, settle_due
-from api.payments.desk import CashDesk
 from api.payments.refunding import request_refund_of_all
 from api.runtime import Runtime
 from api.settings import Settings
@@ -50,13 +49,13 @@ from api.steps.workshop import Workshop
 from api.vps_lists import ProjectedVpsList
 from domain.accounts.ports import Captcha
 from domain.evidence import EvidenceSource
+from domain.ports import Clock, Ids
 from projections.alerts import TabledAlertWork
 from projections.catalogue import READ_MODELS
 from projections.closings import TabledOpenClosings
 from projections.compute_work import TabledWork
 from projections.generation import install
 from projections.meters import TabledDueAccounts
-from projections.payments import TabledPayments
 from projections.reading import ReadModels
 
 CONNECTIONS_MAX = 8
@@ -145,7 +144,8 @@ async def opened_runtime(
     settings: Settings, database: Database, *, with_hosts: bool, say: Say
 ) -> AsyncIterator[Runtime]:
     """Give everything that a way in needs, on a database that is migrated; ``with_hosts``: and drive guests."""
-    home, clock, ids = made_folder(settings.home_folder), SystemClock(), TimeOrderedIds()
+    made_folder(settings.home_folder)
+    clock, ids = SystemClock(), TimeOrderedIds()
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(PostgresEventStore(database.service_url))
         pool = await stack.enter_async_context(_pool(database.service_url))
@@ -154,35 +154,9 @@ async def opened_runtime(
         ledger = Ledger(store, sealer, clock, ids, store)
         read_models = _closed_by(stack, ReadModels(database.service_url))
         await read_models.open()
-        private_key, public_key = ensure_service_key(home / "ssh")
-        ledger_id = await ensure_founded(ledger, ids) if with_hosts else None
-        await stack.enter_async_context(_driving(home if with_hosts else None))
-        compute = await opened_compute(settings, clock, private_key, ledger_id=ledger_id, say=say)
-        stack.push_async_callback(close_compute, compute)
-        workshop = Workshop(
-            store=store,
-            ledger=ledger,
-            sealer=sealer,
-            clock=clock,
-            hypervisors=compute.hypervisors,
-            shell=compute.shell,
-            service_key=public_key,
-            leases=PostgresLeases(pool, ids.new()),
-            work=TabledWork(read_models),
-            job_outputs=PostgresJobOutputs(pool),
-            settle=partial(settle_account, ledger),
-        )
-        await register_hosts(workshop, compute)
-        payments = await stack.enter_async_context(opened_payments(settings, home))
-        desk = CashDesk(
-            store=store,
-            ledger=ledger,
-            clock=clock,
-            ids=ids,
-            gateway=payments.gateway,
-            leases=workshop.leases,
-            open_payments=TabledPayments(read_models, store),
-        )
+        ground = _Ground(store, ledger, sealer, clock, ids, pool, read_models)
+        workshop = await _opened_workshop(stack, settings, ground, with_hosts=with_hosts, say=say)
+        payments = await stack.enter_async_context(opened_payments(settings, workshop, ids, read_models))
         yield Runtime(
             settings=settings,
             store=store,
@@ -206,10 +180,48 @@ async def opened_runtime(
             alert_work=TabledAlertWork(read_models),
             closings=TabledOpenClosings(read_models),
             mailer=mailer_of(settings, clock),
-            refund_all=partial(request_refund_of_all, desk),
-            cash_desk=desk,
+            refund_all=partial(request_refund_of_all, payments.desk),
+            cash_desk=payments.desk,
             stand_in=payments.stand_in,
         )
+
+
+class _Ground(msgspec.Struct, frozen=True, eq=False):
+    """What everything else stands on."""
+
+    store: PostgresEventStore
+    ledger: Ledger
+    sealer: AccountSealer
+    clock: Clock
+    ids: Ids
+    pool: AsyncConnectionPool[Any]
+    read_models: ReadModels
+
+
+async def _opened_workshop(
+    stack: AsyncExitStack, settings: Settings, ground: _Ground, *, with_hosts: bool, say: Say
+) -> Workshop:
+    home = settings.home_folder
+    private_key, public_key = ensure_service_key(home / "ssh")
+    ledger_id = await ensure_founded(ground.ledger, ground.ids) if with_hosts else None
+    await stack.enter_async_context(_driving(home if with_hosts else None))
+    compute = await opened_compute(settings, ground.clock, private_key, ledger_id=ledger_id, say=say)
+    stack.push_async_callback(close_compute, compute)
+    workshop = Workshop(
+        store=ground.store,
+        ledger=ground.ledger,
+        sealer=ground.sealer,
+        clock=ground.clock,
+        hypervisors=compute.hypervisors,
+        shell=compute.shell,
+        service_key=public_key,
+        leases=PostgresLeases(ground.pool, ground.ids.new()),
+        work=TabledWork(ground.read_models),
+        job_outputs=PostgresJobOutputs(ground.pool),
+        settle=partial(settle_account, ground.ledger),
+    )
+    await register_hosts(workshop, compute)
+    return workshop
 
 
 @asynccontextmanager

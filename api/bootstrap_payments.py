@@ -3,17 +3,21 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 
 import httpx
 import msgspec
 
 from adapters.stripe.gateway import StripeGateway
 from adapters.stripe_stand_in.application import StripeStandIn
+from api.payments.desk import CashDesk
 from api.payments.webhooks import WEBHOOK_PATH
 from api.runtime import StandIn
 from api.settings import Settings
+from api.steps.workshop import Workshop
 from domain.payments.ports import PaymentsUnavailable
+from domain.ports import Ids
+from projections.payments import TabledPayments
+from projections.reading import ReadModels
 
 STAND_IN_PREFIX = "/development/stripe"
 STAND_IN_KEY = "sk_test_stand_in"
@@ -23,9 +27,9 @@ _NO_KEY = "sk_unset"
 
 
 class OpenedPayments(msgspec.Struct, frozen=True, eq=False):
-    """Who payments are made through."""
+    """What payments are dealt with."""
 
-    gateway: StripeGateway
+    desk: CashDesk
     stand_in: StandIn | None
 
 
@@ -35,8 +39,25 @@ def has_stand_in(settings: Settings) -> bool:
 
 
 @asynccontextmanager
-async def opened_payments(settings: Settings, home: Path) -> AsyncIterator[OpenedPayments]:
-    """Give who payments are made through."""
+async def opened_payments(
+    settings: Settings, workshop: Workshop, ids: Ids, read_models: ReadModels
+) -> AsyncIterator[OpenedPayments]:
+    """Give what payments are dealt with."""
+    async with _opened_gateway(settings) as (gateway, stand_in):
+        desk = CashDesk(
+            store=workshop.store,
+            ledger=workshop.ledger,
+            clock=workshop.clock,
+            ids=ids,
+            gateway=gateway,
+            leases=workshop.leases,
+            open_payments=TabledPayments(read_models, workshop.store),
+        )
+        yield OpenedPayments(desk, stand_in)
+
+
+@asynccontextmanager
+async def _opened_gateway(settings: Settings) -> AsyncIterator[tuple[StripeGateway, StandIn | None]]:
     async with AsyncExitStack() as stack:
         if not has_stand_in(settings):
             gateway = StripeGateway(
@@ -46,9 +67,9 @@ async def opened_payments(settings: Settings, home: Path) -> AsyncIterator[Opene
                 api_base=settings.stripe_api_base,
             )
             stack.push_async_callback(gateway.close)
-            yield OpenedPayments(gateway, None)
+            yield gateway, None
             return
-        stand_in = _stand_in(settings, home)
+        stand_in = _stand_in(settings)
         stack.callback(stand_in.close)
         # In this process itself, so that it needs no port, and whoever only works has it too.
         gateway = StripeGateway(
@@ -67,7 +88,7 @@ async def opened_payments(settings: Settings, home: Path) -> AsyncIterator[Opene
             finally:
                 await stand_in.stop()
 
-        yield OpenedPayments(gateway, StandIn(STAND_IN_PREFIX, stand_in, deliver))
+        yield gateway, StandIn(STAND_IN_PREFIX, stand_in, deliver)
 
 
 async def stripe_answers(settings: Settings) -> str | None:
@@ -84,8 +105,8 @@ async def stripe_answers(settings: Settings) -> str | None:
     return None
 
 
-def _stand_in(settings: Settings, home: Path) -> StripeStandIn:
-    file = home / _STATE_FILE
+def _stand_in(settings: Settings) -> StripeStandIn:
+    file = settings.home_folder / _STATE_FILE
     file.touch(mode=0o600)
     return StripeStandIn(
         file,
