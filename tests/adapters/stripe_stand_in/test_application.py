@@ -1,5 +1,6 @@
 """The stand-in over HTTP: mounted in the service's framework, its dashboard as POSTs, keys, wrong requests."""
 
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -10,6 +11,8 @@ from litestar import Litestar, asgi
 from adapters.stripe_stand_in.application import IN_MEMORY, StripeStandIn
 from adapters.stripe_stand_in.dashboard import ACTIONS
 from tests.stripe_stand_ins import client_of, paid_session, served, serving, session_of
+
+PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "development-payments.md"
 
 pytestmark = pytest.mark.anyio
 
@@ -64,6 +67,11 @@ def test_every_public_function_of_the_dashboard_is_an_action() -> None:
     stand_in.close()
 
     assert public == set(ACTIONS)
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_every_action_is_on_the_page_about_it(action: str) -> None:
+    assert f"`{action.replace('_', '-')}`" in PAGE.read_text()
 
 
 async def test_a_key_is_asked_for() -> None:
