@@ -101,7 +101,8 @@ def told_of(before: Watch, after: Watch, happened: Happened) -> tuple[Due, ...]:
         due.append(_due(happened, "account-frozen", balance=after.balance, amount=event.owed))
     if isinstance(event, VpsStopRequested) and event.reason in _STOPS:
         due.append(_due(happened, _STOPS[event.reason], balance=after.balance, vps_id=happened.vps_id))
-    if isinstance(event, DisputeOpened):
+    # While the bank only asks, nothing is taken, and nobody needs to do anything but us.
+    if isinstance(event, DisputeOpened) and not event.inquiry:
         due.append(_due(happened, "dispute-opened", balance=after.balance, amount=event.amount))
     return tuple(due)
 

@@ -26,6 +26,7 @@ from projections.generation import SCHEMA, install
 from projections.runner import Runner
 from tests.api.alerts.mailed_house import ALERTS_PATH, OPS, VERIFY_PATH, Mailed, code_in, flat, mailed_house, stop_vps
 from tests.api.houses import ROOMY, Customer, House
+from tests.api.http.test_closing import open_checkout, see
 from tests.contracts.mailers import parsed
 
 pytestmark = pytest.mark.anyio
@@ -94,6 +95,30 @@ async def test_with_funds_again_the_next_crossing_is_told_again(mailed: Mailed) 
             await mailed.tick()
 
     assert len(await mailed.mails()) == 3
+
+
+async def test_a_dispute_that_leaves_a_debt_is_told_with_every_vps_that_it_stops(mailed: Mailed) -> None:
+    payment_id, session_id = await open_checkout(mailed.ann, 5)
+    charge = mailed.house.stripe.dashboard.pay(session_id)["payment_intent"]
+    await see(mailed.ann, payment_id, session_id)
+    await mailed.watch(0.10)
+    async with mailed.house.working():
+        vps_id = await mailed.vps("web-01")
+        await mailed.ann.until(str(vps_id), "running")
+        mailed.clock.advance(10 * 3600 - 1)
+        await mailed.tick()
+
+        mailed.house.stripe.dashboard.open_dispute(charge)
+        await see(mailed.ann, payment_id, session_id)
+        await mailed.ann.until(str(vps_id), "stopped")
+
+    (told,) = await mailed.mails()
+    assert told["Subject"] == "LiteVPS: your account is frozen"
+    text = flat(told)
+    assert "A payment of 5 USD is disputed" in text
+    assert "A payment was taken back, which leaves 0.042 USD to be paid: the account is frozen." in text
+    assert "VPS web-01 was stopped: the account is frozen." in text
+    assert "Your balance fell to 0.0000 USD, which is at or below 0.1 USD." in text
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from domain.codec import decode
 from domain.events import Actor, Event
 from domain.ids import PaymentId
 from domain.payments.payment import payment_view
+from domain.tokens.events import TokenRevoked
 from domain.wallet.wallet import Wallet, wallet_view
 from tests.api.houses import PASSWORD, Customer, House, house
 
@@ -106,6 +107,7 @@ async def test_a_closed_account_is_nobody_any_more(still: House) -> None:
     assert (await token.ask("GET", "/api/vps")).status_code == 200
 
     assert (await leave(ann))[0] == 200
+    assert len(await recorded(ann, TokenRevoked)) == 1
 
     body = {"email": "ann@example.com", "password": PASSWORD}
     nobody = await still.client.post("/api/auth/login", json={**body, "email": "nobody@example.com"})

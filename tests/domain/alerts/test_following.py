@@ -123,6 +123,12 @@ def test_a_dispute_is_told_and_a_debt_that_freezes_the_account() -> None:
     ]
 
 
+def test_a_bank_that_only_asks_is_not_told_of() -> None:
+    inquiry = DisputeOpened(ANN, PAYMENT, "dp_1", MicroUsd(900), MicroUsd(0), MicroUsd(0), inquiry=True)
+
+    assert told(credited(600), *WATCHED, inquiry) == []
+
+
 def test_nothing_is_told_before_the_address_is_verified_nor_what_happened_before() -> None:
     address, thresholds, verified = WATCHED
 
