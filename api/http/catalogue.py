@@ -5,6 +5,7 @@ from typing import Any
 from api.http import (
     accounts,
     alerts,
+    billing_explain,
     billing_funds_endpoints,
     billing_seeing,
     billing_usage,
@@ -51,6 +52,7 @@ def declared(settings: Settings) -> tuple[Endpoint, ...]:
         *billing_funds_endpoints.ENDPOINTS,
         *billing_seeing.ENDPOINTS,
         *billing_usage.ENDPOINTS,
+        *billing_explain.ENDPOINTS,
         *statements.ENDPOINTS,
         *health.endpoints(),
     )

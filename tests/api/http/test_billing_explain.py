@@ -1,0 +1,134 @@
+"""Charges explained over HTTP: from a minute back to what was recorded."""
+
+from collections.abc import AsyncIterator
+from uuid import UUID, uuid4
+
+import pytest
+
+from domain.ids import EventId, PaymentId, host_stream, wallet_stream
+from domain.money import MicroUsd
+from domain.time import MINUTE, Instant
+from domain.wallet.events import FundsCorrected
+from tests.api.http.seeing import BEGAN, Scene, scene
+
+pytestmark = pytest.mark.anyio
+
+PAYMENT = PaymentId(UUID(int=5))
+
+
+@pytest.fixture
+async def here(database_url: str) -> AsyncIterator[Scene]:
+    """A customer with 10 USD, and read models."""
+    async with scene(database_url) as made:
+        yield made
+
+
+async def test_a_minute_is_explained_by_all_that_it_follows_from(here: Scene) -> None:
+    web = await here.on("web-01")
+    await here.minutes_pass(3, web)
+    told = await here.get(f"/api/billing/charges/{web}:3/explain")
+    [part] = told["parts"]
+    wallet = await here.house.runtime.store.read_streams([(wallet_stream(here.ann.id), 0)])
+    host = await here.house.runtime.store.read_streams([(host_stream(here.house.host.host_id), 0)])
+
+    assert (told["id"], told["amount"], told["vps_id"]) == (f"{web}:3", -0.00007, str(web))
+    assert part["formula"] == "floor(4200·3/60) − floor(4200·2/60) = 210 − 140 = 70"
+    assert (part["price"]["plan"], part["price"]["version"], part["price"]["price_hourly"]) == ("Nano", 1, 0.0042)
+    assert part["price"]["since"] == here.at(0)
+    assert [one["event"] for one in part["started_by"]] == ["wallet.vps-admitted.v1", "wallet.meter-started.v2"]
+    assert (part["stopped_by"], part["proof"], part["waived"]) == ([], "observation", None)
+    assert part["proven_by"]["position"] == host[2].position
+    assert part["proven_by"]["facts"]["collected_at"] == here.at(2)
+    [minute] = part["minutes"]
+    assert (minute["n"], minute["begins_at"]) == (3, here.at(2))
+    # Found by the log itself, not by what explains it.
+    metered = [event for event in wallet if event.type == "wallet.minutes-metered.v1"][1]
+    assert (minute["recorded_by"], part["recorded_by"][0]["leaf_hash"]) == (metered.position, metered.leaf_hash.hex())
+
+
+async def test_the_first_minute_is_proven_by_the_login(here: Scene) -> None:
+    web = await here.on("web-01")
+    await here.minutes_pass(1, web)
+    [part] = (await here.get(f"/api/billing/charges/{web}:1/explain"))["parts"]
+
+    assert (part["proof"], part["proven_by"]) == ("login", None)
+
+
+async def test_every_transaction_can_be_explained_and_comes_to_the_same(here: Scene) -> None:
+    web, mail = await here.on("web-01"), await here.on("mail")
+    await here.minutes_pass(61, web, mail)
+    for detail in ("hour", "minute"):
+        for one in await here.get("/api/billing/transactions", detail=detail, limit=30):
+            explained = await here.get(f"/api/billing/charges/{one['id']}/explain")
+            assert (explained["amount"], explained["vps_id"]) == (one["amount"], one["vps_id"])
+            assert sum(len(part["minutes"]) for part in explained["parts"]) == (one["minutes"] or 0)
+
+
+async def test_prices_and_starts_part_what_is_explained(here: Scene) -> None:
+    web = await here.on("web-01")
+    await here.reprice(8_400, Instant(BEGAN + 2 * MINUTE))
+    await here.minutes_pass(3, web)
+    await here.off(web)
+    await here.minutes_pass(5)
+    assert (await here.ann.ask("POST", f"/api/vps/{web}/start")).status_code == 202
+    await here.up(web)
+    await here.minutes_pass(1, web)
+    parts = (await here.get(f"/api/billing/charges/{web}:1-6/explain"))["parts"]
+
+    assert [(one["n_from"], one["n_to"], one["price"]["version"], one["amount"]) for one in parts] == [
+        (1, 2, 1, 0.00014),
+        (3, 4, 2, 0.00028),
+        (5, 6, 2, 0.00028),
+    ]
+    assert parts[1]["formula"] == "floor(8400·4/60) − floor(8400·2/60) = 560 − 280 = 280"
+    assert [one["event"] for one in parts[0]["stopped_by"]] == ["wallet.vps-released.v1", "wallet.meter-closed.v1"]
+    assert parts[0]["stopped_by"][0]["facts"]["cause"] == "stop"
+    assert parts[2]["stopped_by"] == []
+    assert parts[0]["started_by"] == parts[1]["started_by"] != parts[2]["started_by"]
+    assert parts[2]["minutes"][0]["begins_at"] == here.at(8)
+
+
+async def test_a_waived_minute_tells_why_nobody_pays_it(database_url: str) -> None:
+    async with scene(database_url, micros=4_200) as here:
+        web = await here.on("web-01")
+        await here.minutes_pass(61, web)
+        told = await here.get(f"/api/billing/charges/{web}:60-61/explain")
+
+    assert told["amount"] == -0.00007
+    assert [(one["waived"], one["amount"], one["cost"]) for one in told["parts"]] == [
+        (None, 0.00007, 0.00007),
+        ("unpaid", 0, 0.00007),
+    ]
+    assert told["parts"][1]["why"] == "Waived: the balance did not cover them."
+    assert told["parts"][1]["stopped_by"][0]["facts"]["cause"] == "unpaid"
+
+
+async def test_funds_are_explained_by_the_event_that_moved_them(here: Scene) -> None:
+    [credit] = await here.get("/api/billing/transactions")
+    corrected = FundsCorrected(
+        here.ann.id, uuid4(), EventId(UUID(credit["id"])), "goodwill", MicroUsd(-500), "a mistake"
+    )
+    await here.record(corrected)
+    newest = (await here.get("/api/billing/transactions"))[0]
+    told = await here.get(f"/api/billing/charges/{newest['id']}/explain")
+
+    assert (told["id"], told["amount"], told["parts"]) == (newest["id"], -0.0005, [])
+    assert told["event"]["event"] == "wallet.funds-corrected.v1"
+    assert told["event"]["facts"]["reason"] == "a mistake"
+    assert told["event"]["facts"]["corrects"] == credit["id"] == newest["corrects"]
+
+
+async def test_what_is_anothers_or_was_never_charged_does_not_exist(here: Scene) -> None:
+    web = await here.on("web-01")
+    await here.minutes_pass(1, web)
+    [_, credit] = await here.get("/api/billing/transactions")
+    bob = await here.house.register()
+    nothing = await bob.ask("GET", f"/api/billing/charges/{uuid4()}/explain")
+    for charge in (f"{web}:1", f"{web}:1-2", credit["id"]):
+        answer = await bob.ask("GET", f"/api/billing/charges/{charge}/explain")
+        assert (answer.status_code, answer.content) == (404, nothing.content), charge
+    for charge in (f"{web}:3", f"{web}:1-3", f"{web}:2-1", f"{web}:0", f"{uuid4()}:1", "nonsense", str(web)):
+        answer = await here.ann.ask("GET", f"/api/billing/charges/{charge}/explain")
+        assert (answer.status_code, answer.content) == (404, nothing.content), charge
+    long = await here.ann.ask("GET", f"/api/billing/charges/{web}:1-121/explain")
+    assert (long.status_code, set(long.json()["fields"])) == (400, {"charge_id"})
