@@ -52,7 +52,7 @@ from domain.deciding import recorded_in
 from domain.events import Actor
 from domain.ids import PRICING_STREAM, AccountId, HostId, PlanId, wallet_stream
 from domain.money import MicroUsd
-from domain.ports import Clock
+from domain.ports import Clock, Ids
 from domain.pricing.commands import DefinePlan
 from domain.pricing.price_book import PRICES, define_plan
 from domain.time import MICROSECONDS_PER_SECOND
@@ -190,24 +190,8 @@ def memory_runtime(settings: Settings, clock: Clock, host: SimulatedHost) -> Run
         job_outputs=MemoryJobOutputs(),
         settle=partial(settle_account, ledger),
     )
-    stripe = StripeStandIn(
-        IN_MEMORY, public_url=f"{ADDRESS}{STAND_IN_PREFIX}", clock=lambda: clock.now() // MICROSECONDS_PER_SECOND
-    )
-    desk = CashDesk(
-        store=store,
-        ledger=ledger,
-        clock=clock,
-        ids=ids,
-        gateway=StripeGateway(
-            "sk_test_house",
-            [stripe.webhook_secret],
-            public_url=ADDRESS,
-            api_base=stripe.public_url,
-            transport=httpx.ASGITransport(app=stripe),
-        ),
-        leases=workshop.leases,
-        open_payments=MemoryOpenPayments(store),
-    )
+    stripe = _stripe(clock)
+    desk = _cash_desk(workshop, ids, stripe)
     return Runtime(
         settings=settings,
         store=store,
@@ -232,6 +216,31 @@ def memory_runtime(settings: Settings, clock: Clock, host: SimulatedHost) -> Run
         refund_all=partial(request_refund_of_all, desk),
         cash_desk=desk,
         stand_in=StandIn(STAND_IN_PREFIX, stripe, stripe.start),
+    )
+
+
+def _stripe(clock: Clock) -> StripeStandIn:
+    return StripeStandIn(
+        IN_MEMORY, public_url=f"{ADDRESS}{STAND_IN_PREFIX}", clock=lambda: clock.now() // MICROSECONDS_PER_SECOND
+    )
+
+
+def _cash_desk(workshop: Workshop, ids: Ids, stripe: StripeStandIn) -> CashDesk:
+    gateway = StripeGateway(
+        "sk_test_house",
+        [stripe.webhook_secret],
+        public_url=ADDRESS,
+        api_base=stripe.public_url,
+        transport=httpx.ASGITransport(app=stripe),
+    )
+    return CashDesk(
+        store=workshop.store,
+        ledger=workshop.ledger,
+        clock=workshop.clock,
+        ids=ids,
+        gateway=gateway,
+        leases=workshop.leases,
+        open_payments=MemoryOpenPayments(workshop.store),
     )
 
 

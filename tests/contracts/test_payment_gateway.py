@@ -1,91 +1,28 @@
 """The gateway to Stripe keeps to its port, against the stand-in by the official client."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+from collections.abc import Callable
 from uuid import uuid4
 
-import httpx
-import msgspec
 import pytest
 
 from adapters.stripe import connection
 from adapters.stripe.gateway import StripeGateway
-from adapters.stripe_stand_in.application import IN_MEMORY, StripeStandIn
-from domain.ids import AccountId, PaymentId, RefundId
+from domain.ids import RefundId
 from domain.money import MicroUsd
 from domain.payments.ports import (
-    BadSignature,
-    CheckoutOrder,
-    OpenedCheckout,
     PaymentGateway,
     PaymentsRefused,
     PaymentsUnavailable,
     RefundOrder,
     SeenPayment,
 )
-from domain.time import HOUR, Instant, seconds
+from domain.time import Instant, seconds
+from tests.contracts.payment_gateways import TEN_USD, Till, quick, till
+
+__all__ = ["quick", "till"]
 
 pytestmark = pytest.mark.anyio
-
-TEN_USD = MicroUsd(10_000_000)
-START_S = 1_790_000_000
-
-
-class Till(msgspec.Struct, eq=False):
-    """A gateway, and what a test does at Stripe without it."""
-
-    gateway: StripeGateway
-    stand_in: StripeStandIn
-    clock: list[int]
-
-    @property
-    def now(self) -> Instant:
-        """What time it is at Stripe."""
-        return Instant(seconds(self.clock[0]))
-
-    def order(self, **changes: Any) -> CheckoutOrder:
-        """Return an order of ten USD, to be paid within an hour."""
-        order = CheckoutOrder(
-            PaymentId(uuid4()), AccountId(uuid4()), TEN_USD, "ann@example.com", Instant(self.now + HOUR)
-        )
-        return msgspec.structs.replace(order, **changes)
-
-    async def paid(self, **changes: Any) -> tuple[CheckoutOrder, SeenPayment]:
-        """Have a payment made."""
-        order = self.order(**changes)
-        opened = await self.gateway.ensure_checkout(order)
-        self.stand_in.dashboard.pay(opened.session_id)
-        return order, await self.seen(opened)
-
-    async def seen(self, opened: OpenedCheckout | SeenPayment) -> SeenPayment:
-        """Look at a payment."""
-        seen = await self.gateway.find_payment(opened.session_id)
-        assert seen is not None
-        return seen
-
-
-def made(stand_in: StripeStandIn, clock: list[int], **more: Any) -> Till:
-    transport = httpx.ASGITransport(app=stand_in)
-    gateway = StripeGateway(
-        "sk_test_x",
-        [stand_in.webhook_secret],
-        public_url="http://litevps.test",
-        api_base=stand_in.public_url,
-        transport=transport,
-        **more,
-    )
-    return Till(gateway, stand_in, clock)
-
-
-@pytest.fixture
-async def till() -> AsyncIterator[Till]:
-    clock = [START_S]
-    stand_in = StripeStandIn(IN_MEMORY, public_url="http://stripe.test/pretend", clock=lambda: clock[0])
-    till = made(stand_in, clock)
-    yield till
-    await till.gateway.close()
-    stand_in.close()
 
 
 def _is_a_gateway(gateway: StripeGateway) -> PaymentGateway:
@@ -233,122 +170,6 @@ async def test_an_inquiry_that_ends_moves_nothing(till: Till) -> None:
     assert [one.state for one in (await till.seen(seen)).disputes] == ["inquiry-closed"]
 
 
-async def test_balance_transactions_are_told_oldest_first_and_become_available(till: Till) -> None:
-    begun = till.now
-    _, seen = await till.paid()
-    dashboard = till.stand_in.dashboard
-    dashboard.refund(seen.session_id, 100)
-    dashboard.win_dispute(dashboard.open_dispute(seen.session_id, 500)["id"])
-    await till.paid(amount=MicroUsd(50_000_000))
-    pending = (await till.gateway.transactions_since(begun, 10))[0]
-    dashboard.make_available()
-    dashboard.payout_failed(dashboard.pay_out(100)["id"])
-
-    moved = await till.gateway.transactions_since(begun, 10)
-    assert [(one.kind, one.amount) for one in moved] == [
-        ("charge", 10_000_000),
-        ("refund", -1_000_000),
-        ("dispute", -5_000_000),
-        ("dispute-reversal", 5_000_000),
-        ("charge", 50_000_000),
-        ("payout", -1_000_000),
-        ("payout-failure", 1_000_000),
-    ]
-    assert (moved[0].fee, moved[2].fee) == (MicroUsd(590_000), MicroUsd(15_000_000))
-    assert not pending.is_available
-    found = await till.gateway.find_transaction(pending.transaction_id)
-    assert found is not None
-    assert found.is_available
-
-
-async def test_a_long_list_is_told_from_its_oldest_on_without_a_gap(till: Till) -> None:
-    begun = till.now
-    ids = []
-    for _ in range(7):
-        till.clock[0] += 100
-        await till.paid()
-        ids.append(till.clock[0])
-    few = made(till.stand_in, till.clock, page_items=2, pages_max=2)
-
-    since, told = begun, []
-    while True:
-        found = await few.gateway.transactions_since(since, 2)
-        if not found or found[-1].transaction_id in told:
-            break
-        told += [one.transaction_id for one in found if one.transaction_id not in told]
-        since = found[-1].happened_at
-    assert told == [one.transaction_id for one in await till.gateway.transactions_since(begun, 100)]
-    assert len(told) == 7
-    await few.gateway.close()
-
-
-async def test_events_are_told_oldest_first_and_point_at_their_payment(till: Till) -> None:
-    begun = till.now
-    order, seen = await till.paid()
-    till.clock[0] += 60
-    till.stand_in.dashboard.open_dispute(seen.session_id)
-    events = {event.kind: event for event in await till.gateway.events_since(begun, 100)}
-
-    completed = events["checkout.session.completed"]
-    assert (completed.session_id, completed.payment_reference) == (seen.session_id, str(order.payment_id))
-    assert events["charge.succeeded"].payment_reference == str(order.payment_id)
-    disputed = events["charge.dispute.created"]
-    assert disputed.payment_intent_id == seen.payment_intent_id
-    assert disputed.happened_at == begun + seconds(60)
-    assert till.gateway.read_event(disputed.raw) == disputed
-    later = await till.gateway.events_since(disputed.happened_at, 100)
-    assert {event.kind.partition(".")[0] for event in later} == {"charge"}
-
-
-async def test_a_webhook_of_stripe_is_believed(till: Till) -> None:
-    _, seen = await till.paid()
-    event = next(one for one in till.stand_in.events() if one["type"] == "checkout.session.completed")
-    raw, signature = till.stand_in.signed(event)
-
-    told = till.gateway.read_webhook(raw, signature, till.now)
-    assert (told.stripe_event_id, told.kind, told.session_id) == (event["id"], event["type"], seen.session_id)
-    assert told.raw.encode() == raw
-
-
-async def test_a_webhook_is_not_believed_unless_every_byte_is_signed_in_time(till: Till) -> None:
-    await till.paid()
-    event = till.stand_in.events()[0]
-    raw, signature = till.stand_in.signed(event)
-    timestamp, _, digest = signature.partition(",")
-    bad = [
-        (raw + b" ", signature, 0),
-        (raw, till.stand_in.signed(event, secret="whsec_another")[1], 0),
-        (raw, signature, 301),
-        (raw, signature, -301),
-        (raw, f"t={till.clock[0] + 1},{digest}", 0),
-        (raw, timestamp, 0),
-        (raw, f"{timestamp},v0={digest[3:]}", 0),
-        (raw, f"{timestamp},t=1,{digest}", 0),
-        (raw, "", 0),
-        (raw, "t=²,v1=é", 0),
-    ]
-    for body, header, late_s in bad:
-        with pytest.raises(BadSignature):
-            till.gateway.read_webhook(body, header, Instant(till.now + seconds(late_s)))
-    assert till.gateway.read_webhook(raw, signature, Instant(till.now + seconds(300)))
-
-
-async def test_one_secret_may_follow_another(till: Till) -> None:
-    await till.paid()
-    event = till.stand_in.events()[0]
-    both = StripeGateway("sk_test_x", ["whsec_old", "whsec_new"], public_url="http://litevps.test")
-    for secret in ("whsec_old", "whsec_new"):
-        raw, signature = till.stand_in.signed(event, secret=secret)
-        assert both.read_webhook(raw, signature, till.now).stripe_event_id == event["id"]
-    await both.close()
-
-
-async def test_what_is_signed_and_no_event_cannot_be_read(till: Till) -> None:
-    raw, signature = till.stand_in.signed({"object": "event"})
-    with pytest.raises(ValueError, match="not an event"):
-        till.gateway.read_webhook(raw, signature, till.now)
-
-
 @pytest.mark.parametrize("status", [401, 403, 429, 500, 503])
 async def test_what_may_pass_is_told_as_unavailable(till: Till, status: int, quick: None) -> None:
     till.stand_in.dashboard.fault("error", count=10, status=status)
@@ -381,10 +202,3 @@ async def test_where_nothing_listens_it_is_unavailable(free_port: int, quick: No
 async def test_amounts_are_never_rounded(till: Till) -> None:
     with pytest.raises(AssertionError):
         await till.gateway.ensure_checkout(till.order(amount=MicroUsd(10_000_001)))
-
-
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the client's own retries come at once."""
-    monkeypatch.setattr("stripe.HTTPXClient.INITIAL_DELAY", 0.001)
-    monkeypatch.setattr("stripe.HTTPXClient.MAX_DELAY", 0.001)
