@@ -19,6 +19,7 @@ async def test_every_change_is_an_event_with_a_snapshot(stand_in: StripeStandIn,
     [refunded] = (await client.v1.events.list_async({"type": "charge.refunded"})).data
     assert (refunded.api_version, refunded.livemode) == (stripe.api_version, False)
     assert refunded.data.object["amount_refunded"] == 1000
+    assert refunded.data.previous_attributes is not None
     assert refunded.data.previous_attributes.to_dict() == {"amount_refunded": 0}
     assert refunded.request is not None
     assert (refunded.request.idempotency_key, (refunded.request.id or "")[:4]) == (key, "req_")

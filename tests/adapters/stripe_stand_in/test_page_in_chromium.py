@@ -42,7 +42,7 @@ def visit(
 
     async def visit(act: Callable[[Page], None]) -> Any:
         async with served(shop) as url:
-            over = {"success_url": f"{url}/paid?session={{CHECKOUT_SESSION_ID}}", "cancel_url": f"{url}/cancelled"}
+            over: Any = {"success_url": f"{url}/paid?session={{CHECKOUT_SESSION_ID}}", "cancel_url": f"{url}/cancelled"}
             made = await client.v1.checkout.sessions.create_async(session_of(**over))
 
             def browse() -> None:

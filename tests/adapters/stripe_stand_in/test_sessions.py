@@ -1,5 +1,7 @@
 """Checkout Sessions as the official client sees them: made, paid at once or later, declined, expired."""
 
+from typing import Any
+
 import pytest
 import stripe
 
@@ -169,7 +171,7 @@ async def test_a_session_is_expired_on_request_and_only_while_it_is_open(
     ],
 )
 async def test_parameters_that_stripe_refuses_are_refused(
-    client: stripe.StripeClient, over: dict[str, object], param: str
+    client: stripe.StripeClient, over: dict[str, Any], param: str
 ) -> None:
     with pytest.raises(stripe.InvalidRequestError) as refusal:
         await client.v1.checkout.sessions.create_async(session_of(**over))
