@@ -182,8 +182,12 @@ async def test_what_the_request_left_undone_is_finished_by_whoever_comes_after(s
     ann = await still.register("ann@example.com")
     await pay(ann, 10)
     context = Context(actor=Actor("account", ann.id), account_id=ann.id, step="close")
+    made = await ann.ask("POST", "/api/tokens", json={"name": "ci"})
+    token = Customer(still, ann.id, ann.email, made.json()["token"])
+    assert (await token.ask("GET", "/api/vps")).status_code == 200
     await close_account(still.runtime, ann.id, ann.email, context)
-    assert (await ann.ask("GET", "/api/me")).status_code == 401
+    for credential in (ann, token):
+        assert (await credential.ask("GET", "/api/vps")).status_code == 401
 
     finished = await asyncio.gather(*(finish_closings(still.runtime) for _ in range(4)))
 
