@@ -63,6 +63,8 @@ class Storage:
         self._connection = sqlite3.connect(path, timeout=LOCK_WAIT_S, isolation_level=None, check_same_thread=False)
         if path != IN_MEMORY:
             self._connection.execute("PRAGMA journal_mode = WAL")
+            # What is committed survives the end of a process, if not always that of the machine.
+            self._connection.execute("PRAGMA synchronous = NORMAL")
         self._connection.executescript(_TABLES)
 
     @contextlib.contextmanager

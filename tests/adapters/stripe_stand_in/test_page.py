@@ -116,10 +116,13 @@ async def test_what_a_customer_writes_stays_text(client: stripe.StripeClient, br
     assert "form-action 'self';" in page.headers["content-security-policy"]
 
 
-async def test_a_form_of_another_place_pays_nothing(client: stripe.StripeClient, browser: httpx.AsyncClient) -> None:
+@pytest.mark.parametrize("origin", ["https://elsewhere.example", "null"])
+async def test_a_form_of_another_place_pays_nothing(
+    client: stripe.StripeClient, browser: httpx.AsyncClient, origin: str
+) -> None:
     made = await client.v1.checkout.sessions.create_async(session_of())
 
-    sent = await browser.post(made.url or "", data={"choice": "pay"}, headers={"origin": "https://elsewhere.example"})
+    sent = await browser.post(made.url or "", data={"choice": "pay"}, headers={"origin": origin})
 
     assert sent.status_code == 403
     assert (await client.v1.checkout.sessions.retrieve_async(made.id)).status == "open"
