@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 from reportlab.lib import colors
@@ -17,6 +18,8 @@ from domain.money import MICROS_PER_USD, MicroUsd, exact_usd
 from domain.time import Instant, to_datetime
 
 MARGIN = 18 * mm
+ROWS_MAX = 300
+"""Of one table: the library looks at all that is left of it at each page."""
 WIDTH = A4[0] - 2 * MARGIN
 _FRAME_PADDING = 6
 """What the library leaves free around everything, in points."""
@@ -36,12 +39,12 @@ _HEADING = ParagraphStyle(
     spaceBefore=6 * mm, spaceAfter=2 * mm,
 )  # fmt: skip
 _TEXT = _style("text", 8)
-_FIGURE = _style("figure", 8, alignment=TA_RIGHT)
-_SMALL = _style("small", 6.4)
-_FAINT = ParagraphStyle("faint", parent=_SMALL, textColor=_GREY)
+_FAINT = '<font size="6.4" color="#66727f">{}</font>'
 _NOTE = ParagraphStyle("note", parent=_TEXT, textColor=_GREY, spaceAfter=2 * mm)
 _LINES = TableStyle(
     [
+        ("FONT", (0, 0), (-1, -1), "Helvetica", 8, 10.4),
+        ("TEXTCOLOR", (0, 0), (-1, -1), _INK),
         ("VALIGN", (0, 0), (-1, -1), "TOP"),
         ("BACKGROUND", (0, 0), (-1, 0), _SHADE),
         ("LINEBELOW", (0, 0), (-1, -1), 0.4, _RULE),
@@ -81,14 +84,14 @@ def _story(statement: ToldStatement) -> Iterator[Flowable]:
     waived = [line for line in statement.lines if line.kind == "waived"]
     if events:
         yield from _heading("Payments, credits and corrections")
-        yield _table(("Recorded (UTC)", "What", "*Owed", f"*{CURRENCY}"), (32, 88, 26, 28), map(_event, events))
+        yield from _tables(("Recorded (UTC)", "What", "*Owed", f"*{CURRENCY}"), (32, 88, 26, 28), map(_event, events))
     if charged:
         yield from _heading("Minutes charged")
-        yield _minutes_table(charged, f"*{CURRENCY}")
+        yield from _minutes_tables(charged, f"*{CURRENCY}")
     if waived:
         yield from _heading("Minutes not charged")
         yield Paragraph("Nobody pays these; what they would have cost is part of no sum.", _NOTE)
-        yield _minutes_table(waived, f"*{CURRENCY} not due")
+        yield from _minutes_tables(waived, f"*{CURRENCY} not due")
     if not statement.lines:
         yield Paragraph("Nothing moved in this month.", _HEADING)
 
@@ -172,9 +175,9 @@ def _event(line: Line) -> tuple[Sequence[str], ...]:
     )
 
 
-def _minutes_table(lines: Sequence[Line], amount: str) -> Table:
+def _minutes_tables(lines: Sequence[Line], amount: str) -> Iterator[Table]:
     heads = ("VPS", "Plan", f"*{CURRENCY}/hour", "*Minutes", "*First to last", amount)
-    return _table(heads, (61, 22, 17, 17, 33, 24), map(_minutes, lines))
+    return _tables(heads, (61, 22, 17, 17, 33, 24), map(_minutes, lines))
 
 
 def _minutes(line: Line) -> tuple[Sequence[str], ...]:
@@ -191,17 +194,25 @@ def _minutes(line: Line) -> tuple[Sequence[str], ...]:
     )
 
 
-def _table(heads: Sequence[str], widths_mm: Sequence[float], rows: Iterator[tuple[Sequence[str], ...]]) -> Table:
-    """Return a table whose head is repeated on each page; columns whose head begins with ``*`` hold figures."""
-    figures = [head.startswith("*") for head in heads]
+def _tables(
+    heads: Sequence[str], widths_mm: Sequence[float], rows: Iterator[tuple[Sequence[str], ...]]
+) -> Iterator[Table]:
+    """Yield tables whose head is repeated on each page; columns whose head begins with ``*`` hold figures."""
+    widths = [width * mm for width in widths_mm]
+    figures = [column for column, head in enumerate(heads) if head.startswith("*")]
+    style = [("ALIGN", (column, 0), (column, -1), "RIGHT") for column in figures]
 
-    def cell(texts: Sequence[str], column: int) -> list[Paragraph]:
-        styles = [_FIGURE if figures[column] else _TEXT, *[_FAINT] * (len(texts) - 1)]
-        return [Paragraph(_marked(text), style) for text, style in zip(texts, styles, strict=True)]
+    def cell(texts: Sequence[str], column: int) -> str | Paragraph:
+        if column in figures:
+            return _shown(texts[0])  # Short, and much faster than a paragraph.
+        return Paragraph(
+            "<br/>".join([_marked(texts[0]), *(_FAINT.format(_marked(text)) for text in texts[1:])]), _TEXT
+        )
 
-    head = [cell((text.removeprefix("*"),), column) for column, text in enumerate(heads)]
-    cells = [[cell(texts, column) for column, texts in enumerate(row)] for row in rows]
-    return Table([head, *cells], colWidths=[width * mm for width in widths_mm], repeatRows=1, style=_LINES)
+    head = [text.removeprefix("*") for text in heads]
+    while some := list(islice(rows, ROWS_MAX)):
+        cells = [[cell(texts, column) for column, texts in enumerate(row)] for row in some]
+        yield Table([head, *cells], colWidths=widths, repeatRows=1, style=TableStyle(style, parent=_LINES))
 
 
 def _numbering(statement: ToldStatement) -> type[Canvas]:
