@@ -33,6 +33,19 @@ async def test_mounted_in_the_service_it_answers_under_its_prefix() -> None:
     assert (session.payment_status, page.status_code) == ("paid", 200)
 
 
+async def test_within_one_process_it_needs_no_port() -> None:
+    stand_in = StripeStandIn(IN_MEMORY, public_url="http://stand-in.test/stripe")
+    stand_in.dashboard.fault("close")
+    client = client_of(stand_in.public_url)
+    inside: Any = client.v1._requestor._get_http_client()
+    inside._client_async = httpx.AsyncClient(transport=httpx.ASGITransport(app=stand_in))
+
+    with pytest.raises(stripe.APIConnectionError):
+        await client.v1.events.list_async()
+    assert (await client.v1.events.list_async()).data == []
+    stand_in.close()
+
+
 async def test_the_dashboard_is_reached_by_post(stand_in: StripeStandIn, client: stripe.StripeClient) -> None:
     made = await client.v1.checkout.sessions.create_async(session_of())
     async with httpx.AsyncClient(base_url=f"{stand_in.public_url}/stand-in/") as dashboard:
