@@ -7,6 +7,8 @@ import msgspec
 import psycopg
 import pytest
 
+from domain.accounts.events import AccountClosed
+from domain.ids import account_stream
 from projections.balances import BALANCES, balances_of
 from projections.catalogue import READ_MODELS
 from projections.generation import RebuildFailed, install, rebuild
@@ -27,7 +29,7 @@ async def test_what_is_rebuilt_equals_what_was_live_row_by_row(
     position = await rebuild(owner_url, history.store, READ_MODELS)
     assert position == await history.store.head()
     assert _all_rows(owner_url) == live
-    assert all(live[model.name] for model in READ_MODELS)
+    assert [model.name for model in READ_MODELS if not live[model.name]] == []
 
 
 async def test_a_rebuild_mends_rows_that_had_gone_wrong(history: History, followed: ReadModels, owner_url: str) -> None:
@@ -113,6 +115,7 @@ async def _lively_history(history: History) -> None:
     for number in range(20):
         account_id = await history.registered(micros=1_000_000, email=f"{number}@example.com")
         await history.given_roles(account_id, "support")
+        await history.money_moved(account_id)
         key_id = await history.key_added(account_id, "laptop")
         await history.key_added(account_id, "desktop")
         await history.key_removed(account_id, key_id)
@@ -121,6 +124,8 @@ async def _lively_history(history: History) -> None:
         await history.minutes_metered(account_id, vps_id, 1, 1 + number)
         job_id = await history.job_requested(account_id, vps_id, "true")
         await history.job_finished(account_id, vps_id, job_id, exit_code=0)
+    closed = AccountClosed(account_id, history.clock.now())
+    await history.record(account_id, (account_stream(account_id), closed))
 
 
 def _all_rows(owner_url: str) -> dict[str, list[tuple[object, ...]]]:
