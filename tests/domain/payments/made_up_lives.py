@@ -46,6 +46,7 @@ class MadeUpLives(RuleBasedStateMachine):
 
     @initialize(top_ups=st.lists(st.tuples(TOP_UPS, st.sampled_from(["open", "paid", "seen"])), min_size=1, max_size=3))
     def have_payments(self, top_ups: list[tuple[int, str]]) -> None:
+        self._switch_on()
         for number, (amount, state) in enumerate(top_ups):
             payment_id = PaymentId(UUID(int=71 + number))
             self.house.ask(amount, payment_id)

@@ -267,5 +267,14 @@ def test_a_refund_after_a_dispute_that_was_won_takes_its_whole_amount() -> None:
     assert house.books.get(chart.PAYMENT_LOSSES, 0) == 0
 
 
+def test_a_dispute_that_is_won_as_a_refund_is_made_freezes_nobody() -> None:
+    house = paid(spent=4 * USD)
+    look(house, dispute(5 * USD, "open"))
+
+    applied = house.look(shown(refunds=(refund(5 * USD, "pending"),), disputes=(dispute(5 * USD, "won"),)))
+
+    assert (applied.released, house.wallet.balance) == ((), 1 * USD)
+
+
 def test_a_dispute_over_nothing_is_none() -> None:
     assert look(paid(), dispute(0, "open")).payment_events == ()
