@@ -88,8 +88,7 @@ async def _apply_leased(desk: CashDesk, stripe_event_id: str) -> None:
         return
     payment: Payment | None = None
     if inbox.kind in HEEDED:
-        event = desk.gateway.read_event(inbox.raw)
-        payment = await _apply(desk, event)
+        payment = await _apply_raw(desk, inbox.raw)
     payment_id = None if payment is None else payment.payment_id
 
     def decide(sight: Sight, _now: Instant) -> Decision:
@@ -98,6 +97,15 @@ async def _apply_leased(desk: CashDesk, stripe_event_id: str) -> None:
 
     account_id = None if payment is None else payment.account_id
     await desk.ledger.execute([view], decide, as_service("applied", account_id))
+
+
+async def _apply_raw(desk: CashDesk, raw: str) -> Payment | None:
+    try:
+        event = desk.gateway.read_event(raw)
+    except ValueError:
+        # It could be read when it came in: since then, its account's key was erased. Its payment is looked at anyway.
+        return None
+    return await _apply(desk, event)
 
 
 async def _apply(desk: CashDesk, event: StripeEvent) -> Payment | None:

@@ -4,11 +4,13 @@ import asyncio
 
 import pytest
 
+from adapters.sealing.master_key import MasterKey
+from adapters.sealing.sealer import AccountSealer
 from api.payments import sweeping
 from api.payments.checkouts import CHECKOUT_LIVES
 from api.payments.refunding import decided, prepare_refund, request_refund_of_all
 from api.payments.sweeping import Sweep
-from api.payments.webhooks import keep_event
+from api.payments.webhooks import apply_event, keep_event
 from domain.books.postings import postings
 from domain.ids import STRIPE_STREAM
 from domain.money import MicroUsd
@@ -235,6 +237,18 @@ async def test_while_stripe_does_not_answer_a_sweep_waits_and_the_next_goes_on(w
     await world.sweep(desk, 2)
 
     assert (await world.wallet()).balance == TEN_USD
+
+
+async def test_what_was_told_of_an_account_that_is_erased_by_now_comes_to_nothing(world: PaymentWorld) -> None:
+    desk = await world.founded()
+    await world.pay(desk)
+    completed = next(one for one in world.stripe.events() if one["type"] == "checkout.session.completed")
+    told = desk.gateway.read_webhook(*world.stripe.signed(completed), world.clock.now())
+    await keep_event(desk, told)
+    await AccountSealer(MasterKey(b"k" * 32), world.keys).erase(world.account_id)
+    await apply_event(world.desk(), told.stripe_event_id)
+
+    assert [one.payment_id for one in await world.events(events.StripeEventApplied)] == [None]
 
 
 async def test_two_do_not_sweep_at_once(world: PaymentWorld) -> None:
