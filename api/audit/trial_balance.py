@@ -1,7 +1,7 @@
 """The trial balance at any position or instant, computed by replay from the events alone."""
 
 from collections import defaultdict
-from typing import get_args
+from typing import cast, get_args
 
 import msgspec
 
@@ -17,6 +17,7 @@ from domain.wallet.wallet import Wallet
 
 MONEY_NAMES: frozenset[str] = frozenset().union(*map(codec.names_read_as, get_args(MoneyEvent)))
 """Stored names of the events that have postings; the others need not be decoded, which is most of the time."""
+_OF_WALLETS = frozenset(get_args(WalletSide))
 
 
 class TrialBalance(msgspec.Struct, frozen=True):
@@ -67,8 +68,9 @@ class Books:
         event = codec.decode(recorded)
         for posting in postings(event):
             self._sums[posting.account] += posting.amount
-        if isinstance(event, WalletSide):
-            self._wallets[event.account_id] = funds_after(self._wallets[event.account_id], event)
+        if type(event) in _OF_WALLETS:
+            account_id = cast("WalletSide", event).account_id
+            self._wallets[account_id] = funds_after(self._wallets[account_id], event)
 
     def balance(self) -> TrialBalance:
         """Return how the books stand."""

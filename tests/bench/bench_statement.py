@@ -1,0 +1,92 @@
+"""Statements of an account that has had a year of minutes of ten VPSs, and the trial balance over all of it."""
+
+import asyncio
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from adapters.embedded_postgres.server import SERVICE_ROLE, EmbeddedPostgres
+from adapters.postgres.event_store import PostgresEventStore
+from adapters.postgres.migrate import migrate
+from api.audit.trial_balance import trial_balance
+from api.statements.csv_form import csv_of
+from api.statements.pdf_form import pdf_of
+from api.statements.projected import ProjectedStatements
+from api.statements.told import told_statement
+from domain.ports import Sealer
+from domain.statements.month import Month
+from projections.catalogue import READ_MODELS
+from projections.entries import ENTRIES
+from projections.generation import SCHEMA, install, rebuild
+from projections.reading import ReadModels
+from projections.statements import STATEMENTS
+from projections.vps import VPS
+from tests.bench.figures import Figure
+from tests.bench.made_up_fleet import opened_sealer
+from tests.bench.made_up_year import ACCOUNT, made_up_year
+
+MONTHS = [Month(2025, number) for number in range(1, 13)]
+STATEMENT_LIMIT_S = 1.0
+TRIAL_BALANCE_FLOOR = 30_000
+
+
+async def run() -> list[Figure]:
+    """Measure on a PostgreSQL of its own; ``LITEVPS_BENCH_YEAR`` keeps the year for the next time."""
+    home = os.environ.get("LITEVPS_BENCH_YEAR")
+    folder = Path(home or tempfile.mkdtemp(prefix="litevps-bench-"))
+    folder.mkdir(exist_ok=True)  # noqa: ASYNC240 — nothing else runs yet.
+    folder.chmod(0o711)  # noqa: ASYNC240
+    server = EmbeddedPostgres(folder / "postgres")
+    try:
+        await asyncio.to_thread(server.start)
+        await asyncio.to_thread(migrate, server.owner_url, server.service_password)
+        await asyncio.to_thread(install, server.owner_url, READ_MODELS)
+        url = server.url(SERVICE_ROLE)
+        async with PostgresEventStore(url) as store, opened_sealer(url) as sealer:
+            if await store.head() == 0:
+                await made_up_year(url, server.owner_url)
+            await rebuild(server.owner_url, store, [ENTRIES, STATEMENTS, VPS])
+            reading = ReadModels(url, schema=SCHEMA)
+            await reading.open()
+            try:
+                return await _measure(store, sealer, ProjectedStatements(reading, store, sealer))
+            finally:
+                await reading.close()
+    finally:
+        await asyncio.to_thread(server.stop)
+        if home is None:
+            shutil.rmtree(folder)
+
+
+async def _measure(store: PostgresEventStore, sealer: Sealer, statements: ProjectedStatements) -> list[Figure]:
+    drawn_s, whole_s, minutes = [], [], 0
+    for month in MONTHS:
+        began_s = time.perf_counter()
+        drawn = await statements.drawn(ACCOUNT, month)
+        assert drawn is not None
+        drawn_s.append(time.perf_counter() - began_s)
+        vps_ids = {line.vps_id for line in drawn.statement.charged}
+        names = await statements.names(ACCOUNT, vps_ids)
+        told = told_statement(drawn, email="", issuer="", taxes=(), vps_names=names, plan_names={})
+        assert pdf_of(told)
+        assert csv_of(told)
+        whole_s.append(time.perf_counter() - began_s)
+        minutes += sum(line.minutes for line in drawn.statement.charged)
+    began_s = time.perf_counter()
+    balance = await trial_balance(store)
+    took_s = time.perf_counter() - began_s
+    assert balance.total == 0
+    note = f"the slowest of 12 months of {minutes:,} minutes"
+    return [
+        Figure("a month's statement, drawn up", max(drawn_s), "s", target=STATEMENT_LIMIT_S, at_most=True, note=note),
+        Figure("the same, as CSV and PDF too", max(whole_s), "s", target=STATEMENT_LIMIT_S, at_most=True, note=note),
+        Figure(
+            "trial balance by replay",
+            balance.position / took_s,
+            "events/s",
+            target=TRIAL_BALANCE_FLOOR,
+            note=f"{balance.position:,} events of ten lines each in {took_s:.1f} s",
+        ),
+    ]
