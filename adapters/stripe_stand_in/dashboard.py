@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from adapters.stripe_stand_in import balance, disputes, faults, payments, refunds, sessions
+from adapters.stripe_stand_in.errors import ApiError
 from adapters.stripe_stand_in.faults import Fault, NextRefund, RefundOutcome
 from adapters.stripe_stand_in.storage import Body, Storage
 from adapters.stripe_stand_in.till import Till
@@ -174,7 +175,8 @@ class Dashboard:
             return till.shown(till.deliver(till.get("event", event)))
 
     def _plan(self, planned: Fault | NextRefund, count: int) -> None:
-        assert 0 < count <= PLANNED_MAX, "how often it happens is bounded"
+        if not 0 < count <= PLANNED_MAX:
+            raise ApiError(f"The count is between 1 and {PLANNED_MAX}.", param="count")
         with self._storage.transaction() as connection:
             faults.plan(connection, planned, count)
 

@@ -67,6 +67,7 @@ async def test_the_dashboard_refuses_what_it_does_not_know(stand_in: StripeStand
         assert (await dashboard.post("pay", json={"session": "cs_test_none", "fee": 1})).status_code == 400
         assert (await dashboard.post("pay", json={"session": "cs_test_none"})).status_code == 404
         assert (await dashboard.post("refund", json={"payment": "x", "amount": "1"})).status_code == 400
+        assert (await dashboard.post("fault", json={"action": "close", "count": 0})).status_code == 400
         assert (await dashboard.post("pay", json=[])).status_code == 400
         typed = {"content-type": "application/json"}
         assert (await dashboard.post("pay", content=b"{", headers=typed)).status_code == 400
