@@ -17,6 +17,8 @@ STATES_MAX = 20_000
 """How many states are kept; beyond, the one unused for longest is dropped and read again when wanted."""
 SNAPSHOT_EVERY_EVENTS = 50
 """About so much of a stream is read when it is first read after a start, whatever its age."""
+TAIL_EVENTS_MAX = 2_000
+"""About so much of one stream is read by one statement."""
 FOLDED_AT_ONCE = 20
 """Events folded before whoever waits gets a turn."""
 
@@ -41,7 +43,9 @@ class FoldedStreams:
 
     async def read(self, views: Sequence[View[Any]]) -> dict[StreamId, Folded]:
         """Return the present state of each view, in one round trip for what is in memory already."""
-        seen = await self._head_starts(views)
+        seen, cold = await self._head_starts(views)
+        if cold:
+            await self._fold_long(seen, cold)
         tail = await self._store.read_streams([(stream, folded.version) for stream, folded in seen.items()])
         if tail:
             await self._sealer.load(accounts_of(with_sealed_payload(tail)))
@@ -60,8 +64,10 @@ class FoldedStreams:
             self._keep_newer(stream, after[stream])
         return after
 
-    async def _head_starts(self, views: Sequence[View[Any]]) -> dict[StreamId, Folded]:
+    async def _head_starts(self, views: Sequence[View[Any]]) -> tuple[dict[StreamId, Folded], list[StreamId]]:
+        """Return what to start from, and which streams were not in memory."""
         seen: dict[StreamId, Folded] = {}
+        cold: list[StreamId] = []
         missing: dict[StreamId, Fold[Any]] = {}
         for view in views:
             kept = self._kept.get(view.stream)
@@ -70,6 +76,7 @@ class FoldedStreams:
                 seen[view.stream] = kept
             else:
                 seen[view.stream] = Folded(view.fold, 0, view.fold.initial)
+                cold.append(view.stream)
                 if view.fold.snapshot is not None:
                     missing[view.stream] = view.fold
         if self._snapshots is not None and missing:
@@ -79,7 +86,15 @@ class FoldedStreams:
                 fold = missing[stream]
                 if fold.snapshot is not None and kind == _kind(fold):
                     seen[stream] = Folded(fold, version, msgspec.msgpack.decode(state, type=fold.snapshot))
-        return seen
+        return seen, cold
+
+    async def _fold_long(self, seen: dict[StreamId, Folded], cold: list[StreamId]) -> None:
+        """Fold long histories in parts, but for their ends: as a whole they are no statement to wait for."""
+        for stream, last in (await self._store.versions(cold)).items():
+            while last - (after := seen[stream].version) > TAIL_EVENTS_MAX:
+                part = await self._store.read_stream(stream, after, after + TAIL_EVENTS_MAX)
+                await self._sealer.load(accounts_of(with_sealed_payload(part)))
+                await self._fold_tail(seen, part)
 
     async def _fold_tail(self, seen: dict[StreamId, Folded], tail: list[Recorded]) -> None:
         for number, recorded in enumerate(tail, start=1):

@@ -120,6 +120,10 @@ class EventStore(Protocol):
         """Return the events of each stream past the version told, in order of position."""
         ...
 
+    async def versions(self, streams: Collection[StreamId]) -> dict[StreamId, int]:
+        """Return the last version of each of these streams that has any event."""
+        ...
+
     async def read_stream(self, stream: StreamId, after: int, until: int) -> list[Recorded]:
         """Return the events of one stream past version ``after`` up to version ``until``, in order."""
         ...

@@ -91,6 +91,11 @@ class MemoryEventStore:
         await asyncio.sleep(0)
         return found
 
+    async def versions(self, streams: Collection[StreamId]) -> dict[StreamId, int]:
+        """Return the last version of each of these streams that has any event."""
+        await asyncio.sleep(0)
+        return {stream: self._streams[stream][-1].version for stream in streams if self._streams.get(stream)}
+
     async def read_stream(self, stream: UUID, after: int, until: int) -> list[Recorded]:
         """Return the events of one stream past version ``after`` up to version ``until``, in order."""
         await asyncio.sleep(0)

@@ -22,6 +22,11 @@ _FIND_CLAIM = Statement(
     "SELECT holder, kept, expires_at FROM ledger.claim WHERE scope = $1::text AND key = $2::bytea"
     " AND (expires_at IS NULL OR expires_at > (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)",
 )
+_READ_VERSIONS = Statement(
+    "read_versions",
+    "SELECT h.stream, h.version FROM unnest($1::uuid[]) AS w (stream)"
+    " JOIN ledger.stream_head AS h ON h.stream = w.stream",
+)
 _LOAD_SNAPSHOTS = Statement(
     "load_snapshots",
     "SELECT s.stream, s.version, s.state FROM unnest($1::uuid[]) AS w (stream)"
@@ -80,6 +85,12 @@ class PostgresEventStore:
     async def read_streams(self, after: Sequence[tuple[StreamId, int]]) -> list[Recorded]:
         """Return the events of each stream past the version told, in order of position."""
         return await self._reader.read(after)
+
+    async def versions(self, streams: Collection[StreamId]) -> dict[StreamId, int]:
+        """Return the last version of each of these streams that has any event."""
+        rows = await self._pool.run(_READ_VERSIONS, [bytes_array(UUID_TYPE, (stream.bytes for stream in streams))])
+        found = ((rows.get_value(row, 0), rows.get_value(row, 1)) for row in range(rows.ntuples))
+        return {stream_id(stream or b""): read_int(version) for stream, version in found}
 
     async def read_stream(self, stream: StreamId, after: int, until: int) -> list[Recorded]:
         """Return the events of one stream past version ``after`` up to version ``until``, in order."""

@@ -166,3 +166,31 @@ async def test_a_long_stream_starts_from_its_snapshot_and_comes_to_the_same_with
 
     assert (await without.read(view)).of(view) == with_snapshot
     assert with_snapshot.balance == 600 * 7 > ZERO
+
+
+async def test_a_long_history_is_folded_in_parts_and_comes_to_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    room, view = Room(), counted()
+    many = recorded_in(view.stream, *[WalletOpened(account_id=AccountId(view.stream))] * 100)
+    await room.ledger().execute([view], lambda _sight, _now: many, nobody())
+    monkeypatch.setattr("api.folded.TAIL_EVENTS_MAX", 7)
+
+    sight = await room.ledger().read(view)
+
+    assert (sight.of(view), sight.version(view.stream)) == (100, 100)
+
+
+async def test_what_was_just_read_is_decided_about_and_read_again_only_if_it_moved_on() -> None:
+    room, view = Room(), counted()
+    ledger = room.ledger()
+    seen = await ledger.read(view)
+    sights: list[int] = []
+
+    def one_more(sight: Sight, _now: Instant) -> Decision:
+        sights.append(sight.of(view))
+        return recorded_in(view.stream, WalletOpened(account_id=AccountId(view.stream)))
+
+    await ledger.execute([view], one_more, nobody(), sight=seen)
+    await ledger.execute([view], one_more, nobody(), sight=seen)
+
+    assert sights == [0, 0, 1]
+    assert (await ledger.read(view)).of(view) == 2

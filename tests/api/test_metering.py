@@ -1,7 +1,9 @@
 """Settling everything due: over many accounts, by several at once, with a stop for whoever cannot pay."""
 
 import asyncio
+from collections.abc import Sequence
 
+import msgspec
 import pytest
 
 from adapters.memory.due_accounts import MemoryDueAccounts
@@ -11,8 +13,8 @@ from api.metering import BATCH_ACCOUNTS_MAX, settle_due
 from domain.codec import decode
 from domain.compute.events import VpsStopRequested
 from domain.compute.ports import GuestSeen
-from domain.ids import VpsId
-from domain.ports import EventStore
+from domain.ids import StreamId, VpsId, vps_stream
+from domain.ports import Append, Appended, EventStore, NewEvent, Recorded
 from domain.wallet.events import MinutesMetered, MinutesWaived, VpsReleased
 from tests.properties.house import House, new_credit_id
 
@@ -112,3 +114,83 @@ async def test_an_account_that_cannot_be_settled_keeps_nobody_waiting() -> None:
 
     assert await settle_due(ledger, MemoryDueAccounts(store), clock) == 1
     assert [(await house.wallet_now()).balance for house in houses] == [HOURLY, HOURLY - 70]
+
+
+class ReadsNoted(MemoryEventStore):
+    """Notes which streams are read."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        super().__init__(clock)
+        self.read: set[StreamId] = set()
+
+    async def read_streams(self, after: Sequence[tuple[StreamId, int]]) -> list[Recorded]:
+        self.read |= {stream for stream, _ in after}
+        return await super().read_streams(after)
+
+
+async def test_vpss_are_read_only_where_their_stop_is_asked_for() -> None:
+    clock = ManualClock()
+    store = ReadsNoted(clock)
+    house = await opened(store, clock, funds=4_200)
+    (vps_id,) = (await house.wallet_now()).meters
+    store.read.clear()
+
+    await settle_due(house.started(), MemoryDueAccounts(store), clock)
+    assert vps_stream(vps_id) not in store.read
+
+    clock.advance(60 * 60)
+    await shown_to_run(house)
+    store.read.clear()
+    await settle_due(house.started(), MemoryDueAccounts(store), clock)
+    assert vps_stream(vps_id) in store.read
+    assert (await house.vps(vps_id)).pending == "stop"
+
+
+class FirstRelease(MemoryEventStore):
+    """Records what starts a meter as the first release did, which did not tell where."""
+
+    async def append(self, append: Append) -> Appended:
+        events = tuple(map(self._as_it_was, append.events))
+        return await super().append(msgspec.structs.replace(append, events=events))
+
+    def _as_it_was(self, event: NewEvent) -> NewEvent:
+        if event.type != "wallet.meter-started.v2":
+            return event
+        fields = msgspec.json.decode(event.payload)
+        del fields["host_id"], fields["start_id"]
+        fields["type"] = "wallet.meter-started.v1"
+        payload = msgspec.json.encode(fields).decode()
+        return msgspec.structs.replace(event, type=fields["type"], payload=payload)
+
+
+async def test_a_meter_that_does_not_tell_where_it_runs_is_settled_by_what_its_vps_tells() -> None:
+    clock = ManualClock()
+    store = FirstRelease(clock)
+    house = await opened(store, clock)
+    clock.advance(120)
+    await shown_to_run(house)
+
+    settled = await settle_due(house.started(), MemoryDueAccounts(store), clock)
+
+    assert settled == 1
+    assert (await house.wallet_now()).balance == HOURLY - 210
+
+
+async def test_a_wallet_that_cannot_be_read_keeps_nobody_waiting() -> None:
+    clock = ManualClock()
+    store = MemoryEventStore(clock)
+    houses = sorted([await opened(store, clock) for _ in range(2)], key=lambda house: house.account_id)
+
+    class Unreadable(MemoryEventStore):
+        async def read_streams(self, after):  # type: ignore[no-untyped-def]
+            if houses[0].wallet.stream in dict(after):
+                raise RuntimeError("a sector is gone")
+            return await store.read_streams(after)
+
+        def __getattribute__(self, name: str) -> object:
+            return object.__getattribute__(self, name) if name == "read_streams" else getattr(store, name)
+
+    ledger = House(Unreadable(clock), clock).ledger
+
+    assert await settle_due(ledger, MemoryDueAccounts(store), clock) == 1
+    assert (await houses[1].wallet_now()).balance == HOURLY - 70

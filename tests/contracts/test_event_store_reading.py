@@ -113,6 +113,13 @@ async def test_waiting_in_vain_ends_in_time(store: Store) -> None:
     assert 0.09 < time.monotonic() - started < 5
 
 
+async def test_the_last_versions_of_streams_are_told(store: Store) -> None:
+    stream, other = new_stream(), new_stream()
+    await store.append(Append((*events(stream, 1, 3), event(other, 1))))
+    assert await store.versions([stream, other, new_stream()]) == {stream: 3, other: 1}
+    assert await store.versions([]) == {}
+
+
 async def test_the_latest_snapshot_is_kept_and_none_is_needed(store: Store) -> None:
     stream, other = new_stream(), new_stream()
     await store.append(Append((*events(stream, 1, 3), event(other, 1))))

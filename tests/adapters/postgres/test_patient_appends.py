@@ -1,0 +1,62 @@
+"""Appends that nobody waits for let others go first, are written all the same, and a few at a time."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from adapters.postgres import group_writer
+from adapters.postgres.event_store import PostgresEventStore
+from adapters.postgres.requests import Request
+from domain.ids import StreamId
+from domain.ports import Append, VersionConflict
+from tests.contracts.event_stores import event, new_stream
+
+pytestmark = pytest.mark.anyio
+
+
+def append(*, patient: bool, stream: StreamId | None = None) -> Append:
+    return Append((event(stream or new_stream(), 1),), patient=patient)
+
+
+@pytest.fixture
+def transactions(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return what is in each transaction, as it is sent: p for patient, w for one that is waited for."""
+    sent: list[str] = []
+    send = group_writer.parameters
+
+    def noted(batch: Sequence[Request], any_start: bool) -> list[bytes | None]:
+        sent.append("".join("p" if request.append.patient else "w" for request in batch))
+        return send(batch, any_start)
+
+    monkeypatch.setattr(group_writer, "parameters", noted)
+    return sent
+
+
+async def test_whoever_waits_has_a_transaction_alone_but_never_twice_running(
+    database_url: str, transactions: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group_writer, "PATIENT_ITEMS_MAX", 2)
+    monkeypatch.setattr(group_writer, "REQUESTS_MAX", 3)
+    async with PostgresEventStore(database_url) as store:
+        asked = [append(patient=number < 4) for number in range(13)]
+
+        await asyncio.gather(*map(store.append, asked))
+
+        assert transactions == ["www", "wwwpp", "www", "pp"]
+        assert await store.head() == 13
+
+
+async def test_a_patient_append_of_what_another_touches_comes_after_it(
+    database_url: str, transactions: list[str]
+) -> None:
+    stream = new_stream()
+    async with PostgresEventStore(database_url) as store:
+        answers = await asyncio.gather(
+            store.append(append(patient=True, stream=stream)),
+            store.append(append(patient=False, stream=stream)),
+            return_exceptions=True,
+        )
+
+    assert transactions == ["w", "p"]
+    assert isinstance(answers[0], VersionConflict)

@@ -1,0 +1,97 @@
+"""The next minute of an account that has had a year of them, beside that of one that has just come."""
+
+import asyncio
+import os
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from adapters.embedded_postgres.server import SERVICE_ROLE, EmbeddedPostgres
+from adapters.ids import TimeOrderedIds
+from adapters.postgres.event_store import PostgresEventStore
+from adapters.postgres.migrate import migrate
+from adapters.sealing.sealer import AccountSealer
+from adapters.simulated.clock import ManualClock
+from api import garbage
+from api.ledger import Ledger
+from api.metering import settle_account
+from domain.compute.host import host_view
+from domain.ids import AccountId
+from domain.wallet.wallet import wallet_view
+from projections.catalogue import READ_MODELS
+from projections.generation import install
+from tests.bench.figures import Figure
+from tests.bench.made_up_fleet import observe, opened_sealer
+from tests.bench.made_up_year import ACCOUNT, ENDS, MINUTES, NEWCOMER, YEAR, made_up_year
+
+WARM_MINUTES = 300
+STARTS = 40
+RATIO_LIMIT = 2.0
+
+
+async def run() -> list[Figure]:
+    """Measure on a PostgreSQL of its own; ``LITEVPS_BENCH_YEAR`` keeps the year for the next time."""
+    home = os.environ.get("LITEVPS_BENCH_YEAR")
+    folder = Path(home or tempfile.mkdtemp(prefix="litevps-bench-"))
+    folder.mkdir(exist_ok=True)  # noqa: ASYNC240 — nothing else runs yet.
+    folder.chmod(0o711)  # noqa: ASYNC240
+    server = EmbeddedPostgres(folder / "postgres")
+    try:
+        await asyncio.to_thread(server.start)
+        await asyncio.to_thread(migrate, server.owner_url, server.service_password)
+        await asyncio.to_thread(install, server.owner_url, READ_MODELS)
+        url = server.url(SERVICE_ROLE)
+        async with PostgresEventStore(url) as store, opened_sealer(url) as sealer:
+            if await store.head() == 0:
+                await made_up_year(url, server.owner_url)
+            return await _measure(store, sealer)
+    finally:
+        await asyncio.to_thread(server.stop)
+        if home is None:
+            shutil.rmtree(folder)
+
+
+async def _measure(store: PostgresEventStore, sealer: AccountSealer) -> list[Figure]:
+    garbage.look_seldom()  # As the service does.
+
+    def started(clock: ManualClock) -> Ledger:
+        return Ledger(store, sealer, clock, TimeOrderedIds(), store)
+
+    host = host_view(YEAR.host_id(0))
+    seen = (await started(ManualClock()).read(host)).of(host)
+    assert seen is not None
+    clock = ManualClock(seen.observed_at or ENDS)
+    running = started(clock)
+    used_before = await _used_n(running)
+    figures = [
+        await _minutes("the next minute settled, all in memory", lambda: running, clock, WARM_MINUTES),
+        await _minutes("the next minute settled, just after a start", lambda: started(clock), clock, STARTS),
+    ]
+    used = await _used_n(running) - used_before
+    assert used - WARM_MINUTES - STARTS in (0, 1), f"{used} minutes were settled"
+    return figures
+
+
+async def _minutes(name: str, ledger: Callable[[], Ledger], clock: ManualClock, minutes: int) -> Figure:
+    """Let minutes pass one by one; settle each for both accounts, each the first in turn."""
+    took_s: dict[AccountId, list[float]] = {ACCOUNT: [], NEWCOMER: []}
+    for minute in range(minutes):
+        clock.advance(60)
+        await observe(ledger(), YEAR, clock.now())
+        for account_id in (ACCOUNT, NEWCOMER) if minute % 2 else (NEWCOMER, ACCOUNT):
+            settling = ledger()
+            began_s = time.perf_counter()
+            assert await settle_account(settling, account_id)
+            took_s[account_id].append(time.perf_counter() - began_s)
+    ours, theirs = (statistics.median(took_s[account_id]) * 1000 for account_id in (ACCOUNT, NEWCOMER))
+    note = f"behind {MINUTES * YEAR.vpss_per_account:,} minutes, beside an account that has just come"
+    return Figure(name, ours, "ms", theirs, target=RATIO_LIMIT, at_most=True, note=note)
+
+
+async def _used_n(ledger: Ledger) -> int:
+    """Return the last used minute of the first VPS of the account with the year."""
+    wallet = wallet_view(ACCOUNT)
+    return (await ledger.read(wallet)).of(wallet).meters[YEAR.vps_id(0)].used_n
