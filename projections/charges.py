@@ -100,7 +100,10 @@ _BY_VPS = """
             SELECT position FROM entry WHERE account_id = %(account_id)s AND recorded_at >= %(since)s
             ORDER BY recorded_at, position LIMIT 1
         )
-        AND first_recorded_at < %(until)s
+        AND first_position < coalesce((
+            SELECT position FROM entry WHERE account_id = %(account_id)s AND recorded_at >= %(until)s
+            ORDER BY recorded_at, position LIMIT 1
+        ), first_position + 1)
     GROUP BY vps_id, plan_id, cause, price_version, price_hourly
     ORDER BY min(first_position), min(place)
 """
