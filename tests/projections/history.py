@@ -10,6 +10,7 @@ from adapters.simulated.clock import ManualClock
 from domain import ids
 from domain.accounts.account import EMAIL_CLAIM
 from domain.accounts.events import AccountRegistered, RolesSet, SshKeyAdded, SshKeyRemoved
+from domain.alerts.events import AddressGiven, AddressVerified, AlertRaised, MailSent, VerificationRequested
 from domain.codec import decode_metadata, encode
 from domain.compute.events import (
     VpsDeleteRequested,
@@ -18,6 +19,7 @@ from domain.compute.events import (
     VpsPrepared,
     VpsRequested,
     VpsRunning,
+    VpsStopRequested,
 )
 from domain.events import Actor, Event, Metadata
 from domain.exec.events import JobFinished, JobRequested
@@ -185,6 +187,21 @@ class History:
         """Record that a VPS is to go."""
         event = VpsDeleteRequested(generation=1, at=self.clock.now())
         await self.record(account_id, (ids.vps_stream(vps_id), event))
+
+    async def alerted(self, account_id: AccountId, vps_id: VpsId) -> None:
+        """Record an address that is verified, a stop that was told of, one that was not yet, and a mail that waits."""
+        stream, now, notice_id = ids.alerts_stream(account_id), self.clock.now(), uuid4()
+        stop = (ids.vps_stream(vps_id), VpsStopRequested("unpaid", 1, now))
+        await self.record(
+            account_id,
+            (stream, AddressGiven(account_id, "ops@example.com")),
+            (stream, VerificationRequested(account_id, notice_id, "digest", now, Instant(now + MINUTE))),
+            (stream, MailSent(account_id, notice_id, now)),
+            (stream, AddressVerified(account_id, notice_id)),
+        )
+        told = await self.record(account_id, stop)
+        cause = (EventId(uuid4()), told.last_position)
+        await self.record(account_id, (stream, AlertRaised(account_id, uuid4(), "vps-unpaid", *cause, now)), stop)
 
     async def minutes_metered(self, account_id: AccountId, vps_id: VpsId, n_from: int, n_to: int) -> MicroUsd:
         """Record paid minutes of a VPS; return what they cost."""

@@ -122,6 +122,7 @@ async def _lively_history(history: History) -> None:
         vps_id = await history.vps_requested(account_id)
         await history.vps_running(account_id, vps_id)
         await history.minutes_metered(account_id, vps_id, 1, 1 + number)
+        await history.alerted(account_id, vps_id)
         job_id = await history.job_requested(account_id, vps_id, "true")
         await history.job_finished(account_id, vps_id, job_id, exit_code=0)
     closed = AccountClosed(account_id, history.clock.now())
