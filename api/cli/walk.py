@@ -66,6 +66,8 @@ class Walk:
         await self._wait_for_a_metered_minute(vps_id)
         self._title("6. Delete it")
         await self._delete(vps_id)
+        self._title("7. See the statement of the month")
+        await self._see_statement()
 
     async def _become_customer(self) -> None:
         who = {"email": self._email, "password": self._password}
@@ -156,6 +158,17 @@ class Walk:
         charged = charge_for_minutes(self._price, 1, minutes)
         _hold(me["balance_micros"] == FUNDS - charged, "the balance after the end is no sum of whole minutes")
         self._console.print(f"it ran for {minutes} minute(s) in all: {charged} micro-USD", style="bold")
+
+    async def _see_statement(self) -> None:
+        month = time.strftime("%Y-%m", time.gmtime())
+        told = await self._ask("GET", f"/api/billing/statements/{month}")
+        moved = sum(_micros(entry["amount"]) for entry in told["entries"])
+        opening, closing = told["opening_micros"], told["closing_micros"]
+        self._console.print(
+            f"{opening} + {moved} = {opening + moved} micro-USD; it closes with {closing}", style="bold"
+        )
+        _hold(opening + moved == closing, "the entries do not lead from the opening to the closing balance")
+        _hold(_micros(told["charges"]) == FUNDS - closing, "the charges are not what was paid in less what is left")
 
     async def _ask(
         self, method: str, path: str, body: Answer | None = None, *, expect: int = 200, shown: bool = True

@@ -18,6 +18,7 @@ def test_the_demo_ends_well_and_leaves_nothing_behind(tmp_path: Path, free_port:
     assert '"state": "running"' in shown.stdout
     assert '"exit_code": 0' in shown.stdout
     assert "floor(4200 · 1 / 60) = 70 micro-USD" in shown.stdout
+    assert re.search(r"0 \+ (\d+) = \1 micro-USD; it closes with \1", shown.stdout)
     assert re.search(r"sound up to position \d+", shown.stdout)
     assert "FAULTY" not in shown.stdout
     assert not list(Path("/tmp").glob("litevps-demo-*"))
