@@ -13,7 +13,6 @@ from projections.reading import ProjectionBehind
 OBSERVE_EVERY_S = 20.0
 SETTLE_EVERY_S = 10.0
 SWEEP_EVERY_S = 600.0
-STATEMENTS_EVERY_S = 300.0
 
 _log = structlog.get_logger(__name__)
 

@@ -22,10 +22,10 @@ from api.payments import sweeping
 from api.reconciler import Reconciler
 from api.rounds import Rounds
 from api.runtime import Runtime
-from api.schedules import STATEMENTS_EVERY_S, Schedules
+from api.schedules import Schedules
 from api.serving import GRACEFUL_S, HttpServer, Part, PartEnded, http_server, listen, run_parts
 from api.settings import Loaded, Settings, SettingsRefused, check_servable
-from api.statements.making import issue_due
+from api.statements.making import ISSUE_EVERY_S, issue_due
 from api.worker import Worker
 from projections.catalogue import READ_MODELS
 from projections.generation import SCHEMA
@@ -100,21 +100,20 @@ def _host_parts(runtime: Runtime) -> dict[str, Part]:
         observe=reconciler.look,
         settle=runtime.settle_due,
         sweep=runtime.sweep_claims,
-        also=[
-            ("statements", partial(issue_due, runtime), STATEMENTS_EVERY_S),
-            ("garbage", garbage.look_through, garbage.LOOK_THROUGH_EVERY_S),
-        ],
+        also=[("garbage", garbage.look_through, garbage.LOOK_THROUGH_EVERY_S)],
     )
     post = Rounds("mail", partial(postman.look_after_mail, runtime), every_s=postman.EVERY_S)
     closings = Rounds("closings", partial(closing.finish_closings, runtime), every_s=closing.EVERY_S)
     every_s = sweeping.EVERY_S_DEVELOPMENT if runtime.settings.development else sweeping.EVERY_S
     payments = Rounds("payments", sweeping.Sweep(runtime.cash_desk).run, every_s=every_s)
+    statements = Rounds("statements", partial(issue_due, runtime), every_s=ISSUE_EVERY_S)
     return {
         "schedules": schedules.run,
         "worker": worker.run,
         "mail": post.run,
         "closings": closings.run,
         "payments": payments.run,
+        "statements": statements.run,
     }
 
 

@@ -21,8 +21,9 @@ from domain.statements.tax import tax_lines
 from domain.time import Instant
 from projections.statements import Issued
 
+ISSUE_EVERY_S = 300.0
 DUE_AT_ONCE_MAX = 500
-"""How many statements one ring of the schedule issues at most; the next ring goes on."""
+"""How many statements one round issues at most; the next goes on."""
 
 
 async def statement_for(runtime: Runtime, account_id: AccountId, month: Month, context: Context) -> ToldStatement:
