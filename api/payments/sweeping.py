@@ -29,6 +29,8 @@ SWEEP_WITHIN_S = 45.0
 """How long one sweep takes at most; the next goes on."""
 AT_ONCE_MAX = 8
 BATCH_MAX = 200
+PENDING_MAX = 2_000
+"""Events that came in and could not be applied, at one sweep: more than can be in trouble at once."""
 ROUNDS_MAX = 50
 """Batches of one kind in one sweep."""
 OVERLAP = seconds(600)
@@ -59,8 +61,9 @@ class Sweep:
 
     async def run(self) -> None:
         """Do what is due, as far as Stripe answers. Raises StoreUnavailable."""
+        key, lease_s = UUID(int=STRIPE_STREAM.int), SWEEP_WITHIN_S + 15.0
         try:
-            await self._desk.leased(SWEEP_LEASE, UUID(int=STRIPE_STREAM.int), self._in_time, lambda _failures: 0)
+            await self._desk.leased(SWEEP_LEASE, key, self._in_time, lambda _failures: 0, lease_s)
         except PaymentsUnavailable as away:
             _log.warning("sweep waits for Stripe", problem=str(away))
 
@@ -77,7 +80,7 @@ class Sweep:
             _log.info("sweep goes on next time")
 
     async def _apply_kept_events(self) -> None:
-        pending = await self._desk.open_payments.pending_events(BATCH_MAX)
+        pending = await self._desk.open_payments.pending_events(PENDING_MAX)
         await self._each(pending, lambda stripe_event_id: apply_event(self._desk, stripe_event_id))
 
     async def _look_at_payments(self) -> None:

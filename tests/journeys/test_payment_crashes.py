@@ -8,9 +8,9 @@ from adapters.simulated.faults import SimulatedCrash
 from api import failpoints
 from api.ledger import Sight
 from api.payments.checkouts import ask_for_checkout, ensure_opened
-from api.payments.desk import LEASE_S, CashDesk
+from api.payments.desk import CashDesk
 from api.payments.refunding import ask_in_time, decided, prepare_refund
-from api.payments.sweeping import Sweep
+from api.payments.sweeping import SWEEP_WITHIN_S, Sweep
 from domain.books.postings import postings
 from domain.deciding import Decision
 from domain.ids import PaymentId
@@ -54,7 +54,7 @@ class Journey:
             try:
                 return await leg()
             except SimulatedCrash:
-                self.world.clock.advance(LEASE_S + 1)
+                self.world.clock.advance(SWEEP_WITHIN_S + 16)
                 self.begin_life()
 
     async def ask(self) -> None:
