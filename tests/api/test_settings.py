@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from api.bootstrap_payments import has_stand_in
 from api.settings import Settings, SettingsRefused, check_servable, load_settings
 
 GOOD = Settings(stripe_secret_key="sk_live_x", stripe_webhook_secret="whsec_x", turnstile_secret="0x4AAA")
@@ -87,3 +88,28 @@ def test_the_address_of_customers_follows_from_host_and_port() -> None:
     assert Settings().url == "http://127.0.0.1:8000"
     assert Settings(host="::1", port=80).url == "http://[::1]:80"
     assert Settings(public_url="https://api.example.com/").url == "https://api.example.com"
+
+
+def test_webhooks_may_be_signed_with_any_of_several_secrets() -> None:
+    assert Settings().webhook_secrets == ()
+    assert Settings(stripe_webhook_secret=" whsec_new,whsec_old, ").webhook_secrets == ("whsec_new", "whsec_old")
+
+
+def test_this_machine_reaches_itself_whatever_customers_use() -> None:
+    assert Settings(public_url="https://vps.example", port=9000).local_url == "http://127.0.0.1:9000"
+    assert Settings(host="::1").local_url == "http://[::1]:8000"
+
+
+@pytest.mark.parametrize(
+    ("given", "stands_in"),
+    [
+        ({"development": True}, True),
+        ({"development": True, "stripe_secret_key": "sk_test_x"}, False),
+        ({"development": True, "stripe_api_base": "http://127.0.0.1:1"}, False),
+        ({}, False),
+    ],
+)
+def test_something_stands_in_for_stripe_only_in_development_without_a_key(
+    given: dict[str, Any], stands_in: bool
+) -> None:
+    assert has_stand_in(Settings(**given)) is stands_in

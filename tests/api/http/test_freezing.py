@@ -1,0 +1,91 @@
+"""An account that owes something is frozen with everything of it that is on, whatever happens meanwhile."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from api.ledger import Ledger, Sight
+from api.payments.applying import apply_payment
+from domain.compute.events import VpsStopRequested
+from domain.compute.vps import vps_view
+from domain.deciding import View
+from domain.ids import PaymentId, VpsId
+from domain.wallet.wallet import wallet_view
+from tests.api.houses import Customer, House
+from tests.api.http.funds import asked, paid, recorded, spend, tell_all
+
+pytestmark = pytest.mark.anyio
+
+
+class Interrupted:
+    """A ledger: right after its first read, something happens that whoever read does not know of."""
+
+    def __init__(self, ledger: Ledger, happens: Callable[[], Awaitable[object]]) -> None:
+        self._ledger = ledger
+        self._happens: Callable[[], Awaitable[object]] | None = happens
+
+    async def read(self, *views: View[Any]) -> Sight:
+        sight = await self._ledger.read(*views)
+        happens, self._happens = self._happens, None
+        if happens is not None:
+            await happens()
+        return sight
+
+    async def execute(self, *arguments: Any) -> Any:
+        return await self._ledger.execute(*arguments)
+
+
+async def made(house: House, customer: Customer, name: str) -> VpsId:
+    answer = await customer.ask("POST", "/api/vps", json={"name": name, "plan_id": await house.nano()})
+    assert answer.status_code == 201, answer.text
+    return VpsId(UUID(answer.json()["id"]))
+
+
+async def test_a_vps_that_was_switched_on_while_stripe_was_asked_is_stopped_with_the_others(
+    here: House, bob: Customer
+) -> None:
+    session = await paid(here, bob)
+    first = await made(here, bob, "first")
+    await spend(here, bob, str(first), 9_000_000)
+    here.stripe.dashboard.open_dispute(session)
+    desk = here.runtime.cash_desk
+    seen = await desk.gateway.find_payment(session)
+    assert seen is not None
+    ledger: Any = Interrupted(here.runtime.ledger, lambda: made(here, bob, "second"))
+    interrupted = msgspec.structs.replace(desk, ledger=ledger)
+    await apply_payment(interrupted, bob.id, PaymentId(UUID(seen.payment_reference)), seen)
+
+    wallet = wallet_view(bob.id)
+    after = (await here.runtime.ledger.read(wallet)).of(wallet)
+    assert after.frozen
+    assert len(after.meters) == 2
+    assert not list(after.meters_on())
+    for vps_id in after.meters:
+        view = vps_view(vps_id)
+        vps = (await here.runtime.ledger.read(view)).of(view)
+        assert vps is not None
+        assert (vps.pending, vps.stop_reason) == ("stop", "frozen")
+
+
+async def test_an_account_whose_debt_another_process_has_recorded_is_frozen_once(here: House, bob: Customer) -> None:
+    session = await paid(here, bob)
+    first = await made(here, bob, "first")
+    await spend(here, bob, str(first), 9_000_000)
+    here.stripe.dashboard.open_dispute(session)
+    await tell_all(here)
+    await tell_all(here)
+
+    assert len(await recorded(here, VpsStopRequested)) == 1
+
+
+async def test_a_frozen_account_can_pay(here: House, bob: Customer) -> None:
+    session = await paid(here, bob)
+    first = await made(here, bob, "first")
+    await spend(here, bob, str(first), 9_000_000)
+    here.stripe.dashboard.open_dispute(session)
+    await tell_all(here)
+
+    assert await asked(bob, 10)
