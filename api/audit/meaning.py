@@ -99,10 +99,11 @@ class Meaning:
             self._registered.add(event.account_id)
         if isinstance(event, MinutesMetered | MinutesWaived):
             self._see_minutes(position, event)
+        else:  # Most events are minutes; they need not be looked at for all that they are not.
+            self._payments.see(position, event)
+            self.corrections.see(position, event)
+            self._statements.see(position, recorded.recorded_at, event)
         self._wallets.see(position, recorded.recorded_at, event)
-        self._payments.see(position, event)
-        self.corrections.see(position, event)
-        self._statements.see(position, recorded.recorded_at, event)
         if entries := postings(event):
             total = sum([entry.amount for entry in entries])
             self._trial += total
