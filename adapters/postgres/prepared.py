@@ -26,6 +26,7 @@ _SESSION = (
     "SET enable_mergejoin = off",
     "SET plan_cache_mode = force_generic_plan",
     "SET jit = off",
+    "SET max_parallel_workers_per_gather = 0",
     f"SET statement_timeout = {int(RUN_TIMEOUT_S * 1000) - 5000}",
     "SET idle_in_transaction_session_timeout = 60000",
 )

@@ -1,0 +1,38 @@
+"""How streams are read does not depend on how long they are."""
+
+import psycopg
+import pytest
+
+from adapters.postgres.event_store import PostgresEventStore
+from adapters.postgres.prepared import connect
+from adapters.postgres.recorded_rows import READ_STREAM, READ_STREAMS
+from domain.ports import Append
+from tests.contracts.event_stores import events, new_stream
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize(
+    ("statement", "types"),
+    [(READ_STREAMS.sql, "uuid[], integer[]"), (READ_STREAM.sql, "uuid, integer, integer")],
+    ids=["many", "one"],
+)
+async def test_streams_are_looked_up_also_where_one_of_them_is_nearly_all_there_is(
+    database_url: str, owner_url: str, statement: str, types: str
+) -> None:
+    async with PostgresEventStore(database_url) as store:
+        for stream in (new_stream(), new_stream()):
+            await store.append(Append(events(stream, 1, 5_000)))
+    with psycopg.connect(owner_url, autocommit=True) as owner:
+        owner.execute("ANALYZE ledger.event")
+    connection = await connect(database_url)
+    try:
+        await connection.execute(f"PREPARE reading ({types}) AS {statement}".encode())
+        nulls = ", ".join("NULL" for _ in types.split(","))
+        cursor = await connection.execute(f"EXPLAIN EXECUTE reading ({nulls})".encode())
+        plan = "\n".join(line for (line,) in await cursor.fetchall())
+    finally:
+        await connection.close()
+
+    assert "event_stream_version_key" in plan
+    assert "event_pkey" not in plan
