@@ -1,5 +1,5 @@
 # Each target is a line or two that a person could type. See README.md.
-.PHONY: run test check lint bench long demo setup
+.PHONY: run test check lint bench long mutations demo setup
 BIN := .venv/bin
 
 run:            ## Everything from a bare Debian 12 to a served address, in development mode.
@@ -23,6 +23,9 @@ bench: setup    ## Ratios measured in one run on this machine.
 
 long: setup     ## The whole suite, with its properties tried on many more cases.
 	LITEVPS_LONG=1 $(BIN)/python -m pytest $(ARGS)
+
+mutations: setup ## Each protection of the money taken out in a copy: a test must notice.
+	$(BIN)/python -m tests.mutations $(ARGS)
 
 demo:           ## The quick start against a running service, each request and answer shown.
 	@scripts/environment run
