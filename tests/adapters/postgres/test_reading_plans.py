@@ -1,5 +1,6 @@
 """How streams are read does not depend on how long they are."""
 
+import msgspec
 import psycopg
 import pytest
 
@@ -9,6 +10,7 @@ from adapters.postgres.recorded_rows import READ_STREAM, READ_STREAMS
 from domain.ports import Append
 from tests.contracts.event_stores import events, new_stream
 
+LONG = '{"lines":"' + 1_000 * "-" + '"}'
 pytestmark = pytest.mark.anyio
 
 
@@ -21,8 +23,9 @@ async def test_streams_are_looked_up_also_where_one_of_them_is_nearly_all_there_
     database_url: str, owner_url: str, statement: str, types: str
 ) -> None:
     async with PostgresEventStore(database_url) as store:
-        for stream in (new_stream(), new_stream()):
-            await store.append(Append(events(stream, 1, 5_000)))
+        long = [msgspec.structs.replace(one, payload=LONG) for one in events(new_stream(), 1, 20_000)]
+        for first in range(0, len(long), 5_000):
+            await store.append(Append(tuple(long[first : first + 5_000])))
     with psycopg.connect(owner_url, autocommit=True) as owner:
         owner.execute("ANALYZE ledger.event")
     connection = await connect(database_url)
