@@ -104,7 +104,6 @@ async def single_entries(connection: Connection, account_id: AccountId, month: M
             reason=row.reason,
         )
         for row in rows
-        if row.kind != "minutes" and row.kind != "waived"
     )
 
 

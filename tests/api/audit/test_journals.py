@@ -89,7 +89,7 @@ def test_beancount_reads_the_journal_and_comes_to_the_same() -> None:
     assert errors == []
 
     postings = [posting for entry in entries if isinstance(entry, Transaction) for posting in entry.postings]
-    found = summed((posting.account, parse_usd(f"{posting.units.number:.6f}")) for posting in postings)
+    found = summed((posting.account, parse_usd(str(posting.units).removesuffix(" USD"))) for posting in postings)
     assert found == {beancount_account(account): total for account, total in books().items()}
     accounts = [entry.account for entry in entries if isinstance(entry, Open)]
     assert len(accounts) == len(set(accounts))

@@ -10,7 +10,8 @@ import msgspec
 from adapters.simulated.clock import ManualClock
 from api.ledger import Context
 from domain.compute.events import VpsRequested
-from domain.deciding import Decision
+from domain.compute.vps import vps_view
+from domain.deciding import Decision, View
 from domain.events import Actor, Event
 from domain.ids import EventId, PaymentId, PlanId, StreamId, VpsId
 from domain.money import MicroUsd, charge_for_minutes
@@ -56,7 +57,7 @@ class Months(msgspec.Struct, eq=False):
         """Record events in the customer's wallet; of a VPS, what is no event of a wallet."""
         view, vps = wallet_view(self.ann.id), StreamId(vps_id or uuid4())
         streams = [(vps if isinstance(event, VpsRequested) else view.stream, event) for event in events]
-        views = [view] if vps_id is None else [view, msgspec.structs.replace(SETTINGS_VIEW, stream=vps)]
+        views: list[View[Any]] = [view] if vps_id is None else [view, vps_view(vps_id)]
         context = Context(Actor("service", part="test"), self.ann.id)
         outcome = await self.house.runtime.ledger.execute(views, lambda _s, _n: Decision(tuple(streams)), context)
         assert outcome.last_position
