@@ -77,10 +77,13 @@ class Processes:
         self._start(f"api {number}", [*PROGRAM, "api", "--port", str(port)])
         self._await(f"api {number}", f"{self.apis[number]}/api/health")
 
-    def start_all_in_one(self) -> None:
-        """Start the whole service in one process, with its own stand-in for Stripe."""
+    def have_own_stand_in(self) -> None:
+        """Have every process from here on use the stand-in for Stripe that the service itself has."""
         for name in ("SECRET_KEY", "WEBHOOK_SECRET", "API_BASE"):
             self._environment.pop(f"LITEVPS_STRIPE_{name}", None)
+
+    def start_all_in_one(self) -> None:
+        """Start the whole service in one process."""
         self._start("serve", [*PROGRAM, "serve", "--port", str(self.ports.first)])
         self._await("serve", f"{self.apis[0]}/api/health")
 

@@ -7,11 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
+import httpx
 import pytest
 
 from domain.books.postings import postings
 from domain.events import Event
-from domain.payments.events import PaymentReceived, StripeEventApplied, StripeEventReceived
+from domain.payments.events import PaymentReceived, StripeBalanceMoved, StripeEventApplied, StripeEventReceived
 from domain.wallet.events import FundsAdded, FundsTaken, MinutesMetered, ReceivablePaid
 from tests.browser import Browser
 from tests.journeys.paying_processes import Payer, Ports, Processes, waiting
@@ -117,6 +118,7 @@ def test_what_goes_back_beyond_the_balance_freezes_the_account_until_it_is_paid(
 
 
 def test_somebody_pays_in_a_browser_and_the_balance_changes(processes: Processes) -> None:
+    processes.have_own_stand_in()
     processes.start_all_in_one()
     ann = Payer(processes, "ann@example.com")
     url = ann.ask("POST", "/api/billing/add-funds", {"amount": 12.5}).json()["url"]
@@ -131,6 +133,21 @@ def test_somebody_pays_in_a_browser_and_the_balance_changes(processes: Processes
         assert page.complaints() == []
 
     _until(lambda: ann.balance() == 12_500_000, "the balance changes")
+    _check_books(processes)
+
+
+def test_processes_of_one_home_share_what_stands_in_for_stripe(processes: Processes) -> None:
+    processes.have_own_stand_in()
+    processes.start_api(0)
+    processes.start_api(1)
+    ann = Payer(processes, "ann@example.com")
+    url = ann.ask("POST", "/api/billing/add-funds", {"amount": 5}).json()["url"]
+    elsewhere = url.replace(processes.apis[0], processes.apis[1])
+    assert httpx.post(elsewhere, data={"choice": "pay"}).status_code == httpx.codes.SEE_OTHER
+    _until(lambda: ann.balance() == 5_000_000, "one of them tells of it, by its own webhook")
+
+    processes.start_work()
+    _until(lambda: len(processes.events(StripeBalanceMoved)) == 1, "who only works sweeps without any HTTP")
     _check_books(processes)
 
 
