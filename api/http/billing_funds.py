@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 import structlog
 
+from api.http import rate_limits
 from api.http.call import Answer, Call, told
 from api.http.errors import WebhookRefused
 from api.http.idempotency import REPLAYED, SCOPE, act, claim_key, claim_of, find_kept
@@ -26,6 +27,7 @@ from api.ledger import Sight
 from api.payments.checkouts import CheckoutRefused, ask_for_checkout, ensure_opened
 from api.payments.refunding import ask_in_time, decided, prepare_refund
 from api.payments.webhooks import apply_event, keep_event
+from domain.accounts.ports import Quota
 from domain.deciding import Decision
 from domain.errors import Contended, Invalid
 from domain.ids import PaymentId
@@ -40,6 +42,9 @@ from domain.wallet.wallet import wallet_view
 
 APPLY_WITHIN_S = 10.0
 """How long Stripe waits for what it told to be applied; what takes longer is kept, and the sweep applies it."""
+
+CHECKOUTS = Quota("add-funds", 20, 60)
+"""How many Checkouts an account may ask for a minute."""
 
 _log = structlog.get_logger(__name__)
 
@@ -98,6 +103,9 @@ async def add_funds(call: Call) -> Answer:
     amount = asked_amount(body.amount, "amount")
     if amount is None:
         raise Invalid(fields={"amount": "required"})
+    # Each asks Stripe, which takes only so much from all of us together.
+    tally = await rate_limits.count(call.runtime, CHECKOUTS, str(call.account_id))
+    rate_limits.check(CHECKOUTS, tally)
     payment_id, replayed = await _asked_for(call, amount)
     payment = await ensure_opened(call.runtime.cash_desk, payment_id)
     if payment.url is None:

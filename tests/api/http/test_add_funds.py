@@ -5,6 +5,7 @@ from uuid import UUID
 
 import pytest
 
+from api.http.billing_funds import CHECKOUTS
 from domain.payments import events
 from domain.wallet.events import FundsAdded
 from tests.api.houses import Customer, House
@@ -117,3 +118,13 @@ async def test_a_payer_comes_back_to_a_page_without_data(here: House) -> None:
         assert page.headers["content-type"] == "text/html; charset=utf-8"
         assert "default-src 'none'" in page.headers["content-security-policy"]
         assert "close this page" in page.text
+
+
+async def test_an_account_asks_for_so_many_checkouts_a_minute(here: House, ann: Customer, bob: Customer) -> None:
+    statuses = [
+        (await bob.ask("POST", "/api/billing/add-funds", json={"amount": 5})).status_code
+        for _ in range(CHECKOUTS.tries + 2)
+    ]
+
+    assert statuses == [200] * CHECKOUTS.tries + [429] * 2
+    assert (await ann.ask("POST", "/api/billing/add-funds", json={"amount": 5})).status_code == 200
