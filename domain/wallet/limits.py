@@ -106,7 +106,7 @@ def counted(limits: dict[TokenId, TokenLimit], token_id: TokenId | None, line: M
 def allowances(limits: Mapping[TokenId, TokenLimit], stretches: Sequence[Stretch]) -> list[Allowance]:
     """Return what is left for these minutes, window by window of each limited token."""
     parts: dict[tuple[TokenId, int], list[tuple[Stretch, int, int]]] = {}
-    for stretch in stretches:
+    for stretch in stretches if limits else ():
         token_id = stretch.meter.token_id
         if token_id is None or (limit := limits.get(token_id)) is None or limit.limit is None:
             continue

@@ -60,9 +60,10 @@ def settle(wallet: Wallet, proofs: Mapping[VpsId, Proof], book: PriceBook, now: 
     released, while minutes of other tokens, or cheaper ones, may still be paid.
     """
     stretches = sorted(_due(wallet, proofs, book, now), key=_order)
-    if not wallet.limits and (lines := _affordable_lines(stretches, wallet.balance)) is not None:
+    limited = allowances(wallet.limits, stretches)
+    if not limited and (lines := _affordable_lines(stretches, wallet.balance)) is not None:
         return _paid(wallet, lines, complete=True)
-    horizon = _affordable_until(stretches, wallet.balance, allowances(wallet.limits, stretches))
+    horizon = _affordable_until(stretches, wallet.balance, limited)
     if horizon is None:
         return _paid(wallet, _lines(stretches, {s.meter.vps_id: s.count for s in stretches}), complete=True)
     begun = {s.meter.vps_id: s.begun_by(horizon) for s in stretches}
