@@ -49,7 +49,7 @@ async def ada(history: History) -> AccountId:
     for number in (1, 2, 3):
         told = events.StripeEventReceived(ada, f"evt_{number}", "charge.refunded", "{}", ASKED)
         await history.record(ada, (stripe_event_stream(told.stripe_event_id), told))
-        kind = "charge" if number < 3 else "refund"
+        kind: events.TransactionKind = "charge" if number < 3 else "refund"
         moved = events.StripeBalanceMoved(
             f"txn_{number}", kind, None, TEN, ZERO, Instant(ASKED + number), ASKED, number == 3
         )
