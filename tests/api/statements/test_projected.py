@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncIterator
 
+import msgspec
+import psycopg
 import pytest
 
 from api.statements.folded import FoldedStatements
@@ -96,6 +98,23 @@ async def test_what_is_due_and_what_was_issued_is_known_alike(both: Both) -> Non
     drawn = await projected.drawn(here.ann.id, NOVEMBER)
     assert drawn is not None
     assert drawn.issued == issued[0]
+
+
+async def test_a_statement_whose_numbers_contradict_each_other_keeps_no_other_from_being_issued(
+    both: Both, owner_url: str
+) -> None:
+    here, folded, projected = both
+    bob = await here.house.register()
+    await bob.credit(7)
+    await here.until(Instant(NOVEMBER.ends + MINUTE))
+    assert len(await projected.due(DECEMBER, 10)) == 2
+    with psycopg.connect(owner_url) as owner:
+        owner.execute("UPDATE read_models.entry SET balance_after = 1 WHERE account_id = %s", [here.ann.id])
+    runtime = msgspec.structs.replace(here.house.runtime, statements=projected)
+
+    assert await issue_due(runtime) == 1
+    assert await projected.due(DECEMBER, 10) == [(here.ann.id, NOVEMBER)]
+    assert len(await folded.issued(bob.id)) == 1
 
 
 async def test_vpss_are_known_by_their_names(both: Both) -> None:
