@@ -17,7 +17,7 @@ class Inbox(msgspec.Struct, frozen=True):
     account_id: AccountId | None = None
     kind: str = ""
     raw: str = ""
-    """The body as it came, to be read again after a crash."""
+    """The body as it came, to be read again after a crash; forgotten once it is applied."""
 
 
 def evolve(inbox: Inbox, event: Event) -> Inbox:
@@ -26,7 +26,7 @@ def evolve(inbox: Inbox, event: Event) -> Inbox:
         case StripeEventReceived():
             return Inbox(received=True, account_id=event.account_id, kind=event.kind, raw=event.raw)
         case StripeEventApplied():
-            return msgspec.structs.replace(inbox, applied=True)
+            return msgspec.structs.replace(inbox, applied=True, raw="")
         case _:
             return inbox
 
