@@ -134,7 +134,7 @@ async def statements_due(connection: Connection, before: Month, limit: int) -> l
 
 async def _apply(connection: Connection, batch: Sequence[Folded]) -> None:
     opened: list[tuple[AccountId, Instant]] = []
-    moved: set[tuple[AccountId, str]] = set()
+    moved: set[tuple[AccountId, Month]] = set()
     issued: list[tuple[AccountId, str, Instant, str]] = []
     for folded in batch:
         event, at = folded.event, folded.recorded.recorded_at
@@ -142,13 +142,14 @@ async def _apply(connection: Connection, batch: Sequence[Folded]) -> None:
             case WalletOpened():
                 opened.append((event.account_id, at))
             case StatementIssued():
-                issued.append((event.account_id, event.month, at, folded.recorded.payload))
+                issued.append((event.account_id, event.month, at, msgspec.json.encode(event).decode()))
             case MinutesMetered() | MinutesWaived():
-                moved.add((event.account_id, str(month_of(at))))
+                moved.add((event.account_id, month_of(at)))
             case _:
                 assert isinstance(event, Single)
-                moved.add((event.account_id, str(month_of(at))))
-    for statement, rows in ((_OPENED, opened), (_MOVED, sorted(moved)), (_ISSUED, issued)):
+                moved.add((event.account_id, month_of(at)))
+    months = [(account_id, str(month)) for account_id, month in moved]
+    for statement, rows in ((_OPENED, opened), (_MOVED, months), (_ISSUED, issued)):
         if rows:
             await connection.execute(statement, columns_of(rows))
 

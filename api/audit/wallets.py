@@ -2,14 +2,13 @@
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from functools import lru_cache
 
 from api.audit.findings import Check
 from domain.books.postings import WalletSide
 from domain.events import Event
 from domain.ids import AccountId
 from domain.statements.month import month_of
-from domain.time import HOUR, Instant
+from domain.time import Instant
 from domain.wallet.events import (
     BadDebtRecovered,
     DebtWrittenOff,
@@ -88,7 +87,7 @@ class Wallets:
         return opening, closing, account.charges.get(month, 0)
 
     def _mark(self, account: _Account, recorded_at: Instant, event: Event) -> None:
-        month = _month_of_hour(recorded_at // HOUR)
+        month = str(month_of(recorded_at))
         if not account.months or account.months[-1] != month:
             account.months.append(month)
             account.balances_before.append(account.balance)
@@ -111,8 +110,3 @@ def _owed(event: WalletSide) -> int:
             return -event.amount
         case _:
             return 0
-
-
-@lru_cache(maxsize=1024)
-def _month_of_hour(hour: int) -> str:
-    return str(month_of(Instant(hour * HOUR)))

@@ -2,12 +2,12 @@
 
 import re
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import msgspec
 
 from domain.errors import Invalid
-from domain.time import Instant, from_datetime, to_datetime
+from domain.time import HOUR, Instant, from_datetime, to_datetime
 
 _WRITTEN = re.compile(r"(19[7-9]\d|[2-9]\d{3})-(0[1-9]|1[0-2])", re.ASCII)
 
@@ -20,6 +20,10 @@ class Month(msgspec.Struct, frozen=True, order=True, dict=True):
     """1 is January."""
 
     def __str__(self) -> str:
+        return self._written
+
+    @cached_property
+    def _written(self) -> str:
         return f"{self.year:04d}-{self.number:02d}"
 
     @cached_property
@@ -45,8 +49,7 @@ class Month(msgspec.Struct, frozen=True, order=True, dict=True):
 
 def month_of(instant: Instant) -> Month:
     """Return the month that an instant is in."""
-    moment = to_datetime(instant)
-    return Month(moment.year, moment.month)
+    return _month_of_hour(instant // HOUR)
 
 
 def parse_month(text: str) -> Month:
@@ -54,3 +57,9 @@ def parse_month(text: str) -> Month:
     if _WRITTEN.fullmatch(text) is None or text == "9999-12":
         raise Invalid(fields={"month": "must be a month such as 2026-11"})
     return Month(int(text[:4]), int(text[5:]))
+
+
+@lru_cache(maxsize=1024)
+def _month_of_hour(hour: int) -> Month:
+    moment = to_datetime(Instant(hour * HOUR))
+    return Month(moment.year, moment.month)

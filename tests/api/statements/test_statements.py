@@ -12,7 +12,7 @@ from pypdf import PdfReader
 from api.statements.making import issue_due
 from domain.money import MicroUsd, exact_usd, parse_usd
 from domain.time import MINUTE, Instant
-from tests.api.houses import Customer
+from tests.api.houses import PASSWORD, Customer
 from tests.api.statements.months import DECEMBER, NOVEMBER, Months, eventful_november, months
 
 pytestmark = pytest.mark.anyio
@@ -112,7 +112,7 @@ async def number_of(here: Months, customer: Customer) -> str:
     drawn = await here.house.runtime.statements.drawn(customer.id, NOVEMBER)
     assert drawn is not None
     if drawn.issued is None:
-        body = {"email": customer.email, "password": "correct horse"}
+        body = {"email": customer.email, "password": PASSWORD}
         customer.token = (await here.house.client.post("/api/auth/login", json=body)).json()["token"]
         number: str = (await customer.ask("GET", PATH)).json()["number"]
         return number
@@ -167,6 +167,26 @@ async def test_other_months_are_refused(here: Months, month: str, status: int) -
 
     assert refused.status_code == status
     assert refused.json()["code"] == {404: "not_found", 400: "invalid_request"}[status]
+
+
+async def test_an_access_token_sees_no_statements(here: Months) -> None:
+    made = (await here.ann.ask("POST", "/api/tokens", json={"name": "ci"})).json()
+    shown = {"authorization": f"Bearer {made['token']}"}
+
+    for path in (PATH, "/api/billing/statements"):
+        assert (await here.house.client.get(path, headers=shown)).status_code == 403
+
+
+async def test_nobody_sees_the_statements_of_another(here: Months) -> None:
+    await eventful_november(here)
+    bob = await here.house.register()
+    await here.until(OVER)
+    body = {"email": bob.email, "password": PASSWORD}
+    bob.token = (await here.house.client.post("/api/auth/login", json=body)).json()["token"]
+
+    assert (await bob.ask("GET", PATH)).json()["entries"] == []
+    await here.entries()
+    assert [one["closing_micros"] for one in (await bob.ask("GET", "/api/billing/statements")).json()] == [0]
 
 
 async def test_a_form_that_is_not_offered_is_refused(here: Months) -> None:
