@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from api.payments.sweeping import Sweep
-from domain.ids import UNKNOWN_PAYER
+from domain.ids import UNKNOWN_PAYER, stripe_event_stream
 from domain.payments import events
+from domain.payments.recording import STRIPE_CLAIM
 from domain.wallet.events import FundsAdded
 from tests.api.houses import Customer, House
 from tests.api.http.funds import (
@@ -138,3 +139,39 @@ async def test_an_event_of_nobodys_payment_is_kept_and_comes_to_nothing(here: Ho
         one for one in await recorded(here, events.StripeEventApplied) if one.stripe_event_id == "evt_foreign"
     ]
     assert (kept.account_id, applied.payment_id) == (UNKNOWN_PAYER, None)
+
+
+async def test_a_dispute_that_is_told_before_its_payment_is_looked_up_with_it(here: House, bob: Customer) -> None:
+    session = await asked(bob)
+    here.stripe.dashboard.pay(session)
+    here.stripe.dashboard.open_dispute(session, 400)
+    disputed = next(one for one in here.stripe.events() if one["type"] == "charge.dispute.created")
+    assert (await tell(here, disputed)).status_code == 200
+
+    assert await balance(bob) == 6_000_000
+    assert len(await recorded(here, FundsAdded)) == 1
+    assert len(await recorded(here, events.DisputeOpened)) == 1
+
+
+async def test_a_refund_of_a_payment_that_did_not_come_from_here_comes_to_nothing(here: House, bob: Customer) -> None:
+    await paid(here, bob)
+    event = here.stripe.events()[-1] | {"id": "evt_foreign", "type": "charge.refunded"}
+    event["data"] = {"object": {"id": "ch_foreign", "object": "charge", "payment_intent": "pi_foreign"}}
+    assert (await tell(here, event)).status_code == 200
+
+    applied = (await recorded(here, events.StripeEventApplied))[-1]
+    assert (applied.stripe_event_id, applied.payment_id) == ("evt_foreign", None)
+    assert await balance(bob) == 10_000_000
+
+
+async def test_a_webhook_that_is_told_again_is_answered_and_changes_nothing_more(here: House, bob: Customer) -> None:
+    here.stripe.dashboard.pay(await asked(bob))
+    completed = next(one for one in here.stripe.events() if one["type"] == "checkout.session.completed")
+    for _ in range(3):
+        assert (await tell(here, completed)).json() == {"received": True}
+
+    assert await balance(bob) == 10_000_000
+    assert len(await recorded(here, events.StripeEventReceived)) == 1
+    claim = await here.runtime.store.find_claim(STRIPE_CLAIM, f"{completed['id']}:received".encode())
+    assert claim is not None
+    assert claim.holder == stripe_event_stream(completed["id"])
