@@ -172,7 +172,7 @@ def _is_untold(meter: Meter) -> bool:
 async def _seen_together(ledger: Ledger, accounts: Iterable[AccountId]) -> _Seen:
     wallets = [wallet_view(account_id) for account_id in accounts]
     sight = await ledger.read(PRICES, *wallets)
-    placed = (meter.host_id for wallet in wallets for meter in sight.of(wallet).meters.values())
+    placed = {meter.host_id for wallet in wallets for meter in sight.of(wallet).meters.values()}
     return _Seen(sight, await _read_hosts(ledger, placed))
 
 
