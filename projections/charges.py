@@ -1,7 +1,8 @@
 """Charges: the minutes of each VPS, paid and waived, folded to a row an hour, and what its meter went through."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
+from typing import Any
 
 import msgspec
 
@@ -17,6 +18,7 @@ from domain.wallet.events import (
     VpsAdmitted,
     VpsReleased,
 )
+from projections.packed import Packed, int4s, int8s, texts, uuids
 from projections.read_model import Connection, Entry, columns_of
 
 PAID = "paid"
@@ -81,6 +83,12 @@ _ADD = """
         last_at = excluded.last_at, last_recorded_at = excluded.last_recorded_at,
         last_version = excluded.last_version, balance_after = excluded.balance_after
 """
+_PACKED: tuple[Callable[[Any], Packed], ...] = (
+    *(uuids, int4s, texts, int4s, int4s, uuids, uuids, int8s, int8s),
+    *(int8s, int4s, int8s, int4s),
+    *(int4s, int4s, int4s, int8s, int8s, int8s, int4s, int8s),
+)
+"""How each of these columns is made: there may be tens of thousands of rows in a batch."""
 _ADD_METER_EVENTS = """
     INSERT INTO meter_event (
         vps_id, version, position, recorded_at, event_id, kind, generation, at,
@@ -222,7 +230,9 @@ class Charges:
     async def write(self, connection: Connection) -> None:
         """Write the rows."""
         if self._rows:
-            await connection.execute(_ADD, columns_of(row.row(key) for key, row in self._rows.items()))
+            columns = columns_of(row.row(key) for key, row in self._rows.items())
+            packed = [pack(column) for pack, column in zip(_PACKED, columns, strict=True)]
+            await connection.execute(_ADD, packed)
         if self._meter_events:
             await connection.execute(_ADD_METER_EVENTS, columns_of(self._meter_events))
 

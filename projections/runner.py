@@ -10,6 +10,7 @@ import structlog
 
 from domain import codec
 from domain.ports import Recorded, StoreUnavailable
+from projections.packed import take_packed
 from projections.read_model import Connection, Entry, ReadModel
 
 BATCH_EVENTS_MAX = 5_000
@@ -215,6 +216,7 @@ async def connect(database_url: str, schema: str) -> Connection:
     connection: psycopg.AsyncConnection[tuple[Any, ...]] = await psycopg.AsyncConnection.connect(
         database_url, autocommit=True, application_name="litevps projections"
     )
+    take_packed(connection)
     await connection.execute("SELECT set_config('search_path', %s, false)", [schema])
     return connection
 
