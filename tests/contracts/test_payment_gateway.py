@@ -118,6 +118,18 @@ async def test_a_refund_is_made_once_even_after_stripe_forgot_the_key(till: Till
     assert (await till.seen(seen)).refunds == (again,)
 
 
+async def test_of_several_who_ask_for_one_refund_at_once_none_makes_another(till: Till) -> None:
+    _, seen = await till.paid()
+    assert seen.payment_intent_id is not None
+    order = RefundOrder(RefundId(uuid4()), seen.payment_intent_id, MicroUsd(2_500_000))
+    # All of them look, and find none, before any of them asks.
+    till.stand_in.dashboard.fault("delay", count=3, method="GET", path="/v1/refunds", when="after", seconds=0.1)
+    made = await asyncio.gather(*(till.gateway.ensure_refund(order) for _ in range(3)))
+
+    assert len({one.stripe_refund_id for one in made}) == 1
+    assert len((await till.seen(seen)).refunds) == 1
+
+
 async def test_refunds_are_seen_pending_and_failed_and_those_of_the_dashboard_have_no_id_of_ours(till: Till) -> None:
     _, seen = await till.paid()
     dashboard = till.stand_in.dashboard
