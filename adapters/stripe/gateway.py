@@ -31,8 +31,11 @@ DONE_PATH, LEFT_PATH = "/billing/done", "/billing/left"
 PRODUCT = "LiteVPS funds"
 PAGE_ITEMS = 100
 """As many as Stripe gives at once."""
-PAGES_MAX = 50
-"""How far a list is walked through at once; what is older is asked for by itself."""
+PAGES_MAX = 10
+"""How far a list is walked through at once; of more, the older half of the time is asked for by itself.
+
+Stripe tells the newest first, so it costs as many calls as this to learn that there is more.
+"""
 
 T = TypeVar("T", bound=msgspec.Struct)
 ListPage = Callable[[Any], Awaitable[Any]]

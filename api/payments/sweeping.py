@@ -22,7 +22,7 @@ from domain.payments.ports import PaymentsUnavailable, StripeEvent
 from domain.payments.transactions import apply_transaction, transaction_view
 from domain.payments.work import look_at
 from domain.ports import StoreUnavailable
-from domain.time import Instant, seconds
+from domain.time import HOUR, Instant, seconds
 
 EVERY_S, EVERY_S_DEVELOPMENT = 60.0, 3.0
 SWEEP_WITHIN_S = 45.0
@@ -31,10 +31,14 @@ AT_ONCE_MAX = 8
 BATCH_MAX = 200
 PENDING_MAX = 2_000
 """Events that came in and could not be applied, at one sweep: more than can be in trouble at once."""
+LISTED_MAX = 1_000
+"""Of one of Stripe's lists, asked for and taken in at once."""
 ROUNDS_MAX = 50
 """Batches of one kind in one sweep."""
 OVERLAP = seconds(600)
 """How far back Stripe's lists are looked through again: what happens first is not always listed first."""
+EVENTS_KEPT_FOR = 31 * 24 * HOUR
+"""How far back Stripe's list of events goes: https://docs.stripe.com/api/events says 30 days."""
 MISSES_MAX = 3
 """After so many calls in a row that Stripe did not answer, the rest is left to the next sweep."""
 SWEEP_LEASE, PAYMENT_LEASE = "stripe-sweep", "payment"
@@ -143,7 +147,8 @@ class Sweep:
             if those := [event for event in batch if event.kind in HEEDED]:
                 await take_in(those)
 
-        await self._look_through("events", events_since, heeded)
+        kept_since = Instant(self._desk.clock.now() - EVENTS_KEPT_FOR)
+        await self._look_through("events", events_since, heeded, kept_since)
 
     async def _look_through_transactions(self) -> None:
         async def take_in(batch: Sequence[StripeBalanceMoved]) -> None:
@@ -157,7 +162,7 @@ class Sweep:
             found = await self._desk.gateway.transactions_since(since, limit)
             return [(moved.transaction_id, moved.happened_at, moved) for moved in found]
 
-        await self._look_through("transactions", transactions_since, take_in)
+        await self._look_through("transactions", transactions_since, take_in, Instant(0))
 
     async def _look_at_pending_transactions(self) -> None:
         async def look(transaction_id: str) -> None:
@@ -182,10 +187,11 @@ class Sweep:
         what: What,
         listed: Callable[[Instant, int], Awaitable[list[tuple[str, Instant, T]]]],
         take_in: Callable[[Sequence[T]], Awaitable[None]],
+        earliest: Instant,
     ) -> None:
         """Go through a list of Stripe's from a little before where the last sweep came to, batch by batch."""
         cursors = (await self._desk.ledger.read(CURSORS)).of(CURSORS)
-        since, limit = Instant(max(0, cursors.of(what) - OVERLAP)), BATCH_MAX
+        since, limit = Instant(max(earliest, cursors.of(what) - OVERLAP)), LISTED_MAX
         for _ in range(ROUNDS_MAX):
             batch = await listed(since, limit)
             if not batch:
@@ -196,7 +202,7 @@ class Sweep:
             if len(batch) < limit:
                 return
             # A whole batch of one instant: only a larger one goes beyond it.
-            limit = limit * 2 if until == since else BATCH_MAX
+            limit = limit * 2 if until == since else LISTED_MAX
             since = until
 
     async def _note_swept(self, what: What, newest: str, until: Instant) -> None:

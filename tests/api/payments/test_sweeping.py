@@ -203,7 +203,7 @@ async def test_what_happened_before_and_is_listed_late_is_still_found(world: Pay
 async def test_more_than_a_batch_is_looked_through_in_one_sweep(
     world: PaymentWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sweeping, "BATCH_MAX", 3)
+    monkeypatch.setattr(sweeping, "LISTED_MAX", 3)
     desk = await world.founded()
     for _ in range(7):
         await world.pay(desk, MicroUsd(5_000_000))
