@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import structlog
+
 from api.failpoints import reach
 from api.ledger import Context, Sight
 from api.payments.desk import CashDesk, as_service
@@ -12,6 +14,7 @@ from domain.errors import Contended
 from domain.events import Event
 from domain.ids import AccountId, PaymentId, StreamId, VpsId, vps_stream
 from domain.payments.applying import Applied, apply_seen
+from domain.payments.events import PaymentMismatched
 from domain.payments.payment import Payment, payment_view
 from domain.payments.ports import SeenPayment
 from domain.payments.recording import STRIPE_CLAIM
@@ -22,6 +25,8 @@ from domain.wallet.wallet import Wallet, wallet_view
 ATTEMPTS_MAX = 10
 """How often it is read anew that another process recorded the same meanwhile, or that another VPS was switched on."""
 
+_log = structlog.get_logger(__name__)
+
 DecideApplied = Callable[[Payment, Wallet, Instant], Applied]
 
 
@@ -31,13 +36,17 @@ class _AnotherVpsIsOn(Exception):
 
 async def apply_payment(desk: CashDesk, account_id: AccountId, payment_id: PaymentId, seen: SeenPayment) -> None:
     """Record whatever is new of a payment as Stripe shows it."""
-    await record_applied(
+    recorded = await record_applied(
         desk,
         account_id,
         payment_id,
         lambda payment, wallet, now: apply_seen(payment, wallet, seen, now),
         as_service("apply", account_id),
     )
+    for event in recorded:
+        if isinstance(event, PaymentMismatched):
+            # Nobody's money moves by itself from here on: somebody has to look.
+            _log.error("payment does not match", payment_id=str(payment_id), session_id=seen.session_id, of=event.field)
 
 
 async def look_at_stripe(desk: CashDesk, session_id: str) -> SeenPayment | None:
@@ -50,13 +59,13 @@ async def look_at_stripe(desk: CashDesk, session_id: str) -> SeenPayment | None:
 
 async def record_applied(
     desk: CashDesk, account_id: AccountId, payment_id: PaymentId, decide: DecideApplied, context: Context
-) -> None:
-    """Record what is decided of a payment, with the stops of all VPSs that it releases, in one append."""
+) -> Sequence[Event]:
+    """Record what is decided of a payment, with the stops of all VPSs that it releases, in one append; return it."""
     payment, wallet = payment_view(payment_id), wallet_view(account_id)
     for _ in range(ATTEMPTS_MAX):
         vpss = await _vpss_on(desk, wallet)
         try:
-            await desk.ledger.execute(
+            outcome = await desk.ledger.execute(
                 [payment, wallet, *vpss.values()], _with_stops(payment, wallet, vpss, decide), context
             )
         except _AnotherVpsIsOn:
@@ -65,7 +74,7 @@ async def record_applied(
             if taken.scope != STRIPE_CLAIM:
                 raise
             continue
-        return
+        return [event for _, event in outcome.events]
     raise Contended
 
 

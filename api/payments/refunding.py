@@ -81,7 +81,7 @@ def decided(chosen: Sequence[ChosenRefund], account_id: AccountId) -> Decision:
 async def request_refund_of_all(desk: CashDesk, account_id: AccountId, context: Context) -> MicroUsd:
     """Have all that can be refunded of a closed account go back; return how much that is. Asked twice, it is zero.
 
-    Nobody can pay at its open Checkouts any more, as far as Stripe answers in time. Raises ProjectionBehind, Contended.
+    What Stripe refuses at once is not counted, and is on the balance again. Nobody can pay at its open Checkouts any more, as far as Stripe answers in time. Raises ProjectionBehind, Contended.
     """
     await _expire_checkouts(desk, account_id)
     request = await prepare_refund(desk, account_id, None, "closure")
@@ -97,7 +97,17 @@ async def request_refund_of_all(desk: CashDesk, account_id: AccountId, context: 
 
     await desk.ledger.execute(request.views, decide, msgspec.structs.replace(context, step="refund"))
     await ask_in_time(desk, chosen)
-    return MicroUsd(sum(one.requested.amount for one in chosen))
+    return await _going_back(desk, chosen)
+
+
+async def _going_back(desk: CashDesk, chosen: Sequence[ChosenRefund]) -> MicroUsd:
+    sight = await desk.ledger.read(*(payment_view(one.payment_id) for one in chosen))
+    refunds = [
+        payment.refunds[str(one.requested.refund_id)]
+        for one in chosen
+        if (payment := sight.of(payment_view(one.payment_id))) is not None
+    ]
+    return MicroUsd(sum(refund.amount for refund in refunds if refund.stands))
 
 
 async def ask_in_time(desk: CashDesk, chosen: Sequence[ChosenRefund]) -> None:
