@@ -81,7 +81,8 @@ def decided(chosen: Sequence[ChosenRefund], account_id: AccountId) -> Decision:
 async def request_refund_of_all(desk: CashDesk, account_id: AccountId, context: Context) -> MicroUsd:
     """Have all that can be refunded of a closed account go back; return how much that is. Asked twice, it is zero.
 
-    What Stripe refuses at once is not counted, and is on the balance again. Nobody can pay at its open Checkouts any more, as far as Stripe answers in time. Raises ProjectionBehind, Contended.
+    What Stripe refuses at once is not counted, and is on the balance again. Nobody can pay at its open Checkouts any
+    more, as far as Stripe answers in time. Raises ProjectionBehind, Contended.
     """
     await _expire_checkouts(desk, account_id)
     request = await prepare_refund(desk, account_id, None, "closure")
