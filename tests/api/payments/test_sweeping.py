@@ -175,6 +175,21 @@ async def test_the_books_are_stripes_own_after_charges_refunds_disputes_and_payo
     assert await held(world, "") == 0
 
 
+async def test_what_becomes_available_long_after_it_was_listed_is_seen(world: PaymentWorld) -> None:
+    desk = await world.founded()
+    await world.pay(desk)
+    await world.sweep(desk)
+    world.clock.advance(86_400)
+    await world.pay(desk)
+    await world.sweep(desk)
+    assert await held(world, "assets:stripe:available") == 0
+    world.clock.advance(86_400)
+    await world.sweep(desk)
+
+    one = 10_000_000 - 590_000
+    assert await held(world, "assets:stripe:available") == await held(world, "assets:stripe:pending") == one
+
+
 async def test_a_sweep_with_nothing_new_records_nothing(world: PaymentWorld) -> None:
     desk = await world.founded()
     await world.pay(desk)
