@@ -1,0 +1,144 @@
+"""Mutations of how money is taken in: Stripe's gateway, webhooks, add-funds, refunds, the sweep."""
+
+from tests.mutations.mutation import Mutation
+
+_GATEWAY = "adapters/stripe/gateway.py"
+_SWEEP = "api/payments/sweeping.py"
+_FUNDS = "api/http/billing_funds.py"
+_APPLYING = "domain/payments/applying.py"
+_BY_GATEWAY = "tests/contracts/test_payment_gateway.py"
+_BY_SWEEPS = "tests/api/payments/test_sweeping.py"
+_BY_FREEZING = "tests/api/http/test_freezing.py"
+_BY_ADDING = "tests/api/http/test_add_funds.py"
+_BY_WEBHOOKS = "tests/api/http/test_webhooks.py"
+_BY_LIVES = "tests/domain/payments"
+
+PAYING: tuple[Mutation, ...] = (
+    Mutation("mode of a payment", _APPLYING, '        ("mode", MODE, seen.mode),\n', "", _BY_LIVES),
+    Mutation(
+        "session of a payment",
+        _APPLYING,
+        '        ("session", payment.session_id or seen.session_id, seen.session_id),\n',
+        "",
+        _BY_LIVES,
+    ),
+    Mutation(
+        "claim on a dispute that was opened",
+        "domain/payments/disputes.py",
+        '    recording.claim(f"{seen.dispute_id}:open")\n',
+        "",
+        _BY_LIVES,
+    ),
+    Mutation(
+        "claim on what Stripe told",
+        "api/payments/webhooks.py",
+        "        return Decision(tuple((view.stream, one) for one in events), (claim,))\n",
+        "        return Decision(tuple((view.stream, one) for one in events))\n",
+        _BY_WEBHOOKS,
+    ),
+    Mutation(
+        "what Stripe told is kept before it is applied",
+        _FUNDS,
+        "    await keep_event(desk, event)\n",
+        "",
+        _BY_WEBHOOKS,
+    ),
+    Mutation(
+        "idempotency key of a Checkout",
+        _GATEWAY,
+        'create_async(params, {"idempotency_key": _key(order.payment_id)})',
+        "create_async(params)",
+        _BY_GATEWAY,
+    ),
+    Mutation(
+        "idempotency key of a refund",
+        _GATEWAY,
+        'create_async(params, {"idempotency_key": _key(order.refund_id)})',
+        "create_async(params)",
+        _BY_GATEWAY,
+    ),
+    Mutation(
+        "a refund is looked for before it is made",
+        _GATEWAY,
+        "if one.refund_id == order.refund_id), None)",
+        "if one.refund_id is one), None)",
+        _BY_GATEWAY,
+    ),
+    Mutation(
+        "VPSs of a frozen account are stopped in the same append",
+        "api/payments/applying.py",
+        "(*applied.events(purse), *_stops(seen, now))",
+        "applied.events(purse)",
+        _BY_FREEZING,
+    ),
+    Mutation(
+        "a VPS that was switched on meanwhile is read anew",
+        "api/payments/applying.py",
+        "            raise _AnotherVpsIsOn\n",
+        "            pass\n",
+        _BY_FREEZING,
+    ),
+    Mutation(
+        "the key of add-funds is claimed",
+        _FUNDS,
+        "    return (claim_of(call, Answer(200, str(payment_id).encode()), call.runtime.clock.now()),)\n",
+        "    return ()\n",
+        _BY_ADDING,
+    ),
+    Mutation(
+        "a refused Checkout leaves its key free",
+        _FUNDS,
+        "        free = ((SCOPE, claim_key(call)),)\n",
+        "        return before, True\n",
+        _BY_ADDING,
+    ),
+    Mutation(
+        "a refund that Stripe refused is given back",
+        _APPLYING,
+        '    if refund.state == "requested":\n        fail_refund(recording, refund)\n',
+        "",
+        "tests/api/http/test_refunds.py",
+    ),
+    Mutation(
+        "the sweep applies what was kept", _SWEEP, "                await self._apply_kept_events()\n", "", _BY_SWEEPS
+    ),
+    Mutation(
+        "the sweep looks at open payments", _SWEEP, "                await self._look_at_payments()\n", "", _BY_SWEEPS
+    ),
+    Mutation(
+        "the sweep asks for refunds",
+        _SWEEP,
+        "                await ensure_refunded(self._desk, payment_id, refund.refund_id)\n",
+        "                pass\n",
+        _BY_SWEEPS,
+    ),
+    Mutation(
+        "the sweep goes through Stripe's events",
+        _SWEEP,
+        "                await self._look_through_events()\n",
+        "",
+        _BY_SWEEPS,
+    ),
+    Mutation(
+        "the sweep goes through what moved at Stripe",
+        _SWEEP,
+        "                await self._look_through_transactions()\n",
+        "",
+        _BY_SWEEPS,
+    ),
+    Mutation(
+        "the sweep sees what becomes available",
+        _SWEEP,
+        "                await self._look_at_pending_transactions()\n",
+        "",
+        _BY_SWEEPS,
+    ),
+    Mutation("sweeps overlap", _SWEEP, "OVERLAP = seconds(600)", "OVERLAP = 0", _BY_SWEEPS),
+    Mutation(
+        "one sweeps at a time",
+        "api/payments/desk.py",
+        "        if attempts is None:\n            return False\n",
+        "        attempts = attempts or 0\n",
+        _BY_SWEEPS,
+    ),
+)
