@@ -27,8 +27,8 @@ _CHARGES = """
     FROM charge WHERE account_id = %(account_id)s
         AND first_position >= %(since)s AND first_position < %(until)s
         AND (first_position, place) < (%(before)s, %(place)s)
-        AND (%(kind)s::text IS NULL OR (cause = 'paid') = (%(kind)s = 'minutes'))
 """
+_OF_KIND = "        AND (cause = 'paid') = (%(kind)s = 'minutes')\n"
 _OF_VPS = "        AND vps_id = %(vps_id)s\n"
 _FUNDS_COLUMNS = """
     position, 0, recorded_at, event_id, kind, amount, balance_after, owed, payment_id, reason, corrects,
@@ -165,9 +165,10 @@ async def transactions_of(
         parts.append(_FUNDS_PART)
         counted.append(_FUNDS)
     if wanted.kind in (None, "minutes", "waived"):
-        of_vps = "" if wanted.vps_id is None else _OF_VPS
-        parts.append(f"({_CHARGES_PART}{of_vps}{_CHARGES_END})")
-        counted.append(_CHARGES + of_vps)
+        # Only what is asked for is looked at, so that counting all of them needs the index alone.
+        only = ("" if wanted.vps_id is None else _OF_VPS) + ("" if wanted.kind is None else _OF_KIND)
+        parts.append(f"({_CHARGES_PART}{only}{_CHARGES_END})")
+        counted.append(_CHARGES + only)
     if not parts:
         return [], 0
     count = "SELECT " + " + ".join(f"(SELECT count(*) {part})" for part in counted)
