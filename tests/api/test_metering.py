@@ -14,7 +14,7 @@ from domain.codec import decode
 from domain.compute.events import VpsStopRequested
 from domain.compute.ports import GuestSeen
 from domain.ids import StreamId, VpsId, vps_stream
-from domain.ports import Append, Appended, EventStore, NewEvent, Recorded
+from domain.ports import Append, Appended, EventStore, MinuteClaim, MinuteTaken, NewEvent, Recorded
 from domain.wallet.events import MinutesMetered, MinutesWaived, VpsReleased
 from tests.properties.house import House, new_credit_id
 
@@ -66,6 +66,18 @@ async def test_what_two_schedulers_settle_at_once_is_settled_once() -> None:
 
     assert sum(settled) == 1
     assert (await house.wallet_now()).balance == HOURLY - 210
+
+
+async def test_a_minute_that_was_settled_is_used_up_in_the_store() -> None:
+    clock = ManualClock()
+    store = MemoryEventStore(clock)
+    house = await opened(store, clock)
+    (vps_id,) = (await house.wallet_now()).meters
+
+    await settle_due(house.ledger, MemoryDueAccounts(store), clock)
+
+    with pytest.raises(MinuteTaken):
+        await store.append(Append((), minutes=(MinuteClaim(vps_id, 1, 1),)))
 
 
 async def test_settled_again_nothing_is_recorded() -> None:

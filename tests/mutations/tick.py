@@ -1,0 +1,48 @@
+"""Mutations of what a tick relies on: claimed minutes, appends that let others go first, look-ups by stream."""
+
+from tests.mutations.mutation import Mutation
+
+TICK: tuple[Mutation, ...] = (
+    Mutation(
+        "minutes are claimed by whatever records them",
+        "api/ledger.py",
+        "minutes = tuple(claim for _, event in decision.events for claim in minute_claims(event))",
+        "minutes = ()",
+        "tests/api/test_metering.py",
+    ),
+    Mutation(
+        "a decision over what was read before is refused if it moved on",
+        "api/ledger.py",
+        "outcome, turn = await self._attempt(views, decide, context)",
+        "outcome, turn = await self._attempt(views, decide, context, sight)",
+        "tests/api/test_ledger.py",
+    ),
+    Mutation(
+        "others go before a tick",
+        "adapters/postgres/group_writer.py",
+        "self._patient_left_out = bool(batch) and not self._patient_left_out",
+        "self._patient_left_out = False",
+        "tests/adapters/postgres/test_patient_appends.py",
+    ),
+    Mutation(
+        "a tick is not put off for ever",
+        "adapters/postgres/group_writer.py",
+        "self._patient_left_out = bool(batch) and not self._patient_left_out",
+        "self._patient_left_out = bool(batch)",
+        "tests/adapters/postgres/test_patient_appends.py",
+    ),
+    Mutation(
+        "an event is known by its older names",
+        "domain/codec.py",
+        "return frozenset({name, *(older",
+        "return frozenset({name, *(name",
+        "tests/domain/test_codec.py",
+    ),
+    Mutation(
+        "streams are looked up each by itself",
+        "adapters/postgres/recorded_rows.py",
+        " ORDER BY e.version OFFSET 0) AS e",
+        ") AS e",
+        "tests/adapters/postgres/test_reading_plans.py",
+    ),
+)
