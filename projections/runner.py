@@ -14,6 +14,10 @@ from projections.packed import take_packed
 from projections.read_model import Connection, Entry, ReadModel
 
 BATCH_EVENTS_MAX = 5_000
+LIVE_EVENTS_MAX = 100
+"""In one batch of a read model that is nearly up with the ledger: requests of this process wait while it is folded."""
+FAR_BEHIND_EVENTS = 50_000
+"""From so many on, catching up comes first: large batches cost far less an event."""
 IDLE_S = 5.0
 """How long a wake-up is waited for before the feed is looked at all the same."""
 GATHER_S = 0.005
@@ -92,7 +96,7 @@ class Runner:
                 # Asked anew each time, since a rebuild may have brought back one that had failed.
                 await folding.find_positions()
                 self._tell(folding)
-                while await folding.advance():
+                while await folding.advance(live=True):
                     self._tell(folding)
                 if folding.positions:
                     await self._feed.wait_past(folding.furthest, IDLE_S)
@@ -132,18 +136,21 @@ class Folding:
         """Return how far the foremost read model is."""
         return max(self.positions.values(), default=0)
 
-    async def advance(self, until: int | None = None) -> bool:
+    async def advance(self, until: int | None = None, *, live: bool = False) -> bool:
         """Fold one batch into each read model that is behind; tell whether there was anything to fold.
 
         ``until``: the position past which nothing is folded. Read models at the same position share the
-        reading and the transaction; one that is far behind does not hold up the others.
+        reading and the transaction; one that is far behind does not hold up the others. ``live``: small batches
+        wherever there is little to catch up with, since others wait for this process.
         """
+        far_behind = await self.feed.head() - FAR_BEHIND_EVENTS if live else None
         together: dict[int, list[str]] = {}
         for name, position in self.positions.items():
             together.setdefault(position, []).append(name)
         anything = False
         for after, names in sorted(together.items(), reverse=True):
-            limit = BATCH_EVENTS_MAX if until is None else min(BATCH_EVENTS_MAX, until - after)
+            most = BATCH_EVENTS_MAX if far_behind is None or after < far_behind else LIVE_EVENTS_MAX
+            limit = most if until is None else min(most, until - after)
             batch = await self.feed.read_feed(after, limit) if limit > 0 else []
             if batch:
                 anything = True

@@ -159,3 +159,20 @@ async def test_a_read_model_that_is_far_behind_does_not_hold_up_the_others(
         await both.find_positions()
         await both.advance()
         assert both.positions == {"balances": await history.store.head(), "vps": 10}
+
+
+@pytest.mark.parametrize(("far_behind", "folded"), [(20, 3), (10, 15)])
+async def test_what_is_nearly_up_with_the_ledger_is_folded_a_few_events_at_once(
+    history: History, database_url: str, monkeypatch: pytest.MonkeyPatch, far_behind: int, folded: int
+) -> None:
+    monkeypatch.setattr("projections.runner.LIVE_EVENTS_MAX", 3)
+    monkeypatch.setattr("projections.runner.FAR_BEHIND_EVENTS", far_behind)
+    while await history.store.head() < 15:
+        await history.registered()
+    monkeypatch.setattr("projections.runner.BATCH_EVENTS_MAX", 15)
+    async with await connect(database_url, SCHEMA) as connection:
+        folding = Folding(connection, history.store, [BALANCES])
+        await folding.find_positions()
+        await folding.advance(live=True)
+
+    assert folding.positions == {"balances": folded}
