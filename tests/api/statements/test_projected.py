@@ -1,6 +1,7 @@
 """What the read models say of a month is what a wallet's own events fold into."""
 
 from collections.abc import AsyncIterator
+from uuid import uuid4
 
 import msgspec
 import psycopg
@@ -10,8 +11,10 @@ from api.statements.folded import FoldedStatements
 from api.statements.making import issue_due
 from api.statements.projected import ProjectedStatements
 from domain.ids import AccountId, VpsId
+from domain.money import MicroUsd
 from domain.statements.month import Month
 from domain.time import MINUTE, Instant
+from domain.wallet.events import FundsCorrected
 from projections.catalogue import READ_MODELS
 from projections.generation import SCHEMA
 from projections.reading import ReadModels
@@ -46,6 +49,20 @@ async def test_a_month_is_drawn_alike(both: Both) -> None:
     assert drawn is not None
     assert drawn.statement.entries[0].reason == "a test"
     assert [entry.of_charge for entry in drawn.statement.entries if entry.kind == "correction"] == [True]
+
+
+async def test_a_credit_that_is_put_right_is_no_charge(both: Both) -> None:
+    here, folded, projected = both
+    before = await projected.drawn(here.ann.id, NOVEMBER)
+    assert before is not None
+    credit = next(entry for entry in before.statement.entries if entry.kind == "credit")
+    await here.record(FundsCorrected(here.ann.id, uuid4(), credit.event_id, "goodwill", MicroUsd(-5), "a typo"))
+    drawn = await projected.drawn(here.ann.id, NOVEMBER)
+
+    assert drawn == await folded.drawn(here.ann.id, NOVEMBER)
+    assert drawn is not None
+    assert [entry.of_charge for entry in drawn.statement.entries if entry.kind == "correction"] == [True, False]
+    assert drawn.statement.charges == before.statement.charges
 
 
 async def test_the_month_after_begins_where_it_ended(both: Both) -> None:
