@@ -8,22 +8,23 @@ import structlog
 from api.ledger import Context, Sight
 from api.runtime import Runtime
 from domain.accounts.account import EMAIL_CLAIM, account_view
-from domain.accounts.closing import close, finish, may_finish
+from domain.accounts.closing import close, finish, is_to_go_back, may_finish
 from domain.accounts.commands import CloseAccount
 from domain.alerts.alerts import alerts_view
+from domain.codec import decode
 from domain.compute import admission
 from domain.compute.vps import vps_view
-from domain.deciding import NOTHING, Decision
+from domain.deciding import NOTHING, Decision, View
 from domain.errors import Contended, NotFound
 from domain.events import Actor
 from domain.ids import AccountId, TokenId, VpsId
-from domain.money import MicroUsd
+from domain.money import ZERO, MicroUsd
 from domain.payments.checkout import CENT
 from domain.ports import StoreUnavailable
 from domain.time import Instant
 from domain.tokens.commands import RevokeToken
 from domain.tokens.token import revoke, token_view
-from domain.wallet.wallet import wallet_view
+from domain.wallet.wallet import Wallet, wallet_view
 from projections.reading import ProjectionBehind
 
 EVERY_S = 5.0
@@ -39,8 +40,9 @@ class Progress(msgspec.Struct, frozen=True):
 
     finished: bool
     refunded: MicroUsd
-    """What went back just now, or where it is not finished, what goes back as things stand."""
+    """What went back just now, and where it is not finished, what goes back as things stand."""
     forfeited: MicroUsd
+    balance: MicroUsd
 
 
 async def close_account(runtime: Runtime, account_id: AccountId, email: str, context: Context) -> None:
@@ -81,24 +83,49 @@ async def carry_on(runtime: Runtime, account_id: AccountId) -> Progress:
         await _delete(runtime, account_id, vps_id, context)
     for token_id in seen.limits:
         await _revoke(runtime, account_id, token_id, context)
-    seen = (await runtime.ledger.read(wallet)).of(wallet)
-    whole_cents = MicroUsd(seen.refundable - seen.refundable % CENT)
-    as_things_stand = Progress(False, whole_cents, MicroUsd(seen.balance - whole_cents))
-    if not may_finish(seen) or runtime.refund_all is None:
+    before = await runtime.ledger.read(wallet)
+    if not may_finish(before.of(wallet)) or runtime.refund_all is None:
         # Without anybody who can pay it back, nothing is forfeited either: it waits.
-        return as_things_stand
+        return _as_things_stand(before.of(wallet))
     try:
         refunded = await runtime.refund_all(account_id, context)
     except (ProjectionBehind, Contended) as not_now:
         _log.info("refund of a closed account waits", account_id=str(account_id), problem=str(not_now))
-        return as_things_stand
-    account = account_view(account_id)
+        return _as_things_stand(before.of(wallet))
+    after = await runtime.ledger.read(wallet)
+    if await _more_to_go_back(runtime, wallet, before, after):
+        return _as_things_stand(after.of(wallet), refunded)
+    return await _finish(runtime, account_id, refunded, after, context)
+
+
+def _as_things_stand(wallet: Wallet, refunded: MicroUsd = ZERO) -> Progress:
+    whole_cents = MicroUsd(wallet.refundable - wallet.refundable % CENT)
+    forfeited = MicroUsd(wallet.balance - whole_cents)
+    return Progress(False, MicroUsd(refunded + whole_cents), forfeited, wallet.balance)
+
+
+async def _more_to_go_back(runtime: Runtime, wallet: View[Wallet], before: Sight, after: Sight) -> bool:
+    """Tell whether money came in since a sight of the wallet, so that it may not be among what was just refunded."""
+    versions = before.version(wallet.stream), after.version(wallet.stream)
+    return any(is_to_go_back(decode(one)) for one in await runtime.store.read_stream(wallet.stream, *versions))
+
+
+async def _finish(
+    runtime: Runtime, account_id: AccountId, refunded: MicroUsd, seen: Sight, context: Context
+) -> Progress:
+    """Record that nothing is left to be done, unless the wallet moved on since it was seen."""
+    account, wallet = account_view(account_id), wallet_view(account_id)
 
     def decide(sight: Sight, now: Instant) -> Decision:
-        return finish(account_id, sight.of(wallet).balance, now) if sight.of(account).closed else NOTHING
+        if not sight.of(account).closed or sight.version(wallet.stream) != seen.version(wallet.stream):
+            return NOTHING
+        return finish(account_id, sight.of(wallet).balance, now)
 
     outcome = await runtime.ledger.execute((account, wallet), decide, msgspec.structs.replace(context, step="closing"))
-    return Progress(True, refunded, outcome.sight.of(wallet).balance)
+    balance = outcome.sight.of(wallet).balance
+    if not outcome.events:
+        return _as_things_stand(outcome.sight.of(wallet), refunded)
+    return Progress(True, refunded, balance, balance)
 
 
 async def _finish_leased(runtime: Runtime, account_id: AccountId) -> bool:

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
+from domain.accounts.closing import is_to_go_back
 from domain.accounts.events import AccountClosed, ClosingFinished
 from domain.ids import AccountId
-from domain.wallet.events import FundsAdded
+from domain.wallet.events import FundsAdded, FundsReturned
 from projections.read_model import Connection, Entry, ReadModel, columns_of
 from projections.reading import ReadModels
 
@@ -53,8 +54,8 @@ async def _apply(connection: Connection, batch: Sequence[Entry]) -> None:
                 turned.pop(account_id, None)
             case ClosingFinished(account_id=account_id):
                 turned[account_id] = (position, True)
-            case FundsAdded(account_id=account_id):
-                # Somebody paid at a Checkout that was open when the account was closed: it goes back, too.
+            case FundsAdded(account_id=account_id) | FundsReturned(account_id=account_id) if is_to_go_back(entry.event):
+                # Somebody paid at a Checkout that was open when the account was closed, or we won a dispute of before.
                 turned[account_id] = (position, False)
     if closed:
         await connection.execute(_CLOSED, columns_of(closed.items()))
@@ -66,6 +67,7 @@ CLOSINGS = ReadModel(
     name="closings",
     tables=("closing",),
     sql=_SQL,
-    events=(AccountClosed, ClosingFinished, FundsAdded),
+    events=(AccountClosed, ClosingFinished, FundsAdded, FundsReturned),
     apply=_apply,
+    fold_version=2,
 )

@@ -1,10 +1,11 @@
 """Accounts that are being closed, found by folding the feed in memory: what a read model does elsewhere."""
 
+from domain.accounts.closing import is_to_go_back
 from domain.accounts.events import AccountClosed, ClosingFinished
 from domain.codec import decode
 from domain.ids import AccountId
 from domain.ports import EventStore
-from domain.wallet.events import FundsAdded
+from domain.wallet.events import FundsAdded, FundsReturned
 
 _BATCH = 10_000
 
@@ -22,12 +23,14 @@ class MemoryOpenClosings:
         while batch := await self._store.read_feed(position, _BATCH):
             position = batch[-1].position
             for recorded in batch:
-                match decode(recorded):
+                event = decode(recorded)
+                match event:
                     case AccountClosed(account_id=account_id):
                         since[account_id] = recorded.position
                     case ClosingFinished(account_id=account_id):
                         since[account_id] = None
-                    case FundsAdded(account_id=account_id) if account_id in since:
-                        since[account_id] = recorded.position
+                    case FundsAdded(account_id=account_id) | FundsReturned(account_id=account_id):
+                        if account_id in since and is_to_go_back(event):
+                            since[account_id] = recorded.position
         still_open = sorted((at, account_id) for account_id, at in since.items() if at is not None)
         return [account_id for _, account_id in still_open[:limit]]

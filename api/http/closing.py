@@ -10,7 +10,6 @@ from api.http.passwords import check_password
 from api.http.rendering import Amount, amount_number
 from domain.accounts.account import WrongPassword
 from domain.accounts.logins import TooManyAttempts
-from domain.money import MicroUsd
 
 
 class Farewell(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -32,9 +31,8 @@ async def close_me(call: Call) -> Answer:
     await check_password(call, body.password)
     await close_account(call.runtime, call.account_id, call.owner.email, call.context("close"))
     progress = await carry_on(call.runtime, call.account_id)
-    left = progress.forfeited if progress.finished else MicroUsd(progress.refunded + progress.forfeited)
     closed = Closed(amount_number(progress.refunded), amount_number(progress.forfeited))
-    return msgspec.structs.replace(told(200 if progress.finished else 202, closed), balance=left)
+    return msgspec.structs.replace(told(200 if progress.finished else 202, closed), balance=progress.balance)
 
 
 _EXAMPLE = {"refunded": 7.25, "forfeited": 0.0031}

@@ -5,10 +5,11 @@ from domain.accounts.commands import CloseAccount
 from domain.accounts.events import AccountClosed, ClosingFinished
 from domain.alerts.alerts import Alerts, end_alerts
 from domain.deciding import Decision, recorded_in
+from domain.events import Event
 from domain.ids import AccountId, account_stream, alerts_stream, wallet_stream
 from domain.money import MicroUsd
 from domain.time import Instant
-from domain.wallet.events import WalletClosed
+from domain.wallet.events import FundsAdded, FundsReturned, WalletClosed
 from domain.wallet.wallet import Wallet
 
 
@@ -34,6 +35,14 @@ def close(account: Account, wallet: Wallet, alerts: Alerts, command: CloseAccoun
 def may_finish(wallet: Wallet) -> bool:
     """Tell whether all that the account used is paid, so that what is left can go back: nothing of it is there."""
     return not wallet.meters
+
+
+def is_to_go_back(event: Event) -> bool:
+    """Tell whether an event brings a closed account money that is to go back to whoever paid it.
+
+    Not what a refund that failed brings back: asked for once more, it would only fail once more.
+    """
+    return isinstance(event, FundsAdded) or (isinstance(event, FundsReturned) and event.cause == "dispute-won")
 
 
 def finish(account_id: AccountId, forfeited: MicroUsd, now: Instant) -> Decision:

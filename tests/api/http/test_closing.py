@@ -2,19 +2,24 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from types import ModuleType
+from typing import Any
 from uuid import UUID
 
 import pytest
 
 from adapters.simulated.clock import ManualClock
 from adapters.turnstile import TEST_TOKEN
+from api import closing
 from api.closing import close_account, finish_closings
 from api.ledger import Context
+from api.payments import refunding
 from api.payments.applying import apply_payment, look_at_stripe
 from domain.accounts.events import AccountClosed, ClosingFinished
 from domain.codec import decode
 from domain.events import Actor, Event
 from domain.ids import PaymentId
+from domain.money import ZERO
 from domain.payments.payment import payment_view
 from domain.tokens.events import TokenRevoked
 from domain.wallet.wallet import Wallet, wallet_view
@@ -176,6 +181,55 @@ async def test_a_payment_that_came_too_late_goes_back_too(still: House) -> None:
     assert await finish_closings(still.runtime) == 1
 
     assert (await wallet_of(ann)).balance == 0
+
+
+@pytest.mark.parametrize("moment", [(refunding, "ask_in_time"), (closing, "_more_to_go_back")])
+async def test_a_payment_that_comes_in_while_the_rest_goes_back_goes_back_too(
+    still: House, moment: tuple[ModuleType, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann = await still.register("ann@example.com")
+    await pay(ann, 10)
+    payment_id, session_id = await open_checkout(ann, 20)
+    still.stripe.dashboard.pay(session_id)
+    module, name = moment
+    was = getattr(module, name)
+
+    async def told_meanwhile(*given: Any) -> Any:
+        answer = await was(*given)
+        await see(ann, payment_id, session_id)
+        return answer
+
+    monkeypatch.setattr(module, name, told_meanwhile)
+    assert await leave(ann) == (202, {"refunded": 30, "forfeited": 0})
+    monkeypatch.undo()
+    assert await finish_closings(still.runtime) == 1
+
+    assert (await wallet_of(ann)).balance == 0
+    assert await recorded(ann, ClosingFinished) == [ClosingFinished(ann.id, ZERO, at=still.runtime.clock.now())]
+
+
+async def test_what_comes_back_by_a_dispute_that_was_won_later_goes_back_with_what_it_held_up(still: House) -> None:
+    ann = await still.register("ann@example.com")
+    payment_id, session_id = await open_checkout(ann, 10)
+    still.stripe.dashboard.pay(session_id)
+    dispute = still.stripe.dashboard.open_dispute(session_id, 400)
+    await see(ann, payment_id, session_id)
+    assert await leave(ann) == (200, {"refunded": 0, "forfeited": 6})
+
+    still.stripe.dashboard.win_dispute(dispute["id"])
+    await see(ann, payment_id, session_id)
+    assert await finish_closings(still.runtime) == 1
+
+    assert (await wallet_of(ann)).balance == 0
+
+
+async def test_a_refund_that_is_refused_is_not_told_as_refunded_nor_asked_for_again(still: House) -> None:
+    ann = await still.register("ann@example.com")
+    await pay(ann, 10)
+    still.stripe.dashboard.next_refunds("refused")
+
+    assert await leave(ann) == (200, {"refunded": 0, "forfeited": 10})
+    assert await finish_closings(still.runtime) == 0
 
 
 async def test_what_the_request_left_undone_is_finished_by_whoever_comes_after(still: House) -> None:
