@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -13,7 +14,7 @@ from api.metering import BATCH_ACCOUNTS_MAX, settle_due
 from domain.codec import decode
 from domain.compute.events import VpsStopRequested
 from domain.compute.ports import GuestSeen
-from domain.ids import StreamId, VpsId, vps_stream
+from domain.ids import VpsId, vps_stream
 from domain.ports import Append, Appended, EventStore, MinuteClaim, MinuteTaken, NewEvent, Recorded
 from domain.wallet.events import MinutesMetered, MinutesWaived, VpsReleased
 from tests.properties.house import House, new_credit_id
@@ -133,9 +134,9 @@ class ReadsNoted(MemoryEventStore):
 
     def __init__(self, clock: ManualClock) -> None:
         super().__init__(clock)
-        self.read: set[StreamId] = set()
+        self.read: set[UUID] = set()
 
-    async def read_streams(self, after: Sequence[tuple[StreamId, int]]) -> list[Recorded]:
+    async def read_streams(self, after: Sequence[tuple[UUID, int]]) -> list[Recorded]:
         self.read |= {stream for stream, _ in after}
         return await super().read_streams(after)
 
@@ -155,7 +156,9 @@ async def test_vpss_are_read_only_where_their_stop_is_asked_for() -> None:
     store.read.clear()
     await settle_due(house.started(), MemoryDueAccounts(store), clock)
     assert vps_stream(vps_id) in store.read
-    assert (await house.vps(vps_id)).pending == "stop"
+    vps = await house.vps(vps_id)
+    assert vps is not None
+    assert vps.pending == "stop"
 
 
 class FirstRelease(MemoryEventStore):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from adapters.postgres import group_writer
+from adapters.postgres import group_writer, requests
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.requests import Request
 from domain.ids import StreamId
@@ -23,7 +23,7 @@ def append(*, patient: bool, stream: StreamId | None = None) -> Append:
 def transactions(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return what is in each transaction, as it is sent: p for patient, w for one that is waited for."""
     sent: list[str] = []
-    send = group_writer.parameters
+    send = requests.parameters
 
     def noted(batch: Sequence[Request], any_start: bool) -> list[bytes | None]:
         sent.append("".join("p" if request.append.patient else "w" for request in batch))
