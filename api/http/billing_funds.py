@@ -10,7 +10,7 @@ import structlog
 from api.http import rate_limits
 from api.http.call import Answer, Call, told
 from api.http.errors import WebhookRefused
-from api.http.idempotency import REPLAYED, SCOPE, act, claim_key, claim_of, find_kept
+from api.http.idempotency import KEPT_FOR, REPLAYED, SCOPE, act, claim_key, claim_of, find_kept
 from api.http.pages import Page, page_of
 from api.http.rendering import (
     NO_AMOUNT,
@@ -42,6 +42,8 @@ from domain.wallet.wallet import wallet_view
 
 APPLY_WITHIN_S = 10.0
 """How long Stripe waits for what it told to be applied; what takes longer is kept, and the sweep applies it."""
+INSTEAD = "checkout-instead"
+"""The scope of claims on a payment that came to nothing: which other one is sent to under its idempotency key."""
 
 CHECKOUTS = Quota("add-funds", 20, 60)
 """How many Checkouts an account may ask for a minute."""
@@ -178,15 +180,19 @@ async def _asked_for(call: Call, amount: MicroUsd) -> tuple[PaymentId, bool]:
     """Return the payment that is asked for, and whether it was asked for before. Raises Invalid."""
     desk = call.runtime.cash_desk
     before = await _asked_before(call)
+    command = RequestCheckout(PaymentId(call.runtime.ids.new()), call.account_id, amount)
     free: tuple[tuple[str, bytes], ...] = ()
+    instead: tuple[Claim, ...] = ()
     if before is not None:
         payment = await desk.payment(before)
         if payment is None or payment.url is not None or payment.state == "requested":
             return before, True
         # Nobody can pay it: a refusal leaves its key free.
         free = ((SCOPE, claim_key(call)),)
-    command = RequestCheckout(PaymentId(call.runtime.ids.new()), call.account_id, amount)
-    claims = await _claims(call, command.payment_id)
+        # Of several repeats at once only one may free it, or each would free it of the one before.
+        until = Instant(call.runtime.clock.now() + KEPT_FOR)
+        instead = (Claim(INSTEAD, before.bytes, command.payment_id, expires_at=until),)
+    claims = (*instead, *await _claims(call, command.payment_id))
     try:
         await ask_for_checkout(desk, command, call.context("checkout"), claims, free)
     except ClaimTaken:

@@ -112,6 +112,18 @@ async def test_what_stripe_refuses_is_told_and_leaves_the_key_free(here: House, 
     assert [one.cause for one in await recorded(here, events.CheckoutFailed)] == ["refused"]
 
 
+async def test_repeats_at_once_of_what_stripe_refused_are_sent_to_one_page(here: House, bob: Customer) -> None:
+    here.stripe.dashboard.fault("error", status=400, path="/v1/checkout/sessions")
+    await bob.ask("POST", "/api/billing/add-funds", KEY, json={"amount": 10})
+    answers = await asyncio.gather(
+        *(bob.ask("POST", "/api/billing/add-funds", KEY, json={"amount": 10}) for _ in range(4))
+    )
+
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.json()["payment_id"] for answer in answers}) == 1
+    assert len(await recorded(here, events.CheckoutRequested)) == 2
+
+
 async def test_a_payer_comes_back_to_a_page_without_data(here: House) -> None:
     for path in ("/billing/done", "/billing/left"):
         page = await here.client.get(path)
