@@ -36,7 +36,7 @@ from domain.payments.commands import RequestCheckout
 from domain.payments.payment import RefundState
 from domain.payments.ports import BadSignature, PaymentsRefused, PaymentsUnavailable
 from domain.payments.refunds import ChosenRefund
-from domain.ports import Claim, ClaimTaken
+from domain.ports import Claim, ClaimTaken, StoreUnavailable
 from domain.time import Instant, to_rfc3339
 from domain.wallet.wallet import wallet_view
 
@@ -138,6 +138,8 @@ async def request_refund(call: Call) -> Answer:
     """Charge the account with what is to go back, then have Stripe give it back."""
     body: NewRefund = call.body
     desk = call.runtime.cash_desk
+    # Minutes that ran and are not paid yet are used, too.
+    await call.runtime.workshop.settle(call.account_id)
     request = await prepare_refund(desk, call.account_id, asked_amount(body.amount, "amount"), "requested")
     wallet = wallet_view(call.account_id)
     chosen: list[ChosenRefund] = []
@@ -154,9 +156,15 @@ async def request_refund(call: Call) -> Answer:
         return told(202, body)
 
     made = await act(call, request.views, decide, answer, "refund")
-    if REPLAYED not in made.headers:
-        await ask_in_time(desk, chosen)
-    return made
+    if REPLAYED in made.headers:
+        return made
+    await ask_in_time(desk, chosen)
+    try:
+        # What Stripe refused at once is on the balance again.
+        after = (await call.runtime.ledger.read(wallet)).of(wallet)
+    except StoreUnavailable:
+        return made
+    return msgspec.structs.replace(made, balance=after.balance, wallet=after)
 
 
 async def list_refunds(call: Call) -> Answer:

@@ -11,6 +11,7 @@ from api.ledger import Context, Sight
 from api.payments.applying import record_applied
 from api.payments.desk import CashDesk, as_service
 from domain.deciding import Decision, View
+from domain.errors import Contended
 from domain.ids import AccountId, PaymentId, RefundId, payment_stream, wallet_stream
 from domain.money import MicroUsd
 from domain.payments.applying import apply_refund_seen, note_refund_refused
@@ -18,6 +19,7 @@ from domain.payments.events import RefundCause
 from domain.payments.payment import Payment, payment_view
 from domain.payments.ports import PaymentsRefused, PaymentsUnavailable, RefundOrder
 from domain.payments.refunds import ChosenRefund, NothingToRefund, choose_refunds
+from domain.ports import StoreUnavailable
 from domain.time import Instant
 from domain.wallet.wallet import Wallet, wallet_view
 
@@ -122,8 +124,9 @@ async def ask_in_time(desk: CashDesk, chosen: Sequence[ChosenRefund]) -> None:
     try:
         async with asyncio.timeout(ASK_WITHIN_S):
             await asyncio.gather(*(ask(one) for one in chosen))
-    except (TimeoutError, PaymentsUnavailable) as later:
-        _log.info("refunds are left to the sweep", problem=str(later))
+    except (TimeoutError, Contended, PaymentsUnavailable, StoreUnavailable) as later:
+        # They are recorded: whoever was told anything else would ask for them once more.
+        _log.info("refunds are left to the sweep", problem=repr(later))
 
 
 async def ensure_refunded(desk: CashDesk, payment_id: PaymentId, refund_id: RefundId) -> None:

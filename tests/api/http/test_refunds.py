@@ -4,8 +4,11 @@ import asyncio
 
 import pytest
 
+from api.payments import refunding
 from api.payments.sweeping import Sweep
+from domain.errors import Contended
 from domain.payments import events
+from domain.ports import StoreUnavailable
 from domain.wallet.events import FundsTaken
 from domain.wallet.wallet import wallet_view
 from tests.api.houses import Customer, House
@@ -71,10 +74,38 @@ async def test_a_refund_is_requested_once_under_a_key(here: House, bob: Customer
 async def test_a_refund_that_stripe_will_not_make_is_given_back(here: House, bob: Customer) -> None:
     await paid(here, bob, 10)
     here.stripe.dashboard.next_refunds("refused")
-    await bob.ask("POST", "/api/billing/refunds", json={})
+    answer = await bob.ask("POST", "/api/billing/refunds", json={})
 
+    assert answer.headers["x-balance-remaining"] == "10.0000"
     assert await balance(bob) == 10_000_000
     assert [one["state"] for one in (await bob.ask("GET", "/api/billing/refunds")).json()] == ["failed"]
+
+
+async def test_minutes_that_ran_are_paid_before_the_rest_goes_back(here: House, bob: Customer) -> None:
+    await paid(here, bob, 10)
+    async with here.working():
+        vps = await bob.ask("POST", "/api/vps", json={"name": "a", "plan_id": await here.nano()})
+        await bob.until(vps.json()["id"], "running")
+    answer = await bob.ask("POST", "/api/billing/refunds", json={})
+
+    assert [one["amount"] for one in answer.json()["refunds"]] == [9.99]
+    assert answer.json()["balance_micros"] == 10_000 - 70
+
+
+@pytest.mark.parametrize("problem", [Contended(), StoreUnavailable("away")])
+async def test_a_refund_that_is_recorded_is_told_whatever_comes_of_asking_stripe(
+    here: House, bob: Customer, problem: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await paid(here, bob, 10)
+
+    async def fail(*_given: object) -> None:
+        raise problem
+
+    monkeypatch.setattr(refunding, "ensure_refunded", fail)
+    answer = await bob.ask("POST", "/api/billing/refunds", json={"amount": 4})
+
+    assert answer.status_code == 202, answer.text
+    assert answer.headers["x-balance-remaining"] == "6.0000"
 
 
 async def test_a_refund_waits_for_stripe_and_the_sweep_sees_it_through(here: House, bob: Customer, quick: None) -> None:
