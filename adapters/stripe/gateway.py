@@ -162,7 +162,7 @@ class StripeGateway:
 
     async def transactions_since(self, since: Instant, limit: int) -> Sequence[StripeBalanceMoved]:
         """Return balance transactions made at ``since`` or later; see ``PaymentGateway.transactions_since``."""
-        found = await self._oldest(self._v1.balance_transactions.list_async, since, limit)
+        found = await self._oldest(self._list_transactions, since, limit)
         return [
             shapes.balance_moved(one) for one in (_decoded(raw, shapes.Transaction) for raw in found) if _is_ours(one)
         ]
@@ -174,6 +174,10 @@ class StripeGateway:
             return shapes.balance_moved(await self._connection.read(retrieving, shapes.Transaction))
         except Missing:
             return None
+
+    def _list_transactions(self, params: Any) -> Awaitable[Any]:
+        # However many there are in other currencies, they fill no page of ours.
+        return self._v1.balance_transactions.list_async({**params, "currency": shapes.CURRENCY})
 
     async def _read_made(self, creating: Awaitable[Any], kind: type[T]) -> T:
         try:

@@ -64,6 +64,20 @@ async def test_a_long_list_is_told_from_its_oldest_on_without_a_gap(till: Till) 
     await few.gateway.close()
 
 
+async def test_what_moves_in_other_currencies_stands_in_the_way_of_nothing(till: Till) -> None:
+    begun = till.now
+    for _ in range(3):
+        till.clock[0] += 100
+        await till.paid()
+    first_two = (await till.gateway.transactions_since(begun, 10))[:2]
+    with till.stand_in._changing() as open_till:
+        for moved in first_two:
+            open_till.keep(open_till.get("balance_transaction", moved.transaction_id) | {"currency": "eur"})
+
+    (ours,) = await till.gateway.transactions_since(begun, 2)
+    assert ours.happened_at == till.now
+
+
 async def test_events_are_told_oldest_first_and_point_at_their_payment(till: Till) -> None:
     begun = till.now
     order, seen = await till.paid()
