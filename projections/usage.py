@@ -19,7 +19,7 @@ _WHOLE = """
     GROUP BY 1, 2, 3
 """
 _IN_HOURS = """
-    SELECT vps_id, cause, hour, price_hourly, n_from, n_to, minutes, at, last_at, first_version, last_version
+    SELECT vps_id, cause, hour, price_version, price_hourly, n_from, n_to, minutes, at, last_at, first_version, last_version
     FROM charge WHERE account_id = %(account_id)s AND first_position >= %(since)s AND hour = ANY(%(hours)s::int4[])
 """
 
@@ -41,6 +41,7 @@ class ChargedHour(msgspec.Struct, frozen=True):
     vps_id: VpsId
     cause: str
     hour: int
+    price_version: int
     price_hourly: MicroUsd
     n_from: int
     n_to: int

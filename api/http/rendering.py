@@ -1,7 +1,7 @@
 """How money, times and ids are written in JSON, and read from requests."""
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -86,8 +86,9 @@ def asked_amount(raw: msgspec.Raw, field: str) -> MicroUsd | None:
 def asked_time(text: str, field: str) -> Instant:
     """Return the instant that a query asks for. Raises Invalid for what is not RFC 3339 with a time zone."""
     try:
-        return from_datetime(msgspec.convert(text, _ZONED, strict=True))
-    except msgspec.ValidationError:
+        # In UTC already here, where the first and the last year may turn out to be one that cannot be written.
+        return from_datetime(msgspec.convert(text, _ZONED, strict=True).astimezone(UTC))
+    except (msgspec.ValidationError, OverflowError):
         raise Invalid(fields={field: "must be an RFC 3339 time, with its time zone"}) from None
 
 

@@ -95,7 +95,8 @@ async def _within(
     for event in recorded:
         cause, lines = lines_in(event)
         for line in lines:
-            if line.vps_id != row.vps_id or cause != row.cause or line.price_hourly != row.price_hourly:
+            # By its version, not by its price: a price that comes again is another row.
+            if (line.vps_id, cause, line.price_version) != (row.vps_id, row.cause, row.price_version):
                 continue
             for n in range(line.n_from, line.n_to + 1):
                 minute = minute_of(line, n, cause)

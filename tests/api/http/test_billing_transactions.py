@@ -193,6 +193,7 @@ async def test_times_that_cannot_be_meant_are_refused_by_name(here: Scene) -> No
         ("balance", {"at": here.at(0.1)}, "at"),
         ("balance", {"at": "yesterday"}, "at"),
         ("balance", {"at": "2023-11-14T00:00:00"}, "at"),
+        ("balance", {"at": "0001-01-01T00:00:00+05:00"}, "at"),
         ("transactions", {"from": "2023"}, "from"),
         ("transactions", {"cursor": "x"}, "cursor"),
         ("transactions", {"detail": "minute", "kind": "payment"}, "kind"),

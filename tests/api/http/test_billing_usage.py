@@ -6,7 +6,8 @@ from uuid import uuid4
 
 import pytest
 
-from tests.api.http.seeing import Scene, scene
+from domain.time import MINUTE, Instant
+from tests.api.http.seeing import BEGAN, Scene, scene
 
 pytestmark = pytest.mark.anyio
 
@@ -77,6 +78,23 @@ async def test_minutes_around_a_pause_count_by_when_each_began(here: Scene) -> N
     assert [one["minutes"] for one in told] == [6], "still a line an hour"
 
 
+async def test_minutes_at_a_price_that_was_set_again_count_once(here: Scene) -> None:
+    web = await here.on("web-01")
+    await here.minutes_pass(2, web)
+    await here.off(web)
+    await here.minutes_pass(5)
+    assert (await here.ann.ask("POST", f"/api/vps/{web}/start")).status_code == 202
+    await here.up(web)
+    await here.reprice(4_200, Instant(BEGAN + 20 * MINUTE))
+    here.clock.advance(30 * 60)
+    await here.minutes_pass(1, web)
+
+    whole = await here.get(USAGE, **{"from": here.at(0), "to": here.at(60)})
+    cut = await here.get(USAGE, **{"from": here.at(0), "to": here.at(59.5)})
+    assert whole["total"]["minutes"] == 35
+    assert cut["total"] == whole["total"], "nothing began in the last half minute"
+
+
 async def test_usage_is_told_by_label_token_and_day(here: Scene) -> None:
     made = (await here.ann.ask("POST", "/api/tokens", json={"name": "ci"})).json()
     session, here.ann.token = here.ann.token, made["token"]
@@ -132,6 +150,8 @@ async def test_what_cannot_be_meant_is_refused_by_name(here: Scene) -> None:
         ({"from": "2020-01-01T00:00:00Z"}, "from"),
         ({"from": "today"}, "from"),
         ({"to": "1"}, "to"),
+        ({"to": "0001-01-01T00:00:00+05:00"}, "to"),
+        ({"to": "9999-12-31T23:59:59-12:00"}, "to"),
         ({"group_by": "colour"}, "group_by"),
         ({"group_by": "vps,vps"}, "group_by"),
         ({"group_by": ""}, "group_by"),
