@@ -177,7 +177,8 @@ class StripeGateway:
 
     def _list_transactions(self, params: Any) -> Awaitable[Any]:
         # However many there are in other currencies, they fill no page of ours.
-        return self._v1.balance_transactions.list_async({**params, "currency": shapes.CURRENCY})
+        of_ours: Any = {**params, "currency": shapes.CURRENCY}
+        return self._v1.balance_transactions.list_async(of_ours)
 
     async def _read_made(self, creating: Awaitable[Any], kind: type[T]) -> T:
         try:
