@@ -19,7 +19,8 @@ _WHOLE = """
     GROUP BY 1, 2, 3
 """
 _IN_HOURS = """
-    SELECT vps_id, cause, hour, price_version, price_hourly, n_from, n_to, minutes, at, last_at, first_version, last_version
+    SELECT vps_id, cause, hour, price_version, price_hourly, n_from, n_to, minutes, at, last_at, first_version,
+        last_version
     FROM charge WHERE account_id = %(account_id)s AND first_position >= %(since)s AND hour = ANY(%(hours)s::int4[])
 """
 
