@@ -28,7 +28,7 @@ from domain.wallet.wallet import Wallet, wallet_view
 from projections.reading import ProjectionBehind
 
 EVERY_S = 5.0
-OPEN_MAX = 100
+BATCH_MAX = 100
 LEASE_S = 120.0
 LEASE_SCOPE = "closing"
 
@@ -59,13 +59,17 @@ async def close_account(runtime: Runtime, account_id: AccountId, email: str, con
 async def finish_closings(runtime: Runtime) -> int:
     """Do what is left for accounts that were closed; return how many are finished by that."""
     finished = 0
-    for account_id in await runtime.closings.open_closings(OPEN_MAX):
-        try:
-            finished += await _finish_leased(runtime, account_id)
-        except StoreUnavailable:
-            raise
-        except Exception:  # noqa: BLE001 Of one account; the others are closed all the same.
-            _log.exception("account not closed yet", account_id=str(account_id))
+    after: AccountId | None = None
+    # All of them, so that however many wait for a host that is away, the next one need not.
+    while batch := await runtime.closings.open_closings(after, BATCH_MAX):
+        for account_id in batch:
+            try:
+                finished += await _finish_leased(runtime, account_id)
+            except StoreUnavailable:
+                raise
+            except Exception:  # noqa: BLE001 Of one account; the others are closed all the same.
+                _log.exception("account not closed yet", account_id=str(account_id))
+        after = batch[-1]
     return finished
 
 

@@ -1,6 +1,7 @@
 """Closings: accounts that were closed and for which something may be left to be done."""
 
 from collections.abc import Sequence
+from uuid import UUID
 
 from domain.accounts.closing import is_to_go_back
 from domain.accounts.events import AccountClosed, ClosingFinished
@@ -12,22 +13,21 @@ from projections.reading import ReadModels
 _SQL = """
 CREATE TABLE closing (
     account_id uuid PRIMARY KEY,
-    since bigint NOT NULL,
     finished boolean NOT NULL
 );
-CREATE INDEX closing_open ON closing (since) WHERE NOT finished;
+CREATE INDEX closing_open ON closing (account_id) WHERE NOT finished;
 """
 _CLOSED = """
-    INSERT INTO closing (account_id, since, finished)
-    SELECT account_id, since, false FROM unnest(%b::uuid[], %b::bigint[]) AS new (account_id, since)
+    INSERT INTO closing (account_id, finished) SELECT account_id, false FROM unnest(%b::uuid[]) AS new (account_id)
     ON CONFLICT (account_id) DO NOTHING
 """
 _TURN = """
-    UPDATE closing SET finished = new.finished, since = new.since
-    FROM unnest(%b::uuid[], %b::bigint[], %b::boolean[]) AS new (account_id, since, finished)
+    UPDATE closing SET finished = new.finished
+    FROM unnest(%b::uuid[], %b::boolean[]) AS new (account_id, finished)
     WHERE closing.account_id = new.account_id
 """
-_OPEN = "SELECT account_id FROM closing WHERE NOT finished ORDER BY since, account_id LIMIT %s"
+_OPEN = "SELECT account_id FROM closing WHERE NOT finished AND account_id > %s ORDER BY account_id LIMIT %s"
+_BEFORE_ALL = UUID(int=0)
 
 
 class TabledOpenClosings:
@@ -36,31 +36,30 @@ class TabledOpenClosings:
     def __init__(self, read_models: ReadModels) -> None:
         self._read_models = read_models
 
-    async def open_closings(self, limit: int) -> list[AccountId]:
+    async def open_closings(self, after: AccountId | None, limit: int) -> list[AccountId]:
         """Return closed accounts for which something may be left; see ``OpenClosings.open_closings``."""
         async with self._read_models.at(0, CLOSINGS) as connection:
-            cursor = await connection.execute(_OPEN, [limit])
+            cursor = await connection.execute(_OPEN, [after or _BEFORE_ALL, limit])
             return [AccountId(account_id) for (account_id,) in await cursor.fetchall()]
 
 
 async def _apply(connection: Connection, batch: Sequence[Entry]) -> None:
-    closed: dict[AccountId, int] = {}
-    turned: dict[AccountId, tuple[int, bool]] = {}
+    closed: dict[AccountId, None] = {}
+    finished: dict[AccountId, bool] = {}
     for entry in batch:
-        position = entry.recorded.position
         match entry.event:
             case AccountClosed(account_id=account_id):
-                closed[account_id] = position
-                turned.pop(account_id, None)
+                closed[account_id] = None
+                finished.pop(account_id, None)
             case ClosingFinished(account_id=account_id):
-                turned[account_id] = (position, True)
+                finished[account_id] = True
             case FundsAdded(account_id=account_id) | FundsReturned(account_id=account_id) if is_to_go_back(entry.event):
                 # Somebody paid at a Checkout that was open when the account was closed, or we won a dispute of before.
-                turned[account_id] = (position, False)
+                finished[account_id] = False
     if closed:
-        await connection.execute(_CLOSED, columns_of(closed.items()))
-    if turned:
-        await connection.execute(_TURN, columns_of((account_id, *turn) for account_id, turn in turned.items()))
+        await connection.execute(_CLOSED, [list(closed)])
+    if finished:
+        await connection.execute(_TURN, columns_of(finished.items()))
 
 
 CLOSINGS = ReadModel(

@@ -16,9 +16,9 @@ class MemoryOpenClosings:
     def __init__(self, store: EventStore) -> None:
         self._store = store
 
-    async def open_closings(self, limit: int) -> list[AccountId]:
+    async def open_closings(self, after: AccountId | None, limit: int) -> list[AccountId]:
         """Return closed accounts for which something may be left; see ``OpenClosings.open_closings``."""
-        since: dict[AccountId, int | None] = {}
+        finished: dict[AccountId, bool] = {}
         position = 0
         while batch := await self._store.read_feed(position, _BATCH):
             position = batch[-1].position
@@ -26,11 +26,11 @@ class MemoryOpenClosings:
                 event = decode(recorded)
                 match event:
                     case AccountClosed(account_id=account_id):
-                        since[account_id] = recorded.position
+                        finished[account_id] = False
                     case ClosingFinished(account_id=account_id):
-                        since[account_id] = None
+                        finished[account_id] = True
                     case FundsAdded(account_id=account_id) | FundsReturned(account_id=account_id):
-                        if account_id in since and is_to_go_back(event):
-                            since[account_id] = recorded.position
-        still_open = sorted((at, account_id) for account_id, at in since.items() if at is not None)
-        return [account_id for _, account_id in still_open[:limit]]
+                        if account_id in finished and is_to_go_back(event):
+                            finished[account_id] = False
+        still_open = sorted(account_id for account_id, is_finished in finished.items() if not is_finished)
+        return [account_id for account_id in still_open if after is None or account_id > after][:limit]

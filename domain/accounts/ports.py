@@ -89,6 +89,6 @@ class RateCounters(Protocol):
 class OpenClosings(Protocol):
     """What a read model knows of accounts that are being closed. It may be a moment behind."""
 
-    async def open_closings(self, limit: int) -> Sequence[AccountId]:
-        """Return closed accounts for which something may be left to be done, the longest waiting first."""
+    async def open_closings(self, after: AccountId | None, limit: int) -> Sequence[AccountId]:
+        """Return closed accounts for which something may be left to be done, in the order of ids, past ``after``."""
         ...

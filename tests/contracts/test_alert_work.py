@@ -179,7 +179,7 @@ async def test_a_closing_is_open_until_it_is_finished_and_again_when_a_payment_c
 
     async def still_open() -> list[AccountId]:
         await found.caught_up()
-        return list(await found.closings.open_closings(10))
+        return list(await found.closings.open_closings(None, 10))
 
     assert await still_open() == []
     await found.history.record(ada, (account_stream(ada), AccountClosed(ada, Instant(1))))

@@ -230,14 +230,14 @@ MAIL: tuple[Mutation, ...] = (
     Mutation(
         "late payment reopens (memory)",
         "adapters/memory/open_closings.py",
-        "since[account_id] = recorded.position\n        still",
+        "finished[account_id] = False\n        still",
         "pass\n        still",
         "tests/contracts/test_alert_work.py",
     ),
     Mutation(
         "late payment reopens (table)",
         "projections/closings.py",
-        "turned[account_id] = (position, False)",
+        "finished[account_id] = False",
         "pass",
         "tests/contracts/test_alert_work.py",
     ),

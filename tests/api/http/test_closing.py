@@ -232,6 +232,18 @@ async def test_a_refund_that_is_refused_is_not_told_as_refunded_nor_asked_for_ag
     assert await finish_closings(still.runtime) == 0
 
 
+async def test_however_many_cannot_be_finished_the_next_one_is(still: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(closing, "BATCH_MAX", 2)
+    accounts = [await still.register() for _ in range(5)]
+    for account in accounts:
+        context = Context(actor=Actor("account", account.id), account_id=account.id, step="close")
+        await close_account(still.runtime, account.id, account.email, context)
+    for account in sorted(account.id for account in accounts)[:4]:
+        assert await still.runtime.workshop.leases.take(closing.LEASE_SCOPE, account, 60.0) == 0
+
+    assert await finish_closings(still.runtime) == 1
+
+
 async def test_what_the_request_left_undone_is_finished_by_whoever_comes_after(still: House) -> None:
     ann = await still.register("ann@example.com")
     await pay(ann, 10)
