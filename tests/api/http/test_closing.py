@@ -238,8 +238,8 @@ async def test_however_many_cannot_be_finished_the_next_one_is(still: House, mon
     for account in accounts:
         context = Context(actor=Actor("account", account.id), account_id=account.id, step="close")
         await close_account(still.runtime, account.id, account.email, context)
-    for account in sorted(account.id for account in accounts)[:4]:
-        assert await still.runtime.workshop.leases.take(closing.LEASE_SCOPE, account, 60.0) == 0
+    for account_id in sorted(account.id for account in accounts)[:4]:
+        assert await still.runtime.workshop.leases.take(closing.LEASE_SCOPE, account_id, 60.0) == 0
 
     assert await finish_closings(still.runtime) == 1
 
