@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from api.runtime import Runtime
-from api.seeing.minutes import lines_in, minute_of
+from api.seeing.minutes import Minute, lines_in, minute_of
 from api.seeing.reading import seen, vpss_in_the_clear
 from domain.ids import AccountId, TokenId, VpsId, wallet_stream
 from domain.money import MicroUsd, charge_for_minutes
@@ -61,8 +61,9 @@ async def usage_of(
         if first < end:
             used = await used_in_hours(connection, account_id, first, end, by_day=by_day)
         cut = {at // HOUR for at in (since, until) if at % HOUR}
-        for row in await charged_hours(connection, account_id, cut) if cut else ():
-            used += [one async for one in _within(runtime, account_id, row, since, until, by_day=by_day)]
+        if cut:
+            rows = await charged_hours(connection, account_id, cut)
+            used += await _cut_hours(runtime, account_id, rows, since, until, by_day=by_day)
         vps_ids = {one.vps_id for one in used}
         vpss = await vpss_in_the_clear(runtime, connection, account_id, vps_ids) if "label" in grouping else {}
         tokens = await tokens_of(connection, list(vps_ids)) if "token" in grouping else {}
@@ -78,30 +79,60 @@ async def usage_of(
     return total, dict(groups)
 
 
-async def _within(
-    runtime: Runtime, account_id: AccountId, row: ChargedHour, since: Instant, until: Instant, *, by_day: bool
-) -> AsyncIterator[Used]:
-    """Yield those minutes of a row that begin within the time, to the minute."""
-    day = row.hour // HOURS_PER_DAY if by_day else None
-    if row.last_at - row.at == (row.n_to - row.n_from) * MINUTE and row.minutes == row.n_to - row.n_from + 1:
+async def _cut_hours(
+    runtime: Runtime,
+    account_id: AccountId,
+    rows: Sequence[ChargedHour],
+    since: Instant,
+    until: Instant,
+    *,
+    by_day: bool,
+) -> list[Used]:
+    """Return those minutes of rows that begin within the time, to the minute."""
+    used, with_pauses = [], defaultdict(list)
+    for row in rows:
+        if row.last_at - row.at != (row.n_to - row.n_from) * MINUTE or row.minutes != row.n_to - row.n_from + 1:
+            with_pauses[row.hour].append(row)
+            continue
         first = max(0, -(-(since - row.at) // MINUTE))
         count = min(row.minutes, -(-(until - row.at) // MINUTE)) - first
         if count > 0:
             n = row.n_from + first
-            yield Used(row.vps_id, row.cause, day, count, charge_for_minutes(row.price_hourly, n, n + count - 1))
-        return
-    # Within this hour the VPS was off for a while, so only the events know when each began.
-    recorded = await runtime.store.read_stream(wallet_stream(account_id), row.first_version - 1, row.last_version)
-    for event in recorded:
+            cost = charge_for_minutes(row.price_hourly, n, n + count - 1)
+            used.append(Used(row.vps_id, row.cause, _day(row.hour, by_day=by_day), count, cost))
+    for hour, paused in with_pauses.items():
+        day = _day(hour, by_day=by_day)
+        async for minute in _one_by_one(runtime, account_id, hour, paused):
+            if since <= minute.at < until:
+                used.append(Used(minute.vps_id, minute.cause, day, 1, minute.cost))
+    return used
+
+
+async def _one_by_one(
+    runtime: Runtime, account_id: AccountId, hour: int, rows: Sequence[ChargedHour]
+) -> AsyncIterator[Minute]:
+    """Yield the minutes of rows of an hour within which their VPSs were off: only the events know when each began.
+
+    However many rows there are, the events of the hour are read once.
+    """
+    wanted = defaultdict(list)
+    for row in rows:
+        # By its version, not by its price: a price that comes again is another row.
+        wanted[row.vps_id, row.cause, row.price_version].append(range(row.first_version, row.last_version + 1))
+    first, last = min(row.first_version for row in rows), max(row.last_version for row in rows)
+    for event in await runtime.store.read_stream(wallet_stream(account_id), first - 1, last):
         cause, lines = lines_in(event)
         for line in lines:
-            # By its version, not by its price: a price that comes again is another row.
-            if (line.vps_id, cause, line.price_version) != (row.vps_id, row.cause, row.price_version):
+            if not any(event.version in found for found in wanted.get((line.vps_id, cause, line.price_version), ())):
                 continue
             for n in range(line.n_from, line.n_to + 1):
                 minute = minute_of(line, n, cause)
-                if since <= minute.at < until and minute.at // HOUR == row.hour:
-                    yield Used(row.vps_id, cause, day, 1, minute.cost)
+                if minute.at // HOUR == hour:
+                    yield minute
+
+
+def _day(hour: int, *, by_day: bool) -> int | None:
+    return hour // HOURS_PER_DAY if by_day else None
 
 
 def _labels(labels: str | None) -> dict[str, str]:
