@@ -8,8 +8,8 @@ from api.ledger import Sight
 from api.payments.applying import apply_payment, look_at_stripe
 from api.payments.desk import CashDesk, as_service
 from domain.deciding import Decision
-from domain.ids import UNKNOWN_PAYER, PaymentId, stripe_event_stream
-from domain.payments.inbox import inbox_view, note_applied, receive
+from domain.ids import UNKNOWN_PAYER, AccountId, PaymentId, stripe_event_stream
+from domain.payments.inbox import Inbox, inbox_view, note_applied, receive
 from domain.payments.payment import Payment
 from domain.payments.ports import SeenPayment, StripeEvent
 from domain.payments.recording import STRIPE_CLAIM
@@ -88,7 +88,7 @@ async def _apply_leased(desk: CashDesk, stripe_event_id: str) -> None:
         return
     payment: Payment | None = None
     if inbox.kind in HEEDED:
-        payment = await _apply_raw(desk, inbox.raw)
+        payment = await _apply_raw(desk, inbox)
     payment_id = None if payment is None else payment.payment_id
 
     def decide(sight: Sight, _now: Instant) -> Decision:
@@ -99,13 +99,26 @@ async def _apply_leased(desk: CashDesk, stripe_event_id: str) -> None:
     await desk.ledger.execute([view], decide, as_service("applied", account_id))
 
 
-async def _apply_raw(desk: CashDesk, raw: str) -> Payment | None:
+async def _apply_raw(desk: CashDesk, inbox: Inbox) -> Payment | None:
     try:
-        event = desk.gateway.read_event(raw)
+        event = desk.gateway.read_event(inbox.raw)
     except ValueError:
-        # It could be read when it came in: since then, its account's key was erased. Its payment is looked at anyway.
+        # It could be read when it came in, but the key of its account is erased, and with it which payment it is about.
+        await _look_at_all_of(desk, inbox.account_id)
         return None
     return await _apply(desk, event)
+
+
+async def _look_at_all_of(desk: CashDesk, account_id: AccountId | None) -> None:
+    """Look at every payment of an account of which anything can still go back; open ones the sweep looks at."""
+    if account_id is None or account_id == UNKNOWN_PAYER:
+        return
+    for payment_id in await desk.open_payments.refundable_payments(account_id):
+        payment = await desk.payment(payment_id)
+        if payment is None or payment.session_id is None:
+            continue
+        if (seen := await look_at_stripe(desk, payment.session_id)) is not None:
+            await apply_payment(desk, account_id, payment_id, seen)
 
 
 async def _apply(desk: CashDesk, event: StripeEvent) -> Payment | None:

@@ -266,6 +266,23 @@ async def test_what_was_told_of_an_account_that_is_erased_by_now_comes_to_nothin
     assert [one.payment_id for one in await world.events(events.StripeEventApplied)] == [None]
 
 
+async def test_a_dispute_of_an_account_that_is_erased_by_then_is_accounted_for(world: PaymentWorld) -> None:
+    desk = await world.founded()
+    payment = await world.pay(desk)
+    await world.tell_all(desk)
+    await AccountSealer(MasterKey(b"k" * 32), world.keys).erase(world.account_id)
+    assert payment.session_id is not None
+    world.stripe.dashboard.open_dispute(payment.session_id)
+    disputed = next(one for one in world.stripe.events() if one["type"] == "charge.dispute.created")
+    told = desk.gateway.read_webhook(*world.stripe.signed(disputed), world.clock.now())
+    await keep_event(desk, told)
+    # By another process, which never had its raw text in memory.
+    await apply_event(world.desk(), told.stripe_event_id)
+
+    assert len(await world.events(events.DisputeOpened)) == 1
+    assert (await world.wallet()).balance == 0
+
+
 async def test_two_do_not_sweep_at_once(world: PaymentWorld) -> None:
     desk = await world.founded()
     await world.pay(desk)
