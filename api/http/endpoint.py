@@ -28,6 +28,13 @@ class Told(msgspec.Struct, frozen=True):
     """Names of headers beyond those that every answer has."""
     also: tuple[str, ...] = ()
     """Other types than JSON that the same is offered in."""
+    or_else: Any = None
+    """Another type that the body may be of."""
+
+    @property
+    def bodies(self) -> list[Any]:
+        """Return every type that the body may be of."""
+        return [kind for kind in (self.body, self.or_else) if kind is not None]
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True, eq=False):

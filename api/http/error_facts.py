@@ -18,7 +18,7 @@ from domain.accounts.public_keys import NotAPublicKey
 from domain.accounts.ssh_keys import SshKeyTaken, TooManySshKeys
 from domain.errors import Invalid, Refusal
 from domain.tokens.token import InsufficientScope, TooManyTokens
-from domain.wallet.funds import InsufficientBalance, TokenSpendLimitReached
+from domain.wallet.funds import AccountFrozen, InsufficientBalance, TokenSpendLimitReached
 from projections.reading import ProjectionBehind
 
 _OVER_HTTP: dict[type[Refusal], str] = {
@@ -26,6 +26,7 @@ _OVER_HTTP: dict[type[Refusal], str] = {
         "The balance does not cover an hour of everything that would be on; `balance` and `required` in USD,"
         " `balance_micros` exact."
     ),
+    AccountFrozen: "The account owes something, so nothing of it may be switched on; `owed` in USD.",
     TokenSpendLimitReached: (
         "What is left of a token's limit does not cover an hour of all its VPSs that would be on; `left` and"
         " `required` in USD."
@@ -69,6 +70,9 @@ FACTS: dict[type[Refusal], dict[str, dict[str, Any]]] = {
         "balance": {"type": "number", "description": "USD, 4 decimals, rounded down.", "example": 0.042},
         "required": {"type": "number", "description": "USD, 4 decimals, rounded up.", "example": 0.1667},
         "balance_micros": {"type": "integer", "description": "Micro-USD, exact.", "example": 42_000},
+    },
+    AccountFrozen: {
+        "owed": {"type": "number", "description": "USD, 4 decimals, rounded up.", "example": 2.5},
     },
     TokenSpendLimitReached: {
         "left": {"type": "number", "description": "USD, 4 decimals, rounded down.", "example": 0.0125},

@@ -153,7 +153,8 @@ def _told(endpoint: Endpoint, told: Told, schema_of: Callable[[Any], Any]) -> di
         names.append("Idempotency-Replayed")
     response: dict[str, Any] = {"description": told.description, "headers": _header_refs(names)}
     if told.body is not None:
-        content: dict[str, Any] = {"schema": schema_of(told.body)}
+        schemas = [schema_of(kind) for kind in told.bodies]
+        content: dict[str, Any] = {"schema": schemas[0] if len(schemas) == 1 else {"oneOf": schemas}}
         if told.example is not None:
             content["example"] = told.example
         response["content"] = {"application/json": content} | {kind: {} for kind in told.also}
@@ -251,7 +252,7 @@ def _structs(endpoints: Sequence[Endpoint]) -> list[Any]:
     for endpoint in endpoints:
         if endpoint.body is not None:
             found[endpoint.body] = None
-        found |= {told.body: None for told in endpoint.told if told.body is not None}
+        found |= dict.fromkeys(kind for told in endpoint.told for kind in told.bodies)
     return list(found)
 
 

@@ -12,6 +12,7 @@ from api.http.rendering import (
     Amount,
     Balance,
     Micros,
+    Required,
     Time,
     amount_number,
     balance_number,
@@ -44,7 +45,7 @@ class QuoteTold(msgspec.Struct, frozen=True, kw_only=True):
     price_hourly: Amount
     balance: Balance
     balance_micros: Micros
-    required: Balance
+    required: Required
     """What the balance must be: an hour of this VPS and of each that is on; rounded up."""
     sufficient: bool
     would_be: int

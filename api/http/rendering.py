@@ -18,6 +18,13 @@ Balance = Annotated[
         extra_json_schema={"type": "number", "examples": [10.5000]},
     ),
 ]
+Required = Annotated[
+    msgspec.Raw,
+    msgspec.Meta(
+        description="USD with exactly 4 decimals, rounded up.",
+        extra_json_schema={"type": "number", "examples": [0.1667]},
+    ),
+]
 Amount = Annotated[
     msgspec.Raw,
     msgspec.Meta(

@@ -25,7 +25,11 @@ from projections.reading import ProjectionBehind
 _CHANGED = Told(202, "Accepted; ``pending`` tells what is still to be done.", VpsTold, VPS_EXAMPLE)
 _SO_ALREADY = Told(200, "It is so already; nothing was changed.", VpsTold, VPS_EXAMPLE)
 _SO_ALREADY_OR_QUOTED = Told(
-    200, "It is so already; nothing was changed. With ``dry_run``, a quote as of POST /api/vps.", VpsTold, VPS_EXAMPLE
+    200,
+    "It is so already; nothing was changed. With ``dry_run``, a quote as of POST /api/vps.",
+    VpsTold,
+    VPS_EXAMPLE,
+    or_else=QuoteTold,
 )
 _QUOTED = Told(200, "With ``dry_run``: what it would come to; nothing was made.", QuoteTold, QUOTE_EXAMPLE)
 _NOT_ADMITTED = (InsufficientBalance, AccountFrozen, TokenSpendLimitReached)

@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 
 from api.http.catalogue import declared
-from api.http.errors import STATUS
+from api.http.errors import STATUS, refused
 from api.http.openapi import document, refusals_of
 from api.http.reference import reference
 from api.settings import Settings
 from domain.errors import Refusal
+from domain.money import MicroUsd
+from domain.wallet.funds import AccountFrozen, InsufficientBalance, TokenSpendLimitReached
 from tests.api.houses import Customer, House
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -68,6 +70,24 @@ def test_examples_have_the_fields_that_answers_have() -> None:
 def test_every_refusal_of_ours_has_a_status() -> None:
     assert {kind for kind in _descendants(Refusal) if kind.__module__.split(".")[0] != "tests"} == set(STATUS)
     assert len({kind.code for kind in STATUS}) == len(STATUS)
+
+
+def test_what_is_beside_a_refusal_about_money_is_told_in_dollars() -> None:
+    some = MicroUsd(42_000)
+    for refusal in (
+        InsufficientBalance(balance=some, required=some),
+        AccountFrozen(owed=some),
+        TokenSpendLimitReached(left=some, required=some),
+    ):
+        told = TOLD["components"]["schemas"][f"{type(refusal).__name__}Error"]
+        assert set(json.loads(refused(refusal, as_problem=False).body)) == set(told["properties"])
+        assert "micro-USD" not in told["description"]
+
+
+def test_both_answers_of_a_start_are_told() -> None:
+    answered = TOLD["paths"]["/api/vps/{vps_id}/start"]["post"]["responses"]["200"]
+    shapes = answered["content"]["application/json"]["schema"]["oneOf"]
+    assert [one["$ref"].rpartition("/")[2] for one in shapes] == ["VpsTold", "QuoteTold"]
 
 
 def test_the_reference_in_the_docs_is_current() -> None:
