@@ -56,6 +56,20 @@ async def close_account(runtime: Runtime, account_id: AccountId, email: str, con
     )
 
 
+async def leave(runtime: Runtime, account_id: AccountId, email: str, context: Context) -> Progress:
+    """Close an account, and do what can be done now. Raises Unauthorized.
+
+    Nobody else does it meanwhile, or nobody could tell all that went back.
+    """
+    leases, key = runtime.workshop.leases, UUID(int=account_id.int)
+    await leases.take(LEASE_SCOPE, key, LEASE_S)
+    try:
+        await close_account(runtime, account_id, email, context)
+        return await carry_on(runtime, account_id)
+    finally:
+        await leases.done(LEASE_SCOPE, key)
+
+
 async def finish_closings(runtime: Runtime) -> int:
     """Do what is left for accounts that were closed; return how many are finished by that."""
     finished = 0

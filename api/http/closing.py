@@ -2,7 +2,7 @@
 
 import msgspec
 
-from api.closing import carry_on, close_account
+from api.closing import leave
 from api.http.call import Answer, Call, told
 from api.http.endpoint import Endpoint, Told
 from api.http.errors import Busy, RateLimited
@@ -29,8 +29,7 @@ async def close_me(call: Call) -> Answer:
     """Close the account, delete its VPSs, and pay back what is left."""
     body: Farewell = call.body
     await check_password(call, body.password)
-    await close_account(call.runtime, call.account_id, call.owner.email, call.context("close"))
-    progress = await carry_on(call.runtime, call.account_id)
+    progress = await leave(call.runtime, call.account_id, call.owner.email, call.context("close"))
     closed = Closed(amount_number(progress.refunded), amount_number(progress.forfeited))
     return msgspec.structs.replace(told(200 if progress.finished else 202, closed), balance=progress.balance)
 

@@ -232,6 +232,24 @@ async def test_a_refund_that_is_refused_is_not_told_as_refunded_nor_asked_for_ag
     assert await finish_closings(still.runtime) == 0
 
 
+async def test_what_went_back_is_told_whoever_looks_for_closings_meanwhile(
+    still: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann = await still.register("ann@example.com")
+    await pay(ann, 10)
+    was = closing.carry_on
+
+    async def look_first(*given: Any) -> Any:
+        monkeypatch.undo()
+        await finish_closings(still.runtime)
+        return await was(*given)
+
+    monkeypatch.setattr(closing, "carry_on", look_first)
+
+    assert await leave(ann) == (200, {"refunded": 10, "forfeited": 0})
+    assert len(await recorded(ann, ClosingFinished)) == 1
+
+
 async def test_however_many_cannot_be_finished_the_next_one_is(still: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(closing, "BATCH_MAX", 2)
     accounts = [await still.register() for _ in range(5)]
