@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from domain.ids import AccountId, PlanId, VpsId
+from domain.ids import AccountId
 from domain.money import MicroUsd, charge_for_minutes
 from domain.time import HOUR, MINUTE, Instant, to_datetime
 from domain.wallet.events import (
@@ -99,49 +99,6 @@ _ADD_METER_EVENTS = """
         %b::uuid[], %b::uuid[], %b::uuid[], %b::text[], %b::text[]
     )
 """
-
-
-_BY_VPS = """
-    SELECT vps_id, plan_id, cause, price_hourly, min(n_from), max(n_to), sum(minutes)::bigint, sum(amount)::bigint
-    FROM charge WHERE account_id = %(account_id)s
-        AND first_position >= (
-            SELECT position FROM entry WHERE account_id = %(account_id)s AND recorded_at >= %(since)s
-            ORDER BY recorded_at, position LIMIT 1
-        )
-        AND first_position < coalesce((
-            SELECT position FROM entry WHERE account_id = %(account_id)s AND recorded_at >= %(until)s
-            ORDER BY recorded_at, position LIMIT 1
-        ), first_position + 1)
-    GROUP BY vps_id, plan_id, cause, price_version, price_hourly
-    ORDER BY min(first_position), min(place)
-"""
-
-
-class Charged(msgspec.Struct, frozen=True):
-    """Minutes of one VPS at one price, all paid, or all waived for one cause."""
-
-    vps_id: VpsId
-    plan_id: PlanId
-    cause: str
-    """``paid``, or why nobody pays them: ``unpaid``, ``limit``, ``unproven``."""
-    price_hourly: MicroUsd
-    n_from: int
-    n_to: int
-    """The first and the last of them; minutes in between may be of another price or cause."""
-    minutes: int
-    amount: MicroUsd
-    """What they cost, or would have cost."""
-
-
-async def charged_by_vps(
-    connection: Connection, account_id: AccountId, since: Instant, until: Instant
-) -> list[Charged]:
-    """Return the minutes recorded from ``since`` to before ``until``, in the order in which they begin.
-
-    Both must be the first instant of a month in UTC: rows begin anew there, and nowhere else.
-    """
-    cursor = await connection.execute(_BY_VPS, {"account_id": account_id, "since": since, "until": until})
-    return [Charged(*row) for row in await cursor.fetchall()]
 
 
 class Span(msgspec.Struct, frozen=True):

@@ -166,7 +166,7 @@ async def balance_at(connection: Connection, account_id: AccountId, instant: Ins
 async def entries_of(connection: Connection, account_id: AccountId, since: Instant, until: Instant) -> list[EntryRow]:
     """Return what was recorded of funds from ``since`` to before ``until``, oldest first.
 
-    Minutes are left out: they are told by ``charged_by_vps``.
+    Minutes are left out: they are told by ``charge``.
     """
     cursor = await connection.execute(_OF_FUNDS, [account_id, account_id, since, until])
     return [EntryRow(*row) for row in await cursor.fetchall()]

@@ -9,6 +9,8 @@ from adapters.memory.event_store import MemoryEventStore
 from adapters.simulated.clock import ManualClock
 from domain.ids import AccountId, EventId, PaymentId, PlanId, VpsId, wallet_stream
 from domain.money import MicroUsd, charge_for_minutes
+from domain.statements.month import Month
+from domain.statements.statement import Minutes
 from domain.time import HOUR, MINUTE, Instant
 from domain.wallet.events import (
     BadDebtRecovered,
@@ -23,9 +25,9 @@ from domain.wallet.events import (
     ReceivablePaid,
     WaiveCause,
 )
-from projections.charges import Charged, charged_by_vps
 from projections.entries import ENTRIES, balance_at, entries_of
 from projections.reading import ReadModels
+from projections.statements import minutes_of_month
 from tests.projections.history import HOURLY, PLAN, History
 
 pytestmark = pytest.mark.anyio
@@ -186,13 +188,12 @@ async def test_what_was_recorded_in_a_month_is_told_exactly_whenever_it_began(
     history.clock.advance(60)
     await metered(history, ada, line(web, 2, 2, at))  # … of which the second is recorded in December.
     async with followed.at(await history.store.head(), ENTRIES) as connection:
-        november = Instant(1_698_796_800_000_000)
-        before = await charged_by_vps(connection, ada, november, december)
-        after = await charged_by_vps(connection, ada, december, Instant(december + 31 * 24 * HOUR))
+        before = await minutes_of_month(connection, ada, Month(2023, 11))
+        after = await minutes_of_month(connection, ada, Month(2023, 12))
         opening = await balance_at(connection, ada, Instant(december - 1))
 
-    assert before == [Charged(web, PLAN, "paid", HOURLY, 1, 1, 1, MicroUsd(70))]
-    assert after == [Charged(web, PLAN, "paid", HOURLY, 2, 2, 1, MicroUsd(70))]
+    assert before == (Minutes(web, PLAN, 1, HOURLY, None, 1, 1, 1, MicroUsd(70)),)
+    assert after == (Minutes(web, PLAN, 1, HOURLY, None, 1, 2, 2, MicroUsd(70)),)
     assert opening == 1_000_000 - 70
 
 
