@@ -1,7 +1,6 @@
 """The folder that mail is put into."""
 
 import asyncio
-import os
 from pathlib import Path
 
 import pytest
@@ -29,4 +28,8 @@ async def test_mails_of_one_instant_do_not_take_each_others_place(tmp_path: Path
     mailer = FolderMailer(tmp_path, ManualClock())
     await asyncio.gather(*(mailer.send(A_MAIL) for _ in range(10)))
 
-    assert [name.endswith(".eml") for name in os.listdir(tmp_path)] == [True] * 10, "something unfinished was left"
+    assert suffixes_in(tmp_path) == [".eml"] * 10, "something unfinished was left"
+
+
+def suffixes_in(folder: Path) -> list[str]:
+    return [file.suffix for file in folder.iterdir()]
