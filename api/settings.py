@@ -169,11 +169,11 @@ def _problems_of_production(settings: Settings) -> list[str]:
     problems = [
         f"{PREFIX}{name.upper()} is not set (or start with --development)"
         for name in wanted
-        if not getattr(settings, name)
+        if not (getattr(settings, name) or "").strip(" ,")
     ]
-    if (settings.stripe_secret_key or "").startswith(STRIPE_TEST_KEY_PREFIXES):
+    if (settings.stripe_secret_key or "").strip().startswith(STRIPE_TEST_KEY_PREFIXES):
         problems.append("stripe_secret_key is a test key")
-    if (settings.turnstile_secret or "").startswith(TURNSTILE_TEST_SECRET_PREFIXES):
+    if (settings.turnstile_secret or "").strip().startswith(TURNSTILE_TEST_SECRET_PREFIXES):
         problems.append("turnstile_secret is one of Cloudflare's test keys")
     if settings.compute == "simulated":
         problems.append("compute is simulated: nothing would run")

@@ -25,7 +25,7 @@ class UsageQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Which usage is wanted."""
 
     from_: Annotated[
-        AskedTime | None, msgspec.Meta(description="Minutes that begin then or later; default: this month in UTC.")
+        AskedTime | None, msgspec.Meta(description="Minutes that begin then or later; default: the month's first.")
     ] = msgspec.field(default=None, name="from")
     to: Annotated[AskedTime | None, msgspec.Meta(description="Minutes that begin before; default: now.")] = None
     group_by: Annotated[
@@ -71,7 +71,7 @@ async def get_usage(call: Call) -> Answer:
     now = call.runtime.clock.now()
     # What begins at this very instant has begun.
     until = Instant(now + 1) if query.to is None else asked_time(query.to, "to")
-    since = month_of(until).begins if query.from_ is None else asked_time(query.from_, "from")
+    since = month_of(Instant(max(0, until - 1))).begins if query.from_ is None else asked_time(query.from_, "from")
     if not 0 <= until - since <= SPAN_MAX:
         raise Invalid(fields={"from": "must be before to, by 366 days at most"})
     total, groups = await usage_of(call.runtime, call.account_id, since, until, _grouping(query.group_by))

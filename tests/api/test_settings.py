@@ -62,6 +62,9 @@ def test_production_starts_with_its_secrets() -> None:
     [
         {"stripe_secret_key": None},
         {"stripe_webhook_secret": ""},
+        {"stripe_webhook_secret": " , "},
+        {"stripe_secret_key": " "},
+        {"stripe_secret_key": " sk_test_x"},
         {"turnstile_secret": None},
         {"stripe_secret_key": "sk_test_x"},
         {"stripe_secret_key": "rk_test_x"},

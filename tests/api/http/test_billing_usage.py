@@ -56,6 +56,14 @@ async def test_only_minutes_that_begin_within_the_time_count(here: Scene) -> Non
     assert await minutes(5, 5) == (0, 0)
 
 
+async def test_up_to_the_end_of_a_month_is_that_month(here: Scene) -> None:
+    web = await here.on("web-01")
+    await here.minutes_pass(1, web)
+    told = await here.get(USAGE, to="2023-12-01T00:00:00Z")
+
+    assert (told["from"], told["total"]["minutes"]) == ("2023-11-01T00:00:00Z", 2)
+
+
 async def test_minutes_around_a_pause_count_by_when_each_began(here: Scene) -> None:
     web = await here.on("web-01")
     await here.minutes_pass(2, web)
