@@ -1,29 +1,20 @@
 """Entries: a row for each event of a wallet that says something of money, with the balance that it left."""
 
 from collections.abc import Sequence
-from typing import Literal, assert_never
+from typing import Literal, get_args
 from uuid import UUID
 
 import msgspec
 
 from domain.ids import AccountId, EventId, PaymentId
 from domain.money import ZERO, MicroUsd
+from domain.statements.statement import EntryKind, Single, entry_of
 from domain.time import Instant
 from domain.wallet.events import (
-    BadDebtRecovered,
-    DebtWrittenOff,
-    FundsAdded,
-    FundsCorrected,
-    FundsCredited,
-    FundsReturned,
-    FundsTaken,
     MeterClosed,
     MeterStarted,
     MinutesMetered,
     MinutesWaived,
-    ReceivablePaid,
-    ReturnedCause,
-    TakenCause,
     VpsAdmitted,
     VpsReleased,
 )
@@ -31,56 +22,12 @@ from domain.wallet.movements import movement
 from projections.charges import CHARGES_SQL, Charges, Recording
 from projections.read_model import Connection, Entry, ReadModel, columns_of
 
-FundsKind = Literal[
-    "payment",
-    "credit",
-    "correction",
-    "refund",
-    "refund_returned",
-    "dispute",
-    "dispute_returned",
-    "debt_paid",
-    "debt_written_off",
-    "bad_debt_recovered",
-]
-"""What an entry is about that is not about minutes, as customers are told of it."""
-Kind = Literal[
-    "payment",
-    "credit",
-    "correction",
-    "minutes",
-    "waived",
-    "refund",
-    "refund_returned",
-    "dispute",
-    "dispute_returned",
-    "debt_paid",
-    "debt_written_off",
-    "bad_debt_recovered",
-]
-"""The same, and minutes."""
+Kind = Literal[EntryKind, "minutes", "waived"]
+"""What an entry is about, as customers are told of it."""
 
-Accounted = (
-    FundsAdded
-    | FundsCredited
-    | FundsCorrected
-    | FundsTaken
-    | FundsReturned
-    | ReceivablePaid
-    | DebtWrittenOff
-    | BadDebtRecovered
-    | MinutesMetered
-    | MinutesWaived
-)
+Accounted = Single | MinutesMetered | MinutesWaived
 """Events that are entries: those that move the balance or what is owed, and minutes, also where nobody pays them."""
 _METER_EVENTS = (VpsAdmitted, MeterStarted, VpsReleased, MeterClosed)
-_KIND_OF_CAUSE: dict[TakenCause | ReturnedCause, FundsKind] = {
-    "refund": "refund",
-    "outside-refund": "refund",
-    "dispute": "dispute",
-    "refund-failed": "refund_returned",
-    "dispute-won": "dispute_returned",
-}
 
 _SQL = """
 CREATE TABLE entry (
@@ -145,7 +92,7 @@ class EntryRow(msgspec.Struct, frozen=True):
     version: int
     """In the stream of the wallet."""
     event_id: EventId
-    kind: FundsKind
+    kind: EntryKind
     amount: MicroUsd
     """By how much the balance moved."""
     balance_after: MicroUsd
@@ -183,11 +130,12 @@ async def _apply(connection: Connection, batch: Sequence[Entry]) -> None:
             continue
         recorded, account_id = entry.recorded, event.account_id
         balance, lines = left.get(account_id, (0, 0))
-        kind, amount, owed, *told = _told(event)
+        event_id = EventId(entry.metadata.id)
+        kind, amount, owed, *told = _told(event, event_id, recorded.recorded_at)
         minutes = _minutes(event)
         balance, lines = balance + amount, lines + (minutes or 1)
         left[account_id] = balance, lines
-        where = (account_id, recorded.recorded_at, recorded.position, recorded.version, entry.metadata.id)
+        where = (account_id, recorded.recorded_at, recorded.position, recorded.version, event_id)
         rows.append((*where, kind, amount, balance, owed, minutes, lines, *told))
         if isinstance(event, MinutesMetered | MinutesWaived):
             at = Recording(account_id, recorded.position, recorded.version, recorded.recorded_at, MicroUsd(balance))
@@ -209,31 +157,18 @@ def _minutes(event: Accounted) -> int:
     return sum(line.n_to - line.n_from + 1 for line in event.lines)
 
 
-def _told(event: Accounted) -> tuple[Kind, int, int, UUID | None, str | None, UUID | None]:
+def _told(
+    event: Accounted, event_id: EventId, at: Instant
+) -> tuple[Kind, int, int, UUID | None, str | None, UUID | None]:
     """Return kind, movements of the balance and of what is owed, payment, reason, and the event that is corrected."""
     match event:
         case MinutesMetered():
             return "minutes", movement(event), 0, None, None, None
         case MinutesWaived():
             return "waived", 0, 0, None, None, None
-        case FundsAdded():
-            return "payment", event.amount, 0, event.payment_id, None, None
-        case FundsCredited():
-            return "credit", event.amount, 0, None, event.reason, None
-        case FundsCorrected():
-            return "correction", event.amount, 0, None, event.reason, event.corrects
-        case FundsTaken():
-            return _KIND_OF_CAUSE[event.cause], -event.taken, event.owed, event.payment_id, None, None
-        case FundsReturned():
-            return _KIND_OF_CAUSE[event.cause], event.amount, 0, event.payment_id, None, None
-        case ReceivablePaid():
-            return "debt_paid", -event.amount, -event.amount, None, None, None
-        case DebtWrittenOff():
-            return "debt_written_off", 0, -event.amount, None, event.reason, None
-        case BadDebtRecovered():
-            return "bad_debt_recovered", -event.amount, 0, None, None, None
         case _:
-            assert_never(event)
+            told = entry_of(event, event_id, at)
+            return told.kind, told.amount, told.owed, told.payment_id, told.reason, told.corrects
 
 
 ENTRIES = ReadModel(
@@ -241,8 +176,8 @@ ENTRIES = ReadModel(
     tables=("entry", "charge", "meter_event"),
     sql=_SQL + CHARGES_SQL,
     events=(
-        *(FundsAdded, FundsCredited, FundsCorrected, FundsTaken, FundsReturned, ReceivablePaid, DebtWrittenOff),
-        *(BadDebtRecovered, MinutesMetered, MinutesWaived, *_METER_EVENTS),
+        *get_args(Single),
+        *(MinutesMetered, MinutesWaived, *_METER_EVENTS),
     ),
     apply=_apply,
 )
