@@ -101,7 +101,7 @@ def give_back(wallet: Wallet, payment_id: PaymentId, cause: ReturnedCause, key: 
     events = _coming_in(wallet, returned)
     after = evolved(wallet, events)
     # What was given up comes back first, as far as it was given up for want of just this money.
-    recovered = min(after.written_off, borne.owed, after.balance)
+    recovered = min(after.debts.given_up.get(payment_id, ZERO), borne.owed, after.balance)
     if recovered:
         events = (*events, BadDebtRecovered(account_id=owner(wallet), amount=MicroUsd(recovered)))
     return events

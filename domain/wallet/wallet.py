@@ -8,6 +8,7 @@ from domain.deciding import Fold, View
 from domain.events import Event
 from domain.ids import AccountId, EventId, TokenId, VpsId, wallet_stream
 from domain.money import ZERO, MicroUsd
+from domain.wallet.debts import Debts, give_up, owe, pay, recover, return_of
 from domain.wallet.events import (
     BadDebtRecovered,
     DebtWrittenOff,
@@ -47,6 +48,8 @@ class Wallet(msgspec.Struct, frozen=True, gc=False):
     """What the account owes since more was clawed back than it had left; above zero, the balance is zero."""
     written_off: MicroUsd = ZERO
     """Of what it owed, what was given up and did not come back."""
+    debts: Debts = Debts()
+    """The same two by payment."""
     meters: dict[VpsId, Meter] = {}
     limits: dict[TokenId, TokenLimit] = {}
     """Of every token that is not revoked: those that have no limit are only counted."""
@@ -110,7 +113,7 @@ def evolve(wallet: Wallet, event: Event) -> Wallet:
             return _with_funds(wallet, event)
 
 
-FOLD: Fold[Wallet] = Fold(initial=Wallet(), evolve=evolve, snapshot=Wallet, snapshot_version=3)
+FOLD: Fold[Wallet] = Fold(initial=Wallet(), evolve=evolve, snapshot=Wallet, snapshot_version=4)
 
 
 def wallet_view(account_id: AccountId) -> View[Wallet]:
@@ -131,22 +134,27 @@ def _with_funds(wallet: Wallet, event: Event) -> Wallet:
                 wallet,
                 receivable=MicroUsd(wallet.receivable + event.owed),
                 goodwill=MicroUsd(wallet.goodwill - event.goodwill),
+                debts=owe(wallet.debts, event.payment_id, event.owed),
             )
             return _moved(wallet, MicroUsd(-event.taken))
         case FundsReturned():
             wallet = _moved(wallet, event.amount)
-            return replace(wallet, goodwill=MicroUsd(wallet.goodwill + event.goodwill))
+            debts = return_of(wallet.debts, event.payment_id)
+            return replace(wallet, goodwill=MicroUsd(wallet.goodwill + event.goodwill), debts=debts)
         case ReceivablePaid():
-            wallet = replace(wallet, receivable=MicroUsd(wallet.receivable - event.amount))
+            receivable, debts = MicroUsd(wallet.receivable - event.amount), pay(wallet.debts, event.amount)
+            wallet = replace(wallet, receivable=receivable, debts=debts)
             return _moved(wallet, MicroUsd(-event.amount))
         case DebtWrittenOff():
             return replace(
                 wallet,
                 receivable=MicroUsd(wallet.receivable - event.amount),
                 written_off=MicroUsd(wallet.written_off + event.amount),
+                debts=give_up(wallet.debts, event.amount),
             )
         case BadDebtRecovered():
-            wallet = replace(wallet, written_off=MicroUsd(wallet.written_off - event.amount))
+            written_off, debts = MicroUsd(wallet.written_off - event.amount), recover(wallet.debts, event.amount)
+            wallet = replace(wallet, written_off=written_off, debts=debts)
             return _moved(wallet, MicroUsd(-event.amount))
         case FundsCorrected():
             return _corrected(wallet, event)

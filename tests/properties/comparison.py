@@ -80,6 +80,8 @@ class Comparison(RuleBasedStateMachine):
         funds = self.reference.funds
         assert (wallet.goodwill, wallet.receivable, wallet.written_off) == (funds.given, funds.owed, funds.written_off)
         assert 0 <= wallet.goodwill <= wallet.balance
+        assert wallet.debts.open == {payment.id: payment.debt for payment in funds.payments if payment.debt}
+        assert wallet.debts.given_up == {payment.id: payment.forgiven for payment in funds.payments if payment.forgiven}
         assert wallet.receivable >= 0
         assert not (wallet.receivable and wallet.balance), "what an account has goes to what it owes first"
         for token_id, limit in wallet.limits.items():

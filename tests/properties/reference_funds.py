@@ -26,6 +26,10 @@ class Payment:
     """Of what the customer bears, what the balance lacked."""
     given: int = 0
     """Of what the customer bears, what came out of gifts."""
+    debt: int = 0
+    """What the account owes for want of it."""
+    forgiven: int = 0
+    """What it owed so, and was written off."""
 
     @property
     def borne(self) -> int:
@@ -40,16 +44,27 @@ class Funds:
     def __init__(self) -> None:
         self.balance = 0
         self.given = 0
-        self.owed = 0
-        self.written_off = 0
+        self.debtors: list[Payment] = []
+        """Payments for want of which something is owed, the oldest debt first."""
         self.payments: list[Payment] = []
 
-    def come_in(self, amount: int, *, given: int = 0) -> None:
+    @property
+    def owed(self) -> int:
+        return sum(payment.debt for payment in self.payments)
+
+    @property
+    def written_off(self) -> int:
+        return sum(payment.forgiven for payment in self.payments)
+
+    def come_in(self, amount: int, *, given: int = 0, of: Payment | None = None) -> None:
+        """``of``: the payment that it came back of, whose own debt is paid first."""
         self.balance += amount
         self.given += given
-        debt = min(self.balance, self.owed)
-        self.owed -= debt
-        self._go_out(debt)
+        for payment in sorted(self.debtors, key=lambda one: one is not of):
+            paid = min(self.balance, payment.debt)
+            payment.debt -= paid
+            self._go_out(paid)
+        self.debtors = [payment for payment in self.debtors if payment.debt]
 
     def spend(self, amount: int) -> None:
         """Minutes use up what was given before what was paid for."""
@@ -86,7 +101,9 @@ class Funds:
         payment.owed += lacking
         payment.given += max(0, taken - (self.balance - self.given))
         self._go_out(taken)
-        self.owed += lacking
+        payment.debt += lacking
+        if lacking and payment not in self.debtors:
+            self.debtors.append(payment)
         return lacking > 0
 
     def give_back(self, payment: Payment, name: str) -> None:
@@ -98,9 +115,9 @@ class Funds:
         gifts = min(payment.given, back - lacked)
         payment.owed -= lacked
         payment.given -= gifts
-        self.come_in(back, given=gifts)
-        recovered = min(self.written_off, lacked, self.balance)
-        self.written_off -= recovered
+        self.come_in(back, given=gifts, of=payment)
+        recovered = min(payment.forgiven, lacked, self.balance)
+        payment.forgiven -= recovered
         self._go_out(recovered)
 
     def look(self, payment: Payment, stripe: SeenPayment) -> bool:
@@ -131,8 +148,9 @@ class Funds:
         self.come_in(0)
 
     def write_off(self) -> None:
-        self.written_off += self.owed
-        self.owed = 0
+        for payment in self.debtors:
+            payment.forgiven, payment.debt = payment.forgiven + payment.debt, 0
+        self.debtors = []
 
     def _go_out(self, amount: int) -> None:
         self.balance -= amount

@@ -7,9 +7,8 @@ from domain.money import MicroUsd
 from domain.payments.applying import Applied
 from domain.payments.events import DisputeLost, DisputeOpened, DisputeWon, InquiryClosed
 from domain.payments.ports import SeenDispute
-from domain.wallet.events import BadDebtRecovered, FundsReturned, FundsTaken, ReceivablePaid, VpsReleased
-from domain.wallet.paid_in import write_off
-from tests.domain.payments.house import SECOND, TOP_UP, USD, House, dispute, refund, shown
+from domain.wallet.events import FundsReturned, FundsTaken, ReceivablePaid, VpsReleased
+from tests.domain.payments.house import TOP_UP, USD, House, dispute, refund, shown
 from tests.domain.wallet.wallets import ACCOUNT, T0, WEB
 
 NOTHING = MicroUsd(0)
@@ -103,29 +102,6 @@ def test_a_dispute_that_is_won_pays_what_it_made_the_account_owe() -> None:
 
     assert won.wallet_events[1:] == (ReceivablePaid(ACCOUNT, MicroUsd(8 * USD)),)
     assert (house.wallet.balance, house.wallet.receivable) == (2 * USD, 0)
-
-
-def test_what_was_written_off_for_a_dispute_is_recovered_when_it_is_won() -> None:
-    house = paid(spent=8 * USD)
-    look(house, dispute(10 * USD, "open"))
-    house.move(*write_off(house.wallet, "gone"))
-
-    won = look(house, dispute(10 * USD, "won"))
-
-    assert won.wallet_events[1:] == (BadDebtRecovered(ACCOUNT, MicroUsd(8 * USD)),)
-    assert (house.wallet.balance, house.wallet.written_off) == (2 * USD, 0)
-
-
-def test_what_was_written_off_for_another_payment_is_not_recovered_from_this_one() -> None:
-    house = paid(spent=10 * USD)
-    look(house, dispute(10 * USD, "lost"))
-    house.move(*write_off(house.wallet, "gone"))
-    house.paid(10 * USD, SECOND)
-    house.look(shown(10 * USD, SECOND, disputes=(dispute(10 * USD, "open", "dp_2"),)))
-
-    house.look(shown(10 * USD, SECOND, disputes=(dispute(10 * USD, "won", "dp_2"),)))
-
-    assert (house.wallet.balance, house.wallet.written_off) == (10 * USD, 10 * USD)
 
 
 def test_gifts_that_a_dispute_took_come_back_as_gifts() -> None:
