@@ -62,8 +62,8 @@ ENDPOINTS = (
         summary="Why was I charged this",
         description=(
             "By the id of a transaction. Of minutes: the events that started and stopped the VPS, the price in force,"
-            " the formula with its numbers, and what proves that it ran; minutes that were waived as well. Of funds:"
-            " the event that moved them."
+            " the formula with its numbers, and what proves that it ran; minutes that were waived as well, at most 120"
+            " at once. Of funds: the event that moved them."
         ),
         who="account",
         scope="billing:read",

@@ -99,6 +99,24 @@ async def test_a_balance_is_the_same_at_both(houses: tuple[House, House]) -> Non
     assert (await ann_there.ask("GET", "/api/me")).headers["x-balance-remaining"] == "2.5000"
 
 
+async def test_what_moved_a_balance_at_one_is_told_at_once_by_the_other(houses: tuple[House, House]) -> None:
+    ann = await houses[0].register()
+    for count in range(1, 9):
+        await (ann if count % 2 else at(houses[1], ann)).credit(1_000_000)
+        reader = at(houses[count % 2], ann)
+        listed_there = (await reader.ask("GET", "/api/billing/transactions")).json()
+        month = listed_there[0]["at"][:7]
+        statement = (await reader.ask("GET", f"/api/billing/statements/{month}")).json()
+        then = (await reader.ask("GET", "/api/billing/balance", params={"at": listed_there[0]["at"]})).json()
+
+        assert [one["balance_after_micros"] for one in listed_there[:1]] == [count * 1_000_000]
+        assert (len(listed_there), statement["closing_micros"], then["balance_micros"]) == (
+            count,
+            count * 1_000_000,
+            count * 1_000_000,
+        )
+
+
 async def test_the_same_key_at_both_at_once_does_it_once(houses: tuple[House, House]) -> None:
     ann = await houses[0].register()
     await ann.credit(10_000_000)
