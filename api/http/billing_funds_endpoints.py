@@ -20,7 +20,7 @@ from api.payments.checkouts import CheckoutRefused
 from api.payments.webhooks import WEBHOOK_PATH
 from domain.errors import Contended, Invalid
 from domain.payments.refunds import NothingToRefund
-from domain.wallet.funds import InsufficientBalance
+from domain.wallet.paid_in import MoreThanRefundable
 from projections.reading import ProjectionBehind
 
 WEBHOOK_BYTES_MAX = 256 * 1024
@@ -119,7 +119,7 @@ ENDPOINTS = (
                 {"refunds": [_REFUND], "balance": 2.5, "balance_micros": 2_500_000},
             ),
         ),
-        refusals=(InsufficientBalance, NothingToRefund, Contended, ProjectionBehind),
+        refusals=(MoreThanRefundable, NothingToRefund, Contended, ProjectionBehind),
     ),
     Endpoint(
         method="GET",

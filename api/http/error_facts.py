@@ -19,6 +19,7 @@ from domain.accounts.ssh_keys import SshKeyTaken, TooManySshKeys
 from domain.errors import Invalid, Refusal
 from domain.tokens.token import InsufficientScope, TooManyTokens
 from domain.wallet.funds import AccountFrozen, InsufficientBalance, TokenSpendLimitReached
+from domain.wallet.paid_in import MoreThanRefundable
 from projections.reading import ProjectionBehind
 
 _OVER_HTTP: dict[type[Refusal], str] = {
@@ -31,6 +32,7 @@ _OVER_HTTP: dict[type[Refusal], str] = {
         "What is left of a token's limit does not cover an hour of all its VPSs that would be on; `left` and"
         " `required` in USD."
     ),
+    MoreThanRefundable: "More is asked back than was paid for and not used; `refundable` and `requested` in USD.",
 }
 """Where the domain tells a refusal in other units."""
 RETRY_STATUSES = frozenset({429, 503})
@@ -77,6 +79,10 @@ FACTS: dict[type[Refusal], dict[str, dict[str, Any]]] = {
     TokenSpendLimitReached: {
         "left": {"type": "number", "description": "USD, 4 decimals, rounded down.", "example": 0.0125},
         "required": {"type": "number", "description": "USD, 4 decimals, rounded up.", "example": 0.0168},
+    },
+    MoreThanRefundable: {
+        "refundable": {"type": "number", "description": "USD, whole cents.", "example": 5.0},
+        "requested": {"type": "number", "description": "USD, whole cents.", "example": 5.01},
     },
     InsufficientScope: {"scope": {"type": "string", "example": "vps:write"}},
     TooManyTokens: {"tokens_max": {"type": "integer", "example": 100}},

@@ -21,7 +21,7 @@ from domain.pricing.price_book import PlanNameTaken, PlanNotFound, RepricingTooS
 from domain.statements.issuing import MonthNotOver
 from domain.tokens.token import ForbiddenForTokens, InsufficientScope, TooManyTokens
 from domain.wallet.funds import AccountFrozen, InsufficientBalance, TokenSpendLimitReached, VpsOfAnother
-from domain.wallet.paid_in import NothingOwed
+from domain.wallet.paid_in import MoreThanRefundable, NothingOwed
 from projections.reading import ProjectionBehind
 
 PROBLEM_JSON = b"application/problem+json"
@@ -196,6 +196,7 @@ STATUS: dict[type[Refusal], int] = {
     RepricingTooSoon: 409,
     NothingOwed: 409,
     NothingToRefund: 409,
+    MoreThanRefundable: 409,
     MonthNotOver: 409,
     PayloadTooLarge: 413,
     UnsupportedMediaType: 415,
@@ -222,6 +223,8 @@ _MONEY_FACTS: dict[str, Callable[[MicroUsd], msgspec.Raw]] = {
     "required": required_number,
     "owed": required_number,
     "left": balance_number,
+    "refundable": balance_number,
+    "requested": balance_number,
 }
 
 

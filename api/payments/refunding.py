@@ -46,7 +46,7 @@ class RefundRequest(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         return (*self.payments, wallet_view(self.account_id))
 
     def choose(self, sight: Sight, now: Instant) -> list[ChosenRefund]:
-        """Return the refunds that it comes to. Raises NothingToRefund, InsufficientBalance, Invalid."""
+        """Return the refunds that it comes to. Raises NothingToRefund, MoreThanRefundable, Invalid."""
         wallet = sight.of(wallet_view(self.account_id))
         payments = [payment for view in self.payments if (payment := sight.of(view)) is not None]
         return choose_refunds(payments, wallet, self.amount, self.cause, self.new_ids, now)

@@ -21,8 +21,7 @@ from domain.payments.ports import SeenRefund
 from domain.payments.recording import Recording
 from domain.time import MINUTE, Instant
 from domain.wallet.events import FundsTaken
-from domain.wallet.funds import InsufficientBalance
-from domain.wallet.paid_in import take_refund
+from domain.wallet.paid_in import MoreThanRefundable, take_refund
 from domain.wallet.wallet import Wallet, evolve
 
 REFUNDABLE_FOR = 180 * 24 * 60 * MINUTE
@@ -60,7 +59,7 @@ def choose_refunds(
     """Choose what of which payments of an account goes back, the newest first, in whole cents of each.
 
     ``amount``: None for all that can. ``new_ids``: at least as many as there are payments; one and the same
-    request must bring the same. Raises NothingToRefund, InsufficientBalance, or Invalid for an amount that is
+    request must bring the same. Raises NothingToRefund, MoreThanRefundable, or Invalid for an amount that is
     not above zero and in whole cents.
     """
     if amount is not None and (amount <= 0 or amount % CENT):
@@ -69,7 +68,7 @@ def choose_refunds(
     if not most:
         raise NothingToRefund
     if amount is not None and amount > most:
-        raise InsufficientBalance(balance=most, required=amount)
+        raise MoreThanRefundable(refundable=most, requested=amount)
     ids = iter(new_ids)
     chosen: list[ChosenRefund] = []
     for payment, part in _parts(payments, amount or most, now):

@@ -35,6 +35,16 @@ class NothingOwed(Refusal):
     sentence = "the account owes nothing"
 
 
+class MoreThanRefundable(Refusal):
+    """More is asked back than was paid for and not used; both facts in micro-USD."""
+
+    code = "more_than_refundable"
+    sentence = "more than can be refunded"
+
+    def __init__(self, *, refundable: MicroUsd, requested: MicroUsd) -> None:
+        super().__init__(refundable=refundable, requested=requested)
+
+
 class Part(msgspec.Struct, frozen=True):
     """How an amount that goes back to the payer is borne; ``taken``, ``owed`` and ``absorbed`` are it together."""
 
@@ -65,9 +75,9 @@ def part(wallet: Wallet, amount: MicroUsd, left_of_payment: MicroUsd) -> Part:
 
 
 def take_refund(wallet: Wallet, payment_id: PaymentId, key: str, amount: MicroUsd) -> FundsTaken:
-    """Take what the account wants back from its balance: only what was paid for. Raises InsufficientBalance."""
+    """Take what the account wants back from its balance: only what was paid for. Raises MoreThanRefundable."""
     if amount > wallet.refundable:
-        raise InsufficientBalance(balance=wallet.refundable, required=amount)
+        raise MoreThanRefundable(refundable=wallet.refundable, requested=amount)
     return _taken(wallet, payment_id, "refund", key, Part(amount, ZERO, ZERO))
 
 

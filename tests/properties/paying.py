@@ -17,7 +17,7 @@ from domain.payments.refunds import NothingToRefund
 from domain.time import HOUR
 from domain.wallet.events import FundsCredited, MinutesMetered
 from domain.wallet.funds import InsufficientBalance
-from domain.wallet.paid_in import NothingOwed
+from domain.wallet.paid_in import MoreThanRefundable, NothingOwed
 from tests.properties import reference_funds as reference
 from tests.properties.asking import MOSTLY
 from tests.properties.cashier import Cashier
@@ -162,9 +162,9 @@ class Paying(Billing):
         wanted = None if cents is None else cents * CENT
         before = self.run(self.house.wallet_now())
         if not most or (wanted is not None and wanted > most):
-            with pytest.raises(InsufficientBalance if most else NothingToRefund) as refused:
+            with pytest.raises(MoreThanRefundable if most else NothingToRefund) as refused:
                 self.run(self.cashier.refund(wanted))
-            assert refused.value.facts == ({"balance": most, "required": wanted} if most else {})
+            assert refused.value.facts == ({"refundable": most, "requested": wanted} if most else {})
             assert self.run(self.house.wallet_now()) == before, "a refused request leaves everything as it was"
             return
         expected = funds.refunds_of(wanted)

@@ -55,7 +55,13 @@ async def test_more_than_can_go_back_is_refused(here: House, ann: Customer) -> N
     await paid(here, ann, 5)
     answer = await ann.ask("POST", "/api/billing/refunds", json={"amount": 5.01})
 
-    assert answer.status_code == 402
+    assert answer.status_code == 409
+    assert answer.json() == {
+        "error": "more than can be refunded",
+        "code": "more_than_refundable",
+        "refundable": 5,
+        "requested": 5.01,
+    }
     assert await balance(ann) == 15_000_000
 
 

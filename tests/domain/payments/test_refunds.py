@@ -13,7 +13,7 @@ from domain.payments.ports import SeenRefund
 from domain.payments.refunds import REFUNDABLE_FOR, NothingToRefund, refundable
 from domain.time import Instant
 from domain.wallet.events import FundsReturned, FundsTaken, VpsReleased
-from domain.wallet.funds import InsufficientBalance
+from domain.wallet.paid_in import MoreThanRefundable
 from tests.domain.payments.house import SECOND, TOP_UP, USD, House, dispute, refund, shown
 from tests.domain.wallet.wallets import ACCOUNT, T0, WEB
 
@@ -82,9 +82,9 @@ def test_what_was_given_never_goes_back_as_money() -> None:
     house.credit(5 * USD)
 
     assert refundable(house.payments.values(), house.wallet, T0) == 10 * USD
-    with pytest.raises(InsufficientBalance) as refused:
+    with pytest.raises(MoreThanRefundable) as refused:
         house.refund(11 * USD)
-    assert refused.value.facts == {"balance": 10 * USD, "required": 11 * USD}
+    assert refused.value.facts == {"refundable": 10 * USD, "requested": 11 * USD}
 
 
 def test_minutes_use_up_what_was_given_before_what_was_paid_for() -> None:

@@ -23,6 +23,7 @@ from domain.wallet.events import (
 )
 from domain.wallet.funds import AccountFrozen, InsufficientBalance, admit, credit_funds
 from domain.wallet.paid_in import (
+    MoreThanRefundable,
     NothingOwed,
     Part,
     add_payment,
@@ -136,9 +137,9 @@ def test_only_what_was_paid_for_can_be_asked_back() -> None:
     wallet = given(added(10), funds=5)
 
     assert take_refund(wallet, PAYMENT, "r", MicroUsd(10)).taken == 10
-    with pytest.raises(InsufficientBalance) as refused:
+    with pytest.raises(MoreThanRefundable) as refused:
         take_refund(wallet, PAYMENT, "r", MicroUsd(11))
-    assert refused.value.facts == {"balance": 10, "required": 11}
+    assert refused.value.facts == {"refundable": 10, "requested": 11}
 
 
 def test_what_was_our_loss_comes_back_to_us() -> None:
