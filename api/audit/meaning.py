@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from itertools import chain
+from uuid import UUID
 
 import msgspec
 
@@ -13,7 +14,7 @@ from api.audit.statements import Statements
 from api.audit.wallets import Wallets
 from domain import codec
 from domain.accounts.account import EMAIL_CLAIM
-from domain.accounts.events import AccountRegistered
+from domain.accounts.events import AccountClosed, AccountRegistered
 from domain.books import chart
 from domain.books.postings import postings
 from domain.events import Event
@@ -45,11 +46,12 @@ class Meaning:
         self.corrections = Corrections()
         self._minutes: dict[VpsId, int] = {}
         self._registered: set[AccountId] = set()
+        self._closed: set[AccountId] = set()
         self.shapes = Check("every event can be read")
         self.postings = Check("the postings of every event sum to zero, and so does the trial balance")
         self.held = Check("no more was paid out for refunds and disputes than had been taken for them")
         self.minutes = Check("every minute of a VPS was used once, in order, at its price")
-        self.claims = Check("every account holds one e-mail address, and nobody else holds any")
+        self.claims = Check("every open account holds one e-mail address, and nobody else holds any")
 
     @property
     def checks(self) -> tuple[Check, ...]:
@@ -87,9 +89,15 @@ class Meaning:
             kept, last = evidence.minute_heads.get(vps_id), self._minutes.get(vps_id)
             if kept != last:
                 self.minutes.fault(f"VPS {vps_id}: its last used minute is {last}, but {kept} is kept as such")
-        holders = Counter(evidence.claim_holders.get(EMAIL_CLAIM, ()))
-        for account_id in self._registered:
+        self._conclude_addresses(Counter(evidence.claim_holders.get(EMAIL_CLAIM, ())))
+
+    def _conclude_addresses(self, holders: Counter[UUID]) -> None:
+        for account_id in self._registered - self._closed:
             self.claims.expect(holders[account_id] == 1, f"account {account_id} holds {holders[account_id]} addresses")
+        for account_id in self._registered & self._closed:
+            # Closing frees the address for whoever registers with it next.
+            held = holders[account_id]
+            self.claims.expect(held == 0, f"account {account_id} is closed and still holds {held} addresses")
         for holder in holders.keys() - self._registered:
             self.claims.fault(f"{holder} holds an address and is no account")
 
@@ -97,6 +105,8 @@ class Meaning:
         position = recorded.position
         if isinstance(event, AccountRegistered):
             self._registered.add(event.account_id)
+        elif isinstance(event, AccountClosed):
+            self._closed.add(event.account_id)
         if isinstance(event, MinutesMetered | MinutesWaived):
             self._see_minutes(position, event)
         else:  # Most events are minutes; they need not be looked at for all that they are not.

@@ -155,12 +155,12 @@ DAMAGES = {
     ),
     "an address that nobody holds": (
         "DELETE FROM ledger.claim",
-        "every account holds one e-mail address, and nobody else holds any",
+        "every open account holds one e-mail address, and nobody else holds any",
         "holds 0 addresses",
     ),
     "an address held by nobody we know": (
         "UPDATE ledger.claim SET holder = gen_random_uuid()",
-        "every account holds one e-mail address, and nobody else holds any",
+        "every open account holds one e-mail address, and nobody else holds any",
         "and is no account",
     ),
     "a row of a read model": (

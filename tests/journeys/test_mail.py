@@ -2,32 +2,26 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack
 from pathlib import Path
 from uuid import UUID
 
-import msgspec
 import pytest
-from httpx import ASGITransport, AsyncClient
 
-from api import bootstrap
 from api.alerts.postman import look_after_mail
-from api.bootstrap import Database
 from api.first_start import ensure_plans
-from api.http.app import App
-from api.runtime import Runtime
 from domain.alerts.events import AlertRaised, MailSent
 from domain.codec import decode
 from domain.ids import VpsId
 from domain.wallet.events import MinutesMetered, MinutesWaived
 from projections.alerts import ALERTS
 from projections.catalogue import READ_MODELS
-from projections.generation import SCHEMA, install
-from projections.runner import Runner
+from projections.generation import install
 from tests.api.alerts.mailed_house import ALERTS_PATH, OPS, VERIFY_PATH, Mailed, code_in, flat, mailed_house, stop_vps
-from tests.api.houses import ROOMY, Customer, House
+from tests.api.houses import Customer, House
 from tests.api.http.test_closing import open_checkout, see
 from tests.contracts.mailers import parsed
+from tests.journeys.stored_houses import following, stored_house
 
 pytestmark = pytest.mark.anyio
 
@@ -126,33 +120,11 @@ async def houses(database_url: str, owner_url: str, tmp_path: Path) -> AsyncIter
     """Two processes on one PostgreSQL; each keeps read models if the other does not."""
     await asyncio.to_thread(install, owner_url, READ_MODELS)
     async with AsyncExitStack() as stack:
-        one, other = [await stack.enter_async_context(_process(database_url, tmp_path)) for _ in range(2)]
+        one, other = [await stack.enter_async_context(stored_house(database_url, tmp_path)) for _ in range(2)]
         await ensure_plans(one.runtime)
         for each in (one, other):
-            await stack.enter_async_context(_following(each.runtime, database_url))
+            await stack.enter_async_context(following(each.runtime, database_url))
         yield one, other
-
-
-@asynccontextmanager
-async def _process(database_url: str, home: Path) -> AsyncIterator[House]:
-    settings = msgspec.structs.replace(ROOMY, home=str(home), compute="simulated")
-    database = Database(database_url, None)
-    async with (
-        bootstrap.opened_runtime(settings, database, with_hosts=False, say=lambda _: None) as runtime,
-        AsyncClient(transport=ASGITransport(app=App(runtime)), base_url="http://litevps.test") as client,
-    ):
-        yield House(runtime, client, None)  # type: ignore[arg-type]
-
-
-@asynccontextmanager
-async def _following(runtime: Runtime, database_url: str) -> AsyncIterator[None]:
-    assert runtime.read_models is not None
-    runner = Runner(runtime.store, database_url, READ_MODELS, schema=SCHEMA, moved=runtime.read_models.moved)
-    task = asyncio.create_task(runner.run())
-    yield
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
 
 
 async def _rounds(houses: tuple[House, House]) -> None:

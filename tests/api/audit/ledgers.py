@@ -8,6 +8,7 @@ import msgspec
 
 from api.audit.findings import Check
 from api.audit.meaning import Meaning
+from domain.accounts.account import EMAIL_CLAIM
 from domain.events import Actor, Event, Metadata, stored_name
 from domain.evidence import Evidence
 from domain.ids import AccountId, EventId, PaymentId, StreamId, wallet_stream
@@ -60,13 +61,14 @@ def recorded(events: Iterable[Event | tuple[Instant, Event]]) -> list[Recorded]:
     return made
 
 
-def audited(*events: Event | tuple[Instant, Event]) -> dict[str, list[str]]:
+def audited(*events: Event | tuple[Instant, Event], address_holders: tuple[UUID, ...] = ()) -> dict[str, list[str]]:
     """Return what an audit finds wrong with what these events say, by promise."""
-    return {check.promise: check.findings for check in checks_of(*events) if check.faults}
+    checks = checks_of(*events, address_holders=address_holders)
+    return {check.promise: check.findings for check in checks if check.faults}
 
 
-def checks_of(*events: Event | tuple[Instant, Event]) -> tuple[Check, ...]:
-    """Return what an audit of these events comes to."""
+def checks_of(*events: Event | tuple[Instant, Event], address_holders: tuple[UUID, ...] = ()) -> tuple[Check, ...]:
+    """Return what an audit of these events comes to; ``address_holders``: one entry for each address that is held."""
     meaning, batch = Meaning(), recorded(events)
     meaning.see(batch)
     if meaning.corrections.are_open:
@@ -74,7 +76,7 @@ def checks_of(*events: Event | tuple[Instant, Event]) -> tuple[Check, ...]:
     minute_heads = {
         line.vps_id: line.n_to for event in events if isinstance(event, MinutesMetered) for line in event.lines
     }
-    meaning.conclude(Evidence(len(batch), FIRST, {}, minute_heads, {}, ()))
+    meaning.conclude(Evidence(len(batch), FIRST, {}, minute_heads, {EMAIL_CLAIM: address_holders}, ()))
     return meaning.checks
 
 

@@ -1,0 +1,42 @@
+"""Houses over PostgreSQL: processes of one service, each with read models that it keeps up."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import msgspec
+from httpx import ASGITransport, AsyncClient
+
+from api import bootstrap
+from api.bootstrap import Database
+from api.http.app import App
+from api.runtime import Runtime
+from projections.catalogue import READ_MODELS
+from projections.generation import SCHEMA
+from projections.runner import Runner
+from tests.api.houses import ROOMY, House
+
+
+@asynccontextmanager
+async def stored_house(database_url: str, home: Path) -> AsyncIterator[House]:
+    """Make a process over a database, without a host of its own."""
+    settings = msgspec.structs.replace(ROOMY, home=str(home), compute="simulated")
+    database = Database(database_url, None)
+    async with (
+        bootstrap.opened_runtime(settings, database, with_hosts=False, say=lambda _: None) as runtime,
+        AsyncClient(transport=ASGITransport(app=App(runtime)), base_url="http://litevps.test") as client,
+    ):
+        yield House(runtime, client, None)  # type: ignore[arg-type]
+
+
+@asynccontextmanager
+async def following(runtime: Runtime, database_url: str) -> AsyncIterator[None]:
+    """Keep the read models up, if no other process does."""
+    assert runtime.read_models is not None
+    runner = Runner(runtime.store, database_url, READ_MODELS, schema=SCHEMA, moved=runtime.read_models.moved)
+    task = asyncio.create_task(runner.run())
+    yield
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
