@@ -16,11 +16,12 @@ from api.http.rendering import (
     Time,
     amount_number,
     balance_number,
+    optional_amount,
     optional_time,
     required_number,
 )
 from domain.deciding import Decision
-from domain.ids import VpsId
+from domain.ids import TokenId, VpsId
 from domain.pricing.price_book import Plan, PriceBook
 from domain.time import MINUTE, Instant
 from domain.wallet.quote import quote
@@ -46,7 +47,7 @@ class QuoteTold(msgspec.Struct, frozen=True, kw_only=True):
     balance: Balance
     balance_micros: Micros
     required: Required
-    """What the balance must be: an hour of this VPS and of each that is on; rounded up."""
+    """What the account's balance must be: an hour of this VPS and of each that is on; rounded up."""
     sufficient: bool
     would_be: int
     """The status of the real answer."""
@@ -54,7 +55,13 @@ class QuoteTold(msgspec.Struct, frozen=True, kw_only=True):
     """Of the refusal that it would be."""
     error: str | None
     shortfall: Amount
-    """How much more of the balance, or of the token's limit, it would take; of a frozen account what it owes."""
+    """What has to be paid in for the account: what it owes, and what the balance then lacks. No funds mend a limit."""
+    owed: Amount
+    """What the account owes, which is why it is frozen; it is part of the shortfall."""
+    token_left: Amount | None
+    """What is left of the limit of the token that the VPS counts against; null where it has none."""
+    token_required: Amount | None
+    """What must be left of it: an hour of this VPS and of each of that token that is on."""
     lasts_until: Time | None
     """When the balance will not cover a minute any more, with this VPS and all others that are on."""
     lasts_minutes: int | None
@@ -74,6 +81,9 @@ QUOTE_EXAMPLE: dict[str, Any] = {
     "code": None,
     "error": None,
     "shortfall": 0,
+    "owed": 0,
+    "token_left": None,
+    "token_required": None,
     "lasts_until": "2027-03-07T21:00:00Z",
     "lasts_minutes": 150_000,
 }
@@ -86,10 +96,15 @@ def quoted(
     plan: Plan,
     now: Instant,
     decide: Callable[[], Decision],
+    *,
+    token_id: TokenId | None,
     accepted: int,
 ) -> Answer:
-    """Tell what switching a VPS on would come to; ``accepted``: the status where that is a change."""
-    made = quote(wallet, book, vps_id, plan.id, now, decide)
+    """Tell what switching a VPS on would come to.
+
+    ``token_id``: the token that it counts against; ``accepted``: the status where something would change.
+    """
+    made = quote(wallet, book, vps_id, plan.id, now, token_id, decide)
     refusal = made.refusal
     would_be = STATUS[type(refusal)] if refusal is not None else accepted if made.changes else 200
     lasts = None if made.lasts_until is None else max(0, made.lasts_until - now) // MINUTE
@@ -107,6 +122,9 @@ def quoted(
             code=None if refusal is None else refusal.code,
             error=None if refusal is None else refusal.sentence,
             shortfall=amount_number(made.shortfall),
+            owed=amount_number(made.owed),
+            token_left=optional_amount(made.token_left),
+            token_required=optional_amount(made.token_required),
             lasts_until=optional_time(made.lasts_until),
             lasts_minutes=lasts,
         ),

@@ -74,6 +74,11 @@ def amount_number(amount: MicroUsd) -> msgspec.Raw:
     return msgspec.Raw(exact_usd(amount).encode())
 
 
+def optional_amount(amount: MicroUsd | None) -> msgspec.Raw | None:
+    """Return an amount as a JSON number, exact, or None."""
+    return None if amount is None else amount_number(amount)
+
+
 def optional_time(instant: Instant | None) -> str | None:
     """Return an instant as RFC 3339, or None."""
     return None if instant is None else to_rfc3339(instant)

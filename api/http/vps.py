@@ -78,7 +78,16 @@ async def create_vps(call: Call) -> Answer:
     if call.query.dry_run:
         sight, now = await call.runtime.ledger.read(*views), call.runtime.clock.now()
         plan = sight.of(PRICES).plan(_wanted(call, sight, vps_id, now).plan_id)
-        return quoted(sight.of(wallet), sight.of(PRICES), vps_id, plan, now, lambda: decide(sight, now), accepted=201)
+        return quoted(
+            sight.of(wallet),
+            sight.of(PRICES),
+            vps_id,
+            plan,
+            now,
+            lambda: decide(sight, now),
+            token_id=call.token_id,
+            accepted=201,
+        )
     return await act(call, views, decide, lambda sight, now: _one(call, sight, vps_id, now, 201), "create")
 
 
@@ -145,7 +154,16 @@ async def start_vps(call: Call) -> Answer:
     sight, now = await call.runtime.ledger.read(view, wallet, PRICES), call.runtime.clock.now()
     vps, book = vpss.owned(sight.of(view), call.account_id), sight.of(PRICES)
     plan = book.plan(vps.plan_id)
-    return quoted(sight.of(wallet), book, vps.vps_id, plan, now, lambda: decide(vps, sight, now), accepted=202)
+    return quoted(
+        sight.of(wallet),
+        book,
+        vps.vps_id,
+        plan,
+        now,
+        lambda: decide(vps, sight, now),
+        token_id=vps.token_id,
+        accepted=202,
+    )
 
 
 async def stop_vps(call: Call) -> Answer:

@@ -6,12 +6,18 @@ import msgspec
 
 from domain.deciding import Decision
 from domain.errors import Refusal
-from domain.ids import PlanId, VpsId
+from domain.ids import PlanId, TokenId, VpsId
 from domain.money import ZERO, MicroUsd
 from domain.pricing.price_book import PriceBook
 from domain.time import Instant
 from domain.wallet.forecast import exhausts_at
-from domain.wallet.funds import AccountFrozen, InsufficientBalance, TokenSpendLimitReached, required_balance
+from domain.wallet.funds import (
+    AccountFrozen,
+    InsufficientBalance,
+    TokenSpendLimitReached,
+    required_balance,
+    required_of_limit,
+)
 from domain.wallet.meter import Meter
 from domain.wallet.wallet import Wallet
 
@@ -30,7 +36,13 @@ class Quote(msgspec.Struct, frozen=True):
     changes: bool
     """Whether anything would be recorded: what is on already is not switched on."""
     shortfall: MicroUsd
-    """How much more of the balance, or of the token's limit, it would take, or what is owed."""
+    """What has to be paid in for the account to be admitted: what it owes, and what the balance then lacks."""
+    owed: MicroUsd
+    """What the account owes, so that it is frozen; it is part of the shortfall."""
+    token_left: MicroUsd | None
+    """What may still be spent by the limit of the token that the VPS counts against; None: it has none."""
+    token_required: MicroUsd | None
+    """What must be left of that limit: an hour of this VPS and of each of that token that is on."""
     lasts_until: Instant | None
     """When the balance will not cover a minute any more with this VPS on as well; None: in no foreseeable time."""
 
@@ -41,9 +53,13 @@ def quote(
     vps_id: VpsId,
     plan_id: PlanId,
     now: Instant,
+    token_id: TokenId | None,
     decide: Callable[[], Decision],
 ) -> Quote:
-    """Return what ``decide`` would come to, which is to switch on this VPS. Raises what is no ``NotAdmitted``."""
+    """Return what ``decide`` would come to, which is to switch on this VPS. Raises what is no ``NotAdmitted``.
+
+    ``token_id``: the token that the VPS counts against.
+    """
     refusal, changes = None, False
     try:
         changes = bool(decide().events)
@@ -52,12 +68,19 @@ def quote(
     before = wallet.meters.get(vps_id)
     others = msgspec.structs.replace(wallet, meters={id_: one for id_, one in wallet.meters.items() if id_ != vps_id})
     on = before if before is not None and before.on else _switched_on(before, vps_id, plan_id, now)
+    required = required_balance(others, book, plan_id, now)
+    left = _left_of_token(wallet, token_id, now)
     return Quote(
         price_hourly=book.in_force(plan_id, now).price_hourly,
-        required=required_balance(others, book, plan_id, now),
+        required=required,
         refusal=refusal,
         changes=changes,
-        shortfall=_shortfall(refusal),
+        shortfall=_shortfall(wallet, required, refusal),
+        owed=wallet.receivable,
+        token_left=left,
+        token_required=None
+        if left is None or token_id is None
+        else required_of_limit(others, book, token_id, plan_id, now),
         lasts_until=exhausts_at(msgspec.structs.replace(wallet, meters={**wallet.meters, vps_id: on}), book, now),
     )
 
@@ -69,13 +92,15 @@ def _switched_on(before: Meter | None, vps_id: VpsId, plan_id: PlanId, now: Inst
     return msgspec.structs.replace(on, created_at=before.created_at, used_n=before.used_n, next_at=before.next_at)
 
 
-def _shortfall(refusal: NotAdmitted | None) -> MicroUsd:
+def _left_of_token(wallet: Wallet, token_id: TokenId | None, now: Instant) -> MicroUsd | None:
+    limit = None if token_id is None else wallet.limits.get(token_id)
+    return None if limit is None else limit.left(now)
+
+
+def _shortfall(wallet: Wallet, required: MicroUsd, refusal: NotAdmitted | None) -> MicroUsd:
     match refusal:
-        case None:
-            return ZERO
-        case AccountFrozen():
-            return refusal.owed
-        case InsufficientBalance():
-            return MicroUsd(refusal.required - refusal.balance)
-        case TokenSpendLimitReached():
-            return MicroUsd(refusal.required - refusal.left)
+        case None | TokenSpendLimitReached():
+            return ZERO  # No funds would mend what is left of a token's limit.
+        case AccountFrozen() | InsufficientBalance():
+            # What comes in pays the debt first, and only what is left of it is there for the VPS.
+            return MicroUsd(wallet.receivable + max(0, required - wallet.balance))

@@ -45,6 +45,20 @@ async def minutes_pass(customer: Customer, clock: ManualClock, minutes: int) -> 
     await customer.house.runtime.settle_due()
 
 
+async def test_a_quote_tells_what_is_left_of_a_limit_apart_from_what_the_account_has(ann: Customer) -> None:
+    ci = await make(ann, spend_limit=0.008399)
+    await create(ann, "of-a-session")
+    await create(ci)
+    body = {"name": "b", "plan_id": await ann.house.nano()}
+    quote = (await ci.ask("POST", "/api/vps", params={"dry_run": "true"}, json=body)).json()
+
+    real = await ci.ask("POST", "/api/vps", json=body)
+    assert (quote["would_be"], quote["code"]) == (real.status_code, real.json()["code"])
+    assert quote["code"] == "token_spend_limit_reached"
+    assert (quote["token_left"], quote["token_required"]) == (0.008399, 0.0084)
+    assert (quote["balance"], quote["required"], quote["shortfall"]) == (10, 0.0126, 0)
+
+
 async def test_a_token_is_refused_what_its_limit_does_not_cover_for_an_hour(ann: Customer) -> None:
     ci = await make(ann, spend_limit=0.008399)
     await create(ci)

@@ -205,6 +205,9 @@ async def test_a_dry_run_tells_what_it_would_come_to_and_does_nothing(here: Hous
         "code": None,
         "error": None,
         "shortfall": 0,
+        "owed": 0,
+        "token_left": None,
+        "token_required": None,
         "lasts_minutes": 60,
     }
     assert lasts_until.endswith("Z")
