@@ -14,16 +14,19 @@ from api.http.rendering import (
     AskedTime,
     Balance,
     Micros,
+    Required,
     Time,
     amount_number,
     asked_time,
     balance_number,
     optional_time,
+    required_number,
 )
 from api.seeing.reading import seen
 from api.seeing.transactions import Asked, Found, Shown, folded_transactions, single_minutes
 from domain.errors import Invalid
 from domain.ids import VpsId
+from domain.money import MicroUsd
 from domain.time import Instant, to_rfc3339
 from projections.entries import Kind, balance_at
 from projections.reading import ProjectionBehind
@@ -94,6 +97,11 @@ class BalanceTold(msgspec.Struct, frozen=True, kw_only=True):
     at: Time
     balance: Balance
     balance_micros: Micros
+    owed: Required | None
+    """What the account owes now, since more was clawed back than it had left; 0 where nothing; null with ``at``."""
+    owed_micros: Micros | None
+    frozen: bool | None
+    """Whether it owes something: then nothing of it can be switched on until that is paid; null with ``at``."""
 
 
 async def list_transactions(call: Call) -> Answer:
@@ -121,8 +129,8 @@ async def get_balance(call: Call) -> Answer:
     query: BalanceQuery = call.query
     now = call.runtime.clock.now()
     if query.at is None:
-        assert call.balance is not None
-        return told(200, _balance_told(now, call.balance))
+        assert call.wallet is not None
+        return told(200, _balance_told(now, call.wallet.balance, call.wallet.receivable))
     at = asked_time(query.at, "at")
     if at > now:
         raise Invalid(fields={"at": "must not be in the future"})
@@ -130,8 +138,15 @@ async def get_balance(call: Call) -> Answer:
         return told(200, _balance_told(at, await balance_at(connection, call.account_id, at)))
 
 
-def _balance_told(at: Instant, balance: Any) -> BalanceTold:
-    return BalanceTold(at=to_rfc3339(at), balance=balance_number(balance), balance_micros=balance)
+def _balance_told(at: Instant, balance: MicroUsd, owed: MicroUsd | None = None) -> BalanceTold:
+    return BalanceTold(
+        at=to_rfc3339(at),
+        balance=balance_number(balance),
+        balance_micros=balance,
+        owed=None if owed is None else required_number(owed),
+        owed_micros=owed,
+        frozen=None if owed is None else owed > 0,
+    )
 
 
 def _cursor(text: str) -> tuple[int, int]:
@@ -230,7 +245,10 @@ ENDPOINTS = (
         name="get_balance",
         tag="billing",
         summary="What is, or was, my balance",
-        description="At any instant since there is the account; before, it is zero.",
+        description=(
+            "At any instant since there is the account; before, it is zero. Of now, it is told as well what the account"
+            " owes: while that is anything, it is frozen, and what comes in pays it first."
+        ),
         who="account",
         scope="billing:read",
         handle=get_balance,
@@ -240,7 +258,14 @@ ENDPOINTS = (
                 200,
                 "The balance.",
                 BalanceTold,
-                {"at": "2026-11-23T17:00:00Z", "balance": 10.5, "balance_micros": 10_500_000},
+                {
+                    "at": "2026-11-23T17:00:00Z",
+                    "balance": 10.5,
+                    "balance_micros": 10_500_000,
+                    "owed": 0,
+                    "owed_micros": 0,
+                    "frozen": False,
+                },
             ),
         ),
         refusals=(ProjectionBehind,),

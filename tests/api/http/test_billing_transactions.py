@@ -209,3 +209,9 @@ async def test_a_token_needs_its_scope(here: Scene) -> None:
     here.ann.token = made.json()["token"]
     for path in ("transactions", "balance"):
         assert (await here.ann.ask("GET", f"/api/billing/{path}")).status_code == 403
+
+
+async def test_what_was_owed_is_not_told_of_a_balance_in_the_past(here: Scene) -> None:
+    told = await here.get("/api/billing/balance", at=here.at(0))
+
+    assert (told["owed"], told["owed_micros"], told["frozen"]) == (None, None, None)

@@ -89,3 +89,29 @@ async def test_a_frozen_account_can_pay(here: House, bob: Customer) -> None:
     await tell_all(here)
 
     assert await asked(bob, 10)
+
+
+async def test_a_customer_who_owes_is_told_so_with_the_balance_and_by_a_quote(here: House, bob: Customer) -> None:
+    session = await paid(here, bob)
+    first = await made(here, bob, "first")
+    clear = (await bob.ask("GET", "/api/billing/balance")).json()
+    await spend(here, bob, str(first), 9_000_050)
+    here.stripe.dashboard.open_dispute(session)
+    desk = here.runtime.cash_desk
+    seen = await desk.gateway.find_payment(session)
+    assert seen is not None
+    await apply_payment(desk, bob.id, PaymentId(UUID(seen.payment_reference)), seen)
+    told = (await bob.ask("GET", "/api/billing/balance")).json()
+    wanted = {"name": "second", "plan_id": await here.nano()}
+    quote = (await bob.ask("POST", "/api/vps", params={"dry_run": "true"}, json=wanted)).json()
+
+    assert (clear["owed"], clear["owed_micros"], clear["frozen"]) == (0, 0, False)
+    owed = told["owed_micros"]
+    assert owed % 100 != 0
+    assert (told["balance"], told["frozen"], round(told["owed"] * 10_000)) == (0, True, owed // 100 + 1)
+    assert (quote["code"], quote["owed"]) == ("account_frozen", owed / 1_000_000)
+    await bob.credit(owed)
+    debtless = (await bob.ask("GET", "/api/billing/balance")).json()
+    assert (debtless["owed_micros"], debtless["frozen"]) == (0, False)
+    await bob.credit(round(quote["shortfall"] * 1_000_000) - owed)
+    assert (await bob.ask("POST", "/api/vps", json=wanted)).status_code == 201
