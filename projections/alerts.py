@@ -223,4 +223,5 @@ ALERTS = ReadModel(
     events=(*FOLLOWED, VerificationRequested, AlertRaised, MailSent, MailFailed, MailGivenUp),
     apply=_apply,
     keeps=(Due,),
+    fold_version=2,
 )

@@ -15,14 +15,13 @@ from domain.compute.events import VpsStopRequested
 from domain.events import Event
 from domain.ids import AccountId, EventId, VpsId
 from domain.money import ZERO, MicroUsd
-from domain.payments.events import DisputeOpened
 from domain.time import Instant
 from domain.wallet.events import FundsCorrected, FundsTaken, MinutesMetered
 from domain.wallet.movements import Moving, movement
 
 _STOPS: dict[str, AlertKind] = {"unpaid": "vps-unpaid", "limit": "vps-limit", "frozen": "vps-frozen"}
 
-Followed = Moving | AddressGiven | ThresholdsSet | AddressVerified | AlertsEnded | VpsStopRequested | DisputeOpened
+Followed = Moving | AddressGiven | ThresholdsSet | AddressVerified | AlertsEnded | VpsStopRequested
 """Events after which something is to be told, or somebody else, or at another threshold."""
 FOLLOWED: tuple[type[Event], ...] = get_args(Followed)
 
@@ -92,18 +91,21 @@ def told_of(before: Watch, after: Watch, happened: Happened) -> tuple[Due, ...]:
     if not after.verified:
         return ()
     due: list[Due] = []
+    # In the order of their kinds, which is that of the read model as well.
+    if isinstance(event, FundsTaken) and event.owed > 0:
+        due.append(_due(happened, "account-frozen", balance=after.balance, amount=event.owed))
+    # Not at the payment's own event, which comes before what is taken: the balance would be that of before.
+    # While the bank only asks, nothing is taken, and nobody needs to do anything but us.
+    if isinstance(event, FundsTaken) and event.cause == "dispute":
+        disputed = MicroUsd(event.taken + event.owed + event.absorbed)
+        due.append(_due(happened, "dispute-opened", balance=after.balance, amount=disputed))
     # What comes in and goes at once to a debt never was anybody's to fall below.
     if isinstance(event, MinutesMetered | FundsTaken | FundsCorrected):
         threshold = crossed(before.balance, after.balance, after.thresholds)
         if threshold is not None:
             due.append(_due(happened, "low-balance", balance=after.balance, threshold=threshold))
-    if isinstance(event, FundsTaken) and event.owed > 0:
-        due.append(_due(happened, "account-frozen", balance=after.balance, amount=event.owed))
     if isinstance(event, VpsStopRequested) and event.reason in _STOPS:
         due.append(_due(happened, _STOPS[event.reason], balance=after.balance, vps_id=happened.vps_id))
-    # While the bank only asks, nothing is taken, and nobody needs to do anything but us.
-    if isinstance(event, DisputeOpened) and not event.inquiry:
-        due.append(_due(happened, "dispute-opened", balance=after.balance, amount=event.amount))
     return tuple(due)
 
 

@@ -26,10 +26,20 @@ from domain.alerts.events import (
 from domain.alerts.ports import AlertWork
 from domain.compute.events import VpsStopRequested
 from domain.events import Event
-from domain.ids import AccountId, EventId, PaymentId, account_stream, alerts_stream, vps_stream, wallet_stream
+from domain.ids import (
+    AccountId,
+    EventId,
+    PaymentId,
+    account_stream,
+    alerts_stream,
+    payment_stream,
+    vps_stream,
+    wallet_stream,
+)
 from domain.money import MicroUsd
+from domain.payments.events import DisputeOpened
 from domain.time import Instant
-from domain.wallet.events import FundsAdded
+from domain.wallet.events import FundsAdded, FundsTaken
 from projections.alerts import ALERTS, TabledAlertWork
 from projections.catalogue import READ_MODELS
 from projections.closings import CLOSINGS, TabledOpenClosings
@@ -130,6 +140,22 @@ async def test_a_stop_is_found_for_its_account_whose_mails_nobody_else_gets(foun
     (due,) = await found.work.due_alerts(100)
     assert (due.kind, due.account_id) == ("vps-unpaid", ada)
     assert due.vps_id is not None
+
+
+async def test_what_a_dispute_takes_is_told_in_one_order_with_the_balance_that_it_leaves(found: Found) -> None:
+    ada, payment_id = await found.watched(micros=100), PaymentId(UUID(int=1))
+    dispute = DisputeOpened(ada, payment_id, "du_1", MicroUsd(120), MicroUsd(20), MicroUsd(0), inquiry=False)
+    taken = FundsTaken(ada, payment_id, "dispute", "du_1", MicroUsd(100), MicroUsd(20), MicroUsd(0))
+    await found.history.record(ada, (payment_stream(payment_id), dispute), (wallet_stream(ada), taken))
+
+    await found.caught_up()
+    due = await found.work.due_alerts(10)
+
+    assert [(one.kind, one.balance, one.amount) for one in due] == [
+        ("account-frozen", 0, 20),
+        ("dispute-opened", 0, 120),
+        ("low-balance", 0, None),
+    ]
 
 
 @pytest.mark.parametrize("end", [AddressGiven, AlertsEnded])

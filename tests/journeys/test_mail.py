@@ -109,7 +109,7 @@ async def test_a_dispute_that_leaves_a_debt_is_told_with_every_vps_that_it_stops
     (told,) = await mailed.mails()
     assert told["Subject"] == "LiteVPS: your account is frozen"
     text = flat(told)
-    assert "A payment of 5 USD is disputed" in text
+    assert "A payment of 5 USD is disputed; your balance is 0.0000 USD." in text
     assert "A payment was taken back, which leaves 0.042 USD to be paid: the account is frozen." in text
     assert "VPS web-01 was stopped: the account is frozen." in text
     assert "Your balance fell to 0.0000 USD, which is at or below 0.1 USD." in text

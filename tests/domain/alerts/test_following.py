@@ -43,8 +43,8 @@ def metered(amount: int) -> Event:
     return MinutesMetered(ANN, (line,))
 
 
-def taken(amount: int, owed: int = 0) -> Event:
-    return FundsTaken(ANN, PAYMENT, "dispute", "dp_1", MicroUsd(amount), MicroUsd(owed), MicroUsd(0))
+def taken(amount: int, owed: int = 0, absorbed: int = 0) -> Event:
+    return FundsTaken(ANN, PAYMENT, "dispute", "dp_1", MicroUsd(amount), MicroUsd(owed), MicroUsd(absorbed))
 
 
 def told(*events: Event) -> list[Due]:
@@ -111,16 +111,30 @@ def test_a_vps_that_stops_for_another_reason_is_not_told(reason: StopReason) -> 
     assert told(credited(600), *WATCHED, VpsStopRequested(reason, 1, NOW)) == []
 
 
+def test_a_dispute_is_told_once_with_what_it_leaves_of_the_balance() -> None:
+    dispute = DisputeOpened(ANN, PAYMENT, "dp_1", MicroUsd(50), MicroUsd(0), MicroUsd(0), inquiry=False)
+
+    due = told(credited(600), *WATCHED, dispute, taken(40, absorbed=10))
+
+    assert [(one.kind, one.amount, one.balance, one.position) for one in due] == [("dispute-opened", 50, 560, 6)]
+
+
 def test_a_dispute_is_told_and_a_debt_that_freezes_the_account() -> None:
     dispute = DisputeOpened(ANN, PAYMENT, "dp_1", MicroUsd(900), MicroUsd(300), MicroUsd(0), inquiry=False)
 
     due = told(credited(600), *WATCHED, dispute, taken(600, owed=300))
 
-    assert [(one.kind, one.amount) for one in due] == [
-        ("dispute-opened", 900),
-        ("low-balance", None),
-        ("account-frozen", 300),
+    assert [(one.kind, one.amount, one.balance) for one in due] == [
+        ("account-frozen", 300, 0),
+        ("dispute-opened", 900, 0),
+        ("low-balance", None, 0),
     ]
+
+
+def test_a_refund_is_no_dispute() -> None:
+    refund = FundsTaken(ANN, PAYMENT, "refund", "re_1", MicroUsd(10), MicroUsd(0), MicroUsd(0))
+
+    assert told(credited(600), *WATCHED, refund) == []
 
 
 def test_a_bank_that_only_asks_is_not_told_of() -> None:
