@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 
 from domain.errors import Invalid, NotFound
-from domain.money import MicroUsd, ceil_to_four_decimals, exact_usd, floor_to_four_decimals, parse_usd
+from domain.money import ZERO, MicroUsd, ceil_to_four_decimals, exact_usd, floor_to_four_decimals
 from domain.time import Instant, from_datetime, to_rfc3339
 
 Balance = Annotated[
@@ -55,6 +55,11 @@ AskedTime = Annotated[
 ]
 """A time in a query, to be read by ``asked_time``."""
 _ZONED = Annotated[datetime, msgspec.Meta(tz=True)]
+_NUMBER = re.compile(r"(-?)([0-9]+)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?")
+"""A number of JSON: sign, digits before and after the point, exponent."""
+_EXPONENT_MAX = 100_000_000
+_DECIMALS_MAX = 6
+_DOLLAR_DIGITS_MAX = 12
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 encode_json = msgspec.json.Encoder().encode
 
@@ -89,10 +94,29 @@ def asked_amount(raw: msgspec.Raw, field: str) -> MicroUsd | None:
     text = bytes(raw).decode()
     if text in ("", "null"):
         return None
-    try:
-        return parse_usd(text)
-    except ValueError:
-        raise Invalid(fields={field: "must be a number of USD with at most 6 decimals"}) from None
+    number = _NUMBER.fullmatch(text)
+    if number is None:
+        raise Invalid(fields={field: "must be a number of USD with at most 6 decimals"})
+    sign, dollars, decimals, exponent = number.groups("")
+    digits = (dollars + decimals).lstrip("0")
+    significant = digits.rstrip("0")
+    if not significant:
+        return ZERO
+    # The amount is the significant digits times ten to this power; beyond either bound they are not made a number of.
+    power = _bounded(exponent) - len(decimals) + len(digits) - len(significant)
+    if power < -_DECIMALS_MAX:
+        raise Invalid(fields={field: "must be a number of USD with at most 6 decimals"})
+    if len(significant) + power > _DOLLAR_DIGITS_MAX:
+        raise Invalid(fields={field: f"must be below 1{'0' * _DOLLAR_DIGITS_MAX} USD"})
+    micros = int(significant) * 10 ** (power + _DECIMALS_MAX)
+    return MicroUsd(-micros if sign else micros)
+
+
+def _bounded(exponent: str) -> int:
+    """Return an exponent, or where it is farther from zero than any body is long, one that is as well."""
+    digits = exponent.lstrip("+-").lstrip("0")
+    size = int(digits or "0") if len(digits) < len(str(_EXPONENT_MAX)) else _EXPONENT_MAX
+    return -size if exponent.startswith("-") else size
 
 
 def asked_time(text: str, field: str) -> Instant:
