@@ -69,7 +69,7 @@ async def _walk(settings: Settings) -> None:
 
     async with httpx.AsyncClient(base_url=settings.url) as client:
         await Walk(client, console, give).go()
-    console.rule("7. Have the ledger checked", align="left")
+    console.rule("8. Have the ledger checked", align="left")
     console.print(f"\n$ litevps audit verify{flags_again(settings, 'home')}", style="cyan")
     async with opened_ledger(settings) as access:
         report = await verify(access.store, access.evidence, access.database_url, READ_MODELS)

@@ -21,4 +21,5 @@ def test_the_demo_ends_well_and_leaves_nothing_behind(tmp_path: Path, free_port:
     assert re.search(r"0 \+ (\d+) = \1 micro-USD; it closes with \1", shown.stdout)
     assert re.search(r"sound up to position \d+", shown.stdout)
     assert "FAULTY" not in shown.stdout
+    assert re.findall(r"^(\d+)\. ", shown.stdout, re.MULTILINE) == [str(n) for n in range(1, 9)]
     assert not list(Path("/tmp").glob("litevps-demo-*"))
