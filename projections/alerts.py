@@ -9,6 +9,7 @@ from domain.alerts.events import (
     AddressGiven,
     AlertRaised,
     AlertsEnded,
+    AlertsSwitchedOff,
     MailFailed,
     MailGivenUp,
     MailSent,
@@ -76,9 +77,9 @@ _to_json = msgspec.json.Encoder()
 _from_json = msgspec.json.Decoder(Due)
 
 _FOLLOWED: tuple[type[Event], ...] = (*FOLLOWED, AlertRaised)
-_Mailing = (
-    AddressGiven | AlertsEnded | VerificationRequested | AlertRaised | MailSent | MailFailed | MailGivenUp
-)  # fmt: skip
+_Ending = AddressGiven | AlertsSwitchedOff | AlertsEnded
+"""After these, nothing that was to be told before is told any more."""
+_Mailing = _Ending | VerificationRequested | AlertRaised | MailSent | MailFailed | MailGivenUp
 
 
 class _MailDue(msgspec.Struct):
@@ -164,7 +165,7 @@ async def _follow_mail(connection: Connection, events: Sequence[_Mailing]) -> No
 def _follow_one_mail(mails: dict[UUID, _MailDue], event: _Mailing) -> None:
     owner = event.account_id
     match event:
-        case AddressGiven() | AlertsEnded():
+        case AddressGiven() | AlertsSwitchedOff() | AlertsEnded():
             _remove(mails, [id_ for id_, mail in mails.items() if mail.account_id == owner])
         case VerificationRequested():
             _remove(mails, [id_ for id_, mail in mails.items() if mail.account_id == owner and mail.verifies])
@@ -192,7 +193,7 @@ def _told_until(entry: Entry) -> int | None:
     match entry.event:
         case AlertRaised(cause_position=cause_position):
             return cause_position
-        case AddressGiven() | AlertsEnded():
+        case AddressGiven() | AlertsSwitchedOff() | AlertsEnded():
             return entry.recorded.position
         case _:
             return None

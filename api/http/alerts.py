@@ -34,7 +34,7 @@ _EXAMPLE = {"email": "ops@example.com", "verified": False, "thresholds": [5, 1]}
 class WantedAlerts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where alerts are to go."""
 
-    email: str
+    email: Annotated[str | None, msgspec.Meta(description="Null switches alerts off.")]
     thresholds: Annotated[
         Annotated[tuple[AskedAmount, ...], msgspec.Meta(max_length=alerts.THRESHOLDS_MAX)] | None,
         msgspec.Meta(description="USD: you are told when the balance falls to or below one. Without them: 1.00."),
@@ -42,7 +42,7 @@ class WantedAlerts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AlertsTold(msgspec.Struct, frozen=True):
-    """Where alerts go, once the address is verified."""
+    """Where alerts go, once the address is verified; nowhere where it is null."""
 
     email: str | None
     verified: bool
@@ -56,8 +56,10 @@ class ShownCode(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 async def put_alerts(call: Call) -> Answer:
-    """Have alerts go to an address, which is mailed a code unless it is verified."""
+    """Have alerts go to an address, which is mailed a code unless it is verified; or to none."""
     body: WantedAlerts = call.body
+    if body.email is None:
+        return await _switch_off(call, body)
     runtime, view = call.runtime, alerts_view(call.account_id)
     email = checked_email(body.email)
     thresholds = alerts.checked_thresholds(_thresholds(body.thresholds))
@@ -102,6 +104,16 @@ async def verify_email(call: Call) -> Answer:
     return NO_CONTENT
 
 
+async def _switch_off(call: Call, body: WantedAlerts) -> Answer:
+    if body.thresholds is not None:
+        raise Invalid(fields={"thresholds": "must be left out where email is null"})
+    view = alerts_view(call.account_id)
+    outcome = await call.runtime.ledger.execute(
+        (view,), lambda sight, _now: alerts.switch_off(sight.of(view), call.account_id), call.context("alerts")
+    )
+    return told(200, _told(outcome.sight.of(view)))
+
+
 async def _check_flood(call: Call, email: str) -> None:
     # The address itself is not to lie about among the counters.
     address = call.runtime.sealer.keyed_hash(OF_ADDRESS.name, email).hex()
@@ -136,13 +148,14 @@ ENDPOINTS = (
             "Mail goes out when the balance falls to or below a threshold, when a VPS is stopped for want of funds or"
             " for a token's limit, and when a payment is disputed or the account is frozen. Until the address has"
             " shown the code that is mailed to it (`POST /api/auth/verify-email`) nothing else is sent there."
-            " Without a call of this, nobody is told of anything."
+            ' Without a call of this, nobody is told of anything. `{"email": null}` switches alerts off: what waits to'
+            " be sent is not sent, and an address that is given later has to show a code again."
         ),
         who="account",
         handle=put_alerts,
         body=WantedAlerts,
         body_example={"email": "ops@example.com", "thresholds": [5.00, 1.00]},
-        told=(Told(200, "Where alerts go.", AlertsTold, _EXAMPLE),),
+        told=(Told(200, "Where alerts go; `email` is null where they are switched off.", AlertsTold, _EXAMPLE),),
         refusals=(RateLimited,),
     ),
     Endpoint(
@@ -153,7 +166,14 @@ ENDPOINTS = (
         summary="Where do alerts go",
         who="account",
         handle=get_alerts,
-        told=(Told(200, "Where alerts go; `email` is null until one is given.", AlertsTold, _EXAMPLE),),
+        told=(
+            Told(
+                200,
+                "Where alerts go; `email` is null while they are off.",
+                AlertsTold,
+                _EXAMPLE,
+            ),
+        ),
     ),
     Endpoint(
         method="POST",

@@ -60,7 +60,7 @@ class Notice(msgspec.Struct, frozen=True):
 
 
 class Alerts(msgspec.Struct, frozen=True):
-    """What is known of an account's alerts. ``email`` is None until one is given."""
+    """What is known of an account's alerts. ``email`` is None until one is given, and once they are switched off."""
 
     email: str | None = None
     verified: bool = False
@@ -98,6 +98,8 @@ def evolve(alerts: Alerts, event: Event) -> Alerts:
         case recorded.MailSent() | recorded.MailGivenUp():
             notices = {id_: notice for id_, notice in alerts.notices.items() if id_ != event.notice_id}
             return replace(alerts, notices=notices)
+        case recorded.AlertsSwitchedOff():
+            return Alerts(raised_until=alerts.raised_until)
         case recorded.AlertsEnded():
             return Alerts(raised_until=alerts.raised_until, ended=True)
         case _:
@@ -150,6 +152,13 @@ def set_alerts(alerts: Alerts, account_id: AccountId, command: SetAlerts, now: I
     claim = Claim(CODE_SCOPE, command.verification_id.bytes, account_id, expires_at=expires_at)
     decision = recorded_in(alerts_stream(account_id), *events)
     return msgspec.structs.replace(decision, claims=(claim,))
+
+
+def switch_off(alerts: Alerts, account_id: AccountId) -> Decision:
+    """Decide that the account is told nothing any more; nothing is recorded where it is not told anything now."""
+    if alerts.email is None:
+        return NOTHING
+    return recorded_in(alerts_stream(account_id), recorded.AlertsSwitchedOff(account_id))
 
 
 def verify(alerts: Alerts, account_id: AccountId, command: VerifyAddress, now: Instant) -> Decision:

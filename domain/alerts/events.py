@@ -100,6 +100,12 @@ class MailGivenUp(Event, frozen=True, tag="alerts.mail-given-up.v1"):
     at: Instant
 
 
+class AlertsSwitchedOff(Event, frozen=True, tag="alerts.alerts-switched-off.v1"):
+    """The account wants to be told nothing until it gives an address again; what waits is not sent."""
+
+    account_id: AccountId
+
+
 class AlertsEnded(Event, frozen=True, tag="alerts.alerts-ended.v1"):
     """The account was closed: nobody is told of anything any more."""
 

@@ -9,6 +9,7 @@ from domain.alerts.events import (
     AddressVerified,
     AlertKind,
     AlertsEnded,
+    AlertsSwitchedOff,
     ThresholdsSet,
 )
 from domain.compute.events import VpsStopRequested
@@ -21,7 +22,9 @@ from domain.wallet.movements import Moving, movement
 
 _STOPS: dict[str, AlertKind] = {"unpaid": "vps-unpaid", "limit": "vps-limit", "frozen": "vps-frozen"}
 
-Followed = Moving | AddressGiven | ThresholdsSet | AddressVerified | AlertsEnded | VpsStopRequested
+Followed = (
+    Moving | AddressGiven | ThresholdsSet | AddressVerified | AlertsSwitchedOff | AlertsEnded | VpsStopRequested
+)  # fmt: skip
 """Events after which something is to be told, or somebody else, or at another threshold."""
 FOLLOWED: tuple[type[Event], ...] = get_args(Followed)
 
@@ -79,7 +82,7 @@ def watched(watch: Watch, event: Event) -> Watch:
             return replace(watch, verified=True)
         case ThresholdsSet():
             return replace(watch, thresholds=event.thresholds)
-        case AlertsEnded():
+        case AlertsSwitchedOff() | AlertsEnded():
             return replace(watch, thresholds=(), verified=False)
         case _:
             return watch

@@ -17,6 +17,7 @@ from domain.alerts.events import (
     AddressVerified,
     AlertRaised,
     AlertsEnded,
+    AlertsSwitchedOff,
     MailFailed,
     MailGivenUp,
     MailSent,
@@ -158,8 +159,8 @@ async def test_what_a_dispute_takes_is_told_in_one_order_with_the_balance_that_i
     ]
 
 
-@pytest.mark.parametrize("end", [AddressGiven, AlertsEnded])
-async def test_nothing_is_left_for_an_address_that_is_another_or_none(found: Found, end: type[Event]) -> None:
+@pytest.mark.parametrize("end", [AddressGiven, AlertsSwitchedOff, AlertsEnded])
+async def test_nothing_is_left_for_an_address_that_is_another_or_none(found: Found, end: Callable[..., Event]) -> None:
     ada = await found.watched()
     vps_id = await found.history.vps_requested(ada)
     stop = VpsStopRequested("unpaid", 1, found.history.clock.now())
@@ -168,9 +169,24 @@ async def test_nothing_is_left_for_an_address_that_is_another_or_none(found: Fou
     assert len(await found.due()) == 1
     assert len(await found.mails()) == 2
 
-    await found.tell(ada, AddressGiven(ada, "other@example.com") if end is AddressGiven else AlertsEnded(ada))
+    await found.tell(ada, AddressGiven(ada, "other@example.com") if end is AddressGiven else end(ada))
 
     assert (await found.due(), await found.mails(), await found.work.waiting_mails()) == ([], [], 0)
+
+
+async def test_what_happened_before_alerts_were_switched_off_is_not_told_once_they_are_on_again(found: Found) -> None:
+    ada = await found.watched()
+    vps_id = await found.history.vps_requested(ada)
+    stop = VpsStopRequested("unpaid", 1, found.history.clock.now())
+    await found.history.record(ada, (vps_stream(vps_id), stop))
+    await found.tell(ada, AlertsSwitchedOff(ada))
+    await found.history.record(ada, (vps_stream(vps_id), stop))
+    await found.tell(ada, AddressGiven(ada, "ops@example.com"), AddressVerified(ada, SECOND))
+    assert await found.due() == []
+
+    last = await found.history.record(ada, (vps_stream(vps_id), stop))
+
+    assert await found.due() == [("vps-unpaid", last.last_position)]
 
 
 async def test_a_mail_is_due_until_it_is_sent_or_given_up_and_waits_after_a_failure(found: Found) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from domain.alerts.alerts import TRIES_MAX
+from domain.alerts.events import AlertsSwitchedOff
 from tests.api.alerts.mailed_house import ALERTS_PATH as PATH
 from tests.api.alerts.mailed_house import OPS, Mailed, mailed_house
 from tests.api.alerts.mailed_house import VERIFY_PATH as VERIFY
@@ -102,12 +103,37 @@ async def test_other_thresholds_for_a_verified_address_need_no_code(mailed: Mail
     assert len(await mailed.mails()) == 1
 
 
+async def test_alerts_are_switched_off_and_on_again(mailed: Mailed) -> None:
+    await mailed.ann.credit(10_000_000)
+    await mailed.watch(1.00)
+    await mailed.stop(await mailed.vps(), "unpaid")
+
+    off = await mailed.ann.ask("PUT", PATH, json={"email": None})
+
+    assert (off.status_code, off.json()) == (200, {"email": None, "verified": False, "thresholds": []})
+    assert (await mailed.ann.ask("GET", PATH)).json() == off.json()
+    await mailed.stop(await mailed.vps("web-02"), "unpaid")
+    assert await mailed.mails() == []
+    assert len(await mailed.recorded(AlertsSwitchedOff)) == 1
+    again = await mailed.ann.ask("PUT", PATH, json={"email": OPS})
+    assert again.json() == {"email": OPS, "verified": False, "thresholds": [1]}
+    assert await mailed.show(await mailed.code()) == 204
+
+
+async def test_switching_off_what_is_off_changes_nothing(mailed: Mailed) -> None:
+    answers = [await mailed.ann.ask("PUT", PATH, json={"email": None}) for _ in range(10)]
+
+    assert {answer.status_code for answer in answers} == {200}
+    assert await mailed.recorded(AlertsSwitchedOff) == []
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [
         ({"email": "nobody"}, "email"),
         ({"email": "a@example.com\r\nBcc: b@example.com"}, "email"),
         ({}, "email"),
+        ({"email": None, "thresholds": [5]}, "thresholds"),
         ({"email": OPS, "thresholds": ["5"]}, "thresholds"),
         ({"email": OPS, "thresholds": [None]}, "thresholds"),
         ({"email": OPS, "thresholds": [-1]}, "thresholds"),

@@ -14,6 +14,7 @@ from domain.alerts.events import (
     AddressVerified,
     AlertRaised,
     AlertsEnded,
+    AlertsSwitchedOff,
     MailSent,
     ThresholdsSet,
     VerificationFailed,
@@ -196,6 +197,33 @@ def test_a_mail_takes_only_so_much_and_what_follows_from_one_event_is_not_parted
     assert alerts.raised_until == NOTICE_ALERTS_MAX - 1
     rest = events_of(subject.raise_alerts(alerts, ANN, many, UUID(int=13)))
     assert len(rest) == 2
+
+
+def test_alerts_are_switched_off_once_and_everything_that_waits_goes() -> None:
+    on = after(verified(), subject.raise_alerts(verified(), ANN, [due(7)], SECOND))
+
+    decision = subject.switch_off(on, ANN)
+
+    assert events_of(decision) == [AlertsSwitchedOff(ANN)]
+    off = after(on, decision)
+    assert off == Alerts(raised_until=7)
+    assert events_of(subject.switch_off(off, ANN)) == []
+    assert events_of(subject.switch_off(Alerts(), ANN)) == []
+
+
+def test_an_address_that_is_given_again_after_that_needs_a_code_again() -> None:
+    off = after(verified(), subject.switch_off(verified(), ANN))
+
+    again = after(off, subject.set_alerts(off, ANN, setting(verification=SECOND), NOW))
+
+    assert (again.verified, list(again.notices)) == (False, [SECOND])
+
+
+def test_a_code_that_waits_is_good_for_nothing_once_alerts_are_off() -> None:
+    off = after(given(), subject.switch_off(given(), ANN))
+
+    with pytest.raises(CodeRefused):
+        subject.verify(off, ANN, showing(), NOW)
 
 
 def test_a_closed_account_has_no_alerts_any_more() -> None:

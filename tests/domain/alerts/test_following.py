@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from domain.alerts.events import AddressGiven, AddressVerified, AlertsEnded, ThresholdsSet
+from domain.alerts.events import AddressGiven, AddressVerified, AlertsEnded, AlertsSwitchedOff, ThresholdsSet
 from domain.alerts.following import Due, Happened, Watch, crossed, follow
 from domain.compute.events import StopReason, VpsStopRequested
 from domain.events import Event
@@ -149,6 +149,6 @@ def test_nothing_is_told_before_the_address_is_verified_nor_what_happened_before
     assert told(credited(600), address, thresholds, metered(550), verified, metered(10)) == []
 
 
-@pytest.mark.parametrize("event", [AddressGiven(ANN, "other@example.com"), AlertsEnded(ANN)])
-def test_nothing_is_told_once_another_address_is_given_or_the_account_closed(event: Event) -> None:
+@pytest.mark.parametrize("event", [AddressGiven(ANN, "other@example.com"), AlertsSwitchedOff(ANN), AlertsEnded(ANN)])
+def test_nothing_is_told_once_another_address_is_given_or_none_or_the_account_closed(event: Event) -> None:
     assert told(credited(600), *WATCHED, event, metered(550), VpsStopRequested("unpaid", 1, NOW)) == []
