@@ -8,6 +8,9 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+_UNCUT = 100_000
+"""Columns that no table needs: what goes into a pipe or a file is never cut or broken."""
+
 Form = Literal["table", "json"]
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -33,7 +36,13 @@ def tell(form: Form, facts: object, columns: Sequence[str], rows: Sequence[Seque
     if form == "json":
         click.echo(msgspec.json.format(msgspec.json.encode(facts), indent=2).decode())
         return
-    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        # An id that goes on in the next line can still be read; one that is cut is of no use.
+        table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*row)
-    told().print(table)
+    console = told()
+    if not console.is_terminal:
+        console.width = _UNCUT
+    console.print(table, soft_wrap=False)

@@ -9,7 +9,7 @@ import msgspec
 from domain.errors import Invalid, Refusal
 from domain.events import Event
 from domain.ids import EventId, PaymentId
-from domain.money import ZERO, MicroUsd
+from domain.money import ZERO, MicroUsd, exact_usd
 from domain.time import Instant
 from domain.wallet.events import (
     BadDebtRecovered,
@@ -143,7 +143,8 @@ def correct(
         raise Invalid(fields={"corrects": "must be an event that charged minutes or gave a credit"})
     so_far = wallet.corrected.get(corrects, ZERO)
     if amount == 0 or not low <= so_far + amount <= high:
-        raise Invalid(fields={"amount": f"all corrections of this event must be from {low} to {high} micro-USD"})
+        least, most = exact_usd(MicroUsd(low)), exact_usd(MicroUsd(high))
+        raise Invalid(fields={"amount": f"all corrections of this event must be from {least} to {most} USD"})
     if amount < -wallet.balance:
         raise InsufficientBalance(balance=wallet.balance, required=MicroUsd(-amount))
     corrected = FundsCorrected(

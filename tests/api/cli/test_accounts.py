@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -13,6 +14,7 @@ from domain.errors import Invalid
 from tests.api.cli.conftest import Type
 
 PASSWORD = "a long password\n"
+LONG = f"{'z' * 40}@a-long-name-of-a-host.example.com"
 CORRECTION = "01937b1e-5c00-7000-8000-00000000000e"
 
 
@@ -112,12 +114,35 @@ def test_a_correction_that_cannot_be_meant_is_refused_in_plain_words(typed: Type
     credited = credited_event(typed)
 
     for corrects, usd, told in (
-        (credited, "-10.5", "amount: all corrections of this event must be from -10000000 to 0 micro-USD"),
+        (credited, "-10.5", "amount: all corrections of this event must be from -10 to 0 USD"),
         (CORRECTION, "-1", f"the wallet of ann@example.com has no event {CORRECTION}"),
     ):
         refused = typed("account", "correct", "--reason", "a mistake", "--", "ann@example.com", corrects, usd)
         assert refused.exit_code == 1
         assert told in refused.stderr
+
+
+@pytest.mark.parametrize("columns", ["40", "80"])
+def test_a_table_that_goes_into_a_pipe_is_never_cut(typed: Type, columns: str) -> None:
+    typed("account", "create", LONG, stdin=PASSWORD)
+    made = typed("account", "credit", LONG, "10", "--reason", "a gift", COLUMNS=columns)
+
+    [_, row] = made.stdout.splitlines()
+    account_id, email, usd, balance = row.split()
+    assert (str(UUID(account_id)), email, usd, balance) == (account_id, LONG, "10", "10")
+
+
+@pytest.mark.parametrize("columns", ["40", "80"])
+def test_a_table_on_a_terminal_goes_on_in_the_next_line_instead(typed: Type, columns: str) -> None:
+    typed("account", "create", LONG, stdin=PASSWORD)
+    terminal = {"COLUMNS": columns, "FORCE_COLOR": "1", "NO_COLOR": "1", "TERM": "xterm"}
+    made = typed("account", "credit", LONG, "10", "--reason", "a gift", **terminal)
+
+    told = re.sub(r"\x1b\[[0-9;]*m", "", made.stdout)
+    assert "…" not in told
+    assert all(len(line.rstrip()) <= int(columns) for line in told.splitlines())
+    assert len(told.splitlines()) > 2
+    assert sum(told.count(letter) for letter in "z") == LONG.count("z")
 
 
 def test_who_owes_nothing_is_given_nothing_up(typed: Type) -> None:

@@ -197,9 +197,7 @@ def test_no_more_is_given_back_than_was_charged_and_nothing_more_is_charged(amou
     with pytest.raises(Invalid) as refused:
         corrected(given(*running(), added(500), charged(70, 71)), charged(70, 71), amount)
 
-    assert refused.value.facts == {
-        "fields": {"amount": "all corrections of this event must be from 0 to 141 micro-USD"}
-    }
+    assert refused.value.facts == {"fields": {"amount": "all corrections of this event must be from 0 to 0.000141 USD"}}
 
 
 def test_all_corrections_of_an_event_count_together_and_can_be_put_right_themselves() -> None:
