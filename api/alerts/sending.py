@@ -6,10 +6,11 @@ from uuid import UUID
 
 import structlog
 
-from api.alerts.texts import alert_mail, verification_mail
+from api.alerts.texts import About, account_name, alert_mail, verification_mail
 from api.failpoints import reach
 from api.ledger import Context
 from api.runtime import Runtime
+from domain.accounts.account import account_view
 from domain.alerts import sending
 from domain.alerts.alerts import Alerts, Notice, alerts_view
 from domain.alerts.codes import CODE_SCOPE, code_of
@@ -19,7 +20,10 @@ from domain.deciding import Decision
 from domain.events import Actor
 from domain.ids import AccountId, VpsId
 from domain.ports import StoreUnavailable
+from domain.pricing.price_book import PRICES
 from domain.time import Instant
+from domain.wallet.forecast import exhausts_at
+from domain.wallet.wallet import wallet_view
 
 DUE_MAX = 200
 """Looked at in one go; what is left comes in the next."""
@@ -83,7 +87,7 @@ async def _send(runtime: Runtime, mailer: Mailer, account_id: AccountId, notice_
     if sending.is_stale(alerts, notice, now):
         await record(lambda seen, at: sending.given_up(seen, account_id, notice_id, "stale", "", at))
         return False
-    mail = await _mail_of(runtime, alerts, notice)
+    mail = await _mail_of(runtime, account_id, alerts, notice)
     try:
         reach("mail:before-server")
         await mailer.send(mail)
@@ -102,15 +106,26 @@ async def _send(runtime: Runtime, mailer: Mailer, account_id: AccountId, notice_
     return True
 
 
-async def _mail_of(runtime: Runtime, alerts: Alerts, notice: Notice) -> Mail:
+async def _mail_of(runtime: Runtime, account_id: AccountId, alerts: Alerts, notice: Notice) -> Mail:
     assert alerts.email is not None, "without an address there are no notices"
     url = runtime.settings.url
     if notice.kind == "verification":
         assert alerts.verification is not None, "a verification that is over is stale"
         code = code_of(notice.id, runtime.sealer.keyed_hash(CODE_SCOPE, str(notice.id)))
         return verification_mail(notice, alerts.email, url, code, alerts.verification.expires_at)
+    return alert_mail(notice, alerts.email, url, await _about(runtime, account_id, notice))
+
+
+async def _about(runtime: Runtime, account_id: AccountId, notice: Notice) -> About:
     vps_ids = {alert.vps_id for alert in notice.alerts if alert.vps_id is not None}
-    return alert_mail(notice, alerts.email, url, await _names(runtime, vps_ids))
+    account, wallet, now = account_view(account_id), wallet_view(account_id), runtime.clock.now()
+    sight = await runtime.ledger.read(account, wallet, PRICES)
+    return About(
+        account=account_name(account_id, sight.of(account).email),
+        names=await _names(runtime, vps_ids),
+        now=now,
+        lasts_until=exhausts_at(sight.of(wallet), sight.of(PRICES), now),
+    )
 
 
 async def _names(runtime: Runtime, vps_ids: set[VpsId]) -> dict[VpsId, str]:

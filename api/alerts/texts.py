@@ -11,7 +11,8 @@ from jinja2 import Environment, StrictUndefined
 from domain.alerts.alerts import Notice
 from domain.alerts.events import AlertKind, AlertRaised
 from domain.alerts.ports import Mail
-from domain.ids import VpsId
+from domain.events import ERASED
+from domain.ids import AccountId, VpsId
 from domain.money import MicroUsd, exact_usd, floor_to_four_decimals
 from domain.time import Instant, to_rfc3339
 
@@ -43,11 +44,17 @@ It works once. If you know nothing of this, do nothing: without the code
 no alerts are sent to you.
 """
 _ALERTS = """\
+Of the account {{ account }}:
+
 {% for alert in alerts -%}
 {{ alert.at }}
 {{ alert.sentence }}
 
 {% endfor -%}
+{% if lasting -%}
+{{ lasting }}
+
+{% endif -%}
 {% if adds_funds -%}
 What to do: add funds, from 5 to 50 USD a time, with
 
@@ -96,15 +103,33 @@ class _Line(msgspec.Struct, frozen=True):
     sentence: str
 
 
+class About(msgspec.Struct, frozen=True):
+    """What alerts are about, as it is when their mail is sent."""
+
+    account: str
+    """How whoever reads the mail knows the account."""
+    names: Mapping[VpsId, str]
+    """Of the VPSs that are told of."""
+    now: Instant
+    lasts_until: Instant | None
+    """When the balance is gone if everything that is on stays on; None where it is not going."""
+
+
+def account_name(account_id: AccountId, email: str) -> str:
+    """Return how an account is named: by the address that it was made with, or once that is erased by its id."""
+    return str(account_id) if email == ERASED else email
+
+
 def verification_mail(notice: Notice, to: str, url: str, code: str, expires_at: Instant) -> Mail:
-    """Return the mail that brings a code to an address."""
+    """Return the mail that brings a code to an address; whose account it is, a stranger there does not learn."""
     text = _VERIFICATION_TEXT.render(url=url, code=code, expires_at=to_rfc3339(_whole_seconds(expires_at)))
     subject = "LiteVPS: shall alerts come to this address?"
     return Mail(to, subject, text, _message_id(notice.id, url), kind="verification")
 
 
-def alert_mail(notice: Notice, to: str, url: str, names: Mapping[VpsId, str]) -> Mail:
-    """Return the mail that tells of everything in a notice; ``names``: of the VPSs in it."""
+def alert_mail(notice: Notice, to: str, url: str, about: About) -> Mail:
+    """Return the mail that tells of everything in a notice."""
+    names = about.names
     kinds = {alert.kind for alert in notice.alerts}
     heaviest = min(kinds, key=BY_WEIGHT.index)
     text = _ALERTS_TEXT.render(
@@ -113,6 +138,8 @@ def alert_mail(notice: Notice, to: str, url: str, names: Mapping[VpsId, str]) ->
             _Line(to_rfc3339(_whole_seconds(alert.happened_at)), _filled(_sentence(alert, names)))
             for alert in notice.alerts
         ],
+        account=about.account,
+        lasting=_filled(_lasting(about)) if "low-balance" in kinds and about.lasts_until is not None else "",
         adds_funds=bool(kinds & {"low-balance", "vps-unpaid", "account-frozen"}),
         stopped=bool(kinds & {"vps-unpaid", "vps-limit", "vps-frozen"}),
         limited="vps-limit" in kinds,
@@ -139,6 +166,15 @@ def _sentence(alert: AlertRaised, names: Mapping[VpsId, str]) -> str:
             return f"a payment was taken back, which leaves {_usd(alert.amount)} USD to be paid: the account is frozen."
         case "dispute-opened":
             return f"a payment of {_usd(alert.amount)} USD is disputed; your balance is {balance} USD."
+
+
+def _lasting(about: About) -> str:
+    assert about.lasts_until is not None, "what does not go does not end"
+    as_of = to_rfc3339(_whole_seconds(about.now))
+    if about.lasts_until <= about.now:
+        return f"the balance does not cover the next minute of what is on, as of {as_of}."
+    until = to_rfc3339(_whole_seconds(about.lasts_until))
+    return f"if everything that is on stays on, the balance lasts until {until}, as of {as_of}."
 
 
 def _subject(kind: AlertKind, alerts: tuple[AlertRaised, ...], names: Mapping[VpsId, str]) -> str:

@@ -13,6 +13,7 @@ from api.first_start import ensure_plans
 from domain.alerts.events import AlertRaised, MailSent
 from domain.codec import decode
 from domain.ids import VpsId
+from domain.time import MINUTE, Instant, to_rfc3339
 from domain.wallet.events import MinutesMetered, MinutesWaived
 from projections.alerts import ALERTS
 from projections.catalogue import READ_MODELS
@@ -47,6 +48,8 @@ async def test_who_runs_out_of_funds_is_warned_then_stopped_and_told(mailed: Mai
         (warning,) = await mailed.mails()
         assert warning["Subject"] == "LiteVPS: your balance is 0.0021 USD"
         assert "fell to 0.0021 USD, which is at or below 0.0021 USD" in flat(warning)
+        gone = to_rfc3339(Instant(mailed.clock.now() + 31 * MINUTE))
+        assert f"stays on, the balance lasts until {gone}" in flat(warning)
 
         mailed.clock.advance(60)
         await mailed.tick()

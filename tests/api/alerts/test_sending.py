@@ -39,6 +39,7 @@ async def test_a_stopped_vps_is_told_by_name_with_the_balance_and_what_to_do(mai
 
     assert (mail["To"], mail["Subject"]) == (OPS, "LiteVPS: VPS web-01 was stopped")
     text = flat(mail)
+    assert "Of the account ann@example.com:" in text
     assert "VPS web-01 was stopped: the balance of 10.0000 USD did not cover its next minute." in text
     assert "POST http://127.0.0.1:8000/api/billing/add-funds" in text
     assert mailed.file_names()[0].endswith("Z-vps-unpaid.eml")

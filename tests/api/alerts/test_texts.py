@@ -4,9 +4,10 @@ from uuid import UUID
 
 import pytest
 
-from api.alerts.texts import LINE_CHARACTERS_MAX, alert_mail, verification_mail
+from api.alerts.texts import LINE_CHARACTERS_MAX, About, account_name, alert_mail, verification_mail
 from domain.alerts.alerts import Notice
 from domain.alerts.events import AlertKind, AlertRaised
+from domain.events import ERASED
 from domain.ids import AccountId, EventId, VpsId
 from domain.money import MicroUsd
 from domain.time import Instant
@@ -22,10 +23,10 @@ def raised(kind: AlertKind, **facts: object) -> AlertRaised:
     return AlertRaised(ANN, NOTICE, kind, EventId(UUID(int=4)), 5, NOW, vps_id=vps_id, **{**defaults, **facts})  # type: ignore[arg-type]
 
 
-def mail_about(*alerts: AlertRaised) -> tuple[str, str, str]:
+def mail_about(*alerts: AlertRaised, lasts_until: Instant | None = None) -> tuple[str, str, str]:
     """Return subject, kind and text."""
     notice = Notice(NOTICE, "alert", NOW, NOW, alerts)
-    mail = alert_mail(notice, "ops@example.com", URL, {WEB: "web-01"})
+    mail = alert_mail(notice, "ops@example.com", URL, About("ann@example.com", {WEB: "web-01"}, NOW, lasts_until))
     assert mail.message_id == f"{NOTICE}@api.litevps.example"
     assert max(map(len, mail.text.splitlines())) <= LINE_CHARACTERS_MAX
     return mail.subject, mail.kind, " ".join(mail.text.split())
@@ -48,7 +49,13 @@ def test_each_kind_says_what_happened_when_and_what_to_do(
     told = mail_about(raised(kind))
 
     assert told[:2] == (f"LiteVPS: {subject}", kind)
-    for part in ("2026-11-26T00:00:00Z", sentence, to_do, f"{URL}/api/billing/transactions"):
+    for part in (
+        "Of the account ann@example.com:",
+        "2026-11-26T00:00:00Z",
+        sentence,
+        to_do,
+        f"{URL}/api/billing/transactions",
+    ):
         assert part in told[2]
 
 
@@ -57,6 +64,30 @@ def test_a_mail_is_named_for_the_gravest_that_it_tells() -> None:
 
     assert (subject, kind) == ("LiteVPS: 2 VPSs were stopped", "vps-unpaid")
     assert "Your balance fell to" in text
+
+
+def test_a_low_balance_is_told_with_how_long_it_lasts() -> None:
+    until = Instant(NOW + 3600 * 1_000_000)
+    sentence = (
+        "If everything that is on stays on, the balance lasts until 2026-11-26T01:00:00Z, as of 2026-11-26T00:00:00Z"
+    )
+
+    assert sentence in mail_about(raised("low-balance"), lasts_until=until)[2]
+    assert sentence in mail_about(raised("vps-limit"), raised("low-balance"), lasts_until=until)[2]
+    assert "lasts until" not in mail_about(raised("low-balance"))[2]
+    assert "lasts until" not in mail_about(raised("vps-limit"), lasts_until=until)[2]
+
+
+def test_a_balance_that_covers_no_minute_more_does_not_last_until_a_time_that_is_over() -> None:
+    told = mail_about(raised("low-balance"), lasts_until=Instant(NOW - 1))[2]
+
+    assert "The balance does not cover the next minute of what is on" in told
+    assert "lasts until" not in told
+
+
+def test_an_account_whose_address_is_erased_is_named_by_its_id() -> None:
+    assert account_name(ANN, "ann@example.com") == "ann@example.com"
+    assert account_name(ANN, ERASED) == str(ANN)
 
 
 def test_a_code_stands_on_a_line_of_its_own() -> None:
