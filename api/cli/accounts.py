@@ -1,5 +1,6 @@
 """`litevps account`: operators' first steps."""
 
+import re
 import sys
 from uuid import UUID
 
@@ -26,6 +27,9 @@ from domain.ids import AccountId, EventId
 from domain.money import MicroUsd, exact_usd, parse_usd
 from domain.wallet.funds import InsufficientBalance
 from domain.wallet.paid_in import NothingOwed
+
+_LINE_ID = re.compile(r"[0-9A-Fa-f-]{36}:\d+(-\d+)?")
+"""How transactions and statements name minutes of a VPS."""
 
 
 @click.group()
@@ -70,9 +74,29 @@ def credit_funds(loaded: Loaded, email: str, usd: str, reason: str, form: Form) 
     tell(form, facts, ("ID", "E-MAIL", "USD", "BALANCE"), [row])
 
 
+class _EventId(click.ParamType):
+    """The id of an event; what else people take for one is refused in words that say what it is."""
+
+    name = "event id"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> UUID:
+        """Return the id of an event. Raises BadParameter."""
+        if _LINE_ID.fullmatch(value):
+            self.fail(
+                f"{value} is the id of a line that tells minutes of a VPS, and not of an event:"
+                " `litevps audit export` tells the event that recorded them, with its id in the metadata.",
+                param,
+                ctx,
+            )
+        try:
+            return UUID(value)
+        except ValueError:
+            self.fail(f"{value!r} is not the id of an event, which is a UUID.", param, ctx)
+
+
 @account.command("correct")
 @click.argument("email")
-@click.argument("event_id", type=click.UUID)
+@click.argument("event_id", type=_EventId())
 @click.argument("usd")
 @click.option("--reason", required=True, help="Why; it is recorded.")
 @click.option("--id", "correction_id", type=click.UUID, help="An id of your own: typed again, it changes nothing.")
@@ -84,7 +108,7 @@ def correct_funds(
     """Put right what an earlier event did, in US dollars: above zero in favour of the customer.
 
     EVENT_ID names an event that charged minutes or gave a credit, as `litevps audit export` tells it in its metadata.
-    For less than zero, write -- before the arguments.
+    For less than zero, write -- before the arguments, and all options before that.
     """
     amount = _amount(usd)
 

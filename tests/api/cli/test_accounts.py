@@ -145,6 +145,21 @@ def test_a_table_on_a_terminal_goes_on_in_the_next_line_instead(typed: Type, col
     assert sum(told.count(letter) for letter in "z") == LONG.count("z")
 
 
+@pytest.mark.parametrize("line", [f"{CORRECTION}:2", f"{CORRECTION}:2-60"])
+def test_a_line_of_a_vps_given_for_an_event_is_refused_in_words_that_say_so(typed: Type, line: str) -> None:
+    refused = typed("account", "correct", "--reason", "a mistake", "ann@example.com", line, "0.00007")
+
+    assert refused.exit_code == 2
+    assert f"{line} is the id of a line that tells minutes of a VPS, and not of an event" in refused.stderr
+    assert "litevps audit export" in refused.stderr
+
+
+def test_what_is_no_id_at_all_is_no_event(typed: Type) -> None:
+    refused = typed("account", "correct", "--reason", "a mistake", "ann@example.com", "a:b", "1")
+
+    assert (refused.exit_code, "'a:b' is not the id of an event" in refused.stderr) == (2, True)
+
+
 def test_who_owes_nothing_is_given_nothing_up(typed: Type) -> None:
     typed("account", "create", "ann@example.com", stdin=PASSWORD)
     refused = typed("account", "write-off", "ann@example.com", "--reason", "kindness")
