@@ -74,7 +74,7 @@ def credit_funds(loaded: Loaded, email: str, usd: str, reason: str, form: Form) 
     tell(form, facts, ("ID", "E-MAIL", "USD", "BALANCE"), [row])
 
 
-class _EventId(click.ParamType):
+class _EventId(click.ParamType[UUID]):
     """The id of an event; what else people take for one is refused in words that say what it is."""
 
     name = "event id"

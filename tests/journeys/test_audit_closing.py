@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.evidence import PostgresEvidence
 from api.audit.verify import verify
 from api.first_start import ensure_plans
@@ -32,7 +33,8 @@ async def faults(house: House, database_url: str) -> dict[str, list[str]]:
     runtime = house.runtime
     assert runtime.read_models is not None
     await runtime.read_models.caught_up(await runtime.store.head(), *READ_MODELS)
-    report = await verify(runtime.store, PostgresEvidence(database_url), database_url, READ_MODELS)
+    async with PostgresEventStore(database_url) as store:
+        report = await verify(store, PostgresEvidence(database_url), database_url, READ_MODELS)
     return {check.promise: check.findings for check in report.checks if check.faults}
 
 
