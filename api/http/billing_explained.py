@@ -7,7 +7,7 @@ import msgspec
 
 from api.http.rendering import Amount, Time, amount_number, optional_time
 from api.seeing.explaining import ExplainedMinutes, Part
-from api.seeing.transactions import WAIVED_FOR
+from api.wording import why_not_charged
 from domain import codec
 from domain.ids import VpsId
 from domain.money import ZERO, MicroUsd, charge_for_minutes
@@ -173,14 +173,14 @@ def minutes_told(asked: str, vps_id: VpsId, explained: ExplainedMinutes, book: P
 def _part_told(part: Part, book: PriceBook) -> PartTold:
     first, line = part.first, part.first.line
     cost = charge_for_minutes(line.price_hourly, first.n, part.last.n)
-    paid = first.cause == PAID
+    paid, count = first.cause == PAID, part.last.n - first.n + 1
     by_position = {one.recorded.position: one.recorded for one in part.minutes}
     return PartTold(
         n_from=first.n,
         n_to=part.last.n,
         amount=amount_number(cost if paid else ZERO),
         waived=None if paid else first.cause,  # type: ignore[arg-type]
-        why="It ran, and the balance covered it." if paid else f"Waived: {WAIVED_FOR[first.cause]}.",
+        why="It ran, and the balance covered it." if paid else f"Not charged: {why_not_charged(first.cause, count)}.",
         price=_price_told(part, book),
         formula=_formula(line.price_hourly, first.n, part.last.n),
         cost=amount_number(cost),

@@ -8,6 +8,7 @@ import msgspec
 from api.runtime import Runtime
 from api.seeing.minutes import Minute, cost_up_to, minutes_between
 from api.seeing.reading import seen, vpss_in_the_clear
+from api.wording import KINDS, not_charged, with_reason
 from domain.compute.vps import Vps
 from domain.ids import AccountId, TokenId, VpsId, wallet_stream
 from domain.money import MicroUsd, exact_usd
@@ -23,24 +24,6 @@ from projections.transactions import (
     tokens_of,
     transactions_of,
 )
-
-_SENTENCES: dict[str, str] = {
-    "payment": "Payment received",
-    "credit": "Credit",
-    "correction": "Correction",
-    "refund": "Refund",
-    "refund_returned": "Refund that failed, returned",
-    "dispute": "Payment disputed",
-    "dispute_returned": "Dispute won, returned",
-    "debt_paid": "Paid towards what is owed",
-    "debt_written_off": "What is owed, written off",
-    "bad_debt_recovered": "What had been written off, recovered",
-}
-WAIVED_FOR = {
-    "unpaid": "the balance did not cover them",
-    "limit": "the token's spend limit did not cover them",
-    "unproven": "nothing proves that it ran",
-}
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,7 +119,9 @@ async def single_minutes(runtime: Runtime, asked: Asked) -> Found:
         one
         if one.vps_id is None
         else msgspec.structs.replace(
-            one, token_id=tokens.get(one.vps_id), description=f"Minute {one.n_from} of {_name(vpss, one.vps_id)}"
+            one,
+            token_id=tokens.get(one.vps_id),
+            description=not_charged(f"Minute {one.n_from} of {_name(vpss, one.vps_id)}", one.cause, 1),
         )
         for one in shown
     ]
@@ -197,14 +182,13 @@ def _shown(runtime: Runtime, one: Transaction, vpss: Mapping[VpsId, Vps]) -> Sho
     assert one.price_hourly is not None
     count = "1 minute" if one.minutes == 1 else f"{one.minutes} minutes"
     about = f"{count} of {_name(vpss, one.vps_id)} at {exact_usd(one.price_hourly)} USD an hour"
-    why = WAIVED_FOR.get(one.cause or "")
     return Shown(
         id=f"{one.vps_id}:{one.n_from}" if one.n_from == one.n_to else f"{one.vps_id}:{one.n_from}-{one.n_to}",
         at=one.recorded_at,
         kind=one.kind,
         amount=one.amount,
         balance_after=one.balance_after,
-        description=about if why is None else f"{about}, waived: {why}",
+        description=not_charged(about, one.cause, one.minutes or 0),
         owed=one.owed,
         vps_id=one.vps_id,
         token_id=one.token_id,
@@ -220,14 +204,13 @@ def _shown(runtime: Runtime, one: Transaction, vpss: Mapping[VpsId, Vps]) -> Sho
 
 def _of_funds(runtime: Runtime, one: Transaction | EntryOfLines) -> Shown:
     reason = None if one.reason is None else runtime.sealer.unseal(one.reason)
-    sentence = _SENTENCES[one.kind]
     return Shown(
         id=str(one.event_id),
         at=one.recorded_at,
         kind=one.kind,
         amount=one.amount,
         balance_after=one.balance_after,
-        description=sentence if reason is None else f"{sentence}: {reason}",
+        description=with_reason(KINDS[one.kind], reason),
         owed=one.owed,
         payment_id=one.payment_id,
         reason=reason,

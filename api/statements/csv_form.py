@@ -4,7 +4,8 @@ import csv
 import io
 from collections.abc import Iterator
 
-from api.statements.told import CURRENCY, KINDS, Line, ToldStatement
+from api.statements.told import CURRENCY, Line, ToldStatement
+from api.wording import KINDS
 from domain.money import MicroUsd, exact_usd
 from domain.time import to_rfc3339
 

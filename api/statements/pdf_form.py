@@ -13,7 +13,8 @@ from reportlab.lib.units import mm
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import CondPageBreak, Flowable, Paragraph, SimpleDocTemplate, Spacer, Table, TableStyle
 
-from api.statements.told import CURRENCY, KINDS, Line, ToldStatement
+from api.statements.told import CURRENCY, Line, ToldStatement
+from api.wording import KINDS
 from domain.money import MICROS_PER_USD, MicroUsd, exact_usd
 from domain.time import Instant, to_datetime
 

@@ -5,39 +5,15 @@ from collections.abc import Mapping
 import msgspec
 
 from api.statements.source import Drawn
+from api.wording import KINDS, not_charged, with_reason
 from domain.ids import AccountId, EventId, PaymentId, PlanId, VpsId
 from domain.money import ZERO, MicroUsd, exact_usd
 from domain.statements.month import Month
-from domain.statements.statement import Entry, EntryKind, Minutes
+from domain.statements.statement import Entry, Minutes
 from domain.statements.tax import TaxLine
 from domain.time import Instant
-from domain.wallet.events import WaiveCause
 
 CURRENCY = "USD"
-KINDS: dict[str, str] = {
-    "payment": "Payment received",
-    "credit": "Credit",
-    "correction": "Correction",
-    "refund": "Refund",
-    "refund_returned": "Refund that failed",
-    "dispute": "Disputed payment",
-    "dispute_returned": "Dispute settled in your favor",
-    "debt_paid": "Paid towards what was owed",
-    "debt_written_off": "Debt written off",
-    "bad_debt_recovered": "Debt that had been written off",
-    "minutes": "Minutes",
-    "waived": "Minutes not charged",
-}
-"""What each kind of line is called; in this order their sums are told."""
-_ENTRY_WORDS: dict[EntryKind, str] = {
-    "dispute_returned": "Disputed payment returned",
-    "refund_returned": "Refund that failed, returned",
-}
-WAIVED: dict[WaiveCause, str] = {
-    "unpaid": "the balance did not cover them",
-    "limit": "past the limit of a token",
-    "unproven": "nothing proves that it ran",
-}
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,13 +107,13 @@ def told_statement(
 
 
 def _entry_line(entry: Entry) -> Line:
-    words = _ENTRY_WORDS.get(entry.kind, KINDS[entry.kind])
+    words = KINDS[entry.kind]
     if entry.corrects is not None:
         words += " of a charge" if entry.of_charge else " of a credit"
     return Line(
         id=str(entry.event_id),
         kind=entry.kind,
-        description=words if entry.reason is None else f"{words}: {entry.reason}",
+        description=with_reason(words, entry.reason),
         amount=entry.amount,
         owed=entry.owed,
         at=entry.at,
@@ -150,12 +126,10 @@ def _minutes_line(line: Minutes, vps_names: Mapping[VpsId, str], plan_names: Map
     name, plan = vps_names.get(line.vps_id, str(line.vps_id)), plan_names.get(line.plan_id, str(line.plan_id))
     count = f"{line.minutes:,} minute" + ("" if line.minutes == 1 else "s")
     words = f"{name}: {count} of {plan} at {exact_usd(line.price_hourly)} {CURRENCY} an hour"
-    if line.cause is not None:
-        words += f", not charged: {WAIVED[line.cause]}"
     return Line(
         id=f"{line.vps_id}:{line.n_from}-{line.n_to}",
         kind="minutes" if line.cause is None else "waived",
-        description=words,
+        description=not_charged(words, line.cause, line.minutes),
         amount=ZERO if line.cause is not None else MicroUsd(-line.amount),
         would_have_cost=None if line.cause is None else line.amount,
         vps_id=line.vps_id,

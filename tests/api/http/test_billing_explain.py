@@ -99,7 +99,7 @@ async def test_a_waived_minute_tells_why_nobody_pays_it(database_url: str) -> No
         (None, 0.00007, 0.00007),
         ("unpaid", 0, 0.00007),
     ]
-    assert told["parts"][1]["why"] == "Waived: the balance did not cover them."
+    assert told["parts"][1]["why"] == "Not charged: the balance did not cover it."
     assert told["parts"][1]["stopped_by"][0]["facts"]["cause"] == "unpaid"
 
 

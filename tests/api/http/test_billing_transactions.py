@@ -9,7 +9,14 @@ import pytest
 
 from domain.ids import PaymentId
 from domain.money import MicroUsd
-from domain.wallet.events import FundsAdded
+from domain.wallet.events import (
+    BadDebtRecovered,
+    DebtWrittenOff,
+    FundsAdded,
+    FundsReturned,
+    FundsTaken,
+    ReceivablePaid,
+)
 from tests.api.http.seeing import Scene, scene
 
 pytestmark = pytest.mark.anyio
@@ -142,7 +149,11 @@ async def test_minutes_that_nobody_pays_are_in_full_view(database_url: str) -> N
         ("minutes", -0.0042, None, None),
         ("credit", 0.0042, None, None),
     ]
-    assert told[0]["description"].endswith(", waived: the balance did not cover them")
+    assert told[0]["description"].endswith(", not charged: the balance did not cover it")
+    assert [one["description"] for one in singly] == [
+        "Minute 61 of web-01, not charged: the balance did not cover it",
+        "Minute 60 of web-01",
+    ]
     assert [(one["id"], one["waived"], one["amount"]) for one in singly] == [
         (f"{web}:61", "unpaid", 0),
         (f"{web}:60", None, -0.00007),
@@ -215,3 +226,24 @@ async def test_what_was_owed_is_not_told_of_a_balance_in_the_past(here: Scene) -
     told = await here.get("/api/billing/balance", at=here.at(0))
 
     assert (told["owed"], told["owed_micros"], told["frozen"]) == (None, None, None)
+
+
+async def test_a_statement_tells_what_happened_in_the_very_same_words(here: Scene) -> None:
+    web = await here.on("web-01")
+    await here.minutes_pass(1, web)
+    some, nothing = MicroUsd(1_000_000), MicroUsd(0)
+    await here.record(
+        FundsAdded(here.ann.id, PAYMENT, MicroUsd(5_000_000)),
+        FundsTaken(here.ann.id, PAYMENT, "dispute", "dp", some, some, nothing),
+        ReceivablePaid(here.ann.id, MicroUsd(400_000)),
+        DebtWrittenOff(here.ann.id, MicroUsd(600_000), "kindness"),
+        FundsReturned(here.ann.id, PAYMENT, "dispute-won", "dp", MicroUsd(2_000_000), nothing),
+        BadDebtRecovered(here.ann.id, MicroUsd(600_000)),
+    )
+    shown = await here.get("/api/billing/transactions")
+    stated = (await here.get("/api/billing/statements/2023-11"))["entries"]
+
+    words = {one["id"]: one["description"] for one in shown if one["vps_id"] is None}
+    assert len(words) == 7
+    assert words == {one["id"]: one["description"] for one in stated if one["vps_id"] is None}
+    assert "Disputed payment" in words.values()
