@@ -7,18 +7,13 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.mutations.mail import MAIL
-from tests.mutations.money import MONEY
 from tests.mutations.mutation import Mutation
-from tests.mutations.paying import PAYING
-from tests.mutations.tick import TICK
-from tests.mutations.tokens import TOKENS
+from tests.mutations.table import MUTATIONS
 
 ROOT = Path(__file__).parents[2]
 COPIED = ("domain", "adapters", "api", "projections", "migrations", "tests", "docs", "scripts")
 FILES = ("pyproject.toml", "README.md", "Makefile")
 TEST_TIMEOUT_S = 600
-MUTATIONS = (*MONEY, *MAIL, *TOKENS, *PAYING, *TICK)
 
 
 def main(names: Sequence[str]) -> int:

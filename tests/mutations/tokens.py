@@ -138,7 +138,11 @@ TOKENS: tuple[Mutation, ...] = (
         _HTTP,
     ),
     Mutation(
-        "whose VPS a token's is", "api/http/vps.py", "        token_id=call.token_id,\n", "", f"{_HTTP} {_SPENDING}"
+        "whose VPS a token's is",
+        "api/http/vps.py",
+        "        labels=body.labels,\n        token_id=call.token_id,\n",
+        "        labels=body.labels,\n",
+        f"{_HTTP} {_SPENDING}",
     ),
     Mutation("who starts a VPS", "api/http/vps.py", ", asked_by=call.token_id)", ")", _SPENDING),
     Mutation("who runs a command", "api/http/exec.py", "        token_id=call.token_id,\n", "", _SPENDING),

@@ -1,0 +1,10 @@
+"""All mutations there are, by what they are about."""
+
+from tests.mutations.mail import MAIL
+from tests.mutations.money import MONEY
+from tests.mutations.mutation import Mutation
+from tests.mutations.paying import PAYING
+from tests.mutations.tick import TICK
+from tests.mutations.tokens import TOKENS
+
+MUTATIONS: tuple[Mutation, ...] = (*MONEY, *MAIL, *TOKENS, *PAYING, *TICK)
