@@ -1,6 +1,9 @@
 """Minutes one by one, as the events of a wallet tell them."""
 
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from heapq import merge
+from itertools import islice
 
 import msgspec
 
@@ -38,8 +41,7 @@ class Minute(msgspec.Struct, frozen=True):
 
 def minute_of(line: MinuteLine, n: int, cause: str) -> Minute:
     """Return the n-th minute of a VPS, which is in this line."""
-    at = Instant(line.at + (n - line.n_from) * MINUTE)
-    return Minute(line, n, at, cause, charge_for_minutes(line.price_hourly, n, n))
+    return Minute(line, n, _begun_at(line, n), cause, charge_for_minutes(line.price_hourly, n, n))
 
 
 def lines_in(recorded: Recorded) -> tuple[str, tuple[MinuteLine, ...]]:
@@ -54,25 +56,59 @@ def lines_in(recorded: Recorded) -> tuple[str, tuple[MinuteLine, ...]]:
             return "", ()
 
 
-def minutes_between(recorded: Recorded, first: int, last: int) -> Iterator[Minute]:
-    """Return the minutes of an event from the ``first`` to the ``last`` of them, in its order, counted from 1."""
-    cause, lines = lines_in(recorded)
-    before = 0
-    for line in lines:
-        count = line.n_to - line.n_from + 1
-        for k in range(max(first, before + 1), min(last, before + count) + 1):
-            yield minute_of(line, line.n_from + k - before - 1, cause)
-        before += count
+def minutes_between(
+    cause: str, lines: Sequence[MinuteLine], created: Mapping[VpsId, Instant], first: int, last: int
+) -> tuple[MicroUsd, list[Minute]]:
+    """Return by how much the minutes before the ``first`` of an event moved the balance, and those up to the ``last``.
+
+    They are counted from 1 in the order in which they were paid: of their beginnings, then of their VPSs' creation,
+    then of the ids. ``created``: when each VPS was; without it, as in lines of one minute each, that of the lines.
+    """
+    if created:
+        lines = sorted(lines, key=lambda line: (created[line.vps_id], line.vps_id.int))
+    before = _counts(lines, first - 1)
+    moved = sum(
+        -charge_for_minutes(line.price_hourly, line.n_from, line.n_from + count - 1)
+        for line, count in zip(lines, before, strict=True)
+        if count and cause == PAID
+    )
+    following = (_following(rank, line, count) for rank, (line, count) in enumerate(zip(lines, before, strict=True)))
+    upcoming = islice(merge(*following), last - first + 1)
+    return MicroUsd(moved), [minute_of(lines[rank], n, cause) for _, rank, n in upcoming]
 
 
-def cost_up_to(recorded: Recorded, place: int) -> MicroUsd:
-    """Return by how much the first ``place`` minutes of an event moved the balance."""
-    cause, lines = lines_in(recorded)
-    moved, before = 0, 0
-    for line in lines if cause == PAID else ():
-        count = min(line.n_to - line.n_from + 1, place - before)
-        if count <= 0:
-            break
-        moved -= charge_for_minutes(line.price_hourly, line.n_from, line.n_from + count - 1)
-        before += count
-    return MicroUsd(moved)
+def comes_in_stretches(lines: Sequence[MinuteLine]) -> bool:
+    """Tell whether minutes of several lines may lie between each other, as they do after a catch-up."""
+    return len(lines) > 1 and any(line.n_to > line.n_from for line in lines)
+
+
+def _following(rank: int, line: MinuteLine, count: int) -> Iterator[tuple[Instant, int, int]]:
+    """Return beginning, place of the line and number of each minute of a line after so many."""
+    for n in range(line.n_from + count, line.n_to + 1):
+        yield _begun_at(line, n), rank, n
+
+
+def _counts(lines: Sequence[MinuteLine], place: int) -> list[int]:
+    """Return how many minutes of each line are among the first ``place`` of all.
+
+    The instant up to which all have begun is found by bisection: a line may be of a year.
+    """
+    if place == 0 or len(lines) == 1:
+        return [place] * len(lines)
+    begins, ends = min(line.at for line in lines), max(_begun_at(line, line.n_to) for line in lines) + 1
+    over = begins + bisect_right(range(begins, ends), place, key=lambda at: sum(_begun(line, at) for line in lines))
+    counts = [_begun(line, over - 1) for line in lines]
+    left = place - sum(counts)
+    for rank, line in enumerate(lines):
+        if left and _begun(line, over) > counts[rank]:
+            counts[rank], left = counts[rank] + 1, left - 1
+    return counts
+
+
+def _begun(line: MinuteLine, at: int) -> int:
+    """Return how many minutes of a line begin at an instant or before."""
+    return min(max(0, (at - line.at) // MINUTE + 1), line.n_to - line.n_from + 1)
+
+
+def _begun_at(line: MinuteLine, n: int) -> Instant:
+    return Instant(line.at + (n - line.n_from) * MINUTE)

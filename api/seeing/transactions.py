@@ -6,14 +6,16 @@ from uuid import UUID
 import msgspec
 
 from api.runtime import Runtime
-from api.seeing.minutes import Minute, cost_up_to, minutes_between
+from api.seeing.minutes import Minute, comes_in_stretches, lines_in, minutes_between
 from api.seeing.reading import seen, vpss_in_the_clear
 from api.wording import KINDS, not_charged, with_reason
 from domain.compute.vps import Vps
 from domain.ids import AccountId, TokenId, VpsId, wallet_stream
 from domain.money import MicroUsd, exact_usd
 from domain.time import Instant
+from domain.wallet.events import MinuteLine
 from projections.entries import Kind
+from projections.read_model import Connection
 from projections.transactions import (
     EntryOfLines,
     Transaction,
@@ -24,6 +26,7 @@ from projections.transactions import (
     tokens_of,
     transactions_of,
 )
+from projections.vps import vpss_by_ids
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,7 +114,7 @@ async def single_minutes(runtime: Runtime, asked: Asked) -> Found:
         if last < first:
             return Found([], total, None)
         entries = await entries_of_lines(connection, asked.account_id, first, last)
-        shown = await _opened(runtime, asked.account_id, entries, first, last)
+        shown = await _opened(runtime, connection, asked.account_id, entries, first, last)
         vps_ids = {one.vps_id for one in shown if one.vps_id is not None}
         tokens = await tokens_of(connection, list(vps_ids))
         vpss = await vpss_in_the_clear(runtime, connection, asked.account_id, vps_ids)
@@ -129,16 +132,22 @@ async def single_minutes(runtime: Runtime, asked: Asked) -> Found:
 
 
 async def _opened(
-    runtime: Runtime, account_id: AccountId, entries: Sequence[EntryOfLines], first: int, last: int
+    runtime: Runtime,
+    connection: Connection,
+    account_id: AccountId,
+    entries: Sequence[EntryOfLines],
+    first: int,
+    last: int,
 ) -> list[Shown]:
-    """Return each line from ``first`` to ``last``, newest first."""
+    """Return each line from ``first`` to ``last``, newest first, minutes of one event as they were paid."""
     await runtime.sealer.load([account_id])
     versions = [entry.version for entry in entries if entry.minutes]
-    recorded = {}
+    lines: dict[int, tuple[str, tuple[MinuteLine, ...]]] = {}
     if versions:
         stream = wallet_stream(account_id)
         read = await runtime.store.read_stream(stream, min(versions) - 1, max(versions))
-        recorded = {event.version: event for event in read}
+        lines = {event.version: lines_in(event) for event in read}
+    created = await _creation_of(connection, account_id, [of_event for _, of_event in lines.values()])
     shown: list[Shown] = []
     for entry in entries:
         if not entry.minutes:
@@ -146,14 +155,25 @@ async def _opened(
             continue
         begins = entry.lines_upto - entry.minutes
         first_place, last_place = max(1, first - begins), min(entry.minutes, last - begins)
-        event = recorded[entry.version]
-        balance = entry.balance_after - entry.amount + cost_up_to(event, first_place - 1)
+        cause, of_event = lines[entry.version]
+        order = created if comes_in_stretches(of_event) else {}
+        before, minutes = minutes_between(cause, of_event, order, first_place, last_place)
+        balance = entry.balance_after - entry.amount + before
         singly = []
-        for minute in minutes_between(event, first_place, last_place):
+        for minute in minutes:
             balance += minute.amount
             singly.append(_single(minute, entry, MicroUsd(balance)))
         shown += reversed(singly)
     return shown
+
+
+async def _creation_of(
+    connection: Connection, account_id: AccountId, events: Sequence[Sequence[MinuteLine]]
+) -> dict[VpsId, Instant]:
+    """Return when the VPSs were created of which minutes may begin at one instant and not be told in that order."""
+    vps_ids = {line.vps_id for lines in events if comes_in_stretches(lines) for line in lines}
+    found = await vpss_by_ids(connection, account_id, vps_ids) if vps_ids else {}
+    return {vps_id: vps.created_at for vps_id, vps in found.items()}
 
 
 def _single(minute: Minute, entry: EntryOfLines, balance: MicroUsd) -> Shown:

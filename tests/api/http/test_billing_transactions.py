@@ -63,6 +63,19 @@ async def test_each_minute_is_told_by_itself_where_that_is_asked_for(here: Scene
     assert told[6]["kind"] == "credit"
 
 
+async def test_minutes_of_a_catch_up_are_told_in_the_order_in_which_they_began(here: Scene) -> None:
+    web = await here.on("web-01")
+    here.clock.advance(30)
+    mail = await here.on("mail")
+    here.clock.advance(60)
+    await here.minutes_pass(1, web, mail)
+    told = await here.get("/api/billing/transactions", detail="minute")
+
+    assert [one["id"] for one in told[:5]] == [f"{mail}:3", f"{web}:3", f"{mail}:2", f"{web}:2", f"{mail}:1"]
+    assert [one["balance_after_micros"] for one in told[:6]] == [10_000_000 - 70 * n for n in (6, 5, 4, 3, 2, 1)]
+    assert await followed(here, detail="minute", limit=2) == told
+
+
 @pytest.mark.parametrize("detail", ["minute", "hour"])
 async def test_what_is_told_adds_up_to_the_balance_whatever_the_size_of_the_pages(here: Scene, detail: str) -> None:
     web, mail = await here.on("web-01"), await here.on("mail")
