@@ -19,6 +19,7 @@ from api.http.rendering import (
     amount_number,
     asked_time,
     balance_number,
+    optional_amount,
     optional_time,
     required_number,
 )
@@ -192,7 +193,7 @@ def _told(one: Shown) -> TransactionTold:
         n_from=one.n_from,
         n_to=one.n_to,
         begins_at=optional_time(one.begins_at),
-        price_hourly=None if one.price_hourly is None else amount_number(one.price_hourly),
+        price_hourly=optional_amount(one.price_hourly),
         waived=one.cause if waived else None,  # type: ignore[arg-type]
         would_have_cost=amount_number(one.cost) if waived and one.cost is not None else None,
     )

@@ -18,6 +18,7 @@ from api.http.rendering import (
     amount_number,
     balance_number,
     encode_json,
+    optional_amount,
     optional_time,
 )
 from api.statements.csv_form import csv_of
@@ -25,7 +26,6 @@ from api.statements.making import statement_for
 from api.statements.pdf_form import pdf_of
 from api.statements.told import CURRENCY, Line, ToldStatement
 from domain.errors import Invalid, NotFound
-from domain.money import MicroUsd
 from domain.statements.month import parse_month
 from domain.time import to_rfc3339
 from projections.reading import ProjectionBehind
@@ -160,7 +160,7 @@ def _line(line: Line) -> StatementLine:
         description=line.description,
         amount=amount_number(line.amount),
         owed=amount_number(line.owed),
-        would_have_cost=_optional(line.would_have_cost),
+        would_have_cost=optional_amount(line.would_have_cost),
         at=optional_time(line.at),
         payment_id=line.payment_id,
         corrects=line.corrects,
@@ -169,15 +169,11 @@ def _line(line: Line) -> StatementLine:
         plan_id=line.plan_id,
         plan=line.plan,
         price_version=line.price_version,
-        price_hourly=_optional(line.price_hourly),
+        price_hourly=optional_amount(line.price_hourly),
         minutes=line.minutes,
         n_from=line.n_from,
         n_to=line.n_to,
     )
-
-
-def _optional(amount: MicroUsd | None) -> msgspec.Raw | None:
-    return None if amount is None else amount_number(amount)
 
 
 def _listed(issued: Issued) -> StatementListed:

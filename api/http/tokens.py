@@ -17,6 +17,7 @@ from api.http.rendering import (
     Time,
     amount_number,
     asked_amount,
+    optional_amount,
     optional_time,
 )
 from api.ledger import Sight
@@ -146,10 +147,10 @@ def _fields(token: Token, wallet: Wallet, last_used_at: Instant | None, now: Ins
         "id": token.id,
         "name": token.name,
         "scopes": token.scopes,
-        "spend_limit": None if token.spend_limit is None else amount_number(token.spend_limit),
+        "spend_limit": optional_amount(token.spend_limit),
         "limit_window": token.limit_window,
         "spent": amount_number(limit.spent.get(window, ZERO)),
-        "left": None if left is None else amount_number(left),
+        "left": optional_amount(left),
         "expires_at": optional_time(token.expires_at),
         "created_at": to_rfc3339(token.created_at),
         "last_used_at": optional_time(last_used_at),
