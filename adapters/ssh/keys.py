@@ -1,6 +1,7 @@
 """SSH keys: the service's own, kept in a file, and one for each guest, made before it is."""
 
 import os
+import tempfile
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -31,16 +32,16 @@ def ensure_service_key(folder: Path) -> tuple[str, str]:
     path = folder / KEY_FILE
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        draft = folder / f"{KEY_FILE}.{os.getpid()}"
-        draft.touch(mode=0o600)
-        draft.write_text(new_host_key()[0])
+        handle, draft = tempfile.mkstemp(prefix=f"{KEY_FILE}.", dir=folder)
+        with os.fdopen(handle, "w") as written:
+            written.write(new_host_key()[0])
         try:
             # A link, unlike a rename, never replaces what another process made meanwhile.
             os.link(draft, path)
         except FileExistsError:
             pass
         finally:
-            draft.unlink()
+            Path(draft).unlink()
     private = path.read_text()
     key = load_ssh_private_key(private.encode(), password=None)
     assert isinstance(key, Ed25519PrivateKey), f"{path} holds another kind of key"
