@@ -1,17 +1,13 @@
 """A tick over many accounts, just after a start and then again with all in memory."""
 
 import asyncio
-import shutil
-import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from uuid import UUID
 
-from adapters.embedded_postgres.server import SERVICE_ROLE, EmbeddedPostgres
+from adapters.embedded_postgres.server import SERVICE_ROLE
 from adapters.ids import TimeOrderedIds
 from adapters.postgres.event_store import PostgresEventStore
-from adapters.postgres.migrate import migrate
 from adapters.sealing.key_tables import MemoryKeyTable
 from adapters.sealing.master_key import MasterKey
 from adapters.sealing.sealer import AccountSealer
@@ -26,13 +22,13 @@ from domain.events import Actor
 from domain.ids import PRICING_STREAM, AccountId, VpsId, host_stream
 from domain.pricing.events import PlanDefined
 from domain.time import MINUTE, Instant
-from projections.catalogue import READ_MODELS
-from projections.generation import SCHEMA, install
+from projections.generation import SCHEMA
 from projections.meters import METERS, TabledDueAccounts
 from projections.reading import ReadModels
 from projections.runner import Folding, connect
 from tests.bench.figures import Figure
 from tests.bench.made_up_ledger import BEGAN, HOST, HOURLY, PLAN, VPSS_PER_ACCOUNT, Line, made_up_events, put_into
+from tests.bench.own_postgres import own_postgres
 
 ACCOUNTS = 5_000
 TICKS = 3
@@ -41,16 +37,8 @@ FLOOR_MINUTES_PER_S = 1_000
 
 async def run() -> list[Figure]:
     """Measure ticks over a ledger on a PostgreSQL of its own."""
-    folder = _open_folder()
-    server = EmbeddedPostgres(folder / "postgres")
-    try:
-        await asyncio.to_thread(server.start)
-        await asyncio.to_thread(migrate, server.owner_url, server.service_password)
-        await asyncio.to_thread(install, server.owner_url, READ_MODELS)
+    async with own_postgres() as server:
         return await measure(server.url(SERVICE_ROLE), server.owner_url)
-    finally:
-        await asyncio.to_thread(server.stop)
-        shutil.rmtree(folder)
 
 
 async def measure(service_url: str, owner_url: str) -> list[Figure]:
@@ -82,12 +70,6 @@ async def measure(service_url: str, owner_url: str) -> list[Figure]:
             figures.append(Figure(name, settled * VPSS_PER_ACCOUNT / took_s, "minutes/s", target=target, note=note))
     await reading.close()
     return figures
-
-
-def _open_folder() -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="litevps-bench-"))
-    folder.chmod(0o711)
-    return folder
 
 
 def _ledger(guests: list[VpsId]) -> Iterator[Line]:

@@ -3,26 +3,23 @@
 import asyncio
 import gc
 import os
-import shutil
-import tempfile
 import time
 from bisect import bisect_right
 from collections.abc import Sequence
-from pathlib import Path
 
-from adapters.embedded_postgres.server import SERVICE_ROLE, EmbeddedPostgres
+from adapters.embedded_postgres.server import SERVICE_ROLE
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.evidence import PostgresEvidence
-from adapters.postgres.migrate import migrate
 from api.audit.verify import verify
 from domain.ports import Recorded
 from projections.balances import BALANCES
 from projections.catalogue import READ_MODELS
-from projections.generation import SCHEMA, install, rebuild
+from projections.generation import SCHEMA, rebuild
 from projections.read_model import ReadModel
 from projections.runner import Feed, Folding, connect
 from tests.bench.figures import Figure
 from tests.bench.made_up_ledger import made_up_events, put_into
+from tests.bench.own_postgres import own_postgres
 
 gc.set_threshold(50_000, 20, 100)  # As the program itself has it.
 EVENTS = int(os.environ.get("LITEVPS_BENCH_EVENTS", "1000000"))
@@ -36,16 +33,8 @@ BALANCES_LIMIT_S = 10
 
 async def run() -> list[Figure]:
     """Measure each read model over its own kinds of events, then balances and the audit over all."""
-    folder = _open_folder()
-    server = EmbeddedPostgres(folder / "postgres")
-    try:
-        await asyncio.to_thread(server.start)
-        await asyncio.to_thread(migrate, server.owner_url, server.service_password)
-        await asyncio.to_thread(install, server.owner_url, READ_MODELS)
+    async with own_postgres() as server:
         return await measure(server.url(SERVICE_ROLE), server.owner_url, EVENTS)
-    finally:
-        await asyncio.to_thread(server.stop)
-        shutil.rmtree(folder)
 
 
 async def measure(service_url: str, owner_url: str, events: int) -> list[Figure]:
@@ -75,12 +64,6 @@ async def measure(service_url: str, owner_url: str, events: int) -> list[Figure]
         per_million_s = report.duration_s * 1_000_000 / count
         figures.append(Figure("audit verify of a million events", per_million_s, "s", note=note))
     return figures
-
-
-def _open_folder() -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="litevps-bench-"))
-    folder.chmod(0o711)
-    return folder
 
 
 class _OwnEvents:

@@ -4,23 +4,19 @@
 the year is made anew, which takes some minutes.
 """
 
-import asyncio
 import base64
-import os
 import random
 import shutil
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 from httpx import ASGITransport, AsyncClient
 
-from adapters.embedded_postgres.server import SERVICE_ROLE, EmbeddedPostgres
+from adapters.embedded_postgres.server import SERVICE_ROLE
 from adapters.postgres.event_store import PostgresEventStore
-from adapters.postgres.migrate import migrate
 from api import bootstrap
 from api.bootstrap import Database
 from api.http.app import App
@@ -30,14 +26,14 @@ from domain.accounts.account import account_view
 from domain.time import MINUTE, Instant, to_rfc3339
 from domain.wallet.forecast import exhausts_at
 from domain.wallet.wallet import wallet_view
-from projections.catalogue import READ_MODELS
 from projections.entries import ENTRIES
-from projections.generation import SCHEMA, install
+from projections.generation import SCHEMA
 from projections.runner import Folding, connect
 from projections.vps import VPS
 from tests.bench.figures import Figure, percentile
 from tests.bench.made_up_fleet import book_of
 from tests.bench.made_up_year import ACCOUNT, BEGINS, ENDS, MINUTES, YEAR, made_up_year
+from tests.bench.own_postgres import own_postgres
 
 BALANCES_ASKED = 1_000
 BALANCE_P99_MS_MAX = 50
@@ -51,32 +47,13 @@ Ask = Callable[..., Any]
 
 async def run() -> list[Figure]:
     """Measure on a PostgreSQL of its own."""
-    async with _year() as (service_url, owner_url):
-        return [*await _fold(service_url, owner_url), *await _asked(service_url)]
-
-
-@asynccontextmanager
-async def _year() -> AsyncIterator[tuple[str, str]]:
-    given = os.environ.get("LITEVPS_BENCH_YEAR")
-    folder = _opened_folder(given)
-    server = EmbeddedPostgres(folder / "postgres")
-    try:
-        await asyncio.to_thread(server.start)
-        await asyncio.to_thread(migrate, server.owner_url, server.service_password)
-        await asyncio.to_thread(install, server.owner_url, READ_MODELS)
-        if given is None:
-            await made_up_year(server.url(SERVICE_ROLE), server.owner_url)
-        yield server.url(SERVICE_ROLE), server.owner_url
-    finally:
-        await asyncio.to_thread(server.stop)
-        if given is None:
-            shutil.rmtree(folder)
-
-
-def _opened_folder(given: str | None) -> Path:
-    folder = Path(given or tempfile.mkdtemp(prefix="litevps-bench-"))
-    folder.chmod(0o711)
-    return folder
+    async with own_postgres("LITEVPS_BENCH_YEAR") as server:
+        service_url = server.url(SERVICE_ROLE)
+        async with PostgresEventStore(service_url) as store:
+            is_empty = await store.head() == 0
+        if is_empty:
+            await made_up_year(service_url, server.owner_url)
+        return [*await _fold(service_url, server.owner_url), *await _asked(service_url)]
 
 
 async def _fold(service_url: str, owner_url: str) -> list[Figure]:

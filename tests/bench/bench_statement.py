@@ -1,15 +1,9 @@
 """Statements of an account that has had a year of minutes of ten VPSs, and the trial balance over all of it."""
 
-import asyncio
-import os
-import shutil
-import tempfile
 import time
-from pathlib import Path
 
-from adapters.embedded_postgres.server import SERVICE_ROLE, EmbeddedPostgres
+from adapters.embedded_postgres.server import SERVICE_ROLE
 from adapters.postgres.event_store import PostgresEventStore
-from adapters.postgres.migrate import migrate
 from api.audit.trial_balance import trial_balance
 from api.statements.csv_form import csv_of
 from api.statements.pdf_form import pdf_of
@@ -17,15 +11,15 @@ from api.statements.projected import ProjectedStatements
 from api.statements.told import told_statement
 from domain.ports import Sealer
 from domain.statements.month import Month
-from projections.catalogue import READ_MODELS
 from projections.entries import ENTRIES
-from projections.generation import SCHEMA, install, rebuild
+from projections.generation import SCHEMA, rebuild
 from projections.reading import ReadModels
 from projections.statements import STATEMENTS
 from projections.vps import VPS
 from tests.bench.figures import Figure
 from tests.bench.made_up_fleet import opened_sealer
 from tests.bench.made_up_year import ACCOUNT, made_up_year
+from tests.bench.own_postgres import own_postgres
 
 MONTHS = [Month(2025, number) for number in range(1, 13)]
 STATEMENT_LIMIT_S = 1.0
@@ -34,15 +28,7 @@ TRIAL_BALANCE_FLOOR = 30_000
 
 async def run() -> list[Figure]:
     """Measure on a PostgreSQL of its own; ``LITEVPS_BENCH_YEAR`` keeps the year for the next time."""
-    home = os.environ.get("LITEVPS_BENCH_YEAR")
-    folder = Path(home or tempfile.mkdtemp(prefix="litevps-bench-"))
-    folder.mkdir(exist_ok=True)  # noqa: ASYNC240 — nothing else runs yet.
-    folder.chmod(0o711)  # noqa: ASYNC240
-    server = EmbeddedPostgres(folder / "postgres")
-    try:
-        await asyncio.to_thread(server.start)
-        await asyncio.to_thread(migrate, server.owner_url, server.service_password)
-        await asyncio.to_thread(install, server.owner_url, READ_MODELS)
+    async with own_postgres("LITEVPS_BENCH_YEAR") as server:
         url = server.url(SERVICE_ROLE)
         async with PostgresEventStore(url) as store, opened_sealer(url) as sealer:
             if await store.head() == 0:
@@ -54,10 +40,6 @@ async def run() -> list[Figure]:
                 return await _measure(store, sealer, ProjectedStatements(reading, store, sealer))
             finally:
                 await reading.close()
-    finally:
-        await asyncio.to_thread(server.stop)
-        if home is None:
-            shutil.rmtree(folder)
 
 
 async def _measure(store: PostgresEventStore, sealer: Sealer, statements: ProjectedStatements) -> list[Figure]:

@@ -2,13 +2,10 @@
 
 import asyncio
 import os
-import shutil
 import statistics
-import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 from uuid import uuid4
 
 import msgspec
@@ -17,7 +14,6 @@ import psycopg
 from adapters.embedded_postgres.server import SERVICE_ROLE, EmbeddedPostgres
 from adapters.ids import TimeOrderedIds
 from adapters.postgres.event_store import PostgresEventStore
-from adapters.postgres.migrate import migrate
 from adapters.simulated.clock import ManualClock
 from api import garbage
 from api.ledger import Ledger
@@ -27,13 +23,14 @@ from domain.ids import StreamId
 from domain.ports import Append, NewEvent
 from domain.time import MICROSECONDS_PER_SECOND, Instant
 from projections.catalogue import READ_MODELS
-from projections.generation import SCHEMA, install
+from projections.generation import SCHEMA
 from projections.meters import TabledDueAccounts
 from projections.reading import ReadModels
 from projections.runner import Folding, Runner, connect
 from tests.bench.figures import Figure, percentile
 from tests.bench.made_up_fleet import Fleet, fill, observe, opened_sealer
 from tests.bench.made_up_ledger import BEGAN
+from tests.bench.own_postgres import own_postgres
 
 FLEET = Fleet(accounts=int(os.environ.get("LITEVPS_BENCH_ACCOUNTS", "10000")), vpss_per_account=10, hosts=100)
 TICKS = int(os.environ.get("LITEVPS_BENCH_TICKS", "5"))
@@ -58,22 +55,10 @@ class Measured(msgspec.Struct):
 
 async def run() -> list[Figure]:
     """Measure ticks on a PostgreSQL of its own; ``LITEVPS_BENCH_HOME`` keeps it, filled, for the next time."""
-    home = os.environ.get("LITEVPS_BENCH_HOME")
-    folder = Path(home or tempfile.mkdtemp(prefix="litevps-bench-"))
-    folder.mkdir(exist_ok=True)  # noqa: ASYNC240 — nothing else runs yet.
-    folder.chmod(0o711)  # noqa: ASYNC240
-    server = EmbeddedPostgres(folder / "postgres")
-    try:
-        await asyncio.to_thread(server.start)
-        await asyncio.to_thread(migrate, server.owner_url, server.service_password)
-        await asyncio.to_thread(install, server.owner_url, READ_MODELS)
+    async with own_postgres("LITEVPS_BENCH_HOME") as server:
         if await _filled(server.url(SERVICE_ROLE)):
             await _let_rest(server)
         return await measure(server.url(SERVICE_ROLE))
-    finally:
-        await asyncio.to_thread(server.stop)
-        if home is None:
-            shutil.rmtree(folder)
 
 
 async def measure(url: str) -> list[Figure]:

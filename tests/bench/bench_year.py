@@ -1,18 +1,12 @@
 """The next minute of an account that has had a year of them, beside that of one that has just come."""
 
-import asyncio
-import os
-import shutil
 import statistics
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 
-from adapters.embedded_postgres.server import SERVICE_ROLE, EmbeddedPostgres
+from adapters.embedded_postgres.server import SERVICE_ROLE
 from adapters.ids import TimeOrderedIds
 from adapters.postgres.event_store import PostgresEventStore
-from adapters.postgres.migrate import migrate
 from adapters.sealing.sealer import AccountSealer
 from adapters.simulated.clock import ManualClock
 from api import garbage
@@ -21,11 +15,10 @@ from api.metering import settle_account
 from domain.compute.host import host_view
 from domain.ids import AccountId
 from domain.wallet.wallet import wallet_view
-from projections.catalogue import READ_MODELS
-from projections.generation import install
 from tests.bench.figures import Figure
 from tests.bench.made_up_fleet import observe, opened_sealer
 from tests.bench.made_up_year import ACCOUNT, ENDS, MINUTES, NEWCOMER, YEAR, made_up_year
+from tests.bench.own_postgres import own_postgres
 
 WARM_MINUTES = 300
 STARTS = 40
@@ -34,24 +27,12 @@ RATIO_LIMIT = 2.0
 
 async def run() -> list[Figure]:
     """Measure on a PostgreSQL of its own; ``LITEVPS_BENCH_YEAR`` keeps the year for the next time."""
-    home = os.environ.get("LITEVPS_BENCH_YEAR")
-    folder = Path(home or tempfile.mkdtemp(prefix="litevps-bench-"))
-    folder.mkdir(exist_ok=True)  # noqa: ASYNC240 — nothing else runs yet.
-    folder.chmod(0o711)  # noqa: ASYNC240
-    server = EmbeddedPostgres(folder / "postgres")
-    try:
-        await asyncio.to_thread(server.start)
-        await asyncio.to_thread(migrate, server.owner_url, server.service_password)
-        await asyncio.to_thread(install, server.owner_url, READ_MODELS)
+    async with own_postgres("LITEVPS_BENCH_YEAR") as server:
         url = server.url(SERVICE_ROLE)
         async with PostgresEventStore(url) as store, opened_sealer(url) as sealer:
             if await store.head() == 0:
                 await made_up_year(url, server.owner_url)
             return await _measure(store, sealer)
-    finally:
-        await asyncio.to_thread(server.stop)
-        if home is None:
-            shutil.rmtree(folder)
 
 
 async def _measure(store: PostgresEventStore, sealer: AccountSealer) -> list[Figure]:
