@@ -23,7 +23,7 @@ EVENTS_MAX = 5_000
 BYTES_MAX = 16 * 1024 * 1024
 SCANNED_MAX = 4 * REQUESTS_MAX
 """How far ahead the queue is searched for requests that do not touch what an earlier one does."""
-PATIENT_ITEMS_MAX = 165
+PATIENT_ITEMS_MAX = 99
 """Events and minutes of patient appends in one transaction: so long others wait for it at the most."""
 QUEUE_MAX = 10_000
 """Requests that may wait; further callers wait to be let in."""
