@@ -96,6 +96,42 @@ async def test_of_a_hundred_at_once_over_two_processes_just_those_that_fit_are_r
     assert await room.store.head() == 10
 
 
+async def test_each_of_many_that_begin_a_stream_and_count_it_in_a_shared_one_has_its_turn() -> None:
+    room, shared = Room(), counted()
+    ledger = room.ledger()
+
+    async def begin_one() -> Outcome:
+        own = counted()
+        opened = WalletOpened(account_id=AccountId(own.stream))
+        return await ledger.execute(
+            [own, shared],
+            # The stream that is its own comes first: nobody may wait for that one alone.
+            lambda _sight, _now: Decision(events=((own.stream, opened), (shared.stream, opened))),
+            nobody(),
+        )
+
+    await asyncio.gather(*(begin_one() for _ in range(300)))
+
+    assert (await ledger.read(shared)).of(shared) == 300
+
+
+async def test_whoever_comes_last_does_not_overtake_those_who_wait() -> None:
+    room, view = Room(), counted()
+    ledger = room.ledger()
+    done: list[int] = []
+
+    async def open_numbered(number: int) -> None:
+        for _ in range(number):
+            await asyncio.sleep(0)
+        await open_one(ledger, view)
+        done.append(number)
+
+    await asyncio.gather(*(open_numbered(number) for number in range(60)))
+
+    # Those that came before anybody had to wait all tried at once; later ones keep the order.
+    assert done[30:] == sorted(done[30:])
+
+
 async def test_a_refusal_and_a_decision_for_nothing_record_nothing() -> None:
     room, view = Room(), counted()
     ledger = room.ledger()

@@ -164,12 +164,12 @@ class Payer:
         body = {"email": email, "password": "correct horse battery", "cf-turnstile-response": TURNSTILE}
         answer = httpx.post(f"{processes.apis[0]}/api/auth/register", json=body)
         assert answer.status_code == httpx.codes.CREATED, answer.text
-        self._authorization = {"authorization": f"Bearer {answer.json()['token']}"}
+        self.authorization = {"authorization": f"Bearer {answer.json()['token']}"}
 
     def ask(self, method: str, path: str, body: object = None, number: int = 0) -> httpx.Response:
         """Send a request."""
         url = self._processes.apis[number] + path
-        return httpx.request(method, url, json=body, headers=self._authorization, timeout=30)
+        return httpx.request(method, url, json=body, headers=self.authorization, timeout=30)
 
     def pay(self, amount: int) -> str:
         """Pay in; return the session."""

@@ -13,8 +13,8 @@ TICK: tuple[Mutation, ...] = (
     Mutation(
         "a decision over what was read before is refused if it moved on",
         "api/ledger.py",
-        "outcome, turn = await self._attempt(views, decide, context)",
-        "outcome, turn = await self._attempt(views, decide, context, sight)",
+        "attempts, wanted, sight = attempts + 1, wanted | recorded_in, None",
+        "attempts, wanted = attempts + 1, wanted | recorded_in",
         "tests/api/test_ledger.py",
     ),
     Mutation(

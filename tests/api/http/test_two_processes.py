@@ -1,7 +1,8 @@
 """What two processes on one PostgreSQL agree about: sessions, idempotency keys, quotas, lists."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
@@ -22,10 +23,12 @@ from projections.runner import Runner
 from tests.api.houses import ROOMY, Customer, House
 from tests.api.http.holders import listed, make
 from tests.api.http.test_ssh_keys import KEY
+from tests.guests import new_key_pair
 
 pytestmark = pytest.mark.anyio
 
 FIRST = {"idempotency-key": "first"}
+AT_ONCE = 100
 
 
 @pytest.fixture
@@ -130,6 +133,42 @@ async def test_the_same_key_at_both_at_once_does_it_once(houses: tuple[House, Ho
     assert sum("idempotency-replayed" in answer.headers for answer in answers) == 9
     for house in houses:
         assert [vps["name"] for vps in (await at(house, ann).ask("GET", "/api/vps")).json()] == ["a"]
+
+
+async def test_each_of_a_hundred_tokens_made_at_once_at_both_is_made(houses: tuple[House, House]) -> None:
+    ann = await houses[0].register()
+    bodies = [{"name": f"ci-{number}"} for number in range(AT_ONCE)]
+
+    assert await posted_at_once(houses, ann, "/api/tokens", bodies) == {201: AT_ONCE}
+
+
+async def test_each_of_a_hundred_ssh_keys_added_at_once_at_both_is_added(houses: tuple[House, House]) -> None:
+    ann = await houses[0].register()
+    bodies = [{"name": f"k-{number}", "public_key": new_key_pair().public} for number in range(AT_ONCE)]
+
+    assert await posted_at_once(houses, ann, "/api/ssh-keys", bodies) == {201: AT_ONCE}
+
+
+async def test_of_a_hundred_vpss_asked_for_at_once_at_both_just_those_that_fit_are_made(
+    houses: tuple[House, House],
+) -> None:
+    ann = await houses[0].register()
+    await ann.credit(42_000)
+    nano = await houses[0].nano()
+    bodies = [{"name": f"vm-{number}", "plan_id": nano} for number in range(AT_ONCE)]
+
+    assert await posted_at_once(houses, ann, "/api/vps", bodies) == {201: 10, 402: AT_ONCE - 10}
+
+
+async def posted_at_once(
+    houses: tuple[House, House], ann: Customer, path: str, bodies: Sequence[Mapping[str, object]]
+) -> Counter[int]:
+    """Post all bodies at once, every other one to the other process; return how often each status was answered."""
+    there = [at(house, ann) for house in houses]
+    answers = await asyncio.gather(
+        *(there[number % 2].ask("POST", path, json=body) for number, body in enumerate(bodies))
+    )
+    return Counter(answer.status_code for answer in answers)
 
 
 async def test_a_quota_is_shared(houses: tuple[House, House]) -> None:
