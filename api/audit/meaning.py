@@ -22,6 +22,7 @@ from domain.evidence import Evidence
 from domain.ids import AccountId, VpsId
 from domain.money import MicroUsd, charge_for_minutes
 from domain.ports import Recorded
+from domain.time import MINUTE
 from domain.wallet.events import MinutesMetered, MinutesWaived
 
 _OPEN_ACCOUNTS = {
@@ -45,6 +46,7 @@ class Meaning:
         self._statements = Statements(self._wallets)
         self.corrections = Corrections()
         self._minutes: dict[VpsId, int] = {}
+        self._paid_until: dict[VpsId, int] = {}
         self._registered: set[AccountId] = set()
         self._closed: set[AccountId] = set()
         self.shapes = Check("every event can be read")
@@ -123,6 +125,7 @@ class Meaning:
                     self._open[entry.account] += entry.amount
 
     def _see_minutes(self, position: int, event: MinutesMetered | MinutesWaived) -> None:
+        paid = isinstance(event, MinutesMetered)
         for line in event.lines:
             used = self._minutes.get(line.vps_id, 0)
             in_order = line.n_from == used + 1 and line.n_to >= line.n_from
@@ -131,5 +134,9 @@ class Meaning:
                 f"position {position}: minutes {line.n_from} to {line.n_to} of VPS {line.vps_id} come after {used}",
             )
             self._minutes[line.vps_id] = max(used, line.n_to)
+            if line.at < self._paid_until.get(line.vps_id, line.at):
+                self.minutes.fault(f"position {position}: a minute of VPS {line.vps_id} begins while a paid one lasts")
+            if paid:
+                self._paid_until[line.vps_id] = line.at + (line.n_to - line.n_from + 1) * MINUTE
             if in_order and line.amount != charge_for_minutes(line.price_hourly, line.n_from, line.n_to):
                 self.minutes.fault(f"position {position}: {line.amount} micro-USD is not the price of its minutes")

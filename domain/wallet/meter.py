@@ -26,8 +26,10 @@ class Meter(msgspec.Struct, frozen=True, gc=False):
     """How many minutes were paid."""
     paid: MicroUsd = ZERO
     """What they cost together."""
+    paid_until: Instant | None = None
+    """When the last paid minute is over: until then a later start runs on it."""
     next_at: Instant | None = None
-    """When the last used minute is over: the next one begins then, or when the VPS next runs."""
+    """Before this no minute of the present start begins: when its last used one is over, or what was paid before it."""
     run_from: Instant | None = None
     """The first login of this start; None while it boots."""
     host_id: HostId | None = None
@@ -65,7 +67,11 @@ class Meter(msgspec.Struct, frozen=True, gc=False):
 
 
 def admitted(before: Meter | None, event: VpsAdmitted) -> Meter:
-    """Return the meter of a VPS that may be on, with what its earlier starts used."""
+    """Return the meter of a VPS that may be on, with what its earlier starts used.
+
+    What it paid goes on covering it. A waived minute covers nothing beyond the start that it ended: whoever powers
+    a guest off just after a minute has begun, and so proves nothing of it, would else run the rest of it free.
+    """
     return Meter(
         vps_id=event.vps_id,
         generation=event.generation,
@@ -75,7 +81,8 @@ def admitted(before: Meter | None, event: VpsAdmitted) -> Meter:
         used_n=before.used_n if before else 0,
         paid_n=before.paid_n if before else 0,
         paid=before.paid if before else ZERO,
-        next_at=before.next_at if before else None,
+        paid_until=before.paid_until if before else None,
+        next_at=before.paid_until if before else None,
     )
 
 
@@ -95,12 +102,14 @@ def released(meter: Meter, event: VpsReleased) -> Meter:
 def used(meter: Meter, line: MinuteLine, *, paid: bool) -> Meter:
     """Return a meter of which these minutes are used up."""
     count = line.n_to - line.n_from + 1
+    over_at = Instant(line.at + count * MINUTE)
     return msgspec.structs.replace(
         meter,
         used_n=line.n_to,
         paid_n=meter.paid_n + (count if paid else 0),
         paid=MicroUsd(meter.paid + (line.amount if paid else 0)),
-        next_at=Instant(line.at + count * MINUTE),
+        paid_until=over_at if paid else meter.paid_until,
+        next_at=over_at,
     )
 
 

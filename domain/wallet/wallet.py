@@ -113,7 +113,7 @@ def evolve(wallet: Wallet, event: Event) -> Wallet:
             return _with_funds(wallet, event)
 
 
-FOLD: Fold[Wallet] = Fold(initial=Wallet(), evolve=evolve, snapshot=Wallet, snapshot_version=4)
+FOLD: Fold[Wallet] = Fold(initial=Wallet(), evolve=evolve, snapshot=Wallet, snapshot_version=5)
 
 
 def wallet_view(account_id: AccountId) -> View[Wallet]:

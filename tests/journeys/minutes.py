@@ -36,11 +36,13 @@ def minutes_of(vps_id: UUID, events: Iterable[Event]) -> Minutes:
                 runs.append([event.at, FOR_EVER])
             case VpsReleased() if event.vps_id == vps_id and runs:
                 runs[-1][1] = min(runs[-1][1], event.at)
-    next_at = 0
+    paid_until = 0
     for begin, end in runs:
-        next_at = max(next_at, begin)
+        next_at = max(paid_until, begin)
         while next_at < end:
             minutes.expected, next_at = minutes.expected + 1, next_at + MINUTE_US
+            if minutes.expected in minutes.paid:
+                paid_until = next_at
     return minutes
 
 

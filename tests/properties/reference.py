@@ -33,16 +33,17 @@ class Machine:
     runs: list[Run]
     token: UUID | None = None
     begun: list[int] = field(default_factory=list)
+    paid_until: int = 0
+    """Only what was paid covers a later run."""
+    earliest: int = 0
 
     def next_minute(self) -> int | None:
-        """The first instant, a minute after the last began, at which it runs."""
-        earliest = self.begun[-1] + SIXTY_SECONDS if self.begun else 0
-        for run in self.runs:
-            if run.since is not None:
-                begins = max(earliest, run.since)
-                if run.until is None or begins < run.until:
-                    return begins
-        return None
+        """The first instant of this run at which no minute covers it."""
+        run = self.runs[-1]
+        if run.since is None:
+            return None
+        begins = max(self.earliest, run.since)
+        return begins if run.until is None or begins < run.until else None
 
 
 @dataclass
@@ -115,7 +116,9 @@ class Reference:
         return None
 
     def admit(self, machine_id: UUID, plan: UUID, now: int, token: UUID | None = None) -> None:
-        self.machines.setdefault(machine_id, Machine(machine_id, now, plan, [], token)).runs.append(Run())
+        machine = self.machines.setdefault(machine_id, Machine(machine_id, now, plan, [], token))
+        machine.runs.append(Run())
+        machine.earliest = machine.paid_until
 
     def freeze(self, now: int) -> None:
         """Charge for nothing that begins from now on, since the account owes something."""
@@ -212,5 +215,8 @@ class Reference:
         amount, begins = self._amount(machine), machine.next_minute()
         assert begins is not None
         machine.begun.append(begins)
+        machine.earliest = begins + SIXTY_SECONDS
+        if how == "paid":
+            machine.paid_until = machine.earliest
         self.minutes[machine.id, len(machine.begun)] = (begins, how, amount)
         return amount

@@ -18,7 +18,7 @@ from domain.ports import Recorded
 from domain.statements.events import StatementIssued
 from domain.statements.month import Month
 from domain.statements.tax import TaxLine
-from domain.time import Instant
+from domain.time import MINUTE, Instant
 from domain.wallet.events import (
     FundsAdded,
     FundsReturned,
@@ -110,7 +110,7 @@ def returned(amount: int, absorbed: int = 0, key: str = "dp_1") -> FundsReturned
 
 
 def minute(n: int) -> MinutesMetered:
-    line = MinuteLine(WEB, n, n, Instant(0), SMALL, 1, micros(4_200), micros(70))
+    line = MinuteLine(WEB, n, n, Instant((n - 1) * MINUTE), SMALL, 1, micros(4_200), micros(70))
     return MinutesMetered(AccountId(ACCOUNT), (line,))
 
 
