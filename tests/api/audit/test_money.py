@@ -10,15 +10,13 @@ from domain.events import Event
 from domain.ids import AccountId
 from domain.payments.events import DisputeLost, RefundSettled, StripeBalanceMoved
 from domain.statements.tax import TaxLine
-from domain.time import MINUTE, Instant
+from domain.time import Instant
 from domain.wallet.events import (
     BadDebtRecovered,
     DebtWrittenOff,
     FundsAdded,
     FundsCorrected,
     FundsCredited,
-    MinutesMetered,
-    MinutesWaived,
     ReceivablePaid,
 )
 from tests.api.audit.ledgers import (
@@ -297,18 +295,3 @@ def test_what_waits_for_stripe_is_told_and_no_fault() -> None:
 
     assert meaning.open_items == {"assets:stripe:clearing": 1_000, "assets:stripe:pending": 8_700}
     assert audited(opened(), *received(10_000), charge) == {}
-
-
-def test_a_minute_that_begins_while_a_paid_one_lasts_is_found() -> None:
-    def begun(n: int, at: int) -> MinutesMetered:
-        (line,) = minute(n).lines
-        return MinutesMetered(ACCOUNT_ID, (msgspec.structs.replace(line, at=Instant(at)),))
-
-    beginning = (opened(), credit(210), minute(1))
-
-    assert audited(*beginning, begun(2, MINUTE)) == {}
-    assert MINUTES in audited(*beginning, begun(2, MINUTE - 1))
-    # A waived one covers nothing: the next may begin before it would have been over, and never before a paid one is.
-    waived = MinutesWaived(ACCOUNT_ID, "unproven", begun(2, MINUTE).lines)
-    assert audited(*beginning, waived, begun(3, MINUTE + 1)) == {}
-    assert MINUTES in audited(*beginning, waived, begun(3, MINUTE - 1))
