@@ -2,8 +2,6 @@
 
 from uuid import UUID
 
-import msgspec
-
 from domain import codec
 from domain.compute.vps import FOLD, State, Vps
 from domain.ids import AccountId
@@ -27,11 +25,7 @@ class ProjectedVpsList:
         async with self._read_models.at(await self._store.head(), VPS) as connection:
             found, _ = await vpss_of(connection, account_id, state=state)
         await self._sealer.load([account_id])
-        return [self._unsealed(vps) for vps in found]
-
-    def _unsealed(self, vps: Vps) -> Vps:
-        labels = None if vps.labels is None else self._sealer.unseal(vps.labels)
-        return msgspec.structs.replace(vps, name=self._sealer.unseal(vps.name), labels=labels)
+        return [row.opened(account_id, self._sealer) for row in found]
 
 
 class FoldedVpsList:

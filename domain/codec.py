@@ -6,9 +6,10 @@ from typing import Any
 
 import msgspec
 
-from domain.events import Event, Metadata, all_events, personal_fields, stored_name
+from domain.events import ERASED, Event, Metadata, all_events, personal_fields, stored_name
 from domain.ids import AccountId, EventId, StreamId
 from domain.ports import NewEvent, Recorded, Sealer
+from domain.sealed import AccountErased, SealBroken, is_in_place
 from domain.time import Instant
 
 Upcast = Callable[[dict[str, Any]], dict[str, Any]]
@@ -20,7 +21,8 @@ def _meter_started_v2(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 UPCASTS: dict[str, Upcast] = {"wallet.meter-started.v1": _meter_started_v2}
-"""By stored name; applied again and again until the name is one that has none."""
+"""By stored name; applied again and again until the name is one that has none. None may give a personal field
+another name than it was sealed under."""
 
 _to_json = msgspec.json.Encoder()
 _from_json: msgspec.json.Decoder[dict[str, Any]] = msgspec.json.Decoder(dict[str, Any])
@@ -28,8 +30,22 @@ _metadata_decoder = msgspec.json.Decoder(Metadata)
 _METADATA_PERSONAL = personal_fields(Metadata)
 
 
+class _Owner(msgspec.Struct, frozen=True):
+    """Of the metadata, what says whose key sealed the event and for which event."""
+
+    id: EventId
+    account_id: AccountId | None = None
+
+
+_owner_decoder = msgspec.json.Decoder(_Owner)
+
+
 def encode(stream: StreamId, version: int, event: Event, metadata: Metadata, now: Instant, sealer: Sealer) -> NewEvent:
-    """Return the stored form of an event; the sealer must have the key of ``metadata.account_id`` at hand."""
+    """Return the stored form of an event; the sealer must have the key of ``metadata.account_id`` at hand.
+
+    Of an account that was erased, what the service itself records says ``ERASED`` where it would be personal;
+    whatever anybody else records that is personal raises AccountErased.
+    """
     kind = type(event)
     return NewEvent(
         stream=stream,
@@ -42,24 +58,25 @@ def encode(stream: StreamId, version: int, event: Event, metadata: Metadata, now
 
 
 def decode(recorded: Recorded, sealer: Sealer | None = None) -> Event:
-    """Return the event that was stored; without a sealer, personal fields stay the sealed text they are."""
-    return decode_payload(recorded.type, recorded.payload, sealer)
+    """Return the event that was stored; without a sealer, personal fields stay the sealed text they are.
 
-
-def decode_payload(name: str, payload: str, sealer: Sealer | None = None) -> Event:
-    """Return the event stored under this name, upcast where its shape has been followed by another."""
-    if name not in UPCASTS:
-        kind = _kind(name)
-        if sealer is None or not _personal(kind):
-            return _decoder(kind).decode(payload)
-    fields = _from_json.decode(payload)
-    while (upcast := UPCASTS.get(name)) is not None:
-        fields = upcast(fields)
-        name = fields["type"]
+    Raises SealBroken where one of them was sealed for another account, event or field.
+    """
+    name = recorded.type
+    if sealer is None or not (name in UPCASTS or _personal(_kind(name))):
+        return decode_payload(name, recorded.payload)
+    name, fields = _upcast(name, recorded.payload)
     kind = _kind(name)
-    if sealer is not None:
-        _unseal_fields(fields, _personal(kind), sealer)
+    _unseal_fields(fields, _personal(kind), _owner_decoder.decode(recorded.metadata), sealer)
     return msgspec.convert(fields, kind)
+
+
+def decode_payload(name: str, payload: str) -> Event:
+    """Return the event stored under this name, upcast where its shape has been followed by another, still sealed."""
+    if name not in UPCASTS:
+        return _decoder(_kind(name)).decode(payload)
+    name, fields = _upcast(name, payload)
+    return msgspec.convert(fields, _kind(name))
 
 
 def names_read_as(kind: type[Event]) -> frozenset[str]:
@@ -74,8 +91,22 @@ def decode_metadata(recorded: Recorded, sealer: Sealer | None = None) -> Metadat
     if sealer is None:
         return _metadata_decoder.decode(recorded.metadata)
     fields = _from_json.decode(recorded.metadata)
-    _unseal_fields(fields, _METADATA_PERSONAL, sealer)
+    _unseal_fields(fields, _METADATA_PERSONAL, _owner_decoder.decode(recorded.metadata), sealer)
     return msgspec.convert(fields, Metadata)
+
+
+def misplaced_fields(event: Event, metadata: Metadata) -> Iterator[str]:
+    """Return the personal fields that were sealed for another place; ``event`` and ``metadata`` are still sealed.
+
+    Needs no key: what sealed text says of itself is authenticated once it is opened.
+    """
+    for struct, personal in ((event, _personal(type(event))), (metadata, _METADATA_PERSONAL)):
+        for name in personal:
+            sealed = getattr(struct, name)
+            if sealed is None:
+                continue
+            if metadata.account_id is None or not is_in_place(sealed, metadata.account_id, metadata.id, name):
+                yield name
 
 
 def accounts_of(events: Iterable[Recorded]) -> set[AccountId]:
@@ -115,13 +146,34 @@ def _sealed_json(struct: msgspec.Struct, personal: tuple[str, ...], metadata: Me
         text = getattr(struct, name)
         if text is not None:
             assert metadata.account_id is not None, f"{type(struct).__name__}.{name} is personal, but to whom?"
-            changes[name] = sealer.seal(metadata.account_id, EventId(metadata.id), name, text)
+            changes[name] = _sealed(name, text, metadata, sealer)
     if changes:
         struct = msgspec.structs.replace(struct, **changes)
     return _to_json.encode(struct).decode()
 
 
-def _unseal_fields(fields: dict[str, Any], personal: tuple[str, ...], sealer: Sealer) -> None:
+def _sealed(name: str, text: str, metadata: Metadata, sealer: Sealer) -> str:
+    assert metadata.account_id is not None
+    try:
+        return sealer.seal(metadata.account_id, metadata.id, name, text)
+    except AccountErased:
+        # What the service goes on to record by itself, such as money that comes back late, is true without the person.
+        if metadata.actor.kind != "service":
+            raise
+        return ERASED
+
+
+def _unseal_fields(fields: dict[str, Any], personal: tuple[str, ...], owner: _Owner, sealer: Sealer) -> None:
     for name in personal:
         if fields.get(name) is not None:
-            fields[name] = sealer.unseal(fields[name])
+            if owner.account_id is None:
+                raise SealBroken(f"{name} of event {owner.id} belongs to no account: run `litevps audit verify`")
+            fields[name] = sealer.unseal(owner.account_id, owner.id, name, fields[name])
+
+
+def _upcast(name: str, payload: str) -> tuple[str, dict[str, Any]]:
+    fields = _from_json.decode(payload)
+    while (upcast := UPCASTS.get(name)) is not None:
+        fields = upcast(fields)
+        name = fields["type"]
+    return name, fields

@@ -165,15 +165,18 @@ class Sealer(Protocol):
         ...
 
     def seal(self, account_id: AccountId, event_id: EventId, field: str, text: str) -> str:
-        """Return ``text`` sealed, bound to the event and the field. The key must be at hand."""
+        """Return ``text`` sealed, bound to the event and the field. The key must be at hand. Raises AccountErased."""
         ...
 
-    def unseal(self, sealed: str) -> str:
-        """Return the text that was sealed, or ``ERASED`` where the key is gone; ``load`` comes before."""
+    def unseal(self, account_id: AccountId, event_id: EventId, field: str, sealed: str) -> str:
+        """Return the text that was sealed for this place, or ``ERASED`` where the key is gone; ``load`` comes before.
+
+        Raises SealBroken for text that was sealed for another account, event or field.
+        """
         ...
 
     async def erase(self, account_id: AccountId) -> None:
-        """Delete an account's key for good."""
+        """Delete an account's key for good, and have every process let go of it."""
         ...
 
     def keyed_hash(self, scope: str, text: str) -> bytes:

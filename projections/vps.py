@@ -7,7 +7,8 @@ import msgspec
 
 from domain.compute import events
 from domain.compute.vps import FOLD, State, Vps
-from domain.ids import AccountId, VpsId
+from domain.ids import AccountId, EventId, VpsId
+from domain.ports import Sealer
 from projections.read_model import Connection, Entry, ReadModel, columns_of
 
 _SQL = """
@@ -17,14 +18,15 @@ CREATE TABLE vps (
     state text NOT NULL,
     gone boolean NOT NULL,
     folded text NOT NULL,
+    event_id uuid NOT NULL,
     position bigint NOT NULL
 ) WITH (fillfactor = 70);
 CREATE INDEX vps_of_account ON vps (account_id, position DESC) WHERE NOT gone;
 """
-_READ = "SELECT id, folded, position FROM vps WHERE id = ANY(%b::uuid[])"
+_READ = "SELECT id, folded, event_id, position FROM vps WHERE id = ANY(%b::uuid[])"
 _WRITE = """
-    INSERT INTO vps (id, account_id, state, gone, folded, position)
-    SELECT * FROM unnest(%b::uuid[], %b::uuid[], %b::text[], %b::boolean[], %b::text[], %b::bigint[])
+    INSERT INTO vps (id, account_id, state, gone, folded, event_id, position)
+    SELECT * FROM unnest(%b::uuid[], %b::uuid[], %b::text[], %b::boolean[], %b::text[], %b::uuid[], %b::bigint[])
     ON CONFLICT (id) DO UPDATE SET state = excluded.state, gone = excluded.gone, folded = excluded.folded
 """
 _COUNT = """
@@ -32,15 +34,33 @@ _COUNT = """
     WHERE account_id = %(account_id)s AND NOT gone AND (%(state)s::text IS NULL OR state = %(state)s)
 """
 _OF_ACCOUNT = """
-    SELECT folded FROM vps
+    SELECT folded, event_id FROM vps
     WHERE account_id = %(account_id)s AND NOT gone AND (%(state)s::text IS NULL OR state = %(state)s)
     ORDER BY position DESC LIMIT %(limit)s OFFSET %(offset)s
 """
-_BY_ID = "SELECT folded FROM vps WHERE id = ANY(%b::uuid[])"
-_BY_IDS = "SELECT folded FROM vps WHERE id = ANY(%b::uuid[]) AND account_id = %s"
+_BY_ID = "SELECT folded, event_id FROM vps WHERE id = ANY(%b::uuid[])"
+_BY_IDS = "SELECT folded, event_id FROM vps WHERE id = ANY(%b::uuid[]) AND account_id = %s"
 
 _to_json = msgspec.json.Encoder()
 _from_json = msgspec.json.Decoder(Vps)
+
+
+class VpsRow(msgspec.Struct, frozen=True):
+    """One VPS; ``name`` and ``labels`` are sealed, keys and user data are left out."""
+
+    vps: Vps
+    event_id: EventId
+    """Of the event that asked for it, in which name and labels are sealed."""
+
+    def opened(self, account_id: AccountId, sealer: Sealer) -> Vps:
+        """Return the VPS with name and labels in the clear; the key of the account must be at hand.
+
+        Raises SealBroken where they are not those of this account and event.
+        """
+        vps = self.vps
+        name = sealer.unseal(account_id, self.event_id, "name", vps.name)
+        labels = None if vps.labels is None else sealer.unseal(account_id, self.event_id, "labels", vps.labels)
+        return msgspec.structs.replace(vps, name=name, labels=labels)
 
 
 async def vpss_of(
@@ -50,49 +70,51 @@ async def vpss_of(
     state: State | None = None,
     limit: int | None = None,
     offset: int = 0,
-) -> tuple[list[Vps], int]:
+) -> tuple[list[VpsRow], int]:
     """Return VPSs of an account that exist for it, newest first, and how many there are in all.
 
-    ``name`` and ``labels`` are sealed, keys and user data are left out; ``limit`` None: all of them.
+    ``limit`` None: all of them.
     """
     asked = {"account_id": account_id, "state": state, "limit": limit, "offset": offset}
     counted = await (await connection.execute(_COUNT, asked)).fetchone()
     assert counted is not None
     cursor = await connection.execute(_OF_ACCOUNT, asked)
-    return [_from_json.decode(folded) for (folded,) in await cursor.fetchall()], counted[0]
+    return [VpsRow(_from_json.decode(folded), event_id) for folded, event_id in await cursor.fetchall()], counted[0]
 
 
-async def vpss_by_id(connection: Connection, vps_ids: Sequence[VpsId]) -> list[Vps]:
+async def vpss_by_id(connection: Connection, vps_ids: Sequence[VpsId]) -> list[VpsRow]:
     """Return these VPSs as ``vpss_of`` does, those among them that are gone as well."""
     cursor = await connection.execute(_BY_ID, [list(vps_ids)])
-    return [_from_json.decode(folded) for (folded,) in await cursor.fetchall()]
+    return [VpsRow(_from_json.decode(folded), event_id) for folded, event_id in await cursor.fetchall()]
 
 
-async def vpss_by_ids(connection: Connection, account_id: AccountId, vps_ids: Collection[VpsId]) -> dict[VpsId, Vps]:
-    """Return VPSs of an account, deleted ones included; ``name`` and ``labels`` are sealed."""
+async def vpss_by_ids(connection: Connection, account_id: AccountId, vps_ids: Collection[VpsId]) -> dict[VpsId, VpsRow]:
+    """Return VPSs of an account, deleted ones included."""
     cursor = await connection.execute(_BY_IDS, [list(vps_ids), account_id])
-    return {(vps := _from_json.decode(folded)).vps_id: vps for (folded,) in await cursor.fetchall()}
+    rows = [VpsRow(_from_json.decode(folded), event_id) for folded, event_id in await cursor.fetchall()]
+    return {row.vps.vps_id: row for row in rows}
 
 
 async def _apply(connection: Connection, batch: Sequence[Entry]) -> None:
     streams = list({entry.recorded.stream for entry in batch})
     cursor = await connection.execute(_READ, [streams])
-    folded: dict[object, tuple[Vps, int]] = {
-        id_: (_from_json.decode(text), position) for id_, text, position in await cursor.fetchall()
+    folded: dict[object, tuple[Vps | None, EventId, int]] = {
+        id_: (_from_json.decode(text), event_id, position) for id_, text, event_id, position in await cursor.fetchall()
     }
     for entry in batch:
         stream = entry.recorded.stream
-        before, position = folded.get(stream, (FOLD.initial, entry.recorded.position))
-        after = FOLD.evolve(before, entry.event)
-        assert after is not None, "the first event of a VPS makes it"
-        folded[stream] = (after, position)
-    await connection.execute(_WRITE, columns_of(_row(vps, position) for vps, position in folded.values()))
+        if stream not in folded:
+            folded[stream] = (FOLD.initial, entry.metadata.id, entry.recorded.position)
+        before, event_id, position = folded[stream]
+        folded[stream] = (FOLD.evolve(before, entry.event), event_id, position)
+    await connection.execute(_WRITE, columns_of(_row(*row) for row in folded.values()))
 
 
-def _row(vps: Vps, position: int) -> tuple[object, ...]:
+def _row(vps: Vps | None, event_id: EventId, position: int) -> tuple[object, ...]:
+    assert vps is not None, "the first event of a VPS makes it"
     kept = msgspec.structs.replace(vps, authorized_keys=(), user_data=None)
     text = _to_json.encode(kept).decode()
-    return vps.vps_id, vps.account_id, vps.state, vps.gone, text, position
+    return vps.vps_id, vps.account_id, vps.state, vps.gone, text, event_id, position
 
 
 VPS = ReadModel(

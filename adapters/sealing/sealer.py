@@ -3,6 +3,7 @@
 import base64
 import binascii
 import hmac
+import math
 import os
 import time
 from collections import OrderedDict
@@ -18,8 +19,8 @@ from adapters.sealing.key_tables import KeyTable, Wrapped
 from adapters.sealing.master_key import MasterKey
 from domain.events import ERASED
 from domain.ids import AccountId, EventId
+from domain.sealed import AccountErased, SealBroken, body_of, header_of
 
-FORMAT = "s1"
 KEYS_KEPT_MAX = 65_536
 KEYS_LOADED_AT_ONCE_MAX = 8_192
 RECHECK_AFTER_S = 30.0
@@ -28,11 +29,6 @@ RECHECK_AFTER_S = 30.0
 _NONCE_BYTES = 12
 _KEY_BYTES = 32
 _CANARY = AccountId(UUID(int=0))
-_PARTS = 5
-
-
-class SealBroken(Exception):
-    """Sealed text is not what was sealed: it was changed, or moved to another event, field or account."""
 
 
 class WrongMasterKey(Exception):
@@ -51,11 +47,7 @@ class _Held(msgspec.Struct, frozen=True):
 
 
 class AccountSealer:
-    """The port Sealer.
-
-    Sealed text is ``s1.<account>.<event>.<field>.<nonce and ciphertext>``: ids as 32 hexadecimal digits, the
-    last part in base64url without padding. All before the last dot is authenticated with the text.
-    """
+    """The port Sealer; ``domain.sealed`` tells what sealed text looks like."""
 
     def __init__(
         self, master_key: MasterKey, keys: KeyTable, *, monotonic_s: Callable[[], float] = time.monotonic
@@ -66,6 +58,9 @@ class AccountSealer:
         self._keys = keys
         self._monotonic_s = monotonic_s
         self._held: OrderedDict[AccountId, _Held] = OrderedDict()
+        self._erasures = 0
+        """How often keys were let go of, so that no read that began before brings one back."""
+        self._all_stale_at_s = -math.inf
 
     async def check_master_key(self) -> None:
         """Raise WrongMasterKey unless this database's keys are wrapped by our master key; to be asked at start."""
@@ -83,39 +78,37 @@ class AccountSealer:
         stale = [account_id for account_id in wanted if not self._is_fresh(account_id)]
         if not stale:
             return
-        kept = await self._keys.read(stale)
-        missing = [account_id for account_id in stale if account_id not in kept]
-        if create and missing:
-            await self._keys.add({account_id: self._wrap(account_id, os.urandom(_KEY_BYTES)) for account_id in missing})
-            # Read again: another process may have been faster, and its key is then the key.
-            kept |= await self._keys.read(missing)
+        erasures = -1
+        while erasures != self._erasures:
+            # A key that is erased while it is being read is not to come back by what was read before.
+            erasures = self._erasures
+            kept = await self._read(stale, create=create)
         for account_id in stale:
             self._hold(account_id, kept.get(account_id), erased=account_id in kept and kept[account_id] is None)
 
     def seal(self, account_id: AccountId, event_id: EventId, field: str, text: str) -> str:
         """Return ``text`` sealed, bound to the event and the field. The key must be at hand.
 
-        Of an account whose key was erased nothing personal is kept any more: the text is then ``ERASED``.
+        Of an account whose key was erased nothing personal is kept any more: raises AccountErased.
         """
         held = self._at_hand(account_id)
         if held.erased:
-            return ERASED
+            raise AccountErased
         if held.cipher is None:
             raise KeyNotLoaded(f"account {account_id} has no key: load it with create=True")
         assert field.isidentifier(), "a field has a plain name"
-        header = f"{FORMAT}.{account_id.hex}.{event_id.hex}.{field}"
+        header = header_of(account_id, event_id, field)
         nonce = os.urandom(_NONCE_BYTES)
         return f"{header}.{_to_base64(nonce + held.cipher.encrypt(nonce, text.encode(), header.encode()))}"
 
-    def unseal(self, sealed: str) -> str:
-        """Return the text that was sealed, or ``ERASED`` where the key is gone. The key must have been loaded.
+    def unseal(self, account_id: AccountId, event_id: EventId, field: str, sealed: str) -> str:
+        """Return the text that was sealed for this place, or ``ERASED`` where the key is gone.
 
-        Raises SealBroken.
+        The key must have been loaded. Raises SealBroken, also where the text was sealed for another place.
         """
         if sealed == ERASED:
             return ERASED
-        account_id = sealed_for(sealed)
-        header, _, body = sealed.rpartition(".")
+        header, body = header_of(account_id, event_id, field), body_of(sealed, account_id, event_id, field)
         cipher = self._at_hand(account_id).cipher
         if cipher is None:
             return ERASED
@@ -123,12 +116,23 @@ class AccountSealer:
         try:
             return cipher.decrypt(content[:_NONCE_BYTES], content[_NONCE_BYTES:], header.encode()).decode()
         except (InvalidTag, ValueError) as error:
-            raise SealBroken(f"not what was sealed: {header}") from error
+            raise SealBroken(f"not what was sealed as {header}: run `litevps audit verify`") from error
 
     async def erase(self, account_id: AccountId) -> None:
-        """Delete an account's key for good; other processes see it after at most ``RECHECK_AFTER_S``."""
+        """Delete an account's key for good, and have every process let go of it.
+
+        Others are told at once, and one that is not reached then sees it after at most ``RECHECK_AFTER_S``.
+        """
         await self._keys.erase(account_id)
-        self._hold(account_id, None, erased=True)
+        self.forget(account_id)
+
+    def forget(self, account_id: AccountId | None = None) -> None:
+        """Let go of a key that was erased, by this process or another; None: look up all anew."""
+        self._erasures += 1
+        if account_id is None:
+            self._all_stale_at_s = self._monotonic_s()
+        else:
+            self._hold(account_id, None, erased=True)
 
     def keyed_hash(self, scope: str, text: str) -> bytes:
         """Return a hash of ``text`` that finds it again without storing it; 32 bytes, under the master key."""
@@ -140,6 +144,15 @@ class AccountSealer:
         """Return 32 secret bytes for a purpose, such as ``jwt``; the same on every process."""
         return self._master_key.derive(f"purpose/{purpose}")
 
+    async def _read(self, account_ids: Collection[AccountId], *, create: bool) -> dict[AccountId, Wrapped]:
+        kept = await self._keys.read(account_ids)
+        missing = [account_id for account_id in account_ids if account_id not in kept]
+        if create and missing:
+            await self._keys.add({account_id: self._wrap(account_id, os.urandom(_KEY_BYTES)) for account_id in missing})
+            # Read again: another process may have been faster, and its key is then the key.
+            kept |= await self._keys.read(missing)
+        return kept
+
     def _is_fresh(self, account_id: AccountId) -> bool:
         held = self._held.get(account_id)
         if held is None:
@@ -147,7 +160,8 @@ class AccountSealer:
         self._held.move_to_end(account_id)
         # That there is no key yet is never believed for long: another process may make it at any moment.
         there_was_none = held.cipher is None and not held.erased
-        return not there_was_none and self._monotonic_s() - held.checked_s < RECHECK_AFTER_S
+        is_young = self._monotonic_s() - held.checked_s < RECHECK_AFTER_S and held.checked_s > self._all_stale_at_s
+        return is_young and not there_was_none
 
     def _hold(self, account_id: AccountId, wrapped: Wrapped, *, erased: bool) -> None:
         cipher = None if wrapped is None else AESGCM(self._unwrap(account_id, wrapped))
@@ -171,17 +185,6 @@ class AccountSealer:
             return self._wrapping.decrypt(wrapped[:_NONCE_BYTES], wrapped[_NONCE_BYTES:], account_id.bytes)
         except InvalidTag as error:
             raise WrongMasterKey(f"the key of account {account_id} was wrapped by another master key") from error
-
-
-def sealed_for(sealed: str) -> AccountId:
-    """Return whose key sealed this text; raises SealBroken if it is no sealed text."""
-    parts = sealed.split(".")
-    try:
-        if len(parts) == _PARTS and parts[0] == FORMAT:
-            return AccountId(UUID(hex=parts[1]))
-    except ValueError as error:
-        raise SealBroken("not sealed text") from error
-    raise SealBroken("not sealed text")
 
 
 def _to_base64(content: bytes) -> str:

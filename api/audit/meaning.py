@@ -50,6 +50,7 @@ class Meaning:
         self._registered: set[AccountId] = set()
         self._closed: set[AccountId] = set()
         self.shapes = Check("every event can be read")
+        self.seals = Check("what is personal is sealed for its own account, event and field")
         self.postings = Check("the postings of every event sum to zero, and so does the trial balance")
         self.held = Check("no more was paid out for refunds and disputes than had been taken for them")
         self.minutes = Check("every minute of a VPS was used once, in order, at its price")
@@ -60,7 +61,7 @@ class Meaning:
         """Return the checks that these are."""
         money = (self._wallets, self._payments, self.corrections, self._statements)
         of_money = chain.from_iterable(part.checks for part in money)
-        return self.shapes, self.postings, *of_money, self.held, self.minutes, self.claims
+        return self.shapes, self.seals, self.postings, *of_money, self.held, self.minutes, self.claims
 
     @property
     def open_items(self) -> dict[str, MicroUsd]:
@@ -70,13 +71,16 @@ class Meaning:
     def see(self, batch: Sequence[Recorded]) -> None:
         """Look at the next events."""
         self.shapes.seen += len(batch)
+        self.seals.seen += len(batch)
         for recorded in batch:
             try:
                 event = codec.decode(recorded)
-                codec.decode_metadata(recorded)
+                metadata = codec.decode_metadata(recorded)
             except (KeyError, msgspec.MsgspecError) as problem:
                 self.shapes.fault(f"position {recorded.position}: {recorded.type} cannot be read: {problem}")
             else:
+                for field in codec.misplaced_fields(event, metadata):
+                    self.seals.fault(f"position {recorded.position}: {field} was sealed for another place")
                 self._see(recorded, event)
 
     def conclude(self, evidence: Evidence) -> None:

@@ -18,6 +18,7 @@ from domain.errors import Contended, Fact, Invalid, NotFound, Refusal
 from domain.money import MicroUsd
 from domain.payments.refunds import NothingToRefund
 from domain.pricing.price_book import PlanNameTaken, PlanNotFound, RepricingTooSoon
+from domain.sealed import AccountErased
 from domain.statements.issuing import MonthNotOver
 from domain.tokens.token import ForbiddenForTokens, InsufficientScope, TooManyTokens
 from domain.wallet.funds import AccountFrozen, InsufficientBalance, TokenSpendLimitReached, VpsOfAnother
@@ -183,6 +184,7 @@ STATUS: dict[type[Refusal], int] = {
     NotFound: 404,
     PlanNotFound: 404,
     MethodNotAllowed: 405,
+    AccountErased: 410,
     NotAcceptable: 406,
     TooSlow: 408,
     EmailTaken: 409,

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
@@ -19,6 +20,10 @@ from domain.wallet.wallet import wallet_view
 SCOPE = "idempotency"
 KEPT_FOR = 24 * HOUR
 KEY_CHARACTERS_MAX = 255
+_FIELD = "answer"
+_OLDER_FIELD = "kept"
+"""Of answers kept before they were bound to their requests; a day after that there are none."""
+_PARTS = 5
 REPLAYED = ("idempotency-replayed", "true")
 
 
@@ -94,7 +99,7 @@ async def find_kept(call: Call) -> Answer | None:
         return None
     assert claim.kept is not None
     await call.runtime.sealer.load([call.account_id])
-    kept = msgspec.json.decode(call.runtime.sealer.unseal(claim.kept.decode()), type=Kept)
+    kept = msgspec.json.decode(_opened(call, claim.kept.decode()), type=Kept)
     if kept.request != request_digest(call):
         raise IdempotencyKeyReused()
     return Answer(kept.status, kept.body.encode(), (*kept.headers, REPLAYED))
@@ -118,4 +123,16 @@ def request_digest(call: Call) -> str:
 def _sealed(call: Call, answer: Answer) -> bytes:
     kept = Kept(request_digest(call), answer.status, answer.body.decode(), answer.headers)
     text = msgspec.json.encode(kept).decode()
-    return call.runtime.sealer.seal(call.account_id, EventId(call.runtime.ids.new()), "kept", text).encode()
+    return call.runtime.sealer.seal(call.account_id, _place_of(call), _FIELD, text).encode()
+
+
+def _opened(call: Call, sealed: str) -> str:
+    unseal, parts = call.runtime.sealer.unseal, sealed.split(".")
+    if len(parts) == _PARTS and parts[3] == _OLDER_FIELD:
+        return unseal(call.account_id, EventId(UUID(parts[2])), _OLDER_FIELD, sealed)
+    return unseal(call.account_id, _place_of(call), _FIELD, sealed)
+
+
+def _place_of(call: Call) -> EventId:
+    """Return what stands for the event that an answer is sealed for: its claim, so that it answers no other request."""
+    return EventId(UUID(bytes=claim_key(call)[:16]))

@@ -3,8 +3,6 @@
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 
-import msgspec
-
 from api.runtime import Runtime
 from domain.compute.vps import Vps
 from domain.ids import AccountId, VpsId
@@ -34,10 +32,4 @@ async def vpss_in_the_clear(
         return {}
     found = await vpss_by_ids(connection, account_id, vps_ids)
     await runtime.sealer.load([account_id])
-    unseal = runtime.sealer.unseal
-    return {
-        vps_id: msgspec.structs.replace(
-            vps, name=unseal(vps.name), labels=None if vps.labels is None else unseal(vps.labels)
-        )
-        for vps_id, vps in found.items()
-    }
+    return {vps_id: row.opened(account_id, runtime.sealer) for vps_id, row in found.items()}

@@ -94,7 +94,7 @@ async def folded_transactions(runtime: Runtime, asked: Asked) -> Found:
         vpss = await vpss_in_the_clear(runtime, connection, asked.account_id, vps_ids)
     await runtime.sealer.load([asked.account_id])
     cursor = (page[-1].position, page[-1].place) if len(found) > asked.limit else None
-    return Found([_shown(runtime, one, vpss) for one in page], total, cursor)
+    return Found([_shown(runtime, asked.account_id, one, vpss) for one in page], total, cursor)
 
 
 async def single_minutes(runtime: Runtime, asked: Asked) -> Found:
@@ -151,7 +151,7 @@ async def _opened(
     shown: list[Shown] = []
     for entry in entries:
         if not entry.minutes:
-            shown.append(_of_funds(runtime, entry))
+            shown.append(_of_funds(runtime, account_id, entry))
             continue
         begins = entry.lines_upto - entry.minutes
         first_place, last_place = max(1, first - begins), min(entry.minutes, last - begins)
@@ -173,7 +173,7 @@ async def _creation_of(
     """Return when the VPSs were created of which minutes may begin at one instant and not be told in that order."""
     vps_ids = {line.vps_id for lines in events if comes_in_stretches(lines) for line in lines}
     found = await vpss_by_ids(connection, account_id, vps_ids) if vps_ids else {}
-    return {vps_id: vps.created_at for vps_id, vps in found.items()}
+    return {vps_id: row.vps.created_at for vps_id, row in found.items()}
 
 
 def _single(minute: Minute, entry: EntryOfLines, balance: MicroUsd) -> Shown:
@@ -196,9 +196,9 @@ def _single(minute: Minute, entry: EntryOfLines, balance: MicroUsd) -> Shown:
     )
 
 
-def _shown(runtime: Runtime, one: Transaction, vpss: Mapping[VpsId, Vps]) -> Shown:
+def _shown(runtime: Runtime, account_id: AccountId, one: Transaction, vpss: Mapping[VpsId, Vps]) -> Shown:
     if one.vps_id is None:
-        return _of_funds(runtime, one)
+        return _of_funds(runtime, account_id, one)
     assert one.price_hourly is not None
     count = "1 minute" if one.minutes == 1 else f"{one.minutes} minutes"
     about = f"{count} of {_name(vpss, one.vps_id)} at {exact_usd(one.price_hourly)} USD an hour"
@@ -222,8 +222,11 @@ def _shown(runtime: Runtime, one: Transaction, vpss: Mapping[VpsId, Vps]) -> Sho
     )
 
 
-def _of_funds(runtime: Runtime, one: Transaction | EntryOfLines) -> Shown:
-    reason = None if one.reason is None else runtime.sealer.unseal(one.reason)
+def _of_funds(runtime: Runtime, account_id: AccountId, one: Transaction | EntryOfLines) -> Shown:
+    reason = None
+    if one.reason is not None:
+        assert one.event_id is not None, "only minutes are told without an event of their own"
+        reason = runtime.sealer.unseal(account_id, one.event_id, "reason", one.reason)
     return Shown(
         id=str(one.event_id),
         at=one.recorded_at,

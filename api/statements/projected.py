@@ -8,7 +8,7 @@ from api.statements.source import Drawn
 from domain.ids import AccountId, VpsId
 from domain.ports import EventStore, Sealer
 from domain.statements.month import Month, parse_month
-from domain.statements.statement import Statement
+from domain.statements.statement import Entry, Statement
 from domain.time import Instant
 from projections.entries import ENTRIES, balance_at
 from projections.read_model import Connection
@@ -46,10 +46,7 @@ class ProjectedStatements:
             statement = await _statement(connection, account_id, month)
             issued = await issued_statements(connection, account_id)
         await self._sealer.load([account_id])
-        entries = tuple(
-            entry if entry.reason is None else msgspec.structs.replace(entry, reason=self._sealer.unseal(entry.reason))
-            for entry in statement.entries
-        )
+        entries = tuple(self._opened(account_id, entry) for entry in statement.entries)
         return Drawn(
             msgspec.structs.replace(statement, entries=entries),
             until,
@@ -72,7 +69,13 @@ class ProjectedStatements:
         async with self._read_models.at(await self._store.head(), VPS) as connection:
             vpss = await vpss_by_id(connection, list(vps_ids))
         await self._sealer.load([account_id])
-        return {vps.vps_id: self._sealer.unseal(vps.name) for vps in vpss}
+        return {row.vps.vps_id: row.opened(account_id, self._sealer).name for row in vpss}
+
+    def _opened(self, account_id: AccountId, entry: Entry) -> Entry:
+        if entry.reason is None:
+            return entry
+        reason = self._sealer.unseal(account_id, entry.event_id, "reason", entry.reason)
+        return msgspec.structs.replace(entry, reason=reason)
 
 
 async def _statement(connection: Connection, account_id: AccountId, month: Month) -> Statement:

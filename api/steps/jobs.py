@@ -19,6 +19,7 @@ from domain.exec.job import Job, job_view
 from domain.exec.ports import KeptOutput
 from domain.ids import EventId, JobId, job_stream
 from domain.ports import Claim, StoreUnavailable
+from domain.sealed import AccountErased
 from domain.time import Instant, seconds
 
 OUTPUT_LIMIT_BYTES = 1024 * 1024
@@ -87,7 +88,7 @@ async def collect_job(workshop: Workshop, job_id: JobId) -> tuple[Job, KeptOutpu
 async def output_text(workshop: Workshop, job: Job, output: KeptOutput) -> tuple[str, str]:
     """Return both streams of a job as text; what is no UTF-8 is replaced. Both are "" once erased."""
     await workshop.sealer.load([job.account_id])
-    return _opened(workshop, output.stdout), _opened(workshop, output.stderr)
+    return _opened(workshop, job, "stdout", output.stdout), _opened(workshop, job, "stderr", output.stderr)
 
 
 async def _outcome(workshop: Workshop, job: Job) -> JobOutcome | None:
@@ -159,10 +160,13 @@ async def _record_end(workshop: Workshop, job: Job, outcome: JobOutcome) -> Job:
 
 async def _keep_output(workshop: Workshop, job: Job, outcome: JobOutcome) -> None:
     await workshop.sealer.load([job.account_id], create=True)
-    output = KeptOutput(
-        stdout=_sealed(workshop, job, "stdout", outcome.stdout.text),
-        stderr=_sealed(workshop, job, "stderr", outcome.stderr.text),
-    )
+    try:
+        output = KeptOutput(
+            stdout=_sealed(workshop, job, "stdout", outcome.stdout.text),
+            stderr=_sealed(workshop, job, "stderr", outcome.stderr.text),
+        )
+    except AccountErased:
+        return  # The end of the job is recorded all the same.
     reach("exec:before-output")
     await workshop.job_outputs.keep(job.job_id, job.account_id, output)
     reach("exec:after-output")
@@ -173,11 +177,12 @@ def _sealed(workshop: Workshop, job: Job, field: str, content: bytes) -> str:
     return workshop.sealer.seal(job.account_id, EventId(job.job_id), field, base64.b64encode(content).decode())
 
 
-def _opened(workshop: Workshop, sealed: str) -> str:
+def _opened(workshop: Workshop, job: Job, field: str, sealed: str) -> str:
     if not sealed:
         return ""
+    text = workshop.sealer.unseal(job.account_id, EventId(job.job_id), field, sealed)
     try:
-        content = base64.b64decode(workshop.sealer.unseal(sealed), validate=True)
+        content = base64.b64decode(text, validate=True)
     except ValueError:
         return ""  # Erased, with the key of its account.
     return content.decode(errors="replace")

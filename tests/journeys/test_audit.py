@@ -131,6 +131,18 @@ DAMAGES = {
         "every event can be read",
         "position 3: wallet.funds-credited.v1 cannot be read",
     ),
+    "what was sealed in another field": (
+        "UPDATE ledger.event SET payload = replace(payload, '.reason.', '.name.') WHERE position = 3",
+        "what is personal is sealed for its own account, event and field",
+        "position 3: reason was sealed for another place",
+    ),
+    "what was sealed for another event": (
+        """UPDATE ledger.event SET metadata = jsonb_set(metadata::jsonb, '{address}', (
+               SELECT metadata::jsonb -> 'address' FROM ledger.event WHERE position = 1
+           ))::text WHERE position = 3""",
+        "what is personal is sealed for its own account, event and field",
+        "position 3: address was sealed for another place",
+    ),
     "a minute used twice": (
         """UPDATE ledger.event SET payload = replace(payload, ',2,5,', ',1,5,')
            WHERE type = 'wallet.minutes-metered.v1'""",

@@ -29,6 +29,7 @@ from projections.entries import ENTRIES, balance_at, entries_of
 from projections.reading import ReadModels
 from projections.statements import minutes_of_month
 from tests.projections.history import HOURLY, PLAN, History
+from tests.sealed_text import opened
 
 pytestmark = pytest.mark.anyio
 
@@ -91,7 +92,7 @@ async def test_every_movement_is_an_entry_with_the_balance_that_it_left(history:
     ]
     assert (entries[0].position, entries[0].version) == (credit.position, credit.version)
     assert {one.payment_id for one in entries[1:2] + entries[3:6]} == {payment}
-    assert [history.sealer.unseal(one.reason) for one in entries if one.reason] == [
+    assert [opened(history.sealer, one.reason) for one in entries if one.reason] == [
         "a gift",
         "a mistake",
         "uncollectable",

@@ -1,9 +1,11 @@
 """Tests of what each read model answers."""
 
+import psycopg
 import pytest
 
 from domain.books.chart import prepaid, revenue
 from domain.ids import AccountId
+from domain.sealed import SealBroken
 from projections.accounts import ACCOUNTS, list_accounts
 from projections.balances import BALANCES, balances_of
 from projections.generation import SCHEMA
@@ -12,8 +14,9 @@ from projections.reading import ReadModels
 from projections.runner import Folding, connect
 from projections.ssh_keys import SSH_KEYS, ssh_keys_of
 from projections.totals import TOTALS, totals, trial_balance
-from projections.vps import VPS, vpss_of
+from projections.vps import VPS, vpss_by_ids, vpss_of
 from tests.projections.history import PLAN, History
+from tests.sealed_text import opened
 
 pytestmark = pytest.mark.anyio
 
@@ -24,9 +27,36 @@ async def test_vpss_are_listed_newest_first_with_their_number(history: History, 
     made = [await history.vps_requested(ada, name) for name in names]
     async with followed.at(await history.store.head(), VPS) as connection:
         page, count = await vpss_of(connection, ada, limit=2)
-    assert [vps.vps_id for vps in page] == [made[2], made[1]]
-    assert [history.sealer.unseal(vps.name) for vps in page] == ["web-03", "web-02"]
+    assert [row.vps.vps_id for row in page] == [made[2], made[1]]
+    assert [opened(history.sealer, row.vps.name) for row in page] == ["web-03", "web-02"]
     assert count == 3
+
+
+@pytest.mark.parametrize("column", ["folded", "event_id"])
+async def test_a_name_that_was_put_into_another_row_is_not_shown(
+    history: History, followed: ReadModels, owner_url: str, column: str
+) -> None:
+    ada = await history.registered()
+    made = [await history.vps_requested(ada, f"web-{n:02}") for n in (1, 2)]
+    async with followed.at(await history.store.head(), VPS) as connection:
+        [second, first], _ = await vpss_of(connection, ada)
+    assert [row.opened(ada, history.sealer).name for row in (first, second)] == ["web-01", "web-02"]
+    with psycopg.connect(owner_url, autocommit=True) as owner:
+        moved = f"UPDATE {SCHEMA}.vps SET {column} = (SELECT {column} FROM {SCHEMA}.vps WHERE id = %s) WHERE id = %s"
+        owner.execute(moved.encode(), made)
+    async with followed.at(await history.store.head(), VPS) as connection:
+        [tampered] = (await vpss_by_ids(connection, ada, made[1:])).values()
+    with pytest.raises(SealBroken):
+        tampered.opened(ada, history.sealer)
+
+
+async def test_what_is_anothers_is_not_opened_for_whoever_asks(history: History, followed: ReadModels) -> None:
+    ada, bob = await history.registered(), await history.registered(email="bob@example.com")
+    await history.vps_requested(ada)
+    async with followed.at(await history.store.head(), VPS) as connection:
+        [row], _ = await vpss_of(connection, ada)
+    with pytest.raises(SealBroken):
+        row.opened(bob, history.sealer)
 
 
 async def test_vpss_are_filtered_by_state_as_their_events_fold(history: History, followed: ReadModels) -> None:
@@ -36,10 +66,10 @@ async def test_vpss_are_filtered_by_state_as_their_events_fold(history: History,
     async with followed.at(await history.store.head(), VPS) as connection:
         running, running_count = await vpss_of(connection, ada, state="running")
         rest, _ = await vpss_of(connection, ada, state="creating")
-    assert [vps.vps_id for vps in running] == [runs]
-    assert running[0].ssh_port == 22_000
+    assert [row.vps.vps_id for row in running] == [runs]
+    assert running[0].vps.ssh_port == 22_000
     assert running_count == 1
-    assert [vps.vps_id for vps in rest] == [creating]
+    assert [row.vps.vps_id for row in rest] == [creating]
 
 
 async def test_a_vps_that_is_to_go_is_gone_for_its_owner(history: History, followed: ReadModels) -> None:
@@ -88,7 +118,7 @@ async def test_ssh_keys_are_listed_until_they_are_removed(history: History, foll
     async with followed.at(await history.store.head(), SSH_KEYS) as connection:
         keys, count = await ssh_keys_of(connection, ada, 20, 0)
     assert [key.id for key in keys] == [new, old]
-    assert [history.sealer.unseal(key.name) for key in keys] == ["new", "old"]
+    assert [opened(history.sealer, key.name) for key in keys] == ["new", "old"]
     assert count == 2
     await history.key_removed(ada, old)
     async with followed.at(await history.store.head(), SSH_KEYS) as connection:
@@ -108,8 +138,8 @@ async def test_a_job_tells_who_asked_and_how_it_ended(history: History, followed
         [job], count = await jobs_of_vps(connection, vps_id, 20, 0)
     assert (job.status, job.exit_code, job.duration_ms, count) == ("done", 3, 142, 1)
     assert (job.actor_kind, job.actor_id) == ("account", ada)
-    assert history.sealer.unseal(job.command) == "uname -a"
-    assert history.sealer.unseal(job.address or "") == "192.0.2.7"
+    assert opened(history.sealer, job.command) == "uname -a"
+    assert opened(history.sealer, job.address or "") == "192.0.2.7"
 
 
 async def test_a_job_that_has_ended_before_it_is_looked_at_is_told_alike(
@@ -134,7 +164,7 @@ async def test_accounts_are_listed_with_their_roles(history: History, followed: 
     await history.given_roles(ada, "admin", "finance")
     async with followed.at(await history.store.head(), ACCOUNTS) as connection:
         rows, count = await list_accounts(connection, 20, 0)
-    told = [(row.id, history.sealer.unseal(row.email), row.roles) for row in rows]
+    told = [(row.id, opened(history.sealer, row.email), row.roles) for row in rows]
     assert told == [(bob, "bob@example.com", ()), (ada, "ada@example.com", ("admin", "finance"))]
     assert count == 2
 

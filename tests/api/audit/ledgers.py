@@ -9,12 +9,13 @@ import msgspec
 from api.audit.findings import Check
 from api.audit.meaning import Meaning
 from domain.accounts.account import EMAIL_CLAIM
-from domain.events import Actor, Event, Metadata, stored_name
+from domain.events import Actor, Event, Metadata, personal_fields, stored_name
 from domain.evidence import Evidence
 from domain.ids import AccountId, EventId, PaymentId, StreamId, wallet_stream
 from domain.money import MicroUsd
 from domain.payments.events import PaymentReceived
 from domain.ports import Recorded
+from domain.sealed import header_of
 from domain.statements.events import StatementIssued
 from domain.statements.month import Month
 from domain.statements.tax import TaxLine
@@ -54,7 +55,11 @@ def recorded(events: Iterable[Event | tuple[Instant, Event]]) -> list[Recorded]:
         at, event = told if isinstance(told, tuple) else (Instant(at + 1), told)
         stream = wallet_stream(getattr(event, "account_id", ACCOUNT))
         versions[stream] += 1
-        metadata = Metadata(event_id(position), Actor("service", part="test"))
+        account_id = AccountId(getattr(event, "account_id", None) or ACCOUNT)
+        metadata = Metadata(event_id(position), Actor("service", part="test"), account_id)
+        personal = [name for name in personal_fields(type(event)) if getattr(event, name) is not None]
+        sealed = {name: f"{header_of(account_id, metadata.id, name)}.text" for name in personal}
+        event = msgspec.structs.replace(event, **sealed)
         payload, beside = (msgspec.json.encode(one).decode() for one in (event, metadata))
         name = stored_name(type(event))
         made.append(Recorded(position, stream, versions[stream], name, payload, beside, at, at, bytes(32)))

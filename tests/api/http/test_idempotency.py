@@ -1,12 +1,18 @@
 """Idempotency keys: the first outcome again, and nothing done twice."""
 
 import asyncio
+from uuid import uuid4
 
+import msgspec
 import pytest
 
+from adapters.memory.event_store import MemoryEventStore
 from adapters.simulated.clock import ManualClock
+from api.http.idempotency import SCOPE
+from domain.ids import EventId
 from tests.api.houses import PASSWORD, Customer, House, house
 from tests.api.http.test_ssh_keys import KEY
+from tests.sealed_text import opened
 
 pytestmark = pytest.mark.anyio
 
@@ -60,6 +66,37 @@ async def test_another_body_or_path_under_the_key_is_422(here: House, ann: Custo
 
     assert other_body.status_code == other_path.status_code == 422
     assert other_body.json()["code"] == "idempotency_key_reused"
+
+
+async def test_an_answer_that_was_put_under_another_key_is_never_told(here: House, ann: Customer) -> None:
+    store, sealer = here.runtime.store, here.runtime.sealer
+    assert isinstance(store, MemoryEventStore)
+    await ann.ask("POST", "/api/tokens", headers={"idempotency-key": "one"}, json={"name": "secret"})
+    await ann.ask("POST", "/api/ssh-keys", headers={"idempotency-key": "two"}, json={"name": "k", "public_key": KEY})
+    one, two = ((SCOPE, sealer.keyed_hash(SCOPE, f"{ann.id}:{key}")) for key in ("one", "two"))
+    store._claims[two] = msgspec.structs.replace(store._claims[two], kept=store._claims[one].kept)
+
+    told = await ann.ask(
+        "POST", "/api/ssh-keys", headers={"idempotency-key": "two"}, json={"name": "k", "public_key": KEY}
+    )
+
+    assert told.status_code == 500
+    assert "vtk_" not in told.text
+
+
+async def test_an_answer_that_an_older_release_kept_is_told(here: House, ann: Customer) -> None:
+    store, sealer = here.runtime.store, here.runtime.sealer
+    assert isinstance(store, MemoryEventStore)
+    body = {"name": "k", "public_key": KEY}
+    first = await ann.ask("POST", "/api/ssh-keys", headers=FIRST, json=body)
+    key = (SCOPE, sealer.keyed_hash(SCOPE, f"{ann.id}:first"))
+    kept = opened(sealer, (store._claims[key].kept or b"").decode())
+    older = sealer.seal(ann.id, EventId(uuid4()), "kept", kept).encode()
+    store._claims[key] = msgspec.structs.replace(store._claims[key], kept=older)
+
+    again = await ann.ask("POST", "/api/ssh-keys", headers=FIRST, json=body)
+
+    assert (again.status_code, again.content) == (201, first.content)
 
 
 async def test_each_account_has_its_own_keys(ann: Customer, bob: Customer) -> None:
