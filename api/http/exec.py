@@ -1,7 +1,6 @@
 """Commands over HTTP: run in a VPS, awaited, and told as they came out."""
 
 import asyncio
-from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
@@ -9,8 +8,9 @@ import msgspec
 from api.http.call import Answer, Call, Refusing, told
 from api.http.endpoint import Endpoint, Told
 from api.http.errors import CommandTimedOut, Ending
+from api.http.exec_bodies import Command, CommandDone, JobTold
 from api.http.idempotency import REPLAYED, claim_of, find_kept
-from api.http.rendering import Time, optional_time
+from api.http.rendering import optional_time
 from api.steps import jobs as job_steps
 from domain.compute.vps import VpsNotRunning, owned, vps_view
 from domain.errors import Contended, NotFound
@@ -23,68 +23,9 @@ from domain.settings.settings import SETTINGS_VIEW
 from domain.time import to_rfc3339
 from domain.wallet.wallet import wallet_view
 
-TIMEOUT_S_DEFAULT = 30
-TIMEOUT_S_MAX = 86_400
-"""Beyond what any setting allows."""
 BODY_BYTES_MAX = 1024 * 1024
-ENV_MAX = 128
 GIVE_UP_S = 2.0
 """How long giving up on a job may take when the service ends."""
-
-
-class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A shell command, and how it is to be run."""
-
-    command: Annotated[str, msgspec.Meta(description="For `bash -c`.")]
-    timeout_seconds: Annotated[
-        int, msgspec.Meta(ge=1, le=TIMEOUT_S_MAX, description="Bounded by the operators as well: 3600 unless changed.")
-    ] = TIMEOUT_S_DEFAULT
-    background: Annotated[Literal[False], msgspec.Meta(description="Nothing else is taken yet.")] = False
-    cwd: Annotated[
-        Annotated[str, msgspec.Meta(max_length=4096, pattern="^/")] | None,
-        msgspec.Meta(description="An absolute path; null: the user's home folder."),
-    ] = None
-    env: Annotated[
-        dict[Annotated[str, msgspec.Meta(max_length=255, pattern="^[A-Za-z_][A-Za-z0-9_]*$")], str],
-        msgspec.Meta(max_length=ENV_MAX, description="Added to the environment of an SSH login."),
-    ] = {}
-    stdin: Annotated[str | None, msgspec.Meta(description="null: an empty input.")] = None
-    user: Annotated[
-        Annotated[str, msgspec.Meta(pattern="^[a-z_][a-z0-9_-]{0,31}$")] | None,
-        msgspec.Meta(description="A user of the guest; null: root."),
-    ] = None
-
-
-class CommandDone(msgspec.Struct, frozen=True, kw_only=True):
-    """What a command came to."""
-
-    stdout: str
-    stderr: str
-    exit_code: int | None
-    """128 + the number of the signal that ended it; null where the guest was lost, with ``error``."""
-    duration_ms: int
-    job_id: UUID
-    truncated: bool
-    error: str | None = None
-
-
-class JobTold(msgspec.Struct, frozen=True, kw_only=True):
-    """A command and what came of it so far."""
-
-    id: UUID
-    vps_id: UUID
-    command: str
-    status: Literal["pending", "running", "done", "timeout", "cancelled"]
-    stdout: str
-    stderr: str
-    exit_code: int | None
-    duration_ms: int | None
-    created_at: Time
-    started_at: Time | None
-    finished_at: Time | None
-    timeout_seconds: int
-    truncated: bool
-    error: str | None
 
 
 async def exec_command(call: Call) -> Answer:

@@ -117,6 +117,8 @@ def _type(schema: dict[str, Any]) -> str:
     if "enum" in schema:
         return ", ".join(f"`{json.dumps(value).strip(chr(34))}`" for value in schema["enum"])
     bounds = [f"{schema[name]}" for name in ("minimum", "maximum") if name in schema]
+    if bounds and "maximum" not in schema:
+        bounds = [f"from {schema['minimum']} on"]
     kind: str = schema.get("format", schema["type"])
     if "items" in schema:
         kind = f"list of {_type(schema['items'])}"

@@ -15,6 +15,7 @@ from api.ledger import Sight
 from domain.accounts.ssh_keys import authorized_keys, ssh_keys_view
 from domain.compute import admission
 from domain.compute import vps as vpss
+from domain.compute.boot_script import SCRIPT_BYTES_MAX
 from domain.compute.commands import CreateVps
 from domain.compute.sizes import choose_plan
 from domain.compute.vps import Vps, vps_view
@@ -50,8 +51,13 @@ class NewVps(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     memory_mb: Annotated[Size | None, msgspec.Meta(description="At least so much memory, MiB.")] = None
     disk_gb: Annotated[Size | None, msgspec.Meta(description="At least so much disk, GiB.")] = None
     user_data: Annotated[
-        Annotated[str, msgspec.Meta(max_length=65536)] | None,
-        msgspec.Meta(description="Put into the guest as it is; a script (`#!`) runs there once, as root."),
+        str | None,
+        msgspec.Meta(
+            description=(
+                f"A script that runs in the guest once, at its first boot, as root. It begins with `#!` and the path of"
+                f" its interpreter, its lines end in LF, and it has at most {SCRIPT_BYTES_MAX} bytes."
+            )
+        ),
     ] = None
     labels: Annotated[dict[Label, Label], msgspec.Meta(max_length=LABELS_MAX, description="Key and value.")] = {}
 

@@ -1,6 +1,7 @@
 """Admission: what an owner asks of a VPS and its wallet grants, in one decision over both streams."""
 
 from domain.compute import vps as life
+from domain.compute.boot_script import wrong_boot_script
 from domain.compute.commands import CreateVps
 from domain.compute.sizes import wrong_name
 from domain.compute.vps import Vps
@@ -20,8 +21,12 @@ def create_vps(vps: Vps | None, wallet: Wallet, book: PriceBook, command: Create
     if vps is not None:
         assert vps.account_id == command.account_id, "ids of VPSs are made anew"
         return NOTHING
-    if wrong := wrong_name(command.name):
-        raise Invalid(fields={"name": wrong})
+    reasons = {
+        "name": wrong_name(command.name),
+        "user_data": None if command.user_data is None else wrong_boot_script(command.user_data, command.image),
+    }
+    if fields := {field: reason for field, reason in reasons.items() if reason is not None}:
+        raise Invalid(fields=fields)
     admission = AdmitVps(
         vps_id=command.vps_id,
         generation=1,

@@ -12,13 +12,11 @@ from domain.errors import Invalid
 from domain.events import Event
 from domain.exec.commands import RunJob
 from domain.exec.events import JobFinished, JobRequested
+from domain.exec.limits import wrong_fields
 from domain.ids import AccountId, JobId, VpsId, job_stream
 from domain.time import Instant
 
 Status = Literal["pending", "running", "done", "timeout", "cancelled"]
-
-COMMAND_BYTES_MAX = 128 * 1024
-"""What a shell takes as one argument on Linux."""
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,8 +83,9 @@ def request(
     """
     if job is not None and job.account_id == command.account_id:
         return ()
+    if fields := wrong_fields(command, timeout_s_max):
+        raise Invalid(fields=fields)
     vps = owned(vps, command.account_id)
-    _check_fields(command, timeout_s_max)
     if not vps.usable:
         raise VpsNotRunning
     return (
@@ -166,15 +165,3 @@ def outlived(job: Job, vps: Vps | None) -> str | None:
     if vps.generation != job.generation or vps.power != "up":
         return "the vps was stopped"
     return None
-
-
-def _check_fields(command: RunJob, timeout_s_max: int) -> None:
-    fields: dict[str, str] = {}
-    if not command.command.strip():
-        fields["command"] = "must not be empty"
-    elif len(command.command.encode()) > COMMAND_BYTES_MAX:
-        fields["command"] = f"must have at most {COMMAND_BYTES_MAX} bytes"
-    if not 1 <= command.timeout_s <= timeout_s_max:
-        fields["timeout_seconds"] = f"must be from 1 to {timeout_s_max}"
-    if fields:
-        raise Invalid(fields=fields)
