@@ -178,7 +178,6 @@ def test_programs_that_the_user_cannot_reach_are_copied_to_where_it_can(folder: 
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not DEBIAN_15.exists(), reason="Debian's postgresql-15 is not installed")
 def test_debians_postgresql_15_does_as_well(folder: Path) -> None:
     server = EmbeddedPostgres(folder, binaries=DEBIAN_15)
     try:

@@ -1,7 +1,6 @@
 """SSH keys: which are taken, and what an account can do with them."""
 
 import base64
-import shutil
 import subprocess
 from functools import reduce
 from pathlib import Path
@@ -44,7 +43,6 @@ def added(keys: SshKeys, number: int) -> SshKeys:
     return reduce(evolve, (event for _, event in decision.events), keys)
 
 
-@pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="ssh-keygen is not installed")
 @pytest.mark.parametrize(
     ("kind", "bits"), [("ed25519", 256), ("rsa", 2048), ("rsa", 4096), ("ecdsa", 256), ("ecdsa", 384), ("ecdsa", 521)]
 )
