@@ -30,7 +30,7 @@ def default_home() -> str:
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that can be set before a start. Each has a flag and a variable of its name."""
+    """Everything that can be set before a start. Each has a variable of its name and, secrets apart, a flag."""
 
     home: str = msgspec.field(default_factory=default_home)
     """The folder with keys, passwords and whatever is embedded."""
@@ -106,7 +106,7 @@ SECRETS = frozenset(
         "smtp_url",
     }
 )
-"""These are masked where settings are shown, and may be given as ``LITEVPS_…_FILE``."""
+"""These are masked where settings are shown, have no flag, and may be given as ``LITEVPS_…_FILE``."""
 
 
 class Loaded(msgspec.Struct, frozen=True):

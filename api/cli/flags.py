@@ -1,4 +1,4 @@
-"""Flags: one for each setting, made from the settings themselves."""
+"""Flags: one for each setting that is no secret, made from the settings themselves."""
 
 import os
 import shlex
@@ -8,9 +8,9 @@ from typing import Any, get_args, get_type_hints
 
 import click
 
-from api.settings import PREFIX, Loaded, Settings, SettingsRefused, load_settings
+from api.settings import PREFIX, SECRETS, Loaded, Settings, SettingsRefused, load_settings
 
-ALWAYS_SHOWN = ("home", "database_url")
+ALWAYS_SHOWN = ("home",)
 """The flags that the help of every command tells of; ``serve`` and ``config`` tell of all."""
 
 Command = Callable[..., Any]
@@ -25,12 +25,13 @@ def with_settings(*, shown: bool = False) -> Callable[[Command], Command]:
     def decorate(command: Command) -> Command:
         @wraps(command)
         def run(**given: Any) -> Any:
-            flags = {name: given.pop(name) for name in Settings.__struct_fields__}
+            flags = {name: given.pop(name) for name in Settings.__struct_fields__ if name not in SECRETS}
             return command(loaded=settings_in_force(flags), **given)
 
         decorated: Command = run
         for name in reversed(Settings.__struct_fields__):
-            decorated = _flag(name, hidden=not shown and name not in ALWAYS_SHOWN)(decorated)
+            flag = _refused(name) if name in SECRETS else _flag(name, hidden=not shown and name not in ALWAYS_SHOWN)
+            decorated = flag(decorated)
         return decorated
 
     return decorate
@@ -61,3 +62,19 @@ def _flag(name: str, *, hidden: bool) -> Callable[[Command], Command]:
         return click.option(f"{word}/--no-{word[2:]}", name, default=None, help=told, hidden=hidden)
     kind = int if int in (hint, *get_args(hint)) else str
     return click.option(word, name, type=kind, default=None, help=told, hidden=hidden)
+
+
+def _refused(name: str) -> Callable[[Command], Command]:
+    """Return a flag that is taken in only to say where the secret belongs: whoever runs ``ps`` reads flags."""
+    word, variable = "--" + name.replace("_", "-"), PREFIX + name.upper()
+
+    def refuse(_context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
+        if value is not None:
+            raise click.UsageError(
+                f"{word} is refused, since everybody on this machine can read the flags of a program. "
+                f"Set {variable}, or {variable}_FILE to the name of a file, or {name} in litevps.toml; "
+                "if it was typed in earnest, change the secret."
+            )
+
+    # With an optional value, so that the flag alone gets the same answer.
+    return click.option(word, is_flag=False, flag_value="", hidden=True, expose_value=False, callback=refuse)
