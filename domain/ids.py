@@ -30,9 +30,9 @@ def wallet_stream(account_id: AccountId) -> StreamId:
     return _derived("wallet", account_id)
 
 
-def logins_stream(subject: UUID) -> StreamId:
-    """Return the stream of tried logins of an account, or of an address that has none."""
-    return _derived("logins", subject)
+def password_tries_stream(tries_id: UUID) -> StreamId:
+    """Return the stream of passwords that were tried from one network for one account, or an address without one."""
+    return _derived("password-tries", tries_id)
 
 
 def ssh_keys_stream(account_id: AccountId) -> StreamId:

@@ -9,19 +9,24 @@ from api.http.call import NO_CONTENT, Answer, Call, told
 from api.http.endpoint import Endpoint, Told
 from api.http.errors import Busy, CaptchaDown, CaptchaFailed, RateLimited
 from api.http.idempotency import act
-from api.http.passwords import check_password, login_quota
+from api.http.passwords import (
+    PASSWORD_REFUSALS,
+    Captcha,
+    Shown,
+    check_password,
+    login_quota,
+    record_failure,
+    try_password,
+)
 from api.http.rendering import Balance, Micros, balance_number
-from api.ledger import Sight
 from api.settings import Settings
 from domain.accounts import account as accounts
 from domain.accounts import logins
 from domain.accounts.commands import ChangePassword, EndSession, RegisterAccount
 from domain.accounts.ports import Quota
-from domain.deciding import Decision
 from domain.events import Actor
 from domain.ids import AccountId
 from domain.ports import ClaimTaken
-from domain.time import Instant
 from domain.wallet.wallet import wallet_view
 
 FAILURE_TAKES_S = 0.15
@@ -45,6 +50,7 @@ class Credentials(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     email: str
     password: str
+    captcha: Captcha = msgspec.field(name="cf-turnstile-response", default=None)
 
 
 class NewPassword(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -52,6 +58,7 @@ class NewPassword(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     password: str
     new_password: str
+    captcha: Captcha = msgspec.field(name="cf-turnstile-response", default=None)
 
 
 class Registered(msgspec.Struct, frozen=True):
@@ -113,26 +120,18 @@ async def log_in(call: Call) -> Answer:
     claim = await runtime.store.find_claim(accounts.EMAIL_CLAIM, email_key)
     # An address without an account has an id of its own to count its failures under.
     subject = AccountId(claim.holder if claim else UUID(bytes=email_key[:16]))
-    account_view, logins_view = accounts.account_view(subject), logins.logins_view(subject)
-    sight = await runtime.ledger.read(account_view, logins_view)
-    account = sight.of(account_view)
-    logins.check_delay(sight.of(logins_view), runtime.clock.now())
-    right = await runtime.passwords.verify(account.password_hash or None, body.password)
-    context = call.context_of(account.id, "login", Actor("account", account.id) if right else Actor("anonymous"))
-    if not right:
-        await runtime.ledger.execute(
-            (logins_view,),
-            lambda sight, now: logins.fail(sight.of(logins_view), subject, account.id, now),
-            context,
-        )
+    view = accounts.account_view(subject)
+    account = (await runtime.ledger.read(view)).of(view)
+    attempt = await try_password(call, subject, account, Shown(body.password, body.captcha))
+    if not attempt.right:
+        await record_failure(call, attempt, account.id)
         await asyncio.sleep(began_s + FAILURE_TAKES_S - asyncio.get_running_loop().time())
         raise logins.InvalidCredentials
     token, session = runtime.sessions.issue(subject, account.password_number, runtime.clock.now())
-    await runtime.ledger.execute(
-        (logins_view,),
-        lambda sight, now: logins.succeed(sight.of(logins_view), subject, session.jti, now),
-        context,
-    )
+    tries = logins.tries_view(attempt.tries_id)
+    decision = logins.succeed(tries.stream, subject, session.jti)
+    context = call.context_of(subject, "login", Actor("account", subject))
+    await runtime.ledger.execute((tries,), lambda _sight, _now: decision, context)
     return told(200, LoggedIn(token))
 
 
@@ -163,16 +162,22 @@ async def change_password(call: Call) -> Answer:
     body: NewPassword = call.body
     runtime = call.runtime
     accounts.check_new_password(body.new_password, "new_password")
-    await check_password(call, body.password)
-    view, logins_view = accounts.account_view(call.account_id), logins.logins_view(call.account_id)
-    command = ChangePassword(await runtime.passwords.hash(body.new_password))
-
-    def decide(sight: Sight, now: Instant) -> Decision:
-        logins.check_delay(sight.of(logins_view), now)
-        return accounts.change_password(sight.of(view), command)
-
-    await runtime.ledger.execute((view, logins_view), decide, call.context("password"))
+    await check_password(call, Shown(body.password, body.captcha))
+    view = accounts.account_view(call.account_id)
+    command = ChangePassword(await runtime.passwords.hash(body.new_password), call.owner.password_number)
+    await runtime.ledger.execute(
+        (view,),
+        lambda sight, _now: accounts.change_password(sight.of(view), command),
+        call.context("password"),
+    )
     return NO_CONTENT
+
+
+_LOGIN_DESCRIPTION = (
+    "Good for 12 hours. After wrong passwords, the network that they came from has to wait ever longer for this"
+    " e-mail address; so have all networks that it never logged in from, once many were wrong. `cf-turnstile-response`,"
+    " the token of a solved CAPTCHA, is looked at only then: by it the right password gets in at once."
+)
 
 
 def endpoints(settings: Settings) -> tuple[Endpoint, ...]:
@@ -210,13 +215,13 @@ def _of_sessions(settings: Settings) -> tuple[Endpoint, ...]:
             name="login",
             tag="accounts",
             summary="Get a JWT",
-            description="Good for 12 hours. After failures in a row, an address has to wait ever longer.",
+            description=_LOGIN_DESCRIPTION,
             who="public",
             handle=log_in,
             body=Credentials,
             body_example={"email": _EMAIL, "password": "password123"},
             told=(Told(200, "A JWT.", LoggedIn, {"token": _TOKEN}),),
-            refusals=(logins.InvalidCredentials, logins.TooManyAttempts, RateLimited, Busy),
+            refusals=(logins.InvalidCredentials, *PASSWORD_REFUSALS),
             quota=login_quota(settings),
         ),
         Endpoint(
@@ -263,6 +268,6 @@ _OF_ONES_OWN = (
         body=NewPassword,
         body_example={"password": "password123", "new_password": "correct horse battery"},
         told=(Told(204, "The password is another one; every JWT is no longer good."),),
-        refusals=(accounts.WrongPassword, logins.TooManyAttempts, Busy),
+        refusals=(accounts.WrongPassword, *PASSWORD_REFUSALS),
     ),
 )

@@ -5,17 +5,16 @@ import msgspec
 from api.closing import leave
 from api.http.call import Answer, Call, told
 from api.http.endpoint import Endpoint, Told
-from api.http.errors import Busy, RateLimited
-from api.http.passwords import check_password
+from api.http.passwords import PASSWORD_REFUSALS, Captcha, Shown, check_password
 from api.http.rendering import Amount, amount_number
 from domain.accounts.account import WrongPassword
-from domain.accounts.logins import TooManyAttempts
 
 
 class Farewell(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The password once more, since this cannot be undone."""
 
     password: str
+    captcha: Captcha = msgspec.field(name="cf-turnstile-response", default=None)
 
 
 class Closed(msgspec.Struct, frozen=True):
@@ -28,7 +27,7 @@ class Closed(msgspec.Struct, frozen=True):
 async def close_me(call: Call) -> Answer:
     """Close the account, delete its VPSs, and pay back what is left."""
     body: Farewell = call.body
-    await check_password(call, body.password)
+    await check_password(call, Shown(body.password, body.captcha))
     progress = await leave(call.runtime, call.account_id, call.owner.email, call.context("close"))
     closed = Closed(amount_number(progress.refunded), amount_number(progress.forfeited))
     return msgspec.structs.replace(told(200 if progress.finished else 202, closed), balance=progress.balance)
@@ -63,6 +62,6 @@ ENDPOINTS = (
                 _EXAMPLE,
             ),
         ),
-        refusals=(WrongPassword, TooManyAttempts, RateLimited, Busy),
+        refusals=(WrongPassword, *PASSWORD_REFUSALS),
     ),
 )

@@ -13,7 +13,7 @@ from api.http.errors import (
     RateLimited,
     WebhookRefused,
 )
-from domain.accounts.logins import TooManyAttempts
+from domain.accounts.logins import CaptchaOrWait, TooManyAttempts
 from domain.accounts.public_keys import NotAPublicKey
 from domain.accounts.ssh_keys import SshKeyTaken, TooManySshKeys
 from domain.errors import Invalid, Refusal
@@ -56,6 +56,7 @@ FACTS: dict[type[Refusal], dict[str, dict[str, Any]]] = {
     PayloadTooLarge: {"bytes_max": {"type": "integer", "example": 65536}},
     HeadersTooLarge: {"bytes_max": {"type": "integer", "example": 32768}},
     RateLimited: {"retry_after_seconds": _WAIT},
+    CaptchaOrWait: {"retry_after_seconds": _WAIT},
     TooManyAttempts: {"retry_after_seconds": _WAIT},
     SshKeyTaken: {
         "id": {"type": "string", "format": "uuid", "example": "01937b1e-5c00-7000-8000-000000000002"},

@@ -9,7 +9,7 @@ import msgspec
 from api.http.rendering import balance_number, encode_json, required_number
 from api.payments.checkouts import CheckoutRefused
 from domain.accounts.account import EmailTaken, Unauthorized, WrongPassword
-from domain.accounts.logins import InvalidCredentials, TooManyAttempts
+from domain.accounts.logins import CaptchaOrWait, InvalidCredentials, TooManyAttempts
 from domain.accounts.public_keys import NotAPublicKey
 from domain.accounts.ssh_keys import SshKeyTaken, TooManySshKeys
 from domain.alerts.alerts import CodeRefused
@@ -203,6 +203,7 @@ STATUS: dict[type[Refusal], int] = {
     PayloadTooLarge: 413,
     UnsupportedMediaType: 415,
     IdempotencyKeyReused: 422,
+    CaptchaOrWait: 429,
     TooManyAttempts: 429,
     RateLimited: 429,
     HeadersTooLarge: 431,

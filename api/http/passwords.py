@@ -1,11 +1,58 @@
-"""The password of whoever is signed in already, asked for once more before something grave."""
+"""Passwords that are shown: the one way by which the login and everything else has one looked at.
+
+Each is recorded before it is looked at, so that a hundred at once are a hundred one after the other.
+"""
+
+import asyncio
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
 
 from api.http import rate_limits
 from api.http.call import Call
+from api.http.errors import Busy, CaptchaDown, CaptchaFailed, RateLimited
+from api.ledger import Context, Outcome
 from api.settings import Settings
 from domain.accounts import account as accounts
 from domain.accounts import logins
-from domain.accounts.ports import Quota
+from domain.accounts.account import Account
+from domain.accounts.networks import network_of
+from domain.accounts.ports import PasswordsBusy, Quota, Tally
+from domain.deciding import Decision
+from domain.events import Actor
+from domain.ids import AccountId
+from domain.time import Instant
+
+TRIES_SCOPE = "password-tries"
+"""Of the keyed hash that stands for an account and a network, so that no address lies about in plain."""
+
+UNDECIDED_LOOKS = 20
+UNDECIDED_PAUSE_S = 0.1
+"""How often it is looked again, and after how long, whether passwords that are being looked at turned out right."""
+PASSWORD_REFUSALS = (
+    logins.CaptchaOrWait, logins.TooManyAttempts, CaptchaFailed, CaptchaDown, RateLimited, Busy,
+)  # fmt: skip
+"""What every endpoint that has a password looked at may answer, whoever shows it."""
+
+Captcha = Annotated[
+    str | None,
+    msgspec.Meta(description="The token of a solved CAPTCHA; it is looked at only where one would have to wait."),
+]
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """A password, and maybe the token of a solved CAPTCHA."""
+
+    password: str
+    captcha: str | None = None
+
+
+class Attempt(msgspec.Struct, frozen=True):
+    """A password that was looked at, and what came of it."""
+
+    right: bool
+    tries_id: UUID
 
 
 def login_quota(settings: Settings) -> Quota:
@@ -13,21 +60,129 @@ def login_quota(settings: Settings) -> Quota:
     return Quota("login", settings.logins_per_minute, 60)
 
 
-async def check_password(call: Call, password: str) -> None:
+async def check_password(call: Call, shown: Shown) -> None:
     """Raise WrongPassword unless it is the account's; a wrong one counts as a failed login.
 
-    Whoever has a session only may not guess faster than at the login: raises RateLimited, TooManyAttempts.
+    Whoever has a session only may not guess faster than at the login: raises what ``try_password`` does, and
+    RateLimited.
+    """
+    quota = login_quota(call.runtime.settings)
+    rate_limits.check(quota, await rate_limits.count(call.runtime, quota, call.arrival.address))
+    attempt = await try_password(call, call.account_id, call.owner, shown)
+    if not attempt.right:
+        await record_failure(call, attempt, call.account_id)
+        raise accounts.WrongPassword
+    view = logins.tries_view(attempt.tries_id)
+    decision = logins.confirm(view.stream, call.account_id)
+    await call.runtime.ledger.execute((view,), lambda _sight, _now: decision, call.context("password"))
+
+
+async def try_password(call: Call, subject: AccountId, account: Account, shown: Shown) -> Attempt:
+    """Look whether a password is an account's, once its turn has come; the outcome is for the caller to record.
+
+    ``subject``: the account's id, or what stands for an address without one, which is treated alike.
+    Raises CaptchaOrWait, TooManyAttempts, CaptchaFailed, CaptchaUnavailable or PasswordsBusy.
     """
     runtime = call.runtime
-    quota = login_quota(runtime.settings)
-    rate_limits.check(quota, await rate_limits.count(runtime, quota, call.arrival.address))
-    view = logins.logins_view(call.account_id)
-    logins.check_delay((await runtime.ledger.read(view)).of(view), runtime.clock.now())
-    if await runtime.passwords.verify(call.owner.password_hash, password):
-        return
-    await runtime.ledger.execute(
+    network = network_of(call.arrival.address)
+    tries_id = UUID(bytes=runtime.sealer.keyed_hash(TRIES_SCOPE, f"{subject}:{network}")[:16])
+    turn = _Turn(call, subject, tries_id, account.id)
+    if shown.captcha is None:
+        await turn.by_waiting()
+    else:
+        await turn.by_waiting_or_captcha(shown.captcha)
+    try:
+        return Attempt(await runtime.passwords.verify(account.password_hash or None, shown.password), tries_id)
+    except PasswordsBusy:
+        await turn.put_off()
+        raise
+
+
+async def record_failure(call: Call, attempt: Attempt, account_id: AccountId | None) -> None:
+    """Record that a password was wrong."""
+    view = logins.tries_view(attempt.tries_id)
+    await call.runtime.ledger.execute(
         (view,),
-        lambda sight, now: logins.fail(sight.of(view), call.account_id, call.account_id, now),
-        call.context("password"),
+        lambda _sight, now: logins.fail(view.stream, account_id, now),
+        tried_context(call, account_id),
     )
-    raise accounts.WrongPassword
+
+
+def tried_context(call: Call, account_id: AccountId | None) -> Context:
+    """Return how events of a password come to be that nobody has proven anything by yet."""
+    return call.context_of(account_id, "password", Actor("anonymous") if call.account is None else call.context().actor)
+
+
+class _Turn:
+    """The turn of one password of one account, from one network."""
+
+    def __init__(self, call: Call, subject: AccountId, tries_id: UUID, account_id: AccountId | None) -> None:
+        self._call = call
+        self._subject = subject
+        self._account_id = account_id
+        self._view = logins.tries_view(tries_id)
+
+    async def by_waiting(self) -> None:
+        """Take the turn. Raises CaptchaOrWait before it has come."""
+        outcome = await self._record_in_turn()
+        if logins.is_known(outcome.sight.of(self._view), outcome.at):
+            return
+        tally = await self._count(logins.FROM_UNKNOWN_NETWORKS, str(self._subject))
+        if tally.count > logins.FROM_UNKNOWN_NETWORKS.tries:
+            await self.put_off()
+            raise logins.CaptchaOrWait(retry_after_seconds=max(1, tally.reset_s))
+
+    async def _record_in_turn(self) -> Outcome:
+        # Programs that log in side by side with the right password meet each other's, and nobody's failures.
+        for _ in range(UNDECIDED_LOOKS):
+            try:
+                return await self._record(waits=True)
+            except logins.CaptchaOrWait:
+                tries = (await self._call.runtime.ledger.read(self._view)).of(self._view)
+                if not logins.is_undecided(tries, self._call.runtime.clock.now()):
+                    raise
+            await asyncio.sleep(UNDECIDED_PAUSE_S)
+        return await self._record(waits=True)
+
+    async def by_waiting_or_captcha(self, token: str) -> None:
+        """Take the turn, whether it has come or not. Raises CaptchaFailed, TooManyAttempts."""
+        try:
+            await self.by_waiting()
+        except logins.CaptchaOrWait:
+            await self._by_captcha(token)
+
+    async def put_off(self) -> None:
+        """Give the turn back: the password is not looked at."""
+        decision = logins.put_off(self._view.stream, self._account_id)
+        await self._call.runtime.ledger.execute(
+            (self._view,), lambda _sight, _now: decision, tried_context(self._call, self._account_id)
+        )
+
+    async def _by_captcha(self, token: str) -> None:
+        runtime = self._call.runtime
+        # Before it is counted: whoever solves none uses up nobody's share.
+        if not await runtime.captcha.passed(token, self._call.arrival.address):
+            raise CaptchaFailed
+        await self._check_share(logins.WITH_CAPTCHA_FROM_NETWORK, str(self._view.stream))
+        tries = (await runtime.ledger.read(self._view)).of(self._view)
+        if not logins.is_known(tries, runtime.clock.now()):
+            await self._check_share(logins.WITH_CAPTCHA_FROM_UNKNOWN_NETWORKS, str(self._subject))
+        await self._record(waits=False)
+
+    async def _check_share(self, quota: Quota, subject: str) -> None:
+        tally = await self._count(quota, subject)
+        if tally.count > quota.tries:
+            raise logins.TooManyAttempts(retry_after_seconds=max(1, tally.reset_s))
+
+    async def _count(self, quota: Quota, subject: str) -> Tally:
+        return (await self._call.runtime.rate_counters.count([(quota, subject)]))[0]
+
+    async def _record(self, *, waits: bool) -> Outcome:
+        def decide(now: Instant, tries: logins.Tries) -> Decision:
+            return logins.try_password(tries, self._view.stream, self._account_id, now, waits=waits)
+
+        return await self._call.runtime.ledger.execute(
+            (self._view,),
+            lambda sight, now: decide(now, sight.of(self._view)),
+            tried_context(self._call, self._account_id),
+        )

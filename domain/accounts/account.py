@@ -119,9 +119,12 @@ def register(command: RegisterAccount) -> Decision:
 
 
 def change_password(account: Account, command: ChangePassword) -> Decision:
-    """Decide on another password, which ends every session."""
-    if account.id is None:
-        raise Unauthorized()
+    """Decide on another password, which ends every session.
+
+    Raises Unauthorized where the account was closed or had another password meanwhile.
+    """
+    if account.id is None or account.closed or account.password_number != command.password_number:
+        raise Unauthorized
     return recorded_in(account_stream(account.id), PasswordChanged(account.id, command.password_hash))
 
 

@@ -22,6 +22,8 @@ class ChangePassword(msgspec.Struct, frozen=True):
     """Give an account another password."""
 
     password_hash: str
+    password_number: int
+    """Of the password that was shown; once there is another, it changes nothing any more."""
 
 
 class EndSession(msgspec.Struct, frozen=True):

@@ -60,6 +60,28 @@ class ClosingFinished(Event, frozen=True, tag="accounts.closing-finished.v1"):
     at: Instant
 
 
+class PasswordTried(Event, frozen=True, tag="accounts.password-tried.v1"):
+    """Somebody shows a password. Recorded before it is looked at, so that tries at once count one by one.
+
+    The stream is that of one account (or of an address without one: then ``account_id`` is None) and one network.
+    """
+
+    account_id: AccountId | None
+    at: Instant
+
+
+class PasswordPutOff(Event, frozen=True, tag="accounts.password-put-off.v1"):
+    """A password that was tried was not looked at after all, since too many others were to be: it does not count."""
+
+    account_id: AccountId | None
+
+
+class PasswordConfirmed(Event, frozen=True, tag="accounts.password-confirmed.v1"):
+    """Whoever was signed in already showed the right password once more, before something grave."""
+
+    account_id: AccountId
+
+
 class LoginSucceeded(Event, frozen=True, tag="accounts.login-succeeded.v1"):
     """A password was right, and a JWT was given."""
 
@@ -68,7 +90,7 @@ class LoginSucceeded(Event, frozen=True, tag="accounts.login-succeeded.v1"):
 
 
 class LoginFailed(Event, frozen=True, tag="accounts.login-failed.v1"):
-    """A login was refused; ``account_id`` is None where the address belongs to nobody."""
+    """A password was wrong; ``account_id`` is None where the address belongs to nobody."""
 
     account_id: AccountId | None
     at: Instant

@@ -216,7 +216,7 @@ MAIL: tuple[Mutation, ...] = (
     Mutation(
         "closing: password",
         "api/http/closing.py",
-        "    await check_password(call, body.password)\n",
+        "    await check_password(call, Shown(body.password, body.captcha))\n",
         "",
         "tests/api/http/test_closing.py",
     ),

@@ -6,8 +6,9 @@ from tests.mutations.mail import MAIL
 from tests.mutations.money import MONEY
 from tests.mutations.mutation import Mutation
 from tests.mutations.paying import PAYING
+from tests.mutations.people import PEOPLE
 from tests.mutations.store import STORE
 from tests.mutations.tick import TICK
 from tests.mutations.tokens import TOKENS
 
-MUTATIONS: tuple[Mutation, ...] = (*MONEY, *MAIL, *TOKENS, *PAYING, *TICK, *STORE, *KEYS, *EXEC)
+MUTATIONS: tuple[Mutation, ...] = (*MONEY, *MAIL, *TOKENS, *PAYING, *TICK, *STORE, *KEYS, *EXEC, *PEOPLE)

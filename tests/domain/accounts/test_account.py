@@ -19,7 +19,7 @@ from domain.accounts.account import (
     session_is_good,
 )
 from domain.accounts.commands import ChangePassword, EndSession, RegisterAccount
-from domain.accounts.events import AccountRegistered, PasswordChanged, RolesSet, SessionEnded
+from domain.accounts.events import AccountClosed, AccountRegistered, PasswordChanged, RolesSet, SessionEnded
 from domain.errors import Invalid
 from domain.events import Event
 from domain.ids import AccountId, wallet_stream
@@ -68,12 +68,24 @@ def test_a_new_password_ends_every_session() -> None:
     assert session_is_good(account, "a", 2)
 
 
+def test_a_password_is_changed_by_whoever_showed_the_present_one() -> None:
+    account = after(REGISTERED)
+    changed = after(REGISTERED, PasswordChanged(ANN, "other"))
+
+    assert [event for _, event in change_password(account, ChangePassword("hash", 1)).events] == [
+        PasswordChanged(ANN, "hash")
+    ]
+    for meanwhile in (changed, after(REGISTERED, AccountClosed(ANN, Instant(0)))):
+        with pytest.raises(Unauthorized):
+            change_password(meanwhile, ChangePassword("hash", 1))
+
+
 def test_nobody_has_no_sessions_and_no_password() -> None:
     nobody = after()
 
     assert not session_is_good(nobody, "a", 0)
     with pytest.raises(Unauthorized):
-        change_password(nobody, ChangePassword("hash"))
+        change_password(nobody, ChangePassword("hash", 0))
     with pytest.raises(Unauthorized):
         end_session(nobody, EndSession("a", Instant(0)))
 
