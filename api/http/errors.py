@@ -21,6 +21,7 @@ from domain.pricing.price_book import PlanNameTaken, PlanNotFound, RepricingTooS
 from domain.sealed import AccountErased
 from domain.statements.issuing import MonthNotOver
 from domain.tokens.token import ForbiddenForTokens, InsufficientScope, TooManyTokens
+from domain.wallet.boots import TooManyFailedStarts
 from domain.wallet.funds import AccountFrozen, InsufficientBalance, TokenSpendLimitReached, VpsOfAnother
 from domain.wallet.paid_in import MoreThanRefundable, NothingOwed
 from projections.reading import ProjectionBehind
@@ -205,6 +206,7 @@ STATUS: dict[type[Refusal], int] = {
     IdempotencyKeyReused: 422,
     CaptchaOrWait: 429,
     TooManyAttempts: 429,
+    TooManyFailedStarts: 429,
     RateLimited: 429,
     HeadersTooLarge: 431,
     InternalError: 500,

@@ -23,6 +23,7 @@ from domain.deciding import Decision, View
 from domain.errors import Invalid
 from domain.ids import PlanId, SshKeyId, VpsId
 from domain.pricing.price_book import PRICES
+from domain.settings.settings import SETTINGS_VIEW
 from domain.time import Instant
 from domain.wallet.wallet import wallet_view
 
@@ -74,11 +75,14 @@ async def create_vps(call: Call) -> Answer:
     """Have a VPS made, if the balance covers an hour of everything that is on; or tell what that would come to."""
     vps_id = VpsId(call.runtime.ids.new())
     vps, wallet = vps_view(vps_id), wallet_view(call.account_id)
-    views: tuple[View[Any], ...] = (vps, wallet, ssh_keys_view(call.account_id), PRICES)
+    views: tuple[View[Any], ...] = (vps, wallet, ssh_keys_view(call.account_id), PRICES, SETTINGS_VIEW)
 
     def decide(sight: Sight, now: Instant) -> Decision:
         command = _wanted(call, sight, vps_id, now)
-        return admission.create_vps(sight.of(vps), sight.of(wallet), sight.of(PRICES), command, now)
+        failed_max = sight.of(SETTINGS_VIEW).failed_starts_per_hour
+        return admission.create_vps(
+            sight.of(vps), sight.of(wallet), sight.of(PRICES), command, now, failed_starts_max=failed_max
+        )
 
     _check_sizes(call.body)
     if call.query.dry_run:
@@ -152,12 +156,15 @@ async def start_vps(call: Call) -> Answer:
 
     def decide(vps: Vps | None, sight: Sight, now: Instant) -> Decision:
         book = sight.of(PRICES)
-        return admission.start_vps(vps, sight.of(wallet), book, call.account_id, now, asked_by=call.token_id)
+        failed_max = sight.of(SETTINGS_VIEW).failed_starts_per_hour
+        return admission.start_vps(
+            vps, sight.of(wallet), book, call.account_id, now, asked_by=call.token_id, failed_starts_max=failed_max
+        )
 
     if not call.query.dry_run:
         return await _change(call, "start", decide)
     view = vps_view(VpsId(call.id_in_path("vps_id")))
-    sight, now = await call.runtime.ledger.read(view, wallet, PRICES), call.runtime.clock.now()
+    sight, now = await call.runtime.ledger.read(view, wallet, PRICES, SETTINGS_VIEW), call.runtime.clock.now()
     vps, book = vpss.owned(sight.of(view), call.account_id), sight.of(PRICES)
     plan = book.plan(vps.plan_id)
     return quoted(
@@ -220,7 +227,7 @@ async def _change(call: Call, step: str, decide: Callable[[Vps | None, Sight, In
         status = 202 if decision.events else 200
         return decision
 
-    views: tuple[View[Any], ...] = (vps, wallet_view(call.account_id), PRICES)
+    views: tuple[View[Any], ...] = (vps, wallet_view(call.account_id), PRICES, SETTINGS_VIEW)
     return await act(call, views, decide_and_note, lambda sight, now: _one(call, sight, vps_id, now, status), step)
 
 

@@ -19,6 +19,7 @@ from api.http.vps import (
 from api.http.vps_rendering import CREATING_EXAMPLE, VPS_EXAMPLE, VpsEvent, VpsTold
 from domain.compute.vps import VpsIsCreating, VpsIsStopping, VpsNotRunning
 from domain.errors import Contended, NotFound
+from domain.wallet.boots import TooManyFailedStarts
 from domain.wallet.funds import AccountFrozen, InsufficientBalance, TokenSpendLimitReached, VpsOfAnother
 from projections.reading import ProjectionBehind
 
@@ -50,7 +51,7 @@ ENDPOINTS = (
         body_example={"name": "web-01", "plan_id": VPS_EXAMPLE["plan_id"], "ssh_key_ids": VPS_EXAMPLE["ssh_key_ids"]},
         query=DryRun,
         told=(Told(201, "The VPS, being made.", VpsTold, CREATING_EXAMPLE), _QUOTED),
-        refusals=(*_NOT_ADMITTED, Contended),
+        refusals=(*_NOT_ADMITTED, TooManyFailedStarts, Contended),
     ),
     Endpoint(
         method="GET",
@@ -88,7 +89,10 @@ ENDPOINTS = (
         handle=start_vps,
         query=DryRun,
         told=(_CHANGED, _SO_ALREADY_OR_QUOTED),
-        refusals=(NotFound, VpsIsCreating, VpsIsStopping, *_NOT_ADMITTED, VpsOfAnother, Contended),
+        refusals=(
+            *(NotFound, VpsIsCreating, VpsIsStopping),
+            *(*_NOT_ADMITTED, VpsOfAnother, TooManyFailedStarts, Contended),
+        ),
     ),
     Endpoint(
         method="POST",

@@ -54,7 +54,7 @@ class Attention:
             try:
                 await self._take(vps, step)
             except HostKeyChanged:
-                await ending.give_up(self._workshop, vps, step, "the guest has another host key")
+                await ending.give_up(self._workshop, vps, step, "the guest has another host key", by_guest=True)
             except (GuestUnreachable, HypervisorUnavailable, NoRoom, Contended) as problem:
                 await self._missed(vps, step, problem)
 
@@ -63,7 +63,8 @@ class Attention:
             raise Undone(f"{step.name}: {problem}") from problem
         if _now_s() - self._begun_s >= step.deadline_s:
             _log.warning("step missed its deadline", vps_id=str(vps.vps_id), step=step.name, problem=str(problem))
-            await ending.give_up(self._workshop, vps, step, _told(step, problem))
+            by_guest = isinstance(problem, GuestUnreachable)
+            await ending.give_up(self._workshop, vps, step, _told(step, problem), by_guest=by_guest)
             return
         if _now_s() - self._begun_s >= SLOT_KEPT_S:
             self._slot.leave()
@@ -96,7 +97,7 @@ class Attention:
         # Also the first thing done by a worker that takes over from one that died.
         if self._launched_s is None or _now_s() - self._launched_s >= RELAUNCH_EVERY_S:
             await self._launch(vps, step)
-        await booting.login(self._workshop, vps, step)
+        await booting.login(self._workshop, vps, step, since_s=self._begun_s)
 
     async def _reboot(self, vps: Vps, step: Step) -> None:
         if not self._rebooted:

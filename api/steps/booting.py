@@ -1,5 +1,7 @@
 """The steps that lead to a guest that runs: a place, a disk, a start, a login, a restart."""
 
+import asyncio
+
 from api.failpoints import reach
 from api.ledger import Sight
 from api.steps.host_keys import host_key
@@ -11,7 +13,7 @@ from domain.compute.steps import Step
 from domain.compute.vps import Vps, vps_view
 from domain.deciding import Decision
 from domain.ports import ClaimTaken
-from domain.time import Instant
+from domain.time import Instant, seconds
 from domain.wallet.wallet import wallet_view
 
 PORTS_TRIED_MAX = 100
@@ -73,16 +75,19 @@ async def launch(workshop: Workshop, vps: Vps, step: Step) -> None:
     await workshop.record([view], decide, "launch", vps.account_id)
 
 
-async def login(workshop: Workshop, vps: Vps, step: Step) -> None:
-    """Try once to log in: the first login after a start is the instant from which the VPS runs."""
+async def login(workshop: Workshop, vps: Vps, step: Step, *, since_s: float) -> None:
+    """Try once to log in: the first login after a start is the instant from which the VPS runs.
+
+    ``since_s``: when it was tried first, by the clock of the loop.
+    """
     reach("login:before-guest")
     await workshop.shell.login(address_of(vps))
-    at = workshop.clock.now()
+    at, waited = workshop.clock.now(), seconds(asyncio.get_running_loop().time() - since_s)
     reach("login:after-guest")
     view, wallet = vps_view(vps.vps_id), wallet_view(vps.account_id)
 
     def decide(sight: Sight, _now: Instant) -> Decision:
-        return outcomes.came_up(sight.of(view), sight.of(wallet), step, at)
+        return outcomes.came_up(sight.of(view), sight.of(wallet), step, at, waited=waited)
 
     await workshop.record([view, wallet], decide, "login", vps.account_id)
 

@@ -42,12 +42,15 @@ async def remove(workshop: Workshop, vps: Vps, step: Step) -> None:
     await _record_end(workshop, vps, step, outcomes.removed)
 
 
-async def give_up(workshop: Workshop, vps: Vps, step: Step, error: str) -> None:
-    """Record that a step came to nothing: the VPS is in error, and costs nothing from here on."""
+async def give_up(workshop: Workshop, vps: Vps, step: Step, error: str, *, by_guest: bool = False) -> None:
+    """Record that a step came to nothing: the VPS is in error, and costs nothing from here on.
+
+    ``by_guest``: whether the guest was on and let it fail.
+    """
     view, wallet = vps_view(vps.vps_id), wallet_view(vps.account_id)
 
     def decide(sight: Sight, now: Instant) -> Decision:
-        return outcomes.failed(sight.of(view), sight.of(wallet), step, error, now)
+        return outcomes.failed(sight.of(view), sight.of(wallet), step, error, now, by_guest=by_guest)
 
     await workshop.record([view, wallet], decide, "fail", vps.account_id)
 

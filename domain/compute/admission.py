@@ -11,12 +11,21 @@ from domain.events import Event
 from domain.ids import AccountId, TokenId, VpsId, vps_stream, wallet_stream
 from domain.pricing.price_book import PriceBook
 from domain.time import Instant
+from domain.wallet.boots import FAILED_STARTS_OF_ACCOUNT_MAX
 from domain.wallet.commands import AdmitVps
-from domain.wallet.funds import admit, release
+from domain.wallet.funds import admit, end_boot, release
 from domain.wallet.wallet import Wallet
 
 
-def create_vps(vps: Vps | None, wallet: Wallet, book: PriceBook, command: CreateVps, now: Instant) -> Decision:
+def create_vps(
+    vps: Vps | None,
+    wallet: Wallet,
+    book: PriceBook,
+    command: CreateVps,
+    now: Instant,
+    *,
+    failed_starts_max: int = FAILED_STARTS_OF_ACCOUNT_MAX,
+) -> Decision:
     """Decide to make a VPS. Nothing where it was made before. Raises Invalid, and what ``admit`` does."""
     if vps is not None:
         assert vps.account_id == command.account_id, "ids of VPSs are made anew"
@@ -34,6 +43,7 @@ def create_vps(vps: Vps | None, wallet: Wallet, book: PriceBook, command: Create
         created_at=now,
         token_id=command.token_id,
         asked_by=command.token_id,
+        failed_starts_max=failed_starts_max,
     )
     admitted = admit(wallet, book, admission, now)
     return both(command.account_id, command.vps_id, admitted, life.create(command, now))
@@ -47,6 +57,7 @@ def start_vps(
     now: Instant,
     *,
     asked_by: TokenId | None = None,
+    failed_starts_max: int = FAILED_STARTS_OF_ACCOUNT_MAX,
 ) -> Decision:
     """Decide to switch a VPS on; nothing where it is on, or on its way.
 
@@ -64,6 +75,7 @@ def start_vps(
         created_at=vps.created_at,
         token_id=vps.token_id,
         asked_by=asked_by,
+        failed_starts_max=failed_starts_max,
     )
     return both(account_id, vps.vps_id, admit(wallet, book, admission, now), started)
 
@@ -74,7 +86,8 @@ def stop_vps(vps: Vps | None, wallet: Wallet, account_id: AccountId, now: Instan
     stopping = life.stop(vps, now)
     if not stopping:
         return NOTHING
-    return both(account_id, vps.vps_id, release(wallet, vps.vps_id, now, "stop"), stopping)
+    released = release(wallet, vps.vps_id, now, "stop")
+    return both(account_id, vps.vps_id, (*_abandoned_boot(vps, wallet, now), *released), stopping)
 
 
 def restart_vps(vps: Vps | None, account_id: AccountId, now: Instant) -> Decision:
@@ -87,7 +100,13 @@ def delete_vps(vps: Vps | None, wallet: Wallet, account_id: AccountId, now: Inst
     """Decide to delete a VPS, in whatever state it is. Raises NotFound, also where it was deleted before."""
     vps = life.owned(vps, account_id)
     released = release(wallet, vps.vps_id, now, "delete")
-    return both(account_id, vps.vps_id, released, life.delete(vps, now))
+    return both(account_id, vps.vps_id, (*_abandoned_boot(vps, wallet, now), *released), life.delete(vps, now))
+
+
+def _abandoned_boot(vps: Vps, wallet: Wallet, now: Instant) -> tuple[Event, ...]:
+    if vps.boots_since is None:
+        return ()
+    return end_boot(wallet, vps.vps_id, vps.generation, vps.boots_since, now, "abandoned")
 
 
 def both(

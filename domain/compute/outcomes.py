@@ -18,7 +18,7 @@ from domain.ids import HostId, VpsId, host_stream, vps_stream
 from domain.ports import Claim
 from domain.pricing.price_book import PriceBook
 from domain.time import Instant
-from domain.wallet.funds import release, start_meter
+from domain.wallet.funds import end_boot, release, start_meter
 from domain.wallet.metering import close_meter
 from domain.wallet.wallet import Wallet
 
@@ -53,12 +53,16 @@ def launched(vps: Vps | None, step: Step, start_id: str, now: Instant) -> Decisi
     return recorded_in(vps_stream(vps.vps_id), *steps.launched(vps, start_id, now))
 
 
-def came_up(vps: Vps | None, wallet: Wallet, step: Step, at: Instant) -> Decision:
-    """Decide that the service has logged in, at ``at``: from there on the VPS runs, and its minutes count."""
+def came_up(vps: Vps | None, wallet: Wallet, step: Step, at: Instant, *, waited: int = 0) -> Decision:
+    """Decide that the service has logged in, at ``at``: from there on the VPS runs, and its minutes count.
+
+    ``waited``: for how long a login was tried, in microseconds; what was the service's own delay is not the guest's.
+    """
     if vps is None or next_step(vps) != step:
         return NOTHING
     metering = start_meter(wallet, vps.vps_id, vps.generation, at, host_id=vps.host_id, start_id=vps.start_id)
-    return both(vps.account_id, vps.vps_id, metering, steps.running(vps, at))
+    slow = end_boot(wallet, vps.vps_id, vps.generation, Instant(at - waited), at, "slow")
+    return both(vps.account_id, vps.vps_id, (*slow, *metering), steps.running(vps, at))
 
 
 def restarted(vps: Vps | None, step: Step, now: Instant) -> Decision:
@@ -68,11 +72,19 @@ def restarted(vps: Vps | None, step: Step, now: Instant) -> Decision:
     return recorded_in(vps_stream(vps.vps_id), *steps.restarted(vps, now))
 
 
-def failed(vps: Vps | None, wallet: Wallet, step: Step, error: str, now: Instant) -> Decision:
-    """Decide that a step came to nothing: the VPS is in error, is put off, and costs nothing."""
+def failed(
+    vps: Vps | None, wallet: Wallet, step: Step, error: str, now: Instant, *, by_guest: bool = False
+) -> Decision:
+    """Decide that a step came to nothing: the VPS is in error, is put off, and costs nothing.
+
+    ``by_guest``: whether the guest was on and let it fail; the host's own faults are not counted.
+    """
     if vps is None or next_step(vps) != step:
         return NOTHING
     released = release(wallet, vps.vps_id, now, "error")
+    if by_guest:
+        began_at = now if vps.boots_since is None else vps.boots_since
+        released = (*end_boot(wallet, vps.vps_id, vps.generation, began_at, now, "failed"), *released)
     return both(vps.account_id, vps.vps_id, released, steps.failed(vps, step, error, now))
 
 

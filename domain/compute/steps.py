@@ -62,7 +62,9 @@ def _step_towards_off(vps: Vps) -> Step | None:
     if vps.state == "error":
         # Nothing worse can be told of it than that it is in error, so it is put off however long it takes.
         return Step("halt", vps.generation)
-    return Step("halt", vps.generation, STOP_GRACE_S, DEADLINES_S["halt"])
+    # Nobody logged in yet, so it has nothing to put away; and all it did with the grace would be free.
+    grace_s = STOP_GRACE_S if vps.power == "up" else 0.0
+    return Step("halt", vps.generation, grace_s, DEADLINES_S["halt"])
 
 
 def _step_towards_running(vps: Vps) -> Step | None:

@@ -75,6 +75,8 @@ class Vps(msgspec.Struct, frozen=True, kw_only=True):
     host_key_public: str | None = None
     start_id: str = ""
     started_at: Instant | None = None
+    boots_since: Instant | None = None
+    """Since when the guest has been on at this start without a login; None: it is not, or has ended by now."""
     error: str | None = None
     deleted: bool = False
 
@@ -213,7 +215,7 @@ def _evolved(vps: Vps, event: recorded.VpsEvent) -> Vps:
         case recorded.VpsPrepared():
             return replace(vps, host_key_public=event.host_key_public, since=event.at)
         case recorded.VpsLaunched():
-            return replace(vps, power="launched", start_id=event.start_id, since=event.at, changed_at=event.at)
+            return _launched(vps, event)
         case recorded.VpsRunning():
             return replace(
                 vps,
@@ -222,6 +224,7 @@ def _evolved(vps: Vps, event: recorded.VpsEvent) -> Vps:
                 power="up",
                 start_id=event.start_id,
                 started_at=event.at,
+                boots_since=None,
                 error=None,
                 since=event.at,
                 changed_at=event.at,
@@ -231,14 +234,14 @@ def _evolved(vps: Vps, event: recorded.VpsEvent) -> Vps:
         case recorded.VpsStopped():
             return _stopped(vps, event)
         case recorded.VpsStartRequested():
+            unknown = {"power": "unknown", "start_id": "", "boots_since": None}
             return replace(
                 vps,
+                **unknown,
                 pending="start",
                 wanted_on=True,
                 stop_reason=None,
                 generation=event.generation,
-                power="unknown",
-                start_id="",
                 since=event.at,
                 changed_at=event.at,
             )
@@ -254,6 +257,18 @@ def _evolved(vps: Vps, event: recorded.VpsEvent) -> Vps:
             return replace(vps, pending=None, power="off", deleted=True, changed_at=event.off_at)
         case _:
             assert_never(event)
+
+
+def _launched(vps: Vps, event: recorded.VpsLaunched) -> Vps:
+    return msgspec.structs.replace(
+        vps,
+        power="launched",
+        start_id=event.start_id,
+        # One that went off while it booted, and was started anew, has been at it since the first time.
+        boots_since=event.at if vps.boots_since is None else vps.boots_since,
+        since=event.at,
+        changed_at=event.at,
+    )
 
 
 def _stopped(vps: Vps, event: recorded.VpsStopped) -> Vps:

@@ -12,6 +12,7 @@ from domain.ids import SETTINGS_STREAM
 from domain.settings.commands import ChangeSetting
 from domain.settings.events import SettingChanged
 from domain.statements.tax import TaxRate, parse_tax_rates
+from domain.wallet.boots import FAILED_STARTS_OF_ACCOUNT_MAX
 
 ISSUER_CHARACTERS_MAX = 200
 
@@ -21,13 +22,18 @@ class OperatorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     exec_max_timeout_seconds: int = 3600
     """The longest time limit that a command can have."""
+    failed_starts_per_hour: int = FAILED_STARTS_OF_ACCOUNT_MAX
+    """How many starts the guests of one account may let fail within an hour; each that boots as long counts as one."""
     tax: tuple[TaxRate, ...] = ()
     """Taxes that prices include; statements that are issued from now on tell how much of what was charged they are."""
     issuer: str = "LiteVPS"
     """Who issues statements."""
 
 
-BOUNDS: dict[str, tuple[int, int]] = {"exec_max_timeout_seconds": (1, 86_400)}
+BOUNDS: dict[str, tuple[int, int]] = {
+    "exec_max_timeout_seconds": (1, 86_400),
+    "failed_starts_per_hour": (3, 10_000),
+}
 
 
 def evolve(settings: OperatorSettings, event: Event) -> OperatorSettings:

@@ -7,6 +7,7 @@ import msgspec
 from domain.ids import PlanId, TokenId, VpsId
 from domain.money import MicroUsd
 from domain.time import Instant
+from domain.wallet.boots import FAILED_STARTS_OF_ACCOUNT_MAX
 
 
 class CreditFunds(msgspec.Struct, frozen=True):
@@ -29,3 +30,5 @@ class AdmitVps(msgspec.Struct, frozen=True):
     """The token that created it: what its minutes count against."""
     asked_by: TokenId | None = None
     """The token that asks; None: a session does."""
+    failed_starts_max: int = FAILED_STARTS_OF_ACCOUNT_MAX
+    """How many starts the guests of the account may let fail within an hour."""

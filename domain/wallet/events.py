@@ -17,6 +17,8 @@ TakenCause = Literal["refund", "outside-refund", "dispute"]
 """``outside-refund``: made in Stripe's dashboard and not asked for here."""
 ReturnedCause = Literal["refund-failed", "dispute-won"]
 LimitWindow = Literal["total", "month"]
+BootEnding = Literal["failed", "abandoned", "slow"]
+"""``failed``: the guest let it; ``abandoned``: stopped or deleted before a login; ``slow``: by a login, late."""
 
 
 class WalletOpened(Event, frozen=True, tag="wallet.opened.v1"):
@@ -64,6 +66,16 @@ class MeterStarted(Event, frozen=True, tag="wallet.meter-started.v2"):
     host_id: HostId | None = None
     start_id: str | None = None
     """Which start on which host: what that host shows of it proves its minutes."""
+
+
+class BootEnded(Event, frozen=True, tag="wallet.boot-ended.v1"):
+    """A guest was on from ``began_at`` to ``at`` before anybody could log in, or failed: free, and counted."""
+
+    vps_id: VpsId
+    generation: int
+    began_at: Instant
+    at: Instant
+    ending: BootEnding
 
 
 class MinuteLine(msgspec.Struct, frozen=True, array_like=True, gc=False):

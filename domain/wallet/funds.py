@@ -7,8 +7,11 @@ from domain.ids import AccountId, HostId, PlanId, TokenId, VpsId
 from domain.money import MicroUsd
 from domain.pricing.price_book import PriceBook
 from domain.time import Instant
+from domain.wallet.boots import check_boots, is_counted
 from domain.wallet.commands import AdmitVps, CreditFunds
 from domain.wallet.events import (
+    BootEnded,
+    BootEnding,
     FundsCredited,
     MeterStarted,
     ReceivablePaid,
@@ -110,8 +113,8 @@ def admit(wallet: Wallet, book: PriceBook, command: AdmitVps, now: Instant) -> t
     """Let a VPS be on if the balance covers an hour of all, and its token's limit one of all of that token.
 
     Raises AccountFrozen, InsufficientBalance, TokenSpendLimitReached; Unauthorized for an account that was
-    closed; and, where a token asks, Unauthorized for one that is no longer good, VpsOfAnother for one that may
-    not go past its limit by others' VPSs.
+    closed; TooManyFailedStarts; and, where a token asks, Unauthorized for one that is no longer good, VpsOfAnother
+    for one that may not go past its limit by others' VPSs.
 
     An earlier start of the VPS must have been shown off before (``MeterClosed``, or it never ran).
     """
@@ -120,6 +123,8 @@ def admit(wallet: Wallet, book: PriceBook, command: AdmitVps, now: Instant) -> t
     if wallet.closed:
         raise Unauthorized  # Closed since the request was let in: this append is the last that can see it.
     _check_asking(wallet, command, now)
+    # Before whatever paying cures: whoever is told to pay is let in once that is done.
+    check_boots(wallet.boots, command.vps_id, command.failed_starts_max, now)
     if wallet.frozen:
         raise AccountFrozen(owed=wallet.receivable)
     required = required_balance(wallet, book, command.plan_id, now)
@@ -164,6 +169,17 @@ def start_meter(
     if meter is None or meter.generation != generation or meter.run_from is not None or not meter.on:
         return ()
     return (MeterStarted(vps_id=vps_id, generation=generation, at=at, host_id=host_id, start_id=start_id),)
+
+
+def end_boot(
+    wallet: Wallet, vps_id: VpsId, generation: int, began_at: Instant, at: Instant, ending: BootEnding
+) -> tuple[Event, ...]:
+    """Note that a guest booted at no cost: for too long, in vain, or until its owner had enough. Once a start."""
+    meter = wallet.meters.get(vps_id)
+    if meter is None or meter.generation != generation or meter.run_from is not None or not meter.on:
+        return ()
+    ended = BootEnded(vps_id=vps_id, generation=generation, began_at=began_at, at=at, ending=ending)
+    return (ended,) if is_counted(ended) else ()
 
 
 def release(wallet: Wallet, vps_id: VpsId, at: Instant, cause: ReleaseCause) -> tuple[Event, ...]:

@@ -8,9 +8,11 @@ from domain.deciding import Fold, View
 from domain.events import Event
 from domain.ids import AccountId, EventId, TokenId, VpsId, wallet_stream
 from domain.money import ZERO, MicroUsd
+from domain.wallet.boots import Boot, with_boot
 from domain.wallet.debts import Debts, give_up, owe, pay, recover, return_of
 from domain.wallet.events import (
     BadDebtRecovered,
+    BootEnded,
     DebtWrittenOff,
     FundsAdded,
     FundsCorrected,
@@ -55,6 +57,8 @@ class Wallet(msgspec.Struct, frozen=True, gc=False):
     """Of every token that is not revoked: those that have no limit are only counted."""
     corrected: dict[EventId, MicroUsd] = {}
     """By the event that was put right: by how much the balance moved for it, all corrections together."""
+    boots: tuple[Boot, ...] = ()
+    """Those of about the last hour that count, also of VPSs that are deleted."""
 
     closed: bool = False
     """Nothing is admitted any more."""
@@ -107,13 +111,15 @@ def evolve(wallet: Wallet, event: Event) -> Wallet:
         case TokenLimitEnded():
             limits = {token_id: limit for token_id, limit in wallet.limits.items() if token_id != event.token_id}
             return msgspec.structs.replace(wallet, limits=limits)
+        case BootEnded():
+            return msgspec.structs.replace(wallet, boots=with_boot(wallet.boots, event))
         case WalletClosed():
             return msgspec.structs.replace(wallet, closed=True)
         case _:
             return _with_funds(wallet, event)
 
 
-FOLD: Fold[Wallet] = Fold(initial=Wallet(), evolve=evolve, snapshot=Wallet, snapshot_version=5)
+FOLD: Fold[Wallet] = Fold(initial=Wallet(), evolve=evolve, snapshot=Wallet, snapshot_version=6)
 
 
 def wallet_view(account_id: AccountId) -> View[Wallet]:

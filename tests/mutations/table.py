@@ -1,6 +1,7 @@
 """All mutations there are, by what they are about."""
 
 from tests.mutations.exec import EXEC
+from tests.mutations.free import FREE
 from tests.mutations.keys import KEYS
 from tests.mutations.mail import MAIL
 from tests.mutations.money import MONEY
@@ -11,4 +12,4 @@ from tests.mutations.store import STORE
 from tests.mutations.tick import TICK
 from tests.mutations.tokens import TOKENS
 
-MUTATIONS: tuple[Mutation, ...] = (*MONEY, *MAIL, *TOKENS, *PAYING, *TICK, *STORE, *KEYS, *EXEC, *PEOPLE)
+MUTATIONS: tuple[Mutation, ...] = (*MONEY, *FREE, *MAIL, *TOKENS, *PAYING, *TICK, *STORE, *KEYS, *EXEC, *PEOPLE)

@@ -1,0 +1,128 @@
+"""Whoever wants free boots: a guest that never answers, or late, or is stopped or deleted while it boots."""
+
+import asyncio
+from contextlib import suppress
+
+import pytest
+
+from api.steps import attending
+from api.steps.workshop import Workshop
+from domain.compute import steps
+from domain.ids import VpsId
+from domain.wallet.boots import TooManyFailedStarts
+from domain.wallet.events import BootEnded
+from tests.api.compute_world import WAIT_S, World
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have guests and hosts be waited for only briefly."""
+    monkeypatch.setitem(steps.DEADLINES_S, "login", 0.05)
+    monkeypatch.setitem(steps.DEADLINES_S, "launch", 0.05)
+    monkeypatch.setattr(attending, "LOGIN_PAUSE_S", 0.01)
+    monkeypatch.setattr(attending, "HOST_PAUSE_S", 0.01)
+
+
+async def endings(world: World) -> list[str]:
+    return [event.ending for event in await world.events(BootEnded) if isinstance(event, BootEnded)]
+
+
+async def until_launched(world: World, workshop: Workshop, vps_id: VpsId) -> None:
+    """Wait until the host has started the guest, and that is recorded."""
+    async with asyncio.timeout(WAIT_S):
+        while (vps := await workshop.vps(vps_id)) is None or vps.boots_since is None:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_guest_that_never_answers_is_switched_on_three_times_an_hour() -> None:
+    world = World(boot_s=10**6)
+    workshop = await world.founded()
+    async with world.working(workshop):
+        vps_id = await world.create(workshop)
+        await world.settled(workshop, vps_id)
+        for _ in range(2):
+            world.clock.advance(10)
+            await world.ask(workshop, "start", vps_id)
+            await world.settled(workshop, vps_id)
+
+        with pytest.raises(TooManyFailedStarts):
+            await world.ask(workshop, "start", vps_id)
+        assert await endings(world) == ["failed"] * 3
+
+        world.clock.advance(3_600)
+        world.host.boot_us = 0
+        await world.ask(workshop, "start", vps_id)
+        (vps,) = await world.settled(workshop, vps_id)
+    assert vps.state == "running"
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_host_that_starts_nothing_is_not_the_guests_fault() -> None:
+    world = World()
+    workshop = await world.founded()
+    world.host.faults.fail_next("ensure_running", times=10_000)
+    async with world.working(workshop):
+        vps_id = await world.create(workshop)
+        await world.settled(workshop, vps_id)
+        for _ in range(4):
+            await world.ask(workshop, "start", vps_id)
+            (vps,) = await world.settled(workshop, vps_id)
+
+    assert (vps.state, vps.generation) == ("error", 5)
+    assert await endings(world) == []
+
+
+async def test_guests_that_never_answer_are_bounded_also_where_they_are_deleted_and_made_anew() -> None:
+    world, made = World(boot_s=10**6), 0
+    workshop = await world.founded()
+    async with world.working(workshop):
+        with suppress(TooManyFailedStarts):
+            while made < 30:
+                vps_id = await world.create(workshop)
+                made += 1
+                await until_launched(world, workshop, vps_id)
+                world.clock.advance(179)
+                await world.ask(workshop, "delete", vps_id)
+
+    # Ten failed starts' worth of boot: the eleventh was let on a second before it was used up.
+    assert made == 11
+    assert await endings(world) == ["abandoned"] * 11
+
+
+async def test_a_vps_that_is_stopped_each_time_before_it_answers_is_bounded() -> None:
+    world, started = World(), 0
+    workshop = await world.founded()
+    async with world.working(workshop):
+        vps_id = await world.create(workshop)
+        await world.settled(workshop, vps_id)
+        world.host.boot_us = 10**12
+        await world.ask(workshop, "stop", vps_id)
+        await world.settled(workshop, vps_id)
+        with suppress(TooManyFailedStarts):
+            while started < 30:
+                await world.ask(workshop, "start", vps_id)
+                started += 1
+                await until_launched(world, workshop, vps_id)
+                world.clock.advance(100)
+                await world.ask(workshop, "stop", vps_id)
+                await world.settled(workshop, vps_id)
+
+    assert started == 6
+
+
+async def test_a_vps_in_error_that_is_deleted_is_counted_once() -> None:
+    world = World(boot_s=10**6)
+    workshop = await world.founded()
+    async with world.working(workshop):
+        vps_id = await world.create(workshop)
+        await until_launched(world, workshop, vps_id)
+        world.host.change_host_key(vps_id, "ssh-ed25519 AAAAsomebodyelse")
+        world.clock.advance(10**6)
+        (vps,) = await world.settled(workshop, vps_id)
+        await world.ask(workshop, "delete", vps_id)
+
+    assert vps.state == "error"
+    assert await endings(world) == ["failed"]

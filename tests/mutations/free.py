@@ -1,0 +1,79 @@
+"""Mutations of what keeps computing from being free: boots that nobody can log in during, refunds in a circle."""
+
+from tests.mutations.mutation import Mutation
+
+_BOOTS = "domain/wallet/boots.py"
+_OUTCOMES = "domain/compute/outcomes.py"
+_TESTS = "tests/domain/wallet/test_boots.py tests/domain/compute/test_failed_starts.py"
+
+FREE: tuple[Mutation, ...] = (
+    Mutation(
+        "failed starts are looked at before a VPS is let on",
+        "domain/wallet/funds.py",
+        "    check_boots(wallet.boots, command.vps_id, command.failed_starts_max, now)\n",
+        "",
+        _TESTS,
+    ),
+    Mutation(
+        "failed starts of a VPS are bounded",
+        _BOOTS,
+        "_wait(of_vps, FAILED_STARTS_OF_VPS_MAX * BOOT_MAX, now)",
+        "0",
+        _TESTS,
+    ),
+    Mutation(
+        "failed starts of an account are bounded",
+        _BOOTS,
+        "_wait(list(boots), of_account_max * BOOT_MAX, now)",
+        "0",
+        _TESTS,
+    ),
+    Mutation(
+        "a failed start counts in full", _BOOTS, "            return BOOT_MAX", "            return lasted", _TESTS
+    ),
+    Mutation("a boot that is ended counts", _BOOTS, "return min(lasted, BOOT_MAX)", "return 0", _TESTS),
+    Mutation("a slow boot counts", _BOOTS, "return max(0, min(lasted, BOOT_MAX) - BOOT_USUAL)", "return 0", _TESTS),
+    Mutation(
+        "a boot that is ended by a stop is noted",
+        "domain/compute/admission.py",
+        "(*_abandoned_boot(vps, wallet, now), *released), stopping)",
+        "released, stopping)",
+        "tests/api/test_failed_starts.py",
+    ),
+    Mutation(
+        "a boot that is ended by a delete is noted",
+        "domain/compute/admission.py",
+        "(*_abandoned_boot(vps, wallet, now), *released), life.delete(vps, now))",
+        "released, life.delete(vps, now))",
+        _TESTS,
+    ),
+    Mutation("a start that the guest let fail is noted", _OUTCOMES, "    if by_guest:\n", "    if False:\n", _TESTS),
+    Mutation(
+        "a guest that does not answer is to blame",
+        "api/steps/attending.py",
+        "by_guest = isinstance(problem, GuestUnreachable)",
+        "by_guest = False",
+        "tests/api/test_failed_starts.py",
+    ),
+    Mutation(
+        "a host that does not start a guest is to blame itself",
+        "api/steps/attending.py",
+        "by_guest = isinstance(problem, GuestUnreachable)",
+        "by_guest = True",
+        "tests/api/test_failed_starts.py",
+    ),
+    Mutation(
+        "a guest that booted in vain has no grace",
+        "domain/compute/steps.py",
+        'STOP_GRACE_S if vps.power == "up" else 0.0',
+        "STOP_GRACE_S",
+        _TESTS,
+    ),
+    Mutation(
+        "the setting of failed starts is in force",
+        "domain/compute/admission.py",
+        "        asked_by=command.token_id,\n        failed_starts_max=failed_starts_max,\n",
+        "        asked_by=command.token_id,\n",
+        "tests/api/http/test_failed_starts.py",
+    ),
+)
