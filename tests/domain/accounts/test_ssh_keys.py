@@ -7,6 +7,10 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_ssh_public_key
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from domain.accounts.commands import AddSshKey, RemoveSshKey
 from domain.accounts.events import SshKeyAdded, SshKeyRemoved
@@ -64,8 +68,91 @@ def test_a_key_with_an_authenticator_is_taken() -> None:
         blob = b"".join(len(field).to_bytes(4, "big") + field for field in fields)
         return f"{fields[0].decode()} {base64.b64encode(blob).decode()}"
 
+    point = (
+        ec.generate_private_key(ec.SECP256R1()).public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    )
     parse_public_key(text(b"sk-ssh-ed25519@openssh.com", b"k" * 32, b"ssh:"))
-    parse_public_key(text(b"sk-ecdsa-sha2-nistp256@openssh.com", b"nistp256", b"\x04" + b"k" * 64, b"ssh:"))
+    parse_public_key(text(b"sk-ecdsa-sha2-nistp256@openssh.com", b"nistp256", point, b"ssh:"))
+    with pytest.raises(NotAPublicKey):
+        parse_public_key(text(b"sk-ecdsa-sha2-nistp256@openssh.com", b"nistp256", b"\x04" + b"k" * 64, b"ssh:"))
+
+
+@pytest.mark.parametrize("curve", [ec.SECP256R1(), ec.SECP384R1(), ec.SECP521R1()], ids=lambda curve: curve.name)
+@settings(max_examples=25)
+@given(where=st.integers(1, 131), flipped=st.integers(0, 255))
+def test_a_point_is_taken_if_cryptography_finds_it_on_the_curve(
+    curve: ec.EllipticCurve, where: int, flipped: int
+) -> None:
+    public = ec.generate_private_key(curve).public_key()
+    good = public.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+    kind, body = good.split()
+    blob = bytearray(base64.b64decode(body))
+    blob[-min(where, 2 * ((curve.key_size + 7) // 8))] ^= flipped
+    text = f"{kind} {base64.b64encode(blob).decode()}"
+
+    try:
+        load_ssh_public_key(text.encode())
+    except ValueError:
+        with pytest.raises(NotAPublicKey):
+            parse_public_key(text)
+    else:
+        assert parse_public_key(text).line == text
+
+
+@pytest.mark.parametrize(
+    "text", [ED25519 + "==", ED25519 + "=" * 9, ED25519.replace(" ", "\t"), f" \t{ED25519}\t \r\n", f"{ED25519}   "]
+)
+def test_what_is_kept_is_what_was_checked(text: str) -> None:
+    assert parse_public_key(text).line == ED25519
+
+
+def test_bits_that_base64_leaves_over_are_not_kept() -> None:
+    blob = b"\0\0\0\x07ssh-rsa\0\0\0\x03\x01\0\x01\0\0\x01\x02\0" + b"\xc5" * 257
+    text = base64.b64encode(blob).decode()
+    assert text.endswith("xQ==")
+
+    assert parse_public_key(f"ssh-rsa {text[:-4]}xR==").line == f"ssh-rsa {text}"
+
+
+def test_a_number_in_another_form_is_refused() -> None:
+    modulus = b"\0\0\x01\x01\0" + b"\xc5" * 256
+    good = b"\0\0\0\x07ssh-rsa\0\0\0\x03\x01\0\x01" + modulus
+    padded = b"\0\0\0\x07ssh-rsa\0\0\0\x04\0\x01\0\x01" + modulus
+
+    parse_public_key("ssh-rsa " + base64.b64encode(good).decode())
+    with pytest.raises(NotAPublicKey):
+        parse_public_key("ssh-rsa " + base64.b64encode(padded).decode())
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "empty"),
+        ("\ufeff" + ED25519, "byte order mark"),
+        (ED25519.replace(" ", "\u00a0"), "U+00A0"),
+        (ED25519 + "\u00a0me@home", "U+00A0"),
+        (ED25519.replace(" ", "\u2003"), "U+2003"),
+        (f'no-pty,command="sh" {ED25519}', "options"),
+        (f"restrict\t{ED25519}", "options"),
+        (f"{ED25519}\n{ED25519}", "several keys"),
+        (ED25519[:40] + "\n" + ED25519[40:], "several lines"),
+        ("-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNz\n-----END OPENSSH PRIVATE KEY-----", "private key"),
+        ("-----BEGIN PUBLIC KEY-----\nb3BlbnNz\n-----END PUBLIC KEY-----", "PEM"),
+        ("---- BEGIN SSH2 PUBLIC KEY ----\nAAAA\n---- END SSH2 PUBLIC KEY ----", "SSH2"),
+        ("PuTTY-User-Key-File-3: ssh-ed25519", "PuTTY"),
+        ("ssh-dss AAAAB3NzaC1kc3MAAACBAP", "DSA"),
+        (ED25519.replace("ssh-ed25519", "ssh-ed25519-cert-v01@openssh.com"), "certificate"),
+        ("ssh-ed25519", "no key behind its type"),
+        ("hello world", "must begin with one of the types"),
+    ],
+)
+def test_a_refused_key_is_told_what_is_wrong_with_it(text: str, why: str) -> None:
+    with pytest.raises(NotAPublicKey) as refusal:
+        parse_public_key(text)
+
+    fields = refusal.value.facts["fields"]
+    assert isinstance(fields, dict)
+    assert why in fields["public_key"]
 
 
 @pytest.mark.parametrize(
