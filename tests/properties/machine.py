@@ -22,6 +22,8 @@ SPANS = st.one_of(
     st.integers(1, 3 * MINUTE),
     st.integers(30 * MINUTE, 5 * 60 * MINUTE),
 )
+NEAR = st.one_of(st.sampled_from([0, 1, SECOND, 5 * SECOND]), st.integers(0, 40 * SECOND))
+"""How long before or after the instant that matters."""
 SELDOM = st.sampled_from([False, False, False, True])
 
 
@@ -142,6 +144,27 @@ class Billing(Asking):
         if looked_at:
             self.time_passes(delay, watched=False, schedulers=0)
             self.look()
+
+    @precondition(lambda self: self.guests)
+    @rule(which=WHICH, before=NEAR, after=NEAR, until_start=NEAR, boots_for=NEAR)
+    def a_guest_goes_off_around_a_boundary(
+        self, which: int, before: int, after: int, until_start: int, boots_for: int
+    ) -> None:
+        """A guest powers itself off about when its next minute begins, and its owner starts it again."""
+        vps_id = list(self.guests)[which % len(self.guests)]
+        life = self.reference.machines[vps_id]
+        if (following := life.next_minute()) is None or vps_id not in self.vpss:
+            return
+        self.time_passes(max(0, following[0] - self.clock.now() - before), watched=True, schedulers=1)
+        self.time_passes(before + after, watched=False, schedulers=0)
+        self.guests[vps_id].on = False
+        self.look()
+        self.time_passes(until_start, watched=False, schedulers=1)
+        which = self.vpss.index(vps_id)
+        self.ask(which, "start", repeated=False)
+        self.time_passes(boots_for, watched=False, schedulers=0)
+        self.boot(which, until_login=True, fails=False)
+        self.time_passes(before, watched=True, schedulers=1)
 
     @rule(schedulers=st.integers(1, 3))
     def tick(self, schedulers: int) -> None:

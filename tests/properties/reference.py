@@ -6,44 +6,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from tests.properties.reference_funds import Funds
-
-SIXTY_SECONDS = 60_000_000
-
-
-@dataclass
-class Run:
-    """One time that a machine is switched on, from its admission until it is known to be off."""
-
-    start_id: str = ""
-    since: int | None = None
-    until: int | None = None
-    proven: int = -1
-    charged_until: int | None = None
-    """From here nothing of it is charged, though it runs on: the account was frozen."""
-    ended: str = ""
-    """Why it could not pay a minute: ``unpaid`` or ``limit``."""
-    over: bool = False
-
-
-@dataclass
-class Machine:
-    id: UUID
-    created: int
-    plan: UUID
-    runs: list[Run]
-    token: UUID | None = None
-    begun: list[int] = field(default_factory=list)
-    paid_until: int = 0
-    """Only what was paid covers a later run."""
-    earliest: int = 0
-
-    def next_minute(self) -> int | None:
-        """The first instant of this run at which no minute covers it."""
-        run = self.runs[-1]
-        if run.since is None:
-            return None
-        begins = max(self.earliest, run.since)
-        return begins if run.until is None or begins < run.until else None
+from tests.properties.reference_minutes import How, Life, Minute, Start, charge
 
 
 @dataclass
@@ -67,37 +30,47 @@ class Token:
 
 
 class Reference:
+    """An account's money and VPSs. Its methods are told what happened; what is paid and refused follows from that."""
+
     def __init__(self) -> None:
         self.funds = Funds()
         self.tokens: dict[UUID, Token] = {}
-        self.machines: dict[UUID, Machine] = {}
+        self.machines: dict[UUID, Life] = {}
         self.price_changes: list[tuple[UUID, int, int]] = []
-        self.minutes: dict[tuple[UUID, int], tuple[int, str, int]] = {}
         self.shown: dict[str, tuple[int, int]] = {}
+        """What the host last showed of a start, by the start's own name: CPU time, and when."""
+        self.started_as: dict[str, Start] = {}
 
     @property
     def balance(self) -> int:
         return self.funds.balance
 
+    @property
+    def minutes(self) -> dict[tuple[UUID, int], tuple[int, str, int]]:
+        """Every minute there is: when it began, paid or why not, and its amount."""
+        return {
+            (life.id, minute.n): (minute.at, minute.how, minute.amount)
+            for life in self.machines.values()
+            for minute in life.minutes
+        }
+
     def price(self, plan: UUID, at: int) -> int:
+        """Return the price in force at an instant: the first one, for an instant before all of them."""
         changes = [(since, price) for changed, since, price in self.price_changes if changed == plan]
         effective = [price for since, price in changes if since <= at]
         earliest = min(since for since, _ in changes)
         return effective[-1] if effective else [price for since, price in changes if since == earliest][-1]
 
     def required(self, plan: UUID, now: int) -> int:
-        return self.price(plan, now) + sum(self.price(machine.plan, now) for machine in self.on())
+        return self.price(plan, now) + sum(self.price(life.plan, now) for life in self.on())
 
-    def on(self) -> Iterator[Machine]:
-        for machine in self.machines.values():
-            run = machine.runs[-1]
-            if run.until is None and run.charged_until is None and not run.ended:
-                yield machine
+    def on(self) -> Iterator[Life]:
+        return (life for life in self.machines.values() if life.is_on())
 
     def refusal(
         self, plan: UUID, now: int, token: UUID | None, *, asked_by: UUID | None
     ) -> tuple[str, dict[str, object]] | None:
-        """Return why a machine of this plan and token may not be switched on: code and facts; None where it may."""
+        """Return why a VPS of this plan and token may not be switched on: code and facts; None where it may."""
         if asked_by is not None and not self.tokens[asked_by].limits(now):
             return "unauthorized", {}
         if asked_by is not None and token != asked_by:
@@ -109,114 +82,102 @@ class Reference:
             return "insufficient_balance", {"balance": self.balance, "required": required}
         if token is not None and self.tokens[token].limits(now):
             left = self.tokens[token].left(now)
-            on = (self.price(machine.plan, now) for machine in self.on() if machine.token == token)
+            on = (self.price(life.plan, now) for life in self.on() if life.token == token)
             required = self.price(plan, now) + sum(on)
             if left < required:
                 return "token_spend_limit_reached", {"left": left, "required": required}
         return None
 
-    def admit(self, machine_id: UUID, plan: UUID, now: int, token: UUID | None = None) -> None:
-        machine = self.machines.setdefault(machine_id, Machine(machine_id, now, plan, [], token))
-        machine.runs.append(Run())
-        machine.earliest = machine.paid_until
+    def admit(self, vps_id: UUID, plan: UUID, now: int, token: UUID | None = None) -> None:
+        self.machines.setdefault(vps_id, Life(vps_id, now, plan, token)).starts.append(Start())
 
     def freeze(self, now: int) -> None:
         """Charge for nothing that begins from now on, since the account owes something."""
-        for machine in list(self.on()):
-            machine.runs[-1].charged_until = now
+        for life in list(self.on()):
+            life.starts[-1].free_from = now
 
-    def login(self, machine_id: UUID, start_id: str, now: int) -> None:
-        run = self.machines[machine_id].runs[-1]
-        _, last = self.shown.get(start_id, (0, 0))
-        run.start_id, run.since, run.proven = start_id, now, max(now, last)
+    def login(self, vps_id: UUID, start_id: str, now: int) -> None:
+        """A login shows the guest on, as an observation does."""
+        start = self.machines[vps_id].starts[-1]
+        _, last = self.shown.get(start_id, (0, -1))
+        start.login, start.proven_until = now, max(now, last)
+        self.started_as[start_id] = start
 
     def observe(self, start_id: str, cpu: int, at: int) -> None:
+        """Two observations of one start, CPU time not lower, prove the time between them.
+
+        CPU time of one start never falls: what shows less than before is taken for no observation of this start.
+        """
         last_cpu, last = self.shown.get(start_id, (0, 0))
         if at > last and cpu >= last_cpu:
             self.shown[start_id] = (cpu, at)
-            for machine in self.machines.values():
-                run = machine.runs[-1]
-                if run.start_id == start_id:
-                    run.proven = max(run.proven, at)
+            if start_id in self.started_as:
+                start = self.started_as[start_id]
+                start.proven_until = max(start.proven_until, at)
 
     def tick(self, now: int) -> list[UUID]:
-        """Pay what is due, the earliest first, and return which machines could not."""
+        """Settle what is due, by t(n), creation, id; return which VPSs are to be stopped for it."""
         stopped = []
         while due := sorted(self._due(now)):
-            _, _, _, machine_id = due[0]
-            machine = self.machines[machine_id]
-            if not self._pay(machine):
-                stopped.append(machine_id)
+            life = self.machines[due[0][-1]]
+            if self._settle(life) != "paid":
+                stopped.append(life.id)
         return stopped
 
-    def release(self, machine_id: UUID, now: int) -> None:
-        run = self.machines[machine_id].runs[-1]
-        run.until = now if run.until is None else min(run.until, now)
+    def release(self, vps_id: UUID, now: int) -> None:
+        """A stop or delete was accepted."""
+        start = self.machines[vps_id].starts[-1]
+        start.off_wanted_at = now if start.off_wanted_at is None else min(start.off_wanted_at, now)
 
-    def close(self, machine_id: UUID, off_at: int) -> None:
-        """The machine is off: its last minutes are paid if they are proven, and waived if not."""
-        machine = self.machines[machine_id]
-        run = machine.runs[-1]
-        if run.over:
-            return
-        self.release(machine_id, off_at)
-        run.over = True
-        assert run.until is not None
-        frozen = run.charged_until is not None and run.charged_until < run.until
-        while (begins := machine.next_minute()) is not None:
-            if run.ended:
-                self._book(machine, run.ended)
-            elif frozen and not self._is_charged(run, begins):
-                self._book(machine, "unpaid")
-            elif begins > run.proven:
-                self._book(machine, "unpaid" if frozen else "unproven")
-            else:
-                self._pay(machine)
+    def close(self, vps_id: UUID, off_at: int) -> None:
+        """The host shows it off: no proof is to come, so what is left of it is settled."""
+        life = self.machines[vps_id]
+        start = life.starts[-1]
+        if start.shown_off_at is None:
+            start.shown_off_at = off_at
+            while life.next_minute() is not None:
+                self._settle(life)
 
     def _due(self, now: int) -> Iterator[tuple[int, int, bytes, UUID]]:
-        for machine in self.machines.values():
-            begins, run = machine.next_minute(), machine.runs[-1]
-            if (
-                begins is not None
-                and not run.ended
-                and begins <= min(now, run.proven)
-                and self._is_charged(run, begins)
-            ):
-                yield begins, machine.created, machine.id.bytes, machine.id
+        """Yield what has begun, is proven and is charged. What is to be waived waits for the host to show it off."""
+        for life in self.machines.values():
+            following = life.next_minute()
+            if following is not None:
+                at, start = following
+                if at <= min(now, start.proven_until) and start.is_charged(at):
+                    yield at, life.created, life.id.bytes, life.id
 
-    def _is_charged(self, run: Run, begins: int) -> bool:
-        return run.charged_until is None or begins < run.charged_until
-
-    def _pay(self, machine: Machine) -> bool:
-        amount, begins = self._amount(machine), machine.next_minute()
-        assert begins is not None
-        token = self.tokens.get(machine.token) if machine.token else None
-        limited = token is not None and token.limits(begins)
-        if token is not None and limited and amount > token.left(begins):
-            machine.runs[-1].ended = "limit"
-        elif amount > self.balance:
-            machine.runs[-1].ended = "unpaid"
-        if machine.runs[-1].ended:
-            self._book(machine, machine.runs[-1].ended)
-            return False
-        self.funds.spend(self._book(machine, "paid"))
-        if token is not None and limited:
-            window = token.window(begins)
-            token.spent[window] = token.spent.get(window, 0) + amount
-        return True
-
-    def _amount(self, machine: Machine) -> int:
-        begins = machine.next_minute()
-        assert begins is not None
-        hourly, n = self.price(machine.plan, begins), len(machine.begun) + 1
-        return hourly * n // 60 - hourly * (n - 1) // 60
-
-    def _book(self, machine: Machine, how: str) -> int:
-        amount, begins = self._amount(machine), machine.next_minute()
-        assert begins is not None
-        machine.begun.append(begins)
-        machine.earliest = begins + SIXTY_SECONDS
+    def _settle(self, life: Life) -> How:
+        """Pay the next minute of a VPS, or waive it, and have the VPS stopped if it could not be paid."""
+        following = life.next_minute()
+        assert following is not None
+        at, start = following
+        n = len(life.minutes) + 1
+        amount = charge(self.price(life.plan, at), n)
+        how = self._how(life, start, at, amount)
+        life.minutes.append(Minute(n, at, start, how, amount))
         if how == "paid":
-            machine.paid_until = machine.earliest
-        self.minutes[machine.id, len(machine.begun)] = (begins, how, amount)
-        return amount
+            self.funds.spend(amount)
+            if (token := self._limiting(life, at)) is not None:
+                window = token.window(at)
+                token.spent[window] = token.spent.get(window, 0) + amount
+        return how
+
+    def _how(self, life: Life, start: Start, at: int, amount: int) -> How:
+        if start.stopped_for is not None:
+            return start.stopped_for
+        if not start.is_charged(at):
+            return "unpaid"
+        if at > start.proven_until:
+            return "unproven" if start.free_from is None else "unpaid"
+        token = self._limiting(life, at)
+        if token is not None and amount > token.left(at):
+            start.stopped_for = "limit"
+        elif amount > self.balance:
+            start.stopped_for = "unpaid"
+        return start.stopped_for or "paid"
+
+    def _limiting(self, life: Life, at: int) -> Token | None:
+        """Return the token whose limit counts for a minute; whether it has expired is judged at t(n)."""
+        token = self.tokens.get(life.token) if life.token else None
+        return token if token is not None and token.limits(at) else None
