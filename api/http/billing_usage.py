@@ -44,14 +44,21 @@ class UsageSum(msgspec.Struct, frozen=True, kw_only=True):
     """What the waived ones would have cost."""
 
 
+class LabelTold(msgspec.Struct, frozen=True):
+    """A label of VPSs."""
+
+    key: str
+    value: str
+
+
 class UsageGroup(UsageSum, frozen=True, kw_only=True):
     """Those of one group; what it is not grouped by is null."""
 
     vps_id: UUID | None
     token_id: UUID | None
     """Null also for what no token created."""
-    label: str | None
-    """``key=value``; null also for what has none."""
+    label: LabelTold | None
+    """Null also for what has none."""
     day: str | None
     """In UTC."""
 
@@ -93,8 +100,8 @@ def _grouping(text: str) -> frozenset[Grouping]:
     return frozenset(cast("list[Grouping]", names))
 
 
-def _order(key: Key) -> tuple[int, str, str, str]:
-    return key.day or 0, str(key.vps_id or ""), str(key.token_id or ""), key.label or ""
+def _order(key: Key) -> tuple[int, str, str, tuple[str, str]]:
+    return key.day or 0, str(key.vps_id or ""), str(key.token_id or ""), key.label or ("", "")
 
 
 def _numbers(one: Sum) -> dict[str, Any]:
@@ -108,7 +115,8 @@ def _numbers(one: Sum) -> dict[str, Any]:
 
 def _group(key: Key, one: Sum) -> UsageGroup:
     day = None if key.day is None else (_EPOCH + timedelta(days=key.day)).isoformat()
-    return UsageGroup(vps_id=key.vps_id, token_id=key.token_id, label=key.label, day=day, **_numbers(one))
+    label = None if key.label is None else LabelTold(*key.label)
+    return UsageGroup(vps_id=key.vps_id, token_id=key.token_id, label=label, day=day, **_numbers(one))
 
 
 _SUM = {"minutes": 4320, "amount": 0.3024, "waived_minutes": 0, "would_have_cost": 0}

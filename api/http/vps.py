@@ -17,6 +17,7 @@ from domain.compute import admission
 from domain.compute import vps as vpss
 from domain.compute.boot_script import SCRIPT_BYTES_MAX
 from domain.compute.commands import CreateVps
+from domain.compute.labels import LABEL_CHARACTERS_MAX, LABELS_MAX
 from domain.compute.sizes import choose_plan
 from domain.compute.vps import Vps, vps_view
 from domain.deciding import Decision, View
@@ -30,10 +31,9 @@ from domain.wallet.wallet import wallet_view
 IMAGE = "debian-12-lite"
 """The one image that ships."""
 SSH_KEYS_MAX = 32
-LABELS_MAX = 32
 BODY_BYTES_MAX = 128 * 1024
 
-Label = Annotated[str, msgspec.Meta(max_length=63)]
+Label = Annotated[str, msgspec.Meta(max_length=LABEL_CHARACTERS_MAX)]
 Size = Annotated[int, msgspec.Meta(ge=1, le=2**31)]
 
 
@@ -60,7 +60,10 @@ class NewVps(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             )
         ),
     ] = None
-    labels: Annotated[dict[Label, Label], msgspec.Meta(max_length=LABELS_MAX, description="Key and value.")] = {}
+    labels: Annotated[
+        dict[Label, Label],
+        msgspec.Meta(max_length=LABELS_MAX, description="Key and value. A key is not empty and has no `=`."),
+    ] = {}
 
 
 class VpsPage(Page, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -68,7 +71,9 @@ class VpsPage(Page, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     state: Literal["creating", "running", "stopped", "error"] | None = None
     name: str | None = None
-    label: Annotated[str, msgspec.Meta(description="``key`` or ``key=value``.")] | None = None
+    label: Annotated[str, msgspec.Meta(description="``key`` or ``key=value``; the first `=` ends the key.")] | None = (
+        None
+    )
 
 
 async def create_vps(call: Call) -> Answer:

@@ -24,7 +24,8 @@ class Key(msgspec.Struct, frozen=True):
 
     vps_id: VpsId | None = None
     token_id: TokenId | None = None
-    label: str | None = None
+    label: tuple[str, str] | None = None
+    """Key and value."""
     day: int | None = None
 
 
@@ -67,12 +68,12 @@ async def usage_of(
         vps_ids = {one.vps_id for one in used}
         vpss = await vpss_in_the_clear(runtime, connection, account_id, vps_ids) if "label" in grouping else {}
         tokens = await tokens_of(connection, list(vps_ids)) if "token" in grouping else {}
-    labels = {vps_id: [f"{key}={value}" for key, value in _labels(vps.labels).items()] for vps_id, vps in vpss.items()}
+    labels = {vps_id: list(_labels(vps.labels).items()) for vps_id, vps in vpss.items()}
     total = Sum()
     groups: defaultdict[Key, Sum] = defaultdict(Sum)
     for one in used:
         total.add(one)
-        of_labels: Sequence[str | None] = labels.get(one.vps_id) or (None,)
+        of_labels: Sequence[tuple[str, str] | None] = labels.get(one.vps_id) or (None,)
         for label in of_labels:
             key = Key(one.vps_id if "vps" in grouping else None, tokens.get(one.vps_id), label, one.day)
             groups[key].add(one)

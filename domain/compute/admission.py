@@ -3,6 +3,7 @@
 from domain.compute import vps as life
 from domain.compute.boot_script import wrong_boot_script
 from domain.compute.commands import CreateVps
+from domain.compute.labels import wrong_labels
 from domain.compute.sizes import wrong_name
 from domain.compute.vps import Vps
 from domain.deciding import NOTHING, Decision
@@ -32,6 +33,7 @@ def create_vps(
         return NOTHING
     reasons = {
         "name": wrong_name(command.name),
+        "labels": wrong_labels(command.labels),
         "user_data": None if command.user_data is None else wrong_boot_script(command.user_data, command.image),
     }
     if fields := {field: reason for field, reason in reasons.items() if reason is not None}:

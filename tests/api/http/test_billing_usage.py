@@ -23,7 +23,11 @@ async def here(database_url: str) -> AsyncIterator[Scene]:
 
 def counted(told: dict[str, Any], name: str) -> dict[Any, tuple[int, float]]:
     """Return minutes and money of each group by what it is of."""
-    return {one[name]: (one["minutes"], one["amount"]) for one in told["groups"]}
+    return {_found_by(one[name]): (one["minutes"], one["amount"]) for one in told["groups"]}
+
+
+def _found_by(told: Any) -> Any:
+    return (told["key"], told["value"]) if isinstance(told, dict) else told
 
 
 async def test_usage_is_told_by_vps_with_its_sum(here: Scene) -> None:
@@ -113,7 +117,11 @@ async def test_usage_is_told_by_label_token_and_day(here: Scene) -> None:
     await here.minutes_pass(1, web, mail, bare)
 
     by_label = await here.get(USAGE, group_by="label")
-    assert counted(by_label, "label") == {"role=web": (2, 0.00014), "env=test": (4, 0.00028), None: (2, 0.00014)}
+    assert counted(by_label, "label") == {
+        ("role", "web"): (2, 0.00014),
+        ("env", "test"): (4, 0.00028),
+        None: (2, 0.00014),
+    }
     assert by_label["total"]["minutes"] == 6
     assert counted(await here.get(USAGE, group_by="token"), "token_id") == {
         made["id"]: (2, 0.00014),
@@ -126,12 +134,24 @@ async def test_usage_is_told_by_label_token_and_day(here: Scene) -> None:
     }
 
 
+async def test_labels_are_grouped_by_key_and_value(here: Scene) -> None:
+    one = await here.on("one", labels={"a": "b=c"})
+    other = await here.on("other", labels={"a": "b", "c": ""})
+    await here.minutes_pass(1, one, other)
+
+    told = counted(await here.get(USAGE, group_by="label"), "label")
+
+    assert told.keys() == {("a", "b=c"), ("a", "b"), ("c", "")}
+    refused = await here.ann.ask("POST", "/api/vps", json={"name": "x", "vcpu": 1, "labels": {"a=b": "c"}})
+    assert (refused.status_code, refused.json()["fields"].keys()) == (400, {"labels"})
+
+
 async def test_a_deleted_vps_still_counts(here: Scene) -> None:
     web = await here.on("web-01", labels={"env": "test"})
     await here.minutes_pass(1, web)
     assert (await here.ann.ask("DELETE", f"/api/vps/{web}")).status_code == 204
 
-    assert counted(await here.get(USAGE, group_by="label"), "label") == {"env=test": (2, 0.00014)}
+    assert counted(await here.get(USAGE, group_by="label"), "label") == {("env", "test"): (2, 0.00014)}
 
 
 async def test_waived_minutes_are_told_apart(database_url: str) -> None:
