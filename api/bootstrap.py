@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmana
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
+from uuid import UUID
 
 import msgspec
 from psycopg.conninfo import conninfo_to_dict
@@ -26,9 +27,11 @@ from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.evidence import PostgresEvidence
 from adapters.postgres.last_uses import PostgresLastUses
 from adapters.postgres.leases import PostgresLeases
+from adapters.postgres.leftovers import PostgresLeftovers
 from adapters.postgres.migrate import SERVICE_ROLE, MigrationRefused, migrate
 from adapters.postgres.rate_counters import PostgresRateCounters
 from adapters.sealing.key_tables import PostgresKeyTable
+from adapters.sealing.key_watch import KeyWatch
 from adapters.sealing.master_key import BadMasterKey, MasterKey, parse_master_key, read_or_make_master_key
 from adapters.sealing.sealer import AccountSealer, WrongMasterKey
 from adapters.ssh.keys import ensure_service_key
@@ -36,7 +39,7 @@ from adapters.token_secrets import RandomTokenSecrets
 from adapters.turnstile import TEST_SECRET_PASSES, TEST_SECRETS, DevelopmentCaptcha, TurnstileCaptcha
 from api.audit.verify import Archive
 from api.bootstrap_hosts import Say, close_compute, made_folder, opened_compute, register_hosts
-from api.bootstrap_mail import mailer_of
+from api.bootstrap_mail import mail_folder, mailer_of
 from api.bootstrap_payments import opened_payments
 from api.founding import ensure_founded
 from api.ledger import Ledger
@@ -49,6 +52,7 @@ from api.steps.workshop import Workshop
 from api.vps_lists import ProjectedVpsList
 from domain.accounts.ports import Captcha
 from domain.evidence import EvidenceSource
+from domain.ids import AccountId
 from domain.ports import Clock, Ids
 from projections.alerts import TabledAlertWork
 from projections.catalogue import READ_MODELS
@@ -152,6 +156,7 @@ async def opened_runtime(
         sealer = AccountSealer(_master_key(settings), PostgresKeyTable(pool))
         await sealer.check_master_key()
         ledger = Ledger(store, sealer, clock, ids, store)
+        await _closed_by(stack, KeyWatch(database.service_url, partial(_let_go, sealer, ledger))).open()
         read_models = _closed_by(stack, ReadModels(database.service_url))
         await read_models.open()
         ground = _Ground(store, ledger, sealer, clock, ids, pool, read_models)
@@ -179,11 +184,18 @@ async def opened_runtime(
             database_url=database.service_url,
             alert_work=TabledAlertWork(read_models),
             closings=TabledOpenClosings(read_models),
+            leftovers=(PostgresLeftovers(pool), mail_folder(settings, clock)),
             mailer=mailer_of(settings, clock),
             refund_all=partial(request_refund_of_all, payments.desk),
             cash_desk=payments.desk,
             stand_in=payments.stand_in,
         )
+
+
+def _let_go(sealer: AccountSealer, ledger: Ledger, payload: str | None) -> None:
+    """Forget what may be known of a person whose key another process erased."""
+    sealer.forget(None if payload is None else AccountId(UUID(payload)))
+    ledger.forget()
 
 
 class _Ground(msgspec.Struct, frozen=True, eq=False):

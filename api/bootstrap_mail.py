@@ -16,7 +16,12 @@ def mailer_of(settings: Settings, clock: Clock) -> Mailer | None:
     """Return who hands mail over; None in production where no mail server is set. Raises SettingsRefused."""
     if settings.smtp_url is not None:
         return SmtpMailer(_smtp_server(settings.smtp_url, settings), clock)
-    return FolderMailer(settings.home_folder / FOLDER, clock) if settings.development else None
+    return mail_folder(settings, clock) if settings.development else None
+
+
+def mail_folder(settings: Settings, clock: Clock) -> FolderMailer:
+    """Return the folder that mail is put into in development; it may be left over from then."""
+    return FolderMailer(settings.home_folder / FOLDER, clock)
 
 
 def mail_server(settings: Settings) -> tuple[str, int] | None:

@@ -51,6 +51,8 @@ MAIL_POINTS: dict[str, tuple[str, ...]] = {
 """The same, in the order of a mail's life."""
 CLOSING_POINTS: dict[str, tuple[str, ...]] = {"close": ("append",), "closing": ("append",)}
 """The same, of an account that is closed; in between, its VPSs are deleted and what is left is refunded."""
+ERASURE_POINTS: dict[str, tuple[str, ...]] = {"erase": ("append", "key"), "erased": ("append",)}
+"""The same, of an account that is erased."""
 
 
 def _named(points: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
@@ -63,6 +65,7 @@ ALL = _named(POINTS)
 ALL_OF_PAYMENTS = _named(PAYMENT_POINTS)
 ALL_OF_MAIL = _named(MAIL_POINTS)
 ALL_OF_CLOSING = _named(CLOSING_POINTS)
+ALL_OF_ERASURE = _named(ERASURE_POINTS)
 
 _armed: dict[str, Callable[[], None]] = {}
 
@@ -81,7 +84,9 @@ def reach(name: str) -> None:
 @contextmanager
 def armed(name: str, crash: Callable[[], None]) -> Iterator[None]:
     """Have ``crash`` called, once, where this process next reaches the fail point: for tests in one process."""
-    assert name in (*ALL, *ALL_OF_PAYMENTS, *ALL_OF_MAIL, *ALL_OF_CLOSING), f"no such fail point: {name}"
+    assert name in (*ALL, *ALL_OF_PAYMENTS, *ALL_OF_MAIL, *ALL_OF_CLOSING, *ALL_OF_ERASURE), (
+        f"no such fail point: {name}"
+    )
     _armed[name] = crash
     try:
         yield

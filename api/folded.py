@@ -40,9 +40,17 @@ class FoldedStreams:
         self._snapshots = snapshots
         self._kept: OrderedDict[StreamId, Folded] = OrderedDict()
         self._snapshotted: dict[StreamId, int] = {}
+        self._forgotten = 0
+        """How often everything was forgotten: what is being read from before is not kept."""
+
+    def forget(self) -> None:
+        """Keep no state that was folded up to now."""
+        self._forgotten += 1
+        self._kept.clear()
 
     async def read(self, views: Sequence[View[Any]]) -> dict[StreamId, Folded]:
         """Return the present state of each view, in one round trip for what is in memory already."""
+        forgotten = self._forgotten
         seen, cold = await self._head_starts(views)
         if cold:
             await self._fold_long(seen, cold)
@@ -51,7 +59,8 @@ class FoldedStreams:
             await self._sealer.load(accounts_of(with_sealed_payload(tail)))
             await self._fold_tail(seen, tail)
         for stream, folded in seen.items():
-            self._keep_newer(stream, folded)
+            if forgotten == self._forgotten:
+                self._keep_newer(stream, folded)
         await self._save_snapshots(seen)
         return seen
 
@@ -61,7 +70,9 @@ class FoldedStreams:
         for stream, event in events:
             after[stream] = step(after[stream], event)
         for stream in {stream for stream, _ in events}:
-            self._keep_newer(stream, after[stream])
+            # What is not kept any more was forgotten or dropped since it was read, and stays so.
+            if stream in self._kept:
+                self._keep_newer(stream, after[stream])
         return after
 
     async def _head_starts(self, views: Sequence[View[Any]]) -> tuple[dict[StreamId, Folded], list[StreamId]]:

@@ -115,6 +115,10 @@ class Ledger:
         """Return the present states of these views, in one round trip to the store."""
         return Sight(await self._streams.read(views))
 
+    def forget(self) -> None:
+        """Keep no state in memory that was read up to now, since something personal in it was erased."""
+        self._streams.forget()
+
     async def execute(
         self, views: Sequence[View[Any]], decide: Decide, context: Context, *, sight: Sight | None = None
     ) -> Outcome:

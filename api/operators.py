@@ -65,7 +65,7 @@ async def create_account(runtime: Runtime, email: str, password: str, roles: tup
 
 
 async def find_account(runtime: Runtime, email: str) -> AccountId:
-    """Return the account that has an e-mail address. Raises Invalid or NotFound."""
+    """Return the open account that has an e-mail address. Raises Invalid or NotFound."""
     email_key = runtime.sealer.keyed_hash(accounts.EMAIL_CLAIM, accounts.checked_email(email))
     claim = await runtime.store.find_claim(accounts.EMAIL_CLAIM, email_key)
     if claim is None:

@@ -1,7 +1,7 @@
 """The runtime: everything that a way in is given, built once by ``api.bootstrap``."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -11,7 +11,7 @@ from api.payments.desk import CashDesk
 from api.settings import Settings
 from api.statements.source import StatementSource
 from api.steps.workshop import Workshop
-from domain.accounts.ports import Captcha, OpenClosings, Passwords, RateCounters, Sessions
+from domain.accounts.ports import Captcha, Leftovers, OpenClosings, Passwords, RateCounters, Sessions
 from domain.alerts.ports import AlertWork, Mailer
 from domain.compute.vps import State, Vps
 from domain.ids import AccountId
@@ -70,6 +70,8 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """What accounts are to be told of, and which mail is to be sent."""
     closings: OpenClosings
     """Which accounts are being closed."""
+    leftovers: Sequence[Leftovers] = ()
+    """Where else something of a person is kept, to be destroyed when its account is erased."""
     mailer: Mailer | None
     """Who hands mail over; None where none is set: then it waits."""
     refund_all: Callable[[AccountId, Context], Awaitable[MicroUsd]] | None = None

@@ -9,7 +9,7 @@ import msgspec
 from domain.events import ERASED, Event, Metadata, all_events, personal_fields, stored_name
 from domain.ids import AccountId, EventId, StreamId
 from domain.ports import NewEvent, Recorded, Sealer
-from domain.sealed import AccountErased, SealBroken, is_in_place
+from domain.sealed import AccountIsErased, SealBroken, is_in_place
 from domain.time import Instant
 
 Upcast = Callable[[dict[str, Any]], dict[str, Any]]
@@ -44,7 +44,7 @@ def encode(stream: StreamId, version: int, event: Event, metadata: Metadata, now
     """Return the stored form of an event; the sealer must have the key of ``metadata.account_id`` at hand.
 
     Of an account that was erased, what the service itself records says ``ERASED`` where it would be personal;
-    whatever anybody else records that is personal raises AccountErased.
+    whatever anybody else records that is personal raises AccountIsErased.
     """
     kind = type(event)
     return NewEvent(
@@ -156,7 +156,7 @@ def _sealed(name: str, text: str, metadata: Metadata, sealer: Sealer) -> str:
     assert metadata.account_id is not None
     try:
         return sealer.seal(metadata.account_id, metadata.id, name, text)
-    except AccountErased:
+    except AccountIsErased:
         # What the service goes on to record by itself, such as money that comes back late, is true without the person.
         if metadata.actor.kind != "service":
             raise

@@ -165,7 +165,7 @@ class Sealer(Protocol):
         ...
 
     def seal(self, account_id: AccountId, event_id: EventId, field: str, text: str) -> str:
-        """Return ``text`` sealed, bound to the event and the field. The key must be at hand. Raises AccountErased."""
+        """Return ``text`` sealed, bound to the event and the field. The key must be at hand. Raises AccountIsErased."""
         ...
 
     def unseal(self, account_id: AccountId, event_id: EventId, field: str, sealed: str) -> str:

@@ -12,7 +12,7 @@ from domain.ids import AccountId, EventId
 FORMAT = "s1"
 
 
-class AccountErased(Refusal):
+class AccountIsErased(Refusal):
     """Nothing that tells of a person is recorded any more for an account that was erased."""
 
     code = "account_erased"

@@ -70,6 +70,7 @@ _DUE_TRANSACTIONS = """
 """
 _REFUNDABLE = "SELECT id FROM payment WHERE account_id = %s AND refundable ORDER BY id"
 _OPEN = "SELECT id FROM payment WHERE account_id = %s AND state IN ('requested', 'open') ORDER BY id"
+_AWAITING = "SELECT id FROM payment WHERE account_id = %s AND look_at IS NOT NULL ORDER BY id"
 _COUNT_REFUNDS = "SELECT count(*) FROM payment_refund WHERE account_id = %s"
 _REFUNDS = """
     SELECT key, payment_id, amount, state, at FROM payment_refund
@@ -133,6 +134,12 @@ class TabledPayments:
         """Return payments that may still be paid; see ``OpenPayments.open_payments``."""
         async with self._current() as connection:
             cursor = await connection.execute(_OPEN, [account_id])
+            return [PaymentId(payment_id) for (payment_id,) in await cursor.fetchall()]
+
+    async def awaiting_stripe(self, account_id: AccountId) -> Sequence[PaymentId]:
+        """Return payments that are not over; see ``OpenPayments.awaiting_stripe``."""
+        async with self._current() as connection:
+            cursor = await connection.execute(_AWAITING, [account_id])
             return [PaymentId(payment_id) for (payment_id,) in await cursor.fetchall()]
 
     async def refunds(self, account_id: AccountId, limit: int, offset: int) -> tuple[Sequence[RefundTold], int]:

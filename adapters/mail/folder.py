@@ -3,11 +3,15 @@
 import asyncio
 import os
 import tempfile
+from collections.abc import Collection
 from contextlib import suppress
+from email.parser import BytesHeaderParser
+from email.policy import SMTP
 from pathlib import Path
 
 from adapters.mail.message import message_of
 from domain.alerts.ports import Mail, MailUnavailable
+from domain.ids import AccountId, TokenId
 from domain.ports import Clock
 from domain.time import to_datetime
 
@@ -30,6 +34,19 @@ class FolderMailer:
             await asyncio.to_thread(self._write, f"{sent_at}-{mail.kind}", content)
         except OSError as error:
             raise MailUnavailable(str(error)) from error
+
+    async def forget(self, account_id: AccountId, emails: Collection[str], token_ids: Collection[TokenId]) -> None:  # noqa: ARG002
+        """Delete every mail to one of these addresses; see ``Leftovers.forget``."""
+        await asyncio.to_thread(self._delete_to, frozenset(emails))
+
+    def _delete_to(self, emails: Collection[str]) -> None:
+        # What was being written when the service died may be to anybody; it is no mail yet, and never will be.
+        for file in (*self._folder.glob("*.eml"), *self._folder.glob(".*.unfinished")):
+            with file.open("rb") as opened:
+                to = BytesHeaderParser(policy=SMTP).parse(opened)["To"]
+            addresses = () if to is None else to.addresses
+            if file.suffix != ".eml" or any(one.addr_spec.lower() in emails for one in addresses):
+                file.unlink(missing_ok=True)
 
     def _write(self, name: str, content: bytes) -> None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)

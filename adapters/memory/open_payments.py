@@ -52,6 +52,10 @@ class MemoryOpenPayments:
         """Return payments that may still be paid; see ``OpenPayments.open_payments``."""
         return [one.payment_id for one in await self._of(account_id) if one.state in ("requested", "open")]
 
+    async def awaiting_stripe(self, account_id: AccountId) -> Sequence[PaymentId]:
+        """Return payments that are not over; see ``OpenPayments.awaiting_stripe``."""
+        return [one.payment_id for one in await self._of(account_id) if one.awaits_stripe]
+
     async def refunds(self, account_id: AccountId, limit: int, offset: int) -> tuple[Sequence[RefundTold], int]:
         """Return refunds of an account; see ``OpenPayments.refunds``."""
         payments = {payment.payment_id: payment for payment in await self._of(account_id)}

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import psycopg
 from psycopg_pool import AsyncConnectionPool
 
+from adapters.sealing.key_watch import CHANNEL
 from domain.ids import AccountId
 from domain.ports import StoreUnavailable
 
@@ -78,14 +79,16 @@ class PostgresKeyTable:
 
     async def erase(self, account_id: AccountId) -> None:
         """Forget the key for good, and that there may ever be another."""
-        async with self._lent() as connection:
+        async with self._lent() as connection, connection.transaction():
             await connection.execute(
                 """
                 INSERT INTO sealing.account_key (account_id, wrapped, erased_at) VALUES (%s, NULL, clock_timestamp())
                 ON CONFLICT (account_id) DO UPDATE SET wrapped = NULL, erased_at = clock_timestamp()
+                WHERE sealing.account_key.wrapped IS NOT NULL
                 """,
                 [account_id],
             )
+            await connection.execute("SELECT pg_notify(%s, %s)", [CHANNEL, str(account_id)])
 
     @asynccontextmanager
     async def _lent(self) -> AsyncIterator[psycopg.AsyncConnection[Any]]:

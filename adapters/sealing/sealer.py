@@ -19,7 +19,7 @@ from adapters.sealing.key_tables import KeyTable, Wrapped
 from adapters.sealing.master_key import MasterKey
 from domain.events import ERASED
 from domain.ids import AccountId, EventId
-from domain.sealed import AccountErased, SealBroken, body_of, header_of
+from domain.sealed import AccountIsErased, SealBroken, body_of, header_of
 
 KEYS_KEPT_MAX = 65_536
 KEYS_LOADED_AT_ONCE_MAX = 8_192
@@ -89,11 +89,11 @@ class AccountSealer:
     def seal(self, account_id: AccountId, event_id: EventId, field: str, text: str) -> str:
         """Return ``text`` sealed, bound to the event and the field. The key must be at hand.
 
-        Of an account whose key was erased nothing personal is kept any more: raises AccountErased.
+        Of an account whose key was erased nothing personal is kept any more: raises AccountIsErased.
         """
         held = self._at_hand(account_id)
         if held.erased:
-            raise AccountErased
+            raise AccountIsErased
         if held.cipher is None:
             raise KeyNotLoaded(f"account {account_id} has no key: load it with create=True")
         assert field.isidentifier(), "a field has a plain name"

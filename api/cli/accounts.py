@@ -2,6 +2,8 @@
 
 import re
 import sys
+from contextlib import suppress
+from typing import get_args
 from uuid import UUID
 
 import click
@@ -9,7 +11,10 @@ import click
 from api.cli.flags import with_settings
 from api.cli.opening import place_of, run_with_runtime
 from api.cli.output import Form, tell, with_form
+from api.erasing import close_if_open, erase_account, find_closed
+from api.ledger import Context
 from api.operators import (
+    OPERATOR,
     ROLES,
     Corrected,
     Correction,
@@ -21,13 +26,16 @@ from api.operators import (
 )
 from api.runtime import Runtime
 from api.settings import Loaded
-from domain.accounts.events import Role
+from domain.accounts.commands import EraseAccount
+from domain.accounts.events import ErasureReason, Role
 from domain.errors import Invalid, NotFound
 from domain.ids import AccountId, EventId
 from domain.money import MicroUsd, exact_usd, parse_usd
 from domain.wallet.funds import InsufficientBalance
 from domain.wallet.paid_in import NothingOwed
 
+ERASURE_REASONS = get_args(ErasureReason)
+OPERATES = Context(actor=OPERATOR)
 _LINE_ID = re.compile(r"[0-9A-Fa-f-]{36}:\d+(-\d+)?")
 """How transactions and statements name minutes of a VPS."""
 
@@ -159,6 +167,47 @@ def write_off_debt(loaded: Loaded, email: str, reason: str, form: Form) -> None:
     account_id, amount = run_with_runtime(loaded.settings, written_off)
     facts = {"id": account_id, "email": email, "amount_micros": amount}
     tell(form, facts, ("ID", "E-MAIL", "USD"), [(account_id, email, exact_usd(amount))])
+
+
+@account.command("erase")
+@click.argument("email_or_id")
+@click.option("--reason", type=click.Choice(ERASURE_REASONS), required=True, help="Why; it is recorded and stays.")
+@click.option("--close", "closes", is_flag=True, help="Close an account that is still open first.")
+@click.option("--leave-balance", is_flag=True, help="Even if money that was paid in could not go back.")
+@click.option("--yes", is_flag=True, help="Ask nothing.")
+@with_form
+@with_settings()
+def erase(
+    loaded: Loaded, email_or_id: str, reason: ErasureReason, closes: bool, leave_balance: bool, yes: bool, form: Form
+) -> None:
+    """Forget whose a closed account was, for good: nobody can undo it.
+
+    Its key is destroyed, and with it every name, address, command and other text of the person, in all copies of the
+    events. Amounts, times and ids stay, and the books with them.
+    """
+
+    async def erased(runtime: Runtime) -> tuple[str, bool]:
+        account_id = await _any_account(runtime, loaded, email_or_id)
+        if not yes:
+            click.confirm(f"Erase account {account_id} for good?", abort=True, err=True)
+        if closes:
+            await close_if_open(runtime, account_id)
+        return str(account_id), await erase_account(runtime, account_id, EraseAccount(reason, leave_balance), OPERATES)
+
+    account_id, finished = run_with_runtime(loaded.settings, erased)
+    state = "finished" if finished else "the service goes on with it"
+    tell(form, {"id": account_id, "reason": reason, "finished": finished}, ("ID", "ERASURE"), [(account_id, state)])
+
+
+async def _any_account(runtime: Runtime, loaded: Loaded, email_or_id: str) -> AccountId:
+    with suppress(ValueError):
+        return AccountId(UUID(email_or_id))
+    with suppress(NotFound):
+        return await find_account(runtime, email_or_id)
+    try:
+        return await find_closed(runtime, email_or_id)
+    except NotFound:
+        raise click.ClickException(f"no account in {place_of(loaded.settings)} has or had {email_or_id}") from None
 
 
 def _amount(usd: str) -> MicroUsd:

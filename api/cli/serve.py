@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import uvloop
 
-from api import bootstrap, closing, garbage
+from api import bootstrap, closing, erasing, garbage
 from api.alerts import postman
 from api.cli.flags import flags_again, with_settings
 from api.cli.opening import migrated, say
@@ -103,6 +103,7 @@ def _host_parts(runtime: Runtime) -> dict[str, Part]:
         also=[("garbage", garbage.look_through, garbage.LOOK_THROUGH_EVERY_S)],
     )
     post = Rounds("mail", partial(postman.look_after_mail, runtime), every_s=postman.EVERY_S)
+    erasures = Rounds("erasures", partial(erasing.finish_erasures, runtime), every_s=erasing.EVERY_S)
     closings = Rounds("closings", partial(closing.finish_closings, runtime), every_s=closing.EVERY_S)
     every_s = sweeping.EVERY_S_DEVELOPMENT if runtime.settings.development else sweeping.EVERY_S
     payments = Rounds("payments", sweeping.Sweep(runtime.cash_desk).run, every_s=every_s)
@@ -112,6 +113,7 @@ def _host_parts(runtime: Runtime) -> dict[str, Part]:
         "worker": worker.run,
         "mail": post.run,
         "closings": closings.run,
+        "erasures": erasures.run,
         "payments": payments.run,
         "statements": statements.run,
     }

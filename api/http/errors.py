@@ -9,6 +9,7 @@ import msgspec
 from api.http.rendering import balance_number, encode_json, required_number
 from api.payments.checkouts import CheckoutRefused
 from domain.accounts.account import EmailTaken, Unauthorized, WrongPassword
+from domain.accounts.erasing import NotErasable
 from domain.accounts.logins import CaptchaOrWait, InvalidCredentials, TooManyAttempts
 from domain.accounts.public_keys import NotAPublicKey
 from domain.accounts.ssh_keys import SshKeyTaken, TooManySshKeys
@@ -18,7 +19,7 @@ from domain.errors import Contended, Fact, Invalid, NotFound, Refusal
 from domain.money import MicroUsd
 from domain.payments.refunds import NothingToRefund
 from domain.pricing.price_book import PlanNameTaken, PlanNotFound, RepricingTooSoon
-from domain.sealed import AccountErased
+from domain.sealed import AccountIsErased
 from domain.statements.issuing import MonthNotOver
 from domain.tokens.token import ForbiddenForTokens, InsufficientScope, TooManyTokens
 from domain.wallet.boots import TooManyFailedStarts
@@ -185,7 +186,7 @@ STATUS: dict[type[Refusal], int] = {
     NotFound: 404,
     PlanNotFound: 404,
     MethodNotAllowed: 405,
-    AccountErased: 410,
+    AccountIsErased: 410,
     NotAcceptable: 406,
     TooSlow: 408,
     EmailTaken: 409,
@@ -198,6 +199,7 @@ STATUS: dict[type[Refusal], int] = {
     PlanNameTaken: 409,
     RepricingTooSoon: 409,
     NothingOwed: 409,
+    NotErasable: 409,
     NothingToRefund: 409,
     MoreThanRefundable: 409,
     MonthNotOver: 409,

@@ -19,7 +19,7 @@ from domain.exec.job import Job, job_view
 from domain.exec.ports import KeptOutput
 from domain.ids import EventId, JobId, job_stream
 from domain.ports import Claim, StoreUnavailable
-from domain.sealed import AccountErased
+from domain.sealed import AccountIsErased
 from domain.time import Instant, seconds
 
 OUTPUT_LIMIT_BYTES = 1024 * 1024
@@ -165,7 +165,7 @@ async def _keep_output(workshop: Workshop, job: Job, outcome: JobOutcome) -> Non
             stdout=_sealed(workshop, job, "stdout", outcome.stdout.text),
             stderr=_sealed(workshop, job, "stderr", outcome.stderr.text),
         )
-    except AccountErased:
+    except AccountIsErased:
         return  # The end of the job is recorded all the same.
     reach("exec:before-output")
     await workshop.job_outputs.keep(job.job_id, job.account_id, output)

@@ -5,7 +5,17 @@ import re
 import msgspec
 
 from domain.accounts.commands import ChangePassword, EndSession, RegisterAccount
-from domain.accounts.events import AccountClosed, AccountRegistered, PasswordChanged, Role, RolesSet, SessionEnded
+from domain.accounts.events import (
+    AccountClosed,
+    AccountErased,
+    AccountRegistered,
+    ClosingFinished,
+    ErasureFinished,
+    PasswordChanged,
+    Role,
+    RolesSet,
+    SessionEnded,
+)
 from domain.deciding import Decision, Fold, View, recorded_in
 from domain.errors import Invalid, Refusal
 from domain.events import Event
@@ -60,6 +70,10 @@ class Account(msgspec.Struct, frozen=True):
     """By ``jti``: when the session would have expired anyway. Replaced, never changed."""
     closed: bool = False
     """Its owner has closed it: nobody logs in, and no session or token of it is good."""
+    closing_finished: bool = False
+    erased: bool = False
+    """Nobody is to know any more whose it was."""
+    erasure_finished: bool = False
 
     @property
     def is_open(self) -> bool:
@@ -91,6 +105,12 @@ def evolve(account: Account, event: Event) -> Account:
             return msgspec.structs.replace(account, ended_sessions=_with_ended(account.ended_sessions, event))
         case AccountClosed():
             return msgspec.structs.replace(account, closed=True)
+        case ClosingFinished():
+            return msgspec.structs.replace(account, closing_finished=True)
+        case AccountErased():
+            return msgspec.structs.replace(account, erased=True)
+        case ErasureFinished():
+            return msgspec.structs.replace(account, erasure_finished=True)
         case _:
             return account
 

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from domain.accounts.events import Role
+from domain.accounts.events import ErasureReason, Role
 from domain.ids import AccountId, SshKeyId
 from domain.time import Instant
 
@@ -38,6 +38,14 @@ class CloseAccount(msgspec.Struct, frozen=True):
 
     email_key: bytes
     """The keyed hash of its address, which somebody else may have from here on."""
+
+
+class EraseAccount(msgspec.Struct, frozen=True):
+    """Forget whose a closed account was."""
+
+    reason: ErasureReason
+    leave_balance: bool = False
+    """Even though money that was paid in could not go back."""
 
 
 class AddSshKey(msgspec.Struct, frozen=True):

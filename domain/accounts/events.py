@@ -8,6 +8,8 @@ from domain.money import MicroUsd
 from domain.time import Instant
 
 Role = Literal["support", "finance", "admin"]
+ErasureReason = Literal["requested", "expired", "unlawful"]
+"""The person asked for it; it was kept for as long as it may be; it should never have been kept (GDPR, article 17)."""
 
 
 class AccountRegistered(Event, frozen=True, tag="accounts.account-registered.v1"):
@@ -80,6 +82,22 @@ class PasswordConfirmed(Event, frozen=True, tag="accounts.password-confirmed.v1"
     """Whoever was signed in already showed the right password once more, before something grave."""
 
     account_id: AccountId
+
+
+class AccountErased(Event, frozen=True, tag="accounts.account-erased.v1"):
+    """A closed account is to be nobody's: from here on its key and all that is kept beside the events are destroyed."""
+
+    account_id: AccountId
+    reason: ErasureReason
+    """A word and no text, since it stays."""
+    at: Instant
+
+
+class ErasureFinished(Event, frozen=True, tag="accounts.erasure-finished.v1"):
+    """The key of an erased account is destroyed, and what was kept beside the events."""
+
+    account_id: AccountId
+    at: Instant
 
 
 class LoginSucceeded(Event, frozen=True, tag="accounts.login-succeeded.v1"):

@@ -1,11 +1,11 @@
 """Ports by which strangers are told from customers: passwords, sessions, the captcha, counters of tries."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 import msgspec
 
-from domain.ids import AccountId
+from domain.ids import AccountId, TokenId
 from domain.time import Instant
 
 
@@ -91,4 +91,23 @@ class OpenClosings(Protocol):
 
     async def open_closings(self, after: AccountId | None, limit: int) -> Sequence[AccountId]:
         """Return closed accounts for which something may be left to be done, in the order of ids, past ``after``."""
+        ...
+
+    async def open_erasures(self, after: AccountId | None, limit: int) -> Sequence[AccountId]:
+        """Return erased accounts of which something may be left to be destroyed, in the order of ids."""
+        ...
+
+    async def closed_accounts(self, after: AccountId | None, limit: int) -> Sequence[AccountId]:
+        """Return accounts that are closed and not erased, in the order of ids."""
+        ...
+
+
+class Leftovers(Protocol):
+    """A place beside the events where something of a person is kept."""
+
+    async def forget(self, account_id: AccountId, emails: Collection[str], token_ids: Collection[TokenId]) -> None:
+        """Destroy whatever is kept here of an account; again, it changes nothing.
+
+        ``emails``: in lower case, addresses that it had. ``token_ids``: of every token that it ever had.
+        """
         ...

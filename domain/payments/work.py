@@ -52,6 +52,10 @@ class OpenPayments(Protocol):
         """Return payments of an account that may still be paid, the oldest first."""
         ...
 
+    async def awaiting_stripe(self, account_id: AccountId) -> Sequence[PaymentId]:
+        """Return payments of an account of which Stripe is still to tell how something ends, the oldest first."""
+        ...
+
     async def refunds(self, account_id: AccountId, limit: int, offset: int) -> tuple[Sequence[RefundTold], int]:
         """Return refunds of an account, the newest first, and how many there are in all."""
         ...

@@ -16,7 +16,7 @@ from domain.codec import accounts_of, decode, decode_metadata, encode, misplaced
 from domain.events import ERASED, Actor, Event, Metadata, Personal, all_events, personal_fields, stored_name
 from domain.ids import AccountId, EventId, HostId, StreamId, VpsId
 from domain.ports import NewEvent, Recorded
-from domain.sealed import AccountErased, SealBroken
+from domain.sealed import AccountIsErased, SealBroken
 from domain.time import Instant
 from domain.wallet.events import MeterStarted
 from tests.sealed_text import opened
@@ -212,7 +212,7 @@ async def test_of_an_erased_account_nobody_but_the_service_records_anything_pers
     await sealer.erase(ALICE)
     by_the_service = msgspec.structs.replace(OF_ALICE, actor=Actor("service", part="payments"))
 
-    with pytest.raises(AccountErased):
+    with pytest.raises(AccountIsErased):
         encode(ROOM, 1, RoomNamed(name="Küche", floor=3), OF_ALICE, NOW, sealer)
     new = recorded(encode(ROOM, 1, RoomNamed(name="Küche", floor=3), by_the_service, NOW, sealer))
 

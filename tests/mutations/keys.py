@@ -4,6 +4,7 @@ from tests.mutations.mutation import Mutation
 
 _SEALING = "tests/adapters/sealing"
 _CODEC = "tests/domain/test_codec.py"
+_ERASING = "tests/domain/accounts/test_erasing.py"
 _SEALER = "adapters/sealing/sealer.py"
 
 KEYS: tuple[Mutation, ...] = (
@@ -41,7 +42,7 @@ KEYS: tuple[Mutation, ...] = (
     Mutation(
         "nothing is sealed for an erased account",
         _SEALER,
-        "        if held.erased:\n            raise AccountErased\n",
+        "        if held.erased:\n            raise AccountIsErased\n",
         "",
         _SEALING,
     ),
@@ -51,5 +52,61 @@ KEYS: tuple[Mutation, ...] = (
         'if metadata.actor.kind != "service":',
         "if metadata.actor is None:",
         _CODEC,
+    ),
+    Mutation(
+        "an account that is open is not erased",
+        "domain/accounts/erasing.py",
+        "if not account.closed:",
+        "if account.erased:",
+        _ERASING,
+    ),
+    Mutation(
+        "what awaits Stripe is settled before an account is erased",
+        "domain/accounts/erasing.py",
+        "    if awaiting_stripe:\n",
+        "    if False:\n",
+        _ERASING,
+    ),
+    Mutation(
+        "an erasure is gone on with after a crash",
+        "projections/closings.py",
+        'erasure[account_id] = "open"',
+        'erasure[account_id] = "none"',
+        "tests/projections/test_open_closings.py",
+    ),
+    Mutation(
+        "the key of an erased account is destroyed",
+        "api/erasing.py",
+        "    await runtime.sealer.erase(account_id)\n",
+        "",
+        "tests/api/test_erasing.py",
+    ),
+    Mutation(
+        "states in memory go with the key",
+        "api/erasing.py",
+        "    runtime.ledger.forget()\n",
+        "",
+        "tests/api/test_erasing.py",
+    ),
+    Mutation(
+        "what is being read while something is erased is not kept",
+        "api/folded.py",
+        "if forgotten == self._forgotten:",
+        "if self._forgotten >= 0:",
+        "tests/api/test_erasing.py",
+    ),
+    Mutation(
+        "other processes are told of an erased key",
+        "adapters/sealing/key_tables.py",
+        'await connection.execute("SELECT pg_notify(%s, %s)", [CHANNEL, str(account_id)])',
+        "pass",
+        "tests/journeys/test_erasure.py",
+    ),
+    Mutation(
+        "kept output, answers and last uses are destroyed",
+        "api/bootstrap.py",
+        "leftovers=(PostgresLeftovers(pool), mail_folder(settings, clock)),",
+        "leftovers=(mail_folder(settings, clock),),",
+        "tests/journeys/test_erasure.py",
     ),
 )

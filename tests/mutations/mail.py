@@ -230,8 +230,8 @@ MAIL: tuple[Mutation, ...] = (
     Mutation(
         "late payment reopens (memory)",
         "adapters/memory/open_closings.py",
-        "finished[account_id] = False\n        still",
-        "pass\n        still",
+        "finished[account_id] = False\n        return",
+        "pass\n        return",
         "tests/contracts/test_alert_work.py",
     ),
     Mutation(

@@ -5,7 +5,7 @@ from uuid import UUID
 import pytest
 
 from adapters.memory.open_closings import MemoryOpenClosings
-from domain.accounts.events import AccountClosed, ClosingFinished
+from domain.accounts.events import AccountClosed, AccountErased, ClosingFinished, ErasureFinished
 from domain.accounts.ports import OpenClosings
 from domain.ids import AccountId, PaymentId, account_stream, wallet_stream
 from domain.money import ZERO, MicroUsd
@@ -79,3 +79,22 @@ async def test_a_dispute_that_is_won_later_opens_it_again_and_a_refund_that_fail
     await history.record(ada, (wallet_stream(ada), FundsReturned(ada, PAYMENT, cause, "dp_1", TEN, ZERO)))
 
     assert await found(history, followed, open_closings) == [ada] * opened
+
+
+async def test_an_erasure_is_open_until_it_is_finished(
+    history: History, followed: ReadModels, open_closings: OpenClosings, ada: AccountId
+) -> None:
+    bob = await history.registered()
+    await close(history, bob)
+
+    async def told() -> tuple[list[AccountId], list[AccountId]]:
+        await followed.caught_up(await history.store.head(), CLOSINGS)
+        closed, open_ = await open_closings.closed_accounts(None, 10), await open_closings.open_erasures(None, 10)
+        return list(closed), list(open_)
+
+    assert await told() == (sorted([ada, bob]), [])
+    assert list(await open_closings.closed_accounts(min(ada, bob), 10)) == [max(ada, bob)]
+    await history.record(ada, (account_stream(ada), AccountErased(ada, "requested", at=history.clock.now())))
+    assert await told() == ([bob], [ada])
+    await history.record(ada, (account_stream(ada), ErasureFinished(ada, at=history.clock.now())))
+    assert await told() == ([bob], [])

@@ -10,7 +10,7 @@ from adapters.sealing.key_tables import KeyTable, MemoryKeyTable, Wrapped
 from adapters.sealing.sealer import AccountSealer
 from domain.events import ERASED
 from domain.ids import AccountId
-from domain.sealed import AccountErased
+from domain.sealed import AccountIsErased
 from tests.adapters.sealing.conftest import ALICE, ANOTHER_EVENT, BOB, EVENT, MASTER, Hands
 from tests.sealed_text import opened
 
@@ -33,7 +33,7 @@ async def test_no_second_key_is_ever_made_for_an_erased_account(sealer: AccountS
     another = AccountSealer(MASTER, keys)
     await another.load([ALICE], create=True)
 
-    with pytest.raises(AccountErased):
+    with pytest.raises(AccountIsErased):
         another.seal(ALICE, ANOTHER_EVENT, "address", "192.0.2.1")
     assert opened(another, sealed) == ERASED
     assert another.unseal(ALICE, EVENT, "email", ERASED) == ERASED
@@ -87,7 +87,7 @@ async def test_a_key_that_is_erased_while_it_is_read_does_not_come_back(erased_b
     await loading
 
     assert opened(sealer, sealed) == ERASED
-    with pytest.raises(AccountErased):
+    with pytest.raises(AccountIsErased):
         sealer.seal(ALICE, EVENT, "email", "alice")
 
 

@@ -169,3 +169,19 @@ def test_who_owes_nothing_is_given_nothing_up(typed: Type) -> None:
 
 def test_every_command_has_help() -> None:
     assert all(command.help for command in litevps.commands.values())
+
+
+def test_nobody_is_erased_who_never_was_there(typed: Type) -> None:
+    typed("account", "create", "bob@example.com", stdin=PASSWORD)
+    refused = typed("account", "erase", "ann@example.com", "--reason", "requested", "--yes")
+
+    assert refused.exit_code == 1
+    assert "has or had ann@example.com" in refused.stderr
+
+
+def test_an_erasure_is_asked_about_once_more(typed: Type) -> None:
+    typed("account", "create", "ann@example.com", stdin=PASSWORD)
+    aborted = typed("account", "erase", "ann@example.com", "--reason", "requested", stdin="n\n")
+
+    assert aborted.exit_code == 1
+    assert "for good?" in aborted.stderr

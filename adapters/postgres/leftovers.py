@@ -1,0 +1,27 @@
+"""What tables beside the events keep of a person, destroyed when the account is erased."""
+
+from collections.abc import Collection
+
+from psycopg_pool import AsyncConnectionPool
+
+from adapters.postgres.lent import lent
+from domain.ids import AccountId, TokenId
+
+_OUTPUT = "DELETE FROM work.job_output WHERE account_id = %s"
+_ANSWERS = "SELECT ledger.forget_answers(%s)"
+_LAST_USES = "DELETE FROM tokens.last_use WHERE token_id = ANY(%s)"
+
+
+class PostgresLeftovers:
+    """Implements ``domain.accounts.ports.Leftovers``: output of jobs, kept answers, last uses of tokens."""
+
+    def __init__(self, pool: AsyncConnectionPool) -> None:
+        """``pool``: of connections in autocommit mode."""
+        self._pool = pool
+
+    async def forget(self, account_id: AccountId, emails: Collection[str], token_ids: Collection[TokenId]) -> None:  # noqa: ARG002
+        """Destroy what is kept of an account; see ``Leftovers.forget``."""
+        async with lent(self._pool) as connection:
+            await connection.execute(_OUTPUT, [account_id])
+            await connection.execute(_ANSWERS, [account_id])
+            await connection.execute(_LAST_USES, [list(token_ids)])

@@ -1,0 +1,165 @@
+"""Erasing accounts: recorded first, then everything that tells whose it was is destroyed, until that is done."""
+
+from collections.abc import Callable
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from api.closing import carry_on, leave
+from api.failpoints import reach
+from api.ledger import Context
+from api.operators import OPERATOR
+from api.runtime import Runtime
+from domain.accounts.account import account_view, checked_email
+from domain.accounts.commands import EraseAccount
+from domain.accounts.erasing import erase, finish_erasure
+from domain.accounts.events import AccountRegistered
+from domain.alerts.events import AddressGiven
+from domain.codec import decode
+from domain.errors import Invalid, NotFound
+from domain.events import ERASED, Actor, Event
+from domain.ids import AccountId, StreamId, TokenId, account_stream, alerts_stream, wallet_stream
+from domain.ports import StoreUnavailable
+from domain.wallet.events import TokenLimited, TokenUnlimited
+from domain.wallet.wallet import wallet_view
+
+EVERY_S = 5.0
+BATCH_MAX = 100
+LEASE_S = 120.0
+LEASE_SCOPE = "erasure"
+READ_AT_ONCE = 1_000
+"""Events of a stream that are looked through at a time."""
+
+_log = structlog.get_logger(__name__)
+
+
+async def find_closed(runtime: Runtime, email: str) -> AccountId:
+    """Return the closed account that had an e-mail address.
+
+    Its address is free and found by no hash any more, so every closed account that is not erased is looked at.
+    Raises NotFound; Invalid where several had it.
+    """
+    wanted = checked_email(email)
+    found: list[AccountId] = []
+    after: AccountId | None = None
+    while batch := await runtime.closings.closed_accounts(after, BATCH_MAX):
+        views = {account_id: account_view(account_id) for account_id in batch}
+        sight = await runtime.ledger.read(*views.values())
+        found += [account_id for account_id, view in views.items() if sight.of(view).email.lower() == wanted]
+        after = batch[-1]
+    if len(found) > 1:
+        raise Invalid(fields={"email": f"several closed accounts had it: {', '.join(map(str, found))}"})
+    if not found:
+        raise NotFound
+    return found[0]
+
+
+async def close_if_open(runtime: Runtime, account_id: AccountId) -> None:
+    """Close an account as its owner would, and do what can be done now; of one that is closed, do what is left.
+
+    Raises NotFound.
+    """
+    view = account_view(account_id)
+    account = (await runtime.ledger.read(view)).of(view)
+    if account.id is None:
+        raise NotFound
+    if account.is_open:
+        await leave(runtime, account_id, account.email, Context(actor=OPERATOR, account_id=account_id, step="close"))
+    elif not account.closing_finished:
+        await carry_on(runtime, account_id)
+
+
+async def erase_account(runtime: Runtime, account_id: AccountId, command: EraseAccount, context: Context) -> bool:
+    """Have a closed account forgotten for good; return whether all of it is destroyed, which else is done later.
+
+    Asked again, it goes on. Raises NotFound, NotErasable, ProjectionBehind.
+    """
+    account, wallet = account_view(account_id), wallet_view(account_id)
+    awaiting = await runtime.cash_desk.open_payments.awaiting_stripe(account_id)
+    await runtime.ledger.execute(
+        (account, wallet),
+        lambda sight, now: erase(sight.of(account), sight.of(wallet), awaiting, command, now),
+        msgspec.structs.replace(context, account_id=account_id, step="erase"),
+    )
+    return await _destroy_leased(runtime, account_id)
+
+
+async def finish_erasures(runtime: Runtime) -> int:
+    """Destroy what is left of erased accounts; return how many are finished by that."""
+    finished = 0
+    after: AccountId | None = None
+    while batch := await runtime.closings.open_erasures(after, BATCH_MAX):
+        for account_id in batch:
+            try:
+                finished += await _destroy_leased(runtime, account_id)
+            except StoreUnavailable:
+                raise
+            except Exception:  # noqa: BLE001 Of one account; the others are erased all the same.
+                _log.exception("account not erased yet", account_id=str(account_id))
+        after = batch[-1]
+    return finished
+
+
+async def _destroy_leased(runtime: Runtime, account_id: AccountId) -> bool:
+    leases, key = runtime.workshop.leases, UUID(int=account_id.int)
+    if await leases.take(LEASE_SCOPE, key, LEASE_S) is None:
+        return False
+    try:
+        await _destroy(runtime, account_id)
+    finally:
+        await leases.done(LEASE_SCOPE, key)
+    return True
+
+
+async def _destroy(runtime: Runtime, account_id: AccountId) -> None:
+    """Destroy all that tells whose an account was. Each step may be done again; the key goes once it is not needed."""
+    token_ids = await _tokens(runtime, account_id)
+    # By the addresses its mail is found; a crash before the key is gone finds them again, and after it needs none.
+    emails = await _emails(runtime, account_id)
+    for leftovers in runtime.leftovers:
+        await leftovers.forget(account_id, emails, token_ids)
+    reach("erase:before-key")
+    await runtime.sealer.erase(account_id)
+    runtime.ledger.forget()
+    reach("erase:after-key")
+    # Once more, for what a step that was under way kept meanwhile: from here on nothing can be kept.
+    for leftovers in runtime.leftovers:
+        await leftovers.forget(account_id, emails, token_ids)
+    account = account_view(account_id)
+    await runtime.ledger.execute(
+        (account,),
+        lambda sight, now: finish_erasure(sight.of(account), account_id, now),
+        Context(actor=Actor("service", part="erasing"), account_id=account_id, step="erased"),
+    )
+
+
+async def _tokens(runtime: Runtime, account_id: AccountId) -> set[TokenId]:
+    events = await _events_of(runtime, wallet_stream(account_id), _is_token)
+    return {event.token_id for event in events if isinstance(event, TokenLimited | TokenUnlimited)}
+
+
+async def _emails(runtime: Runtime, account_id: AccountId) -> set[str]:
+    """Return every address that the account had or had alerts sent to, as far as they can still be read."""
+    await runtime.sealer.load([account_id])
+    streams = account_stream(account_id), alerts_stream(account_id)
+    events = [event for stream in streams for event in await _events_of(runtime, stream, _has_address)]
+    emails = {event.email.lower() for event in events if isinstance(event, AccountRegistered | AddressGiven)}
+    return emails - {ERASED}
+
+
+async def _events_of(runtime: Runtime, stream: StreamId, wanted: Callable[[str], bool]) -> list[Event]:
+    last = (await runtime.store.versions([stream])).get(stream, 0)
+    found: list[Event] = []
+    for after in range(0, last, READ_AT_ONCE):
+        recorded = await runtime.store.read_stream(stream, after, min(last, after + READ_AT_ONCE))
+        found += [decode(one, runtime.sealer) for one in recorded if wanted(one.type)]
+    return found
+
+
+def _is_token(name: str) -> bool:
+    return name.startswith(("wallet.token-limited.", "wallet.token-unlimited."))
+
+
+def _has_address(name: str) -> bool:
+    return name.startswith(("accounts.account-registered.", "alerts.address-given."))
