@@ -18,6 +18,8 @@ STRIPE_TEST_KEY_PREFIXES = ("sk_test_", "rk_test_")
 
 Source = Literal["flag", "variable", "file", "default"]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+_MAPPED_BITS = 96
+"""How many bits of an IPv6 address come before the IPv4 address that it stands for (RFC 4291, 2.5.5.2)."""
 
 
 class SettingsRefused(Exception):
@@ -92,7 +94,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def proxy_networks(self) -> tuple[Network, ...]:
         """The networks whose word about a client's address is believed."""
-        return tuple(ipaddress.ip_network(part.strip()) for part in self.trusted_proxies.split(",") if part.strip())
+        return tuple(_network(part.strip()) for part in self.trusted_proxies.split(",") if part.strip())
 
 
 SECRETS = frozenset(
@@ -156,6 +158,15 @@ def check_servable(settings: Settings) -> None:
         problems.append("public_url must begin with http:// or https://")
     if problems:
         raise SettingsRefused("cannot start:\n" + "\n".join(f"- {problem}" for problem in problems))
+
+
+def _network(text: str) -> Network:
+    """Return a network, one of IPv4 that is written as IPv6 as what it is. Raises ValueError."""
+    network = ipaddress.ip_network(text)
+    mapped = getattr(network.network_address, "ipv4_mapped", None)
+    if mapped is None or network.prefixlen < _MAPPED_BITS:
+        return network
+    return ipaddress.ip_network((mapped, network.prefixlen - _MAPPED_BITS))
 
 
 def _problems_of_development(settings: Settings) -> list[str]:

@@ -106,7 +106,7 @@ class Answering:
             if call.token is not None:
                 check_need(call.token, endpoint.scope)
         elif endpoint.quota is not None:
-            await self._count(endpoint.quota, call.arrival.address, told)
+            await self._count(endpoint.quota, call.arrival.client, told)
         if endpoint.method != "GET":
             try:
                 async with asyncio.timeout(BODY_TIMEOUT_S):
@@ -130,8 +130,8 @@ class Answering:
         told.extend(rate_limits.headers(quota, tally))
         rate_limits.check(quota, tally)
 
-    async def _count(self, quota: Quota, address: str | None, told: list[tuple[bytes, bytes]]) -> None:
-        tally = await rate_limits.count(self._runtime, quota, address)
+    async def _count(self, quota: Quota, client: str | None, told: list[tuple[bytes, bytes]]) -> None:
+        tally = await rate_limits.count(self._runtime, quota, client)
         told.extend(rate_limits.headers(quota, tally))
         rate_limits.check(quota, tally)
 

@@ -46,12 +46,11 @@ class App:
             await self._stand_in.app(scope, receive, send)
             return
         if scope["type"] == "http":
-            scope["litevps.arrival"] = self._arrival(scope)
-            scope["litevps.head"] = scope["method"] == "HEAD"
-            if scope["litevps.head"]:
-                scope["method"] = "GET"
-            elif scope["method"] not in _METHODS:
-                scope["method"] = _ALLOWED_NOWHERE
+            method = scope["method"]
+            head = method == "HEAD"
+            routed = "GET" if head else method if method in _METHODS else _ALLOWED_NOWHERE
+            # A scope of our own: the server looks into its own to see what was asked, a HEAD say, when it is answered.
+            scope = {**scope, "method": routed, "litevps.arrival": self._arrival(scope), "litevps.head": head}
         await self._router(cast("Any", scope), receive, cast("Any", send))
 
 

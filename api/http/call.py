@@ -56,7 +56,9 @@ class Arrival(msgspec.Struct, frozen=True):
 
     request_id: str
     address: str | None
-    """The client's address; None where the transport has none."""
+    """The client's address, canonical; None where the transport has none."""
+    client: str
+    """The network that quotas count it to."""
     as_problem: bool
     """Whether the client wants errors as ``application/problem+json``."""
     headers: Mapping[bytes, bytes]

@@ -17,7 +17,6 @@ from api.settings import Settings
 from domain.accounts import account as accounts
 from domain.accounts import logins
 from domain.accounts.account import Account
-from domain.accounts.networks import network_of
 from domain.accounts.ports import PasswordsBusy, Quota, Tally
 from domain.deciding import Decision
 from domain.events import Actor
@@ -67,7 +66,7 @@ async def check_password(call: Call, shown: Shown) -> None:
     RateLimited.
     """
     quota = login_quota(call.runtime.settings)
-    rate_limits.check(quota, await rate_limits.count(call.runtime, quota, call.arrival.address))
+    rate_limits.check(quota, await rate_limits.count(call.runtime, quota, call.arrival.client))
     attempt = await try_password(call, call.account_id, call.owner, shown)
     if not attempt.right:
         await record_failure(call, attempt, call.account_id)
@@ -84,8 +83,7 @@ async def try_password(call: Call, subject: AccountId, account: Account, shown: 
     Raises CaptchaOrWait, TooManyAttempts, CaptchaFailed, CaptchaUnavailable or PasswordsBusy.
     """
     runtime = call.runtime
-    network = network_of(call.arrival.address)
-    tries_id = UUID(bytes=runtime.sealer.keyed_hash(TRIES_SCOPE, f"{subject}:{network}")[:16])
+    tries_id = UUID(bytes=runtime.sealer.keyed_hash(TRIES_SCOPE, f"{subject}:{call.arrival.client}")[:16])
     turn = _Turn(call, subject, tries_id, account.id)
     if shown.captcha is None:
         await turn.by_waiting()

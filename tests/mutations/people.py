@@ -24,14 +24,14 @@ PEOPLE: tuple[Mutation, ...] = (
     Mutation(
         "passwords: the wait is of a network",
         _SHOWN,
-        'f"{subject}:{network}"',
+        'f"{subject}:{call.arrival.client}"',
         'f"{subject}"',
         f"{_GUESSING} -k stranger",
     ),
     Mutation(
         "passwords: the wait is of an account",
         _SHOWN,
-        'f"{subject}:{network}"',
+        'f"{subject}:{call.arrival.client}"',
         "network",
         "tests/api/http/test_accounts.py tests/api/http/test_closing.py " + _GUESSING,
     ),

@@ -11,5 +11,6 @@ from tests.mutations.people import PEOPLE
 from tests.mutations.store import STORE
 from tests.mutations.tick import TICK
 from tests.mutations.tokens import TOKENS
+from tests.mutations.wire import WIRE
 
-MUTATIONS: tuple[Mutation, ...] = (*MONEY, *FREE, *MAIL, *TOKENS, *PAYING, *TICK, *STORE, *KEYS, *EXEC, *PEOPLE)
+MUTATIONS: tuple[Mutation, ...] = (*MONEY, *FREE, *MAIL, *TOKENS, *PAYING, *TICK, *STORE, *KEYS, *EXEC, *PEOPLE, *WIRE)

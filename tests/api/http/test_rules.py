@@ -116,57 +116,6 @@ async def test_a_body_over_its_limit_is_413(here: House) -> None:
     assert told.json() == {"error": "body too large", "code": "payload_too_large", "bytes_max": 65_536}
 
 
-@pytest.mark.parametrize(
-    ("body", "fields"),
-    [
-        ({}, {"email": "required"}),
-        ({"email": 1, "password": "x"}, {"email": "expected `str`, got `int`"}),
-        ({"email": "a", "password": None}, {"password": "expected `str`, got `null`"}),
-        ({"email": "a", "password": "b", "admin": True}, {"admin": "unknown field"}),
-        ([], {"body": "expected `object`, got `array`"}),
-        ({"email": "a\0b", "password": "x"}, {"email": "must not have NUL characters"}),
-    ],
-)
-async def test_wrong_fields_are_named(here: House, body: object, fields: dict[str, str]) -> None:
-    response = await here.client.post("/api/auth/login", json=body)
-
-    assert response.status_code == 400
-    assert response.json() == {"error": "invalid request", "code": "invalid_request", "fields": fields}
-
-
-@pytest.mark.parametrize(
-    "body", [b"", b"{", b"nonsense", b"\xff\xfe", b'{"email":"\xff"}', b"[" * 60_000, b'{"a":' * 9_000, b"NaN"]
-)
-async def test_what_is_no_json_is_400(here: House, body: bytes) -> None:
-    response = await here.client.post("/api/auth/login", content=body, headers={"content-type": "application/json"})
-
-    assert (response.status_code, response.json()["code"]) == (400, "invalid_json")
-
-
-async def test_a_backslash_before_u0000_is_only_text(here: House, ann: Customer) -> None:
-    response = await ann.ask(
-        "POST",
-        "/api/ssh-keys",
-        content=rb'{"name":"a\\u0000b","public_key":"x"}',
-        headers={"content-type": "application/json"},
-    )
-
-    assert set(response.json()["fields"]) == {"public_key"}
-
-
-async def test_an_unknown_field_of_a_query_is_refused_by_name(ann: Customer) -> None:
-    for query, field in (
-        ("limit=0", "limit"),
-        ("limit=101", "limit"),
-        ("offset=-1", "offset"),
-        ("limit=x", "limit"),
-        ("a=1", "a"),
-    ):
-        response = await ann.ask("GET", f"/api/vps?{query}")
-        assert response.status_code == 400
-        assert set(response.json()["fields"]) == {field}
-
-
 async def test_a_mistake_of_ours_tells_nothing_of_itself(here: House, ann: Customer) -> None:
     class Broken:
         async def of_account(self, *_: object) -> list[object]:

@@ -84,6 +84,21 @@ async def test_requests_in_a_row_are_answered_in_their_order(port: int) -> None:
     assert seen == [f"r{number}" for number in range(5)]
 
 
+async def test_a_head_leaves_the_connection_as_good_as_a_get(port: int, caplog: pytest.LogCaptureFixture) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for path in ("/api/health", "/api/nowhere", "/api/me", "/openapi.json"):
+        writer.write(f"HEAD {path} HTTP/1.1\r\nhost: a\r\n\r\n".encode())
+        head = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)).decode()
+        assert int(head.partition("content-length: ")[2].split()[0]) > 0
+        assert "connection: close" not in head
+    writer.write(b"GET /api/health HTTP/1.1\r\nhost: a\r\n\r\n")
+    status = await asyncio.wait_for(reader.readuntil(b'{"status":"ok"}'), 10)
+    writer.close()
+
+    assert status.startswith(b"HTTP/1.1 200")
+    assert [record.getMessage() for record in caplog.records if record.levelname != "INFO"] == []
+
+
 @pytest.mark.parametrize("drop", [b"x: y\r\n", b"\r\n"])
 async def test_a_later_head_that_drips_ends_the_connection(
     port: int, monkeypatch: pytest.MonkeyPatch, drop: bytes

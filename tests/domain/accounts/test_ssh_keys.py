@@ -4,6 +4,7 @@ import base64
 import subprocess
 from functools import reduce
 from pathlib import Path
+from time import thread_time
 from uuid import UUID
 
 import pytest
@@ -235,3 +236,12 @@ def test_what_is_recorded_of_a_key() -> None:
             NOW,
         )
     ]
+
+
+@pytest.mark.parametrize("text", ["ssh-ed25519" + " " * 8100 + "!", ED25519 + " " * 8000 + "\nx", " " * 60_000])
+def test_many_spaces_are_read_at_once(text: str) -> None:
+    began_s = thread_time()
+    with pytest.raises(NotAPublicKey):
+        parse_public_key(text)
+
+    assert thread_time() - began_s < 0.05
