@@ -147,7 +147,7 @@ async def request_refund(call: Call) -> Answer:
     def decide(sight: Sight, now: Instant) -> Decision:
         nonlocal chosen
         chosen = request.choose(sight, now)
-        return decided(chosen, call.account_id)
+        return decided(chosen, call.account_id, now)
 
     def answer(sight: Sight, now: Instant) -> Answer:
         balance = sight.of(wallet).balance

@@ -20,6 +20,7 @@ from api.payments.checkouts import CheckoutRefused
 from api.payments.webhooks import WEBHOOK_PATH
 from domain.errors import Contended, Invalid
 from domain.payments.refunds import NothingToRefund
+from domain.wallet.asked_refunds import TooManyRefunds
 from domain.wallet.paid_in import MoreThanRefundable
 from projections.reading import ProjectionBehind
 
@@ -105,7 +106,8 @@ ENDPOINTS = (
         summary="Have unused funds back",
         description=(
             "What was paid in and not used goes back to how it was paid, the newest payment first, in whole cents;"
-            " given funds do not. The balance is charged at once, and credited again should a refund fail."
+            " given funds do not. The balance is charged at once, and credited again should a refund fail. That may be"
+            " asked for only a few times in 30 days, for Stripe keeps its fee each time."
         ),
         who="account",
         handle=request_refund,
@@ -119,7 +121,7 @@ ENDPOINTS = (
                 {"refunds": [_REFUND], "balance": 2.5, "balance_micros": 2_500_000},
             ),
         ),
-        refusals=(MoreThanRefundable, NothingToRefund, Contended, ProjectionBehind),
+        refusals=(MoreThanRefundable, NothingToRefund, TooManyRefunds, Contended, ProjectionBehind),
     ),
     Endpoint(
         method="GET",

@@ -18,6 +18,7 @@ from domain.accounts.public_keys import NotAPublicKey
 from domain.accounts.ssh_keys import SshKeyTaken, TooManySshKeys
 from domain.errors import Invalid, Refusal
 from domain.tokens.token import InsufficientScope, TooManyTokens
+from domain.wallet.asked_refunds import TooManyRefunds
 from domain.wallet.boots import TooManyFailedStarts
 from domain.wallet.funds import AccountFrozen, InsufficientBalance, TokenSpendLimitReached
 from domain.wallet.paid_in import MoreThanRefundable
@@ -59,6 +60,10 @@ FACTS: dict[type[Refusal], dict[str, dict[str, Any]]] = {
     RateLimited: {"retry_after_seconds": _WAIT},
     CaptchaOrWait: {"retry_after_seconds": _WAIT},
     TooManyAttempts: {"retry_after_seconds": _WAIT},
+    TooManyRefunds: {
+        "refunds_max": {"type": "integer", "example": 2},
+        "retry_after_seconds": {**_WAIT, "example": 1_209_600},
+    },
     TooManyFailedStarts: {"retry_after_seconds": {**_WAIT, "example": 1260}},
     SshKeyTaken: {
         "id": {"type": "string", "format": "uuid", "example": "01937b1e-5c00-7000-8000-000000000002"},

@@ -22,6 +22,7 @@ from domain.pricing.price_book import PlanNameTaken, PlanNotFound, RepricingTooS
 from domain.sealed import AccountIsErased
 from domain.statements.issuing import MonthNotOver
 from domain.tokens.token import ForbiddenForTokens, InsufficientScope, TooManyTokens
+from domain.wallet.asked_refunds import TooManyRefunds
 from domain.wallet.boots import TooManyFailedStarts
 from domain.wallet.funds import AccountFrozen, InsufficientBalance, TokenSpendLimitReached, VpsOfAnother
 from domain.wallet.paid_in import MoreThanRefundable, NothingOwed
@@ -209,6 +210,7 @@ STATUS: dict[type[Refusal], int] = {
     CaptchaOrWait: 429,
     TooManyAttempts: 429,
     TooManyFailedStarts: 429,
+    TooManyRefunds: 429,
     RateLimited: 429,
     HeadersTooLarge: 431,
     InternalError: 500,

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 import structlog
@@ -12,7 +13,8 @@ from api.payments.applying import record_applied
 from api.payments.desk import CashDesk, as_service
 from domain.deciding import Decision, View
 from domain.errors import Contended
-from domain.ids import AccountId, PaymentId, RefundId, payment_stream, wallet_stream
+from domain.events import Event
+from domain.ids import AccountId, PaymentId, RefundId, StreamId, payment_stream, wallet_stream
 from domain.money import MicroUsd
 from domain.payments.applying import apply_refund_seen, note_refund_refused
 from domain.payments.events import RefundCause
@@ -20,8 +22,11 @@ from domain.payments.payment import Payment, payment_view
 from domain.payments.ports import PaymentsRefused, PaymentsUnavailable, RefundOrder
 from domain.payments.refunds import ChosenRefund, NothingToRefund, choose_refunds
 from domain.ports import StoreUnavailable
+from domain.settings.settings import SETTINGS_VIEW
 from domain.time import Instant
-from domain.wallet.wallet import Wallet, wallet_view
+from domain.wallet.asked_refunds import check_refunds
+from domain.wallet.events import RefundsAsked
+from domain.wallet.wallet import wallet_view
 
 ASK_WITHIN_S = 10.0
 """How long whoever asked for refunds waits until Stripe was asked for them; the sweep does the rest."""
@@ -41,15 +46,22 @@ class RefundRequest(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     new_ids: tuple[RefundId, ...]
 
     @property
-    def views(self) -> tuple[View[Payment | None] | View[Wallet], ...]:
+    def views(self) -> tuple[View[Any], ...]:
         """What is to be read."""
-        return (*self.payments, wallet_view(self.account_id))
+        return (*self.payments, wallet_view(self.account_id), SETTINGS_VIEW)
 
     def choose(self, sight: Sight, now: Instant) -> list[ChosenRefund]:
-        """Return the refunds that it comes to. Raises NothingToRefund, MoreThanRefundable, Invalid."""
+        """Return the refunds that it comes to.
+
+        Raises NothingToRefund, MoreThanRefundable, Invalid; TooManyRefunds where a customer asks too often: not for
+        a closure, which ends it.
+        """
         wallet = sight.of(wallet_view(self.account_id))
         payments = [payment for view in self.payments if (payment := sight.of(view)) is not None]
-        return choose_refunds(payments, wallet, self.amount, self.cause, self.new_ids, now)
+        chosen = choose_refunds(payments, wallet, self.amount, self.cause, self.new_ids, now)
+        if self.cause == "requested":
+            check_refunds(wallet.refunds_asked, sight.of(SETTINGS_VIEW).refunds_per_30_days, now)
+        return chosen
 
 
 async def prepare_refund(
@@ -66,18 +78,19 @@ async def prepare_refund(
     )
 
 
-def decided(chosen: Sequence[ChosenRefund], account_id: AccountId) -> Decision:
-    """Return what is recorded of refunds that were chosen: each of its payment and of the wallet."""
-    return Decision(
-        tuple(
-            pair
-            for one in chosen
-            for pair in (
-                (payment_stream(one.payment_id), one.requested),
-                (wallet_stream(account_id), one.taken),
-            )
-        )
-    )
+def decided(chosen: Sequence[ChosenRefund], account_id: AccountId, asked_at: Instant | None = None) -> Decision:
+    """Return what is recorded of refunds that were chosen: each of its payment and of the wallet.
+
+    ``asked_at``: when a customer asked for them, so that it counts as one more; None where nobody did.
+    """
+    wallet = wallet_stream(account_id)
+    pairs: list[tuple[StreamId, Event]] = []
+    for one in chosen:
+        pairs += [(payment_stream(one.payment_id), one.requested), (wallet, one.taken)]
+    if asked_at is not None:
+        keys = tuple(str(one.requested.refund_id) for one in chosen)
+        pairs.append((wallet, RefundsAsked(account_id=account_id, keys=keys, at=asked_at)))
+    return Decision(tuple(pairs))
 
 
 async def request_refund_of_all(desk: CashDesk, account_id: AccountId, context: Context) -> MicroUsd:

@@ -24,6 +24,8 @@ class OperatorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The longest time limit that a command can have."""
     failed_starts_per_hour: int = FAILED_STARTS_OF_ACCOUNT_MAX
     """How many starts the guests of one account may let fail within an hour; each that boots as long counts as one."""
+    refunds_per_30_days: int = 2
+    """How often a customer may ask for money back; each time the house loses what Stripe kept of the payment."""
     tax: tuple[TaxRate, ...] = ()
     """Taxes that prices include; statements that are issued from now on tell how much of what was charged they are."""
     issuer: str = "LiteVPS"
@@ -33,6 +35,7 @@ class OperatorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 BOUNDS: dict[str, tuple[int, int]] = {
     "exec_max_timeout_seconds": (1, 86_400),
     "failed_starts_per_hour": (3, 10_000),
+    "refunds_per_30_days": (1, 10_000),
 }
 
 

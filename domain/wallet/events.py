@@ -152,6 +152,15 @@ class FundsTaken(Event, frozen=True, tag="wallet.funds-taken.v1"):
     """What of ``taken`` came out of the part of the balance that was given."""
 
 
+class RefundsAsked(Event, frozen=True, tag="wallet.refunds-asked.v1"):
+    """A customer asked for money back: for these refunds, as one request."""
+
+    account_id: AccountId
+    keys: tuple[str, ...]
+    """As in the ``FundsTaken`` beside it."""
+    at: Instant
+
+
 class FundsReturned(Event, frozen=True, tag="wallet.funds-returned.v1"):
     """What had been taken for a refund or dispute comes back, since the one failed or the other was won."""
 

@@ -8,6 +8,7 @@ from domain.deciding import Fold, View
 from domain.events import Event
 from domain.ids import AccountId, EventId, TokenId, VpsId, wallet_stream
 from domain.money import ZERO, MicroUsd
+from domain.wallet.asked_refunds import AskedRefunds, with_asked, without_failed
 from domain.wallet.boots import Boot, with_boot
 from domain.wallet.debts import Debts, give_up, owe, pay, recover, return_of
 from domain.wallet.events import (
@@ -25,6 +26,7 @@ from domain.wallet.events import (
     MinutesMetered,
     MinutesWaived,
     ReceivablePaid,
+    RefundsAsked,
     TokenLimited,
     TokenLimitEnded,
     TokenUnlimited,
@@ -59,6 +61,8 @@ class Wallet(msgspec.Struct, frozen=True, gc=False):
     """By the event that was put right: by how much the balance moved for it, all corrections together."""
     boots: tuple[Boot, ...] = ()
     """Those of about the last hour that count, also of VPSs that are deleted."""
+    refunds_asked: tuple[AskedRefunds, ...] = ()
+    """By the customer, within about the last 30 days."""
 
     closed: bool = False
     """Nothing is admitted any more."""
@@ -113,13 +117,15 @@ def evolve(wallet: Wallet, event: Event) -> Wallet:
             return msgspec.structs.replace(wallet, limits=limits)
         case BootEnded():
             return msgspec.structs.replace(wallet, boots=with_boot(wallet.boots, event))
+        case RefundsAsked():
+            return msgspec.structs.replace(wallet, refunds_asked=with_asked(wallet.refunds_asked, event))
         case WalletClosed():
             return msgspec.structs.replace(wallet, closed=True)
         case _:
             return _with_funds(wallet, event)
 
 
-FOLD: Fold[Wallet] = Fold(initial=Wallet(), evolve=evolve, snapshot=Wallet, snapshot_version=6)
+FOLD: Fold[Wallet] = Fold(initial=Wallet(), evolve=evolve, snapshot=Wallet, snapshot_version=7)
 
 
 def wallet_view(account_id: AccountId) -> View[Wallet]:
@@ -146,7 +152,9 @@ def _with_funds(wallet: Wallet, event: Event) -> Wallet:
         case FundsReturned():
             wallet = _moved(wallet, event.amount)
             debts = return_of(wallet.debts, event.payment_id)
-            return replace(wallet, goodwill=MicroUsd(wallet.goodwill + event.goodwill), debts=debts)
+            asked = without_failed(wallet.refunds_asked, event.key)
+            goodwill = MicroUsd(wallet.goodwill + event.goodwill)
+            return replace(wallet, goodwill=goodwill, debts=debts, refunds_asked=asked)
         case ReceivablePaid():
             receivable, debts = MicroUsd(wallet.receivable - event.amount), pay(wallet.debts, event.amount)
             wallet = replace(wallet, receivable=receivable, debts=debts)

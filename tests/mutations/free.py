@@ -4,6 +4,7 @@ from tests.mutations.mutation import Mutation
 
 _BOOTS = "domain/wallet/boots.py"
 _OUTCOMES = "domain/compute/outcomes.py"
+_CIRCLES = "tests/domain/wallet/test_asked_refunds.py tests/api/http/test_refund_circles.py"
 _TESTS = "tests/domain/wallet/test_boots.py tests/domain/compute/test_failed_starts.py"
 
 FREE: tuple[Mutation, ...] = (
@@ -75,5 +76,34 @@ FREE: tuple[Mutation, ...] = (
         "        asked_by=command.token_id,\n        failed_starts_max=failed_starts_max,\n",
         "        asked_by=command.token_id,\n",
         "tests/api/http/test_failed_starts.py",
+    ),
+    # Refunds in a circle.
+    Mutation(
+        "refunds are looked at before more are asked for",
+        "api/payments/refunding.py",
+        "            check_refunds(wallet.refunds_asked, sight.of(SETTINGS_VIEW).refunds_per_30_days, now)\n",
+        "            pass\n",
+        _CIRCLES,
+    ),
+    Mutation(
+        "refunds that a customer asks for are counted",
+        "api/http/billing_funds.py",
+        "return decided(chosen, call.account_id, now)",
+        "return decided(chosen, call.account_id)",
+        _CIRCLES,
+    ),
+    Mutation(
+        "closing an account is no refund too many",
+        "api/payments/refunding.py",
+        'if self.cause == "requested":',
+        "if self.cause:",
+        _CIRCLES,
+    ),
+    Mutation(
+        "a refund that failed is none",
+        "domain/wallet/wallet.py",
+        "asked = without_failed(wallet.refunds_asked, event.key)",
+        "asked = wallet.refunds_asked",
+        _CIRCLES,
     ),
 )
