@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from domain.ports import StoreUnavailable
+from domain.ports import StoreFailed
 from projections.reading import ProjectionBehind
 
 DRAIN_S = 10.0
@@ -38,7 +38,7 @@ class Rounds:
     async def _round(self) -> None:
         try:
             await self._go()
-        except (StoreUnavailable, ProjectionBehind) as away:
+        except (StoreFailed, ProjectionBehind) as away:
             _log.warning("round waits for the store", round=self._name, problem=str(away))
         except Exception:  # noqa: BLE001 Who stumbles goes the round again.
             _log.exception("round failed", round=self._name)

@@ -7,7 +7,7 @@ import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from domain.compute.ports import HypervisorUnavailable
-from domain.ports import StoreUnavailable
+from domain.ports import StoreFailed
 from projections.reading import ProjectionBehind
 
 OBSERVE_EVERY_S = 20.0
@@ -66,7 +66,7 @@ class Schedules:
 async def _heeded(name: str, task: Task) -> None:
     try:
         await task()
-    except (StoreUnavailable, HypervisorUnavailable, ProjectionBehind) as problem:
+    except (StoreFailed, HypervisorUnavailable, ProjectionBehind) as problem:
         _log.warning("schedule waits", schedule=name, problem=str(problem))
     except Exception:  # noqa: BLE001
         # An alarm clock that breaks at the first mishap wakes nobody the next time.

@@ -13,7 +13,7 @@ from api.steps.jobs import collect_job
 from api.steps.workshop import Workshop
 from domain.compute.steps import next_step
 from domain.ids import HostId, JobId, VpsId
-from domain.ports import StoreUnavailable
+from domain.ports import StoreFailed, StoreUnavailable
 from domain.time import Instant, seconds
 
 LEASE_S = 30.0
@@ -58,8 +58,11 @@ class Worker:
             while True:
                 try:
                     await self._follow()
-                except StoreUnavailable as away:
-                    _log.warning("worker waits for the store", problem=str(away))
+                except StoreFailed as problem:
+                    _log.warning("worker waits for the store", problem=str(problem))
+                    await asyncio.sleep(PAUSE_S)
+                except Exception:  # noqa: BLE001 Whatever it is: a worker that ended would end the service with it.
+                    _log.exception("worker begins anew")
                     await asyncio.sleep(PAUSE_S)
         finally:
             await self._drain()
@@ -182,7 +185,7 @@ class Worker:
     async def _renew(self, scope: str, key: UUID) -> None:
         while True:
             await asyncio.sleep(LEASE_RENEWED_EVERY_S)
-            with suppress(StoreUnavailable):
+            with suppress(StoreFailed):
                 await self._workshop.leases.extend(scope, key, self._lease_s)
 
     async def _drain(self) -> None:

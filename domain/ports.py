@@ -96,12 +96,27 @@ class MinuteTaken(Exception):
     """A minute of a VPS is used already, or is not the next one."""
 
 
-class StoreUnavailable(Exception):
-    """The store cannot be reached just now."""
+class StoreFailed(Exception):
+    """The store did not do what it was asked for. Nothing of it is recorded, unless OutcomeUnknown says otherwise."""
+
+
+class StoreUnavailable(StoreFailed):
+    """The store cannot be reached just now: whatever it is asked for waits."""
 
 
 class OutcomeUnknown(StoreUnavailable):
     """The store was lost while it recorded an append: it may be recorded or not. Read the streams to know."""
+
+
+class StoreUnable(StoreFailed):
+    """The store is there, and cannot do this now: no room, no memory, too long, in the way of others.
+
+    It befalls what was asked for, not whatever else is asked for; asked again later it may succeed.
+    """
+
+
+class TooLargeToStore(StoreFailed):
+    """One thing is larger than the store can hold or handle in one piece: it will never be recorded as it is."""
 
 
 class EventStore(Protocol):
@@ -111,8 +126,9 @@ class EventStore(Protocol):
         """Record all of it or none.
 
         Releases come before claims. Raises VersionConflict, ClaimTaken or MinuteTaken; then nothing of it is
-        recorded. Raises ValueError for a NUL character in text, StoreUnavailable while the store is away. An
-        append of no events records its claims; its last position is then the head, its first one past it.
+        recorded. Raises ValueError for a NUL character in text, StoreUnavailable while the store is away, StoreUnable
+        or TooLargeToStore where it answers that it cannot do this one. An append of no events records its claims; its
+        last position is then the head, its first one past it.
         """
         ...
 

@@ -10,7 +10,7 @@ import psycopg
 from psycopg_pool import AsyncConnectionPool
 
 from domain.errors import Refusal
-from domain.ports import StoreUnavailable
+from domain.store_failures import store_failure
 from projections.generation import SCHEMA
 from projections.read_model import Connection, ReadModel
 
@@ -40,7 +40,7 @@ class Progress(msgspec.Struct, frozen=True):
 class ReadModels:
     """The read models as the ways in see them. Open it before use, close it after.
 
-    What reads raises StoreUnavailable where the database is away or fails meanwhile.
+    What reads raises StoreFailed where the database is away or fails meanwhile.
     """
 
     def __init__(self, database_url: str, *, connections_max: int = 4, schema: str = SCHEMA) -> None:
@@ -106,11 +106,17 @@ class ReadModels:
 
     @asynccontextmanager
     async def _lent(self) -> AsyncIterator[Connection]:
+        lost: Connection | None = None
         try:
             async with self._pool.connection() as connection:
+                lost = connection
                 yield connection
-        except psycopg.OperationalError as away:
-            raise StoreUnavailable(str(away)) from away
+        except psycopg.Error as error:
+            is_connected = lost is not None and not lost.closed
+            failure = store_failure(error.sqlstate, str(error), is_connected=is_connected)
+            if failure is None:
+                raise
+            raise failure from error
 
     async def _configure(self, connection: Connection) -> None:
         await connection.execute("SELECT set_config('search_path', %s, false)", [self._schema])

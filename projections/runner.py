@@ -9,7 +9,8 @@ import psycopg
 import structlog
 
 from domain import codec
-from domain.ports import Recorded, StoreUnavailable
+from domain.ports import Recorded, StoreFailed, TooLargeToStore
+from domain.store_failures import store_failure
 from projections.packed import take_packed
 from projections.read_model import Connection, Entry, ReadModel
 
@@ -79,7 +80,8 @@ class Runner:
         while True:
             try:
                 await self._run_connected(retry_failed=first)
-            except (psycopg.OperationalError, StoreUnavailable) as problem:
+            except (psycopg.Error, StoreFailed) as problem:
+                # Whatever it is: read models that ended here would end the service with them.
                 _log.warning("projections wait for the database", problem=str(problem))
                 await asyncio.sleep(RETRY_S)
             first = False
@@ -169,9 +171,9 @@ class Folding:
         """Fold a batch; if that cannot be done, find the read model and the event at which it cannot."""
         try:
             await self._fold_in_one_transaction(names, after, batch)
-        except psycopg.OperationalError:
-            raise
-        except Exception as problem:  # noqa: BLE001 Whatever it is, it stops this read model only.
+        except Exception as problem:  # Whatever it is, it stops this read model only.
+            if self._is_of_the_database(problem):
+                raise
             if len(names) > 1:
                 for name in names:
                     await self._fold([name], after, batch)
@@ -179,6 +181,13 @@ class Folding:
                 await self._fold(names, after, batch[: len(batch) // 2])
             else:
                 await self._stop(names[0], batch[0], problem)
+
+    def _is_of_the_database(self, problem: Exception) -> bool:
+        """Return whether a fold failed for what the database lacks just now, and not for what was to be folded."""
+        if not isinstance(problem, psycopg.Error):
+            return False
+        failure = store_failure(problem.sqlstate, str(problem), is_connected=not self._connection.closed)
+        return failure is not None and not isinstance(failure, TooLargeToStore)
 
     async def _fold_in_one_transaction(self, names: Sequence[str], after: int, batch: Sequence[Recorded]) -> None:
         position = batch[-1].position

@@ -12,10 +12,11 @@ from contextlib import suppress
 import psycopg
 
 from adapters.postgres.binary import read_int
+from adapters.postgres.errors import is_in_the_way, told
 from adapters.postgres.prepared import ConnectionLost, PreparedConnection
 from adapters.postgres.requests import APPEND, Request, answers, parameters
 from adapters.postgres.settling import settle
-from domain.ports import Append, Appended, OutcomeUnknown, StoreUnavailable
+from domain.ports import Append, Appended, OutcomeUnknown, StoreUnable, StoreUnavailable
 
 REQUESTS_MAX = 500
 """Requests in one transaction; so are the next three."""
@@ -33,8 +34,8 @@ OUTAGE_MAX_S = 30.0
 """How long a lost database is tried again before callers are told."""
 PAUSE_MIN_S, PAUSE_MAX_S = 0.02, 0.3
 """Between two tries; doubled each time."""
-_BLAMED_ON_A_REQUEST = ("21", "22", "23", "54")
-"""Classes of errors that come of what was sent: a constraint, a limit. Others befall any request alike."""
+IN_THE_WAY_TRIES_MAX = 10
+"""How often a transaction is tried that others were in the way of: a deadlock, say."""
 
 
 class GroupWriter:
@@ -118,42 +119,64 @@ class GroupWriter:
 
     async def _record(self, batch: list[Request]) -> None:
         """Give every request of the batch its answer."""
+        loop = asyncio.get_running_loop()
+        gives_up_at = loop.time() + OUTAGE_MAX_S
         try:
-            await self._record_or_lose(batch)
-        except StoreUnavailable as error:
-            _fail(batch, error)
+            if error := await self._answered(batch, gives_up_at):
+                await self._find_blamed(batch, error, gives_up_at)
+        except StoreUnavailable as away:
+            _fail(batch, away)
             for queue in (self._queue, self._patient):
-                _fail(queue, StoreUnavailable(str(error)))
+                _fail(queue, StoreUnavailable(str(away)))
                 queue.clear()
-        except psycopg.Error as error:
-            # Answered by the database, so nothing of the batch is recorded. Who is to blame is found alone.
-            batch = [request for request in batch if not request.answer.done()]
-            if (error.sqlstate or "")[:2] in _BLAMED_ON_A_REQUEST and len(batch) > 1:
-                for request in batch:
-                    await self._record([request])
-            elif any(request.is_doubtful for request in batch):
-                _fail(batch, OutcomeUnknown(str(error)))
-            else:
-                _fail(batch, StoreUnavailable(str(error)))
         except Exception as error:  # noqa: BLE001 — whatever it is, nobody may wait for ever.
             _fail(batch, error)
 
-    async def _record_or_lose(self, batch: list[Request]) -> None:
+    async def _find_blamed(self, batch: list[Request], error: psycopg.Error, gives_up_at: float) -> None:
+        """Record what can be recorded of a batch to which the database answered an error, and fail the rest.
+
+        It may be the fault of one request, which must not be that of all who came with it: so each half is tried by
+        itself. Where both fail for what the database lacks (a full disk, say), nobody is to blame, and all are told.
+        """
+        open_requests = [request for request in batch if not request.answer.done()]
+        if len(open_requests) <= 1 or asyncio.get_running_loop().time() > gives_up_at:
+            _fail_answered(open_requests, error)
+            return
+        middle = len(open_requests) // 2
+        halves = [open_requests[:middle], open_requests[middle:]]
+        errors = [await self._answered(half, gives_up_at) for half in halves]
+        if all(isinstance(told(one), StoreUnable) for one in errors if one) and all(errors):
+            _fail_answered(open_requests, error)
+            return
+        for half, one in zip(halves, errors, strict=True):
+            if one:
+                await self._find_blamed(half, one, gives_up_at)
+
+    async def _answered(self, batch: list[Request], gives_up_at: float) -> psycopg.Error | None:
+        """Have a batch recorded; return the error that the database answered, in which case nothing of it is.
+
+        Raises StoreUnavailable once it was away for too long.
+        """
         loop = asyncio.get_running_loop()
-        gives_up_at = loop.time() + OUTAGE_MAX_S
         pause_s = PAUSE_MIN_S
+        tries = 0
         while True:
             try:
                 connection = await self._connected()
                 if batch := await _unrecorded(connection, batch):
                     await self._send(connection, batch)
-                return
+                return None
             except ConnectionLost as lost:
                 cause: Exception = lost
-            except psycopg.OperationalError as away:
-                if self._connection is not None:
-                    raise  # The database answered; the connection is well.
-                cause = away
+            except psycopg.Error as error:
+                tries += 1
+                # Without a connection there was nobody who could answer.
+                if self._connection is not None and not isinstance(told(error), StoreUnavailable):
+                    if not is_in_the_way(error) or tries >= IN_THE_WAY_TRIES_MAX:
+                        return error
+                    await asyncio.sleep(pause_s)
+                    continue
+                cause = error
             await self._drop_connection()
             if loop.time() > gives_up_at:
                 is_doubtful = any(request.is_doubtful for request in batch)
@@ -217,6 +240,12 @@ async def _unrecorded(connection: PreparedConnection, batch: Sequence[Request]) 
         return list(batch)
     unrecorded = set(await settle(connection, doubtful))
     return [request for request in batch if not request.is_doubtful or request in unrecorded]
+
+
+def _fail_answered(requests: Iterable[Request], error: psycopg.Error) -> None:
+    """Tell requests what the database answered; one that may be recorded all the same is told that."""
+    for request in requests:
+        request.fail(OutcomeUnknown(str(error)) if request.is_doubtful else told(error))
 
 
 def _fail(requests: Iterable[Request], error: Exception) -> None:

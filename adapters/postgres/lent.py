@@ -7,14 +7,19 @@ from typing import Any
 import psycopg
 from psycopg_pool import AsyncConnectionPool
 
-from domain.ports import StoreUnavailable
+from adapters.postgres.errors import told
 
 
 @asynccontextmanager
 async def lent(pool: AsyncConnectionPool[Any]) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
-    """Lend a connection. Raises StoreUnavailable where there is none, or it is lost meanwhile."""
+    """Lend a connection. Raises StoreFailed: StoreUnavailable where there is none, or it is lost meanwhile."""
+    lost: psycopg.AsyncConnection[Any] | None = None
     try:
         async with pool.connection() as connection:
+            lost = connection
             yield connection
-    except psycopg.OperationalError as away:
-        raise StoreUnavailable(str(away)) from away
+    except psycopg.Error as error:
+        failure = told(error, is_connected=lost is not None and not lost.closed)
+        if failure is error:
+            raise
+        raise failure from error

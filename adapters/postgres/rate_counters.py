@@ -6,13 +6,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from hashlib import blake2b
 
-import psycopg
-
 from adapters.postgres.binary import BYTEA, bytes_array, int4_array, int8_array, read_int
 from adapters.postgres.prepared import Statement
 from adapters.postgres.read_pool import ReadPool
 from domain.accounts.ports import Quota, Tally
-from domain.ports import StoreUnavailable
 from domain.time import MICROSECONDS_PER_SECOND
 
 SWEEP_EVERY_S = 60.0
@@ -61,7 +58,7 @@ class PostgresRateCounters:
         self._swept_s = time.monotonic()
 
     async def count(self, tries: Sequence[tuple[Quota, str]]) -> list[Tally]:
-        """Count one try of each (quota, subject), and return how often each has tried. Raises StoreUnavailable."""
+        """Count one try of each (quota, subject), and return how often each has tried. Raises StoreFailed."""
         loop = asyncio.get_running_loop()
         answers: list[asyncio.Future[Tally]] = []
         for quota, subject in tries:
@@ -88,10 +85,10 @@ class PostgresRateCounters:
                 try:
                     await self._count_batch(callers)
                     await self._sweep_now_and_then()
-                except (StoreUnavailable, psycopg.Error) as error:
+                except Exception as error:  # noqa: BLE001 — told to every caller.
                     for _, _, answer in callers:
                         if not answer.done():
-                            answer.set_exception(StoreUnavailable(str(error)))
+                            answer.set_exception(error)
         finally:
             self._counting = None
 

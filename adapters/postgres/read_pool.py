@@ -7,6 +7,7 @@ from contextlib import suppress
 import psycopg
 from psycopg.pq.abc import PGresult
 
+from adapters.postgres.errors import is_in_the_way, told
 from adapters.postgres.prepared import ConnectionLost, Parameter, PreparedConnection, Statement
 from domain.ports import StoreUnavailable
 
@@ -15,6 +16,8 @@ OUTAGE_MAX_S = 15.0
 """How long a lost database is tried again before the caller is told."""
 PAUSE_MIN_S, PAUSE_MAX_S = 0.02, 0.3
 """Between two tries; doubled each time."""
+IN_THE_WAY_TRIES_MAX = 5
+"""How often a statement is tried that others were in the way of."""
 
 
 class ReadPool:
@@ -29,14 +32,16 @@ class ReadPool:
     async def run(self, statement: Statement, parameters: Sequence[Parameter]) -> PGresult:
         """Run a statement that does no harm when done twice; return its rows in binary.
 
-        Raises StoreUnavailable where it is away, overloaded or took too long, or another psycopg.Error that
-        PostgreSQL answered.
+        Raises StoreUnavailable where it is away, StoreUnable or TooLargeToStore where it answers that it cannot, or
+        another psycopg.Error: a mistake of ours.
         """
         async with self._free:
             loop = asyncio.get_running_loop()
             gives_up_at = loop.time() + OUTAGE_MAX_S
             pause_s = PAUSE_MIN_S
+            tries = 0
             while True:
+                tries += 1
                 if self._closed:
                     raise StoreUnavailable("the store is closed")
                 try:
@@ -44,10 +49,14 @@ class ReadPool:
                 except ConnectionLost as lost:
                     if loop.time() > gives_up_at:
                         raise StoreUnavailable(str(lost)) from lost
-                except psycopg.OperationalError as unable:
-                    # It answered that it cannot: cancelled, out of memory, disk or connections. To ask again at
-                    # once would be more of the same.
-                    raise StoreUnavailable(str(unable)) from unable
+                except psycopg.Error as error:
+                    failure = told(error)
+                    is_away = isinstance(failure, StoreUnavailable) and loop.time() <= gives_up_at
+                    # Of anything else, such as no memory or no time, asking at once would only bring more.
+                    if not is_away and not (is_in_the_way(error) and tries < IN_THE_WAY_TRIES_MAX):
+                        if failure is error:
+                            raise
+                        raise failure from error
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, PAUSE_MAX_S)
 

@@ -28,7 +28,7 @@ from adapters.postgres.binary import TEXT, bytes_array, int8, read_int
 from adapters.postgres.ledger_thread import LedgerThread
 from adapters.postgres.prepared import ConnectionLost, Parameter, Statement
 from domain.ids import StreamId
-from domain.ports import Append, NewEvent, StoreUnavailable, VersionConflict
+from domain.ports import Append, NewEvent, StoreFailed, VersionConflict
 from domain.time import Instant
 
 WAKES_EVERY_S = 0.2
@@ -216,7 +216,7 @@ def _run(ledger: LedgerThread, work: Coroutine[Any, Any, T]) -> T:
         return ledger.run(work)
     except VersionConflict as conflict:
         raise IntegrityError("the version is taken") from conflict
-    except (ConnectionLost, StoreUnavailable) as lost:
+    except (ConnectionLost, StoreFailed) as lost:
         raise OperationalError(str(lost)) from lost
 
 

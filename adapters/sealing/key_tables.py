@@ -9,14 +9,14 @@ from psycopg_pool import AsyncConnectionPool
 
 from adapters.sealing.key_watch import CHANNEL
 from domain.ids import AccountId
-from domain.ports import StoreUnavailable
+from domain.store_failures import store_failure
 
 Wrapped = bytes | None
 """A key as it is kept; None: erased."""
 
 
 class KeyTable(Protocol):
-    """Wrapped keys by account. Any number of processes may use it at once. All raise StoreUnavailable."""
+    """Wrapped keys by account. Any number of processes may use it at once. All raise StoreFailed."""
 
     async def read(self, account_ids: Collection[AccountId]) -> dict[AccountId, Wrapped]:
         """Return what is kept for those of the accounts that ever had a key."""
@@ -92,8 +92,14 @@ class PostgresKeyTable:
 
     @asynccontextmanager
     async def _lent(self) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
+        lost: psycopg.AsyncConnection[Any] | None = None
         try:
             async with self._pool.connection() as connection:
+                lost = connection
                 yield connection
-        except psycopg.OperationalError as away:
-            raise StoreUnavailable(str(away)) from away
+        except psycopg.Error as error:
+            is_connected = lost is not None and not lost.closed
+            failure = store_failure(error.sqlstate, str(error), is_connected=is_connected)
+            if failure is None:
+                raise
+            raise failure from error

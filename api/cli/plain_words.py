@@ -9,7 +9,7 @@ import click
 import psycopg
 
 from api.bootstrap import CANNOT_START
-from domain.ports import StoreUnavailable
+from domain.ports import StoreFailed, StoreUnavailable
 
 _NOT_IN_FORM = (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedFunction)
 
@@ -36,6 +36,8 @@ def _plainly() -> Iterator[None]:
         raise click.ClickException(f"the database cannot be used: {_first_line(away)}") from away
     except StoreUnavailable as away:
         raise click.ClickException(f"the database is away: {_first_line(away)}") from away
+    except StoreFailed as unable:
+        raise click.ClickException(f"the database cannot do this: {_first_line(unable)}") from unable
     except psycopg.ProgrammingError as wrong:
         if wrong.sqlstate is not None:
             raise  # A mistake of ours in a statement.

@@ -11,14 +11,25 @@ from api.exhaustion import Exhaustion
 from api.http import auth, bodies, idempotency, rate_limits
 from api.http.call import Answer, Arrival, Call, Refusing
 from api.http.endpoint import Endpoint
-from api.http.errors import Busy, CaptchaDown, Ending, InternalError, PaymentsDown, StoreDown, TooSlow, refused
+from api.http.errors import (
+    Busy,
+    CaptchaDown,
+    Ending,
+    InternalError,
+    PayloadTooLarge,
+    PaymentsDown,
+    StoreBusy,
+    StoreDown,
+    TooSlow,
+    refused,
+)
 from api.runtime import Runtime
 from domain.accounts.account import Unauthorized
 from domain.accounts.ports import CaptchaUnavailable, PasswordsBusy, Quota
 from domain.errors import Refusal
 from domain.money import floor_to_four_decimals
 from domain.payments.ports import PaymentsUnavailable
-from domain.ports import StoreUnavailable
+from domain.ports import StoreUnable, StoreUnavailable, TooLargeToStore
 from domain.time import to_rfc3339
 from domain.tokens.token import check_need
 
@@ -36,6 +47,8 @@ _TRANSLATED: dict[type[Exception], type[Refusal]] = {
     CaptchaUnavailable: CaptchaDown,
     PaymentsUnavailable: PaymentsDown,
     StoreUnavailable: StoreDown,
+    StoreUnable: StoreBusy,
+    TooLargeToStore: PayloadTooLarge,
 }
 _COMMON: Headers = (
     (b"cache-control", b"no-store"),

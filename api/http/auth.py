@@ -11,7 +11,7 @@ from api.runtime import Runtime
 from domain.accounts.account import Unauthorized, account_view, session_is_good
 from domain.accounts.ports import Session
 from domain.ids import AccountId, TokenId
-from domain.ports import StoreUnavailable
+from domain.ports import StoreFailed
 from domain.pricing.price_book import PRICES
 from domain.time import MINUTE, Instant
 from domain.tokens.token import CLAIM_SCOPE, digest_of, good, token_view
@@ -109,6 +109,6 @@ class Authentication:
         self._used[token_id] = now
         try:
             await self._runtime.last_uses.note(token_id, now)
-        except StoreUnavailable as away:
+        except StoreFailed as failed:
             # Nobody is refused because it cannot be told when they last came.
-            _log.warning("last use not kept", token_id=str(token_id), problem=str(away))
+            _log.warning("last use not kept", token_id=str(token_id), problem=str(failed))

@@ -36,7 +36,7 @@ from domain.payments.commands import RequestCheckout
 from domain.payments.payment import RefundState
 from domain.payments.ports import BadSignature, PaymentsRefused, PaymentsUnavailable
 from domain.payments.refunds import ChosenRefund
-from domain.ports import Claim, ClaimTaken, StoreUnavailable
+from domain.ports import Claim, ClaimTaken, StoreFailed
 from domain.time import Instant, to_rfc3339
 from domain.wallet.wallet import wallet_view
 
@@ -162,7 +162,7 @@ async def request_refund(call: Call) -> Answer:
     try:
         # What Stripe refused at once is on the balance again.
         after = (await call.runtime.ledger.read(wallet)).of(wallet)
-    except StoreUnavailable:
+    except StoreFailed:
         return made
     return msgspec.structs.replace(made, balance=after.balance, wallet=after)
 

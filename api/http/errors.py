@@ -140,6 +140,13 @@ class StoreDown(Refusal):
     sentence = "store is unavailable"
 
 
+class StoreBusy(Refusal):
+    """The event store answers that it cannot do this now: no room, no memory, or it took too long."""
+
+    code = "store_busy"
+    sentence = "store cannot do this now"
+
+
 class PaymentsDown(Refusal):
     """Stripe does not answer. What was asked for is recorded; asked again under the same key, it goes on."""
 
@@ -222,6 +229,7 @@ STATUS: dict[type[Refusal], int] = {
     NotReady: 503,
     PaymentsDown: 503,
     ProjectionBehind: 503,
+    StoreBusy: 503,
     StoreDown: 503,
     CommandTimedOut: 504,
 }

@@ -10,7 +10,7 @@ from api.http.endpoint import Endpoint, Told
 from api.http.errors import NotReady
 from api.runtime import Runtime
 from domain.compute.ports import HypervisorUnavailable
-from domain.ports import StoreUnavailable
+from domain.ports import StoreFailed, StoreUnavailable
 
 CHECK_TIMEOUT_S = 2.0
 VERDICT_KEPT_S = 2.0
@@ -111,6 +111,8 @@ async def _checked(check: Any, runtime: Runtime) -> str:
         return "does not answer"
     except StoreUnavailable:
         return "unavailable"
+    except StoreFailed:
+        return "unable"
 
 
 async def _store(runtime: Runtime) -> str:

@@ -16,6 +16,7 @@ from api.http.errors import (
     NotJson,
     PayloadTooLarge,
     RateLimited,
+    StoreBusy,
     StoreDown,
     TooSlow,
     UnsupportedMediaType,
@@ -97,7 +98,7 @@ def document(endpoints: Sequence[Endpoint], url: str) -> dict[str, Any]:
 def refusals_of(endpoint: Endpoint) -> list[type[Refusal]]:
     """Return every refusal that an endpoint may answer, by status."""
     found: dict[type[Refusal], None] = dict.fromkeys(endpoint.refusals)
-    found |= dict.fromkeys((HeadersTooLarge, InternalError, StoreDown))
+    found |= dict.fromkeys((HeadersTooLarge, InternalError, StoreBusy, StoreDown))
     if endpoint.who == "account":
         found |= dict.fromkeys((Unauthorized, RateLimited))
         if endpoint.scope != "any":

@@ -21,7 +21,7 @@ from domain.payments.events import RefundCause
 from domain.payments.payment import Payment, payment_view
 from domain.payments.ports import PaymentsRefused, PaymentsUnavailable, RefundOrder
 from domain.payments.refunds import ChosenRefund, NothingToRefund, choose_refunds
-from domain.ports import StoreUnavailable
+from domain.ports import StoreFailed
 from domain.settings.settings import SETTINGS_VIEW
 from domain.time import Instant
 from domain.wallet.asked_refunds import check_refunds
@@ -137,7 +137,7 @@ async def ask_in_time(desk: CashDesk, chosen: Sequence[ChosenRefund]) -> None:
     try:
         async with asyncio.timeout(ASK_WITHIN_S):
             await asyncio.gather(*(ask(one) for one in chosen))
-    except (TimeoutError, Contended, PaymentsUnavailable, StoreUnavailable) as later:
+    except (TimeoutError, Contended, PaymentsUnavailable, StoreFailed) as later:
         # They are recorded: whoever was told anything else would ask for them once more.
         _log.info("refunds are left to the sweep", problem=repr(later))
 

@@ -18,7 +18,7 @@ from domain.exec.commands import RunJob
 from domain.exec.job import Job, job_view
 from domain.exec.ports import KeptOutput
 from domain.ids import EventId, JobId, job_stream
-from domain.ports import Claim, StoreUnavailable
+from domain.ports import Claim, StoreFailed
 from domain.sealed import AccountIsErased
 from domain.time import Instant, seconds
 
@@ -192,12 +192,12 @@ async def _hold(workshop: Workshop, job_id: JobId) -> None:
     await asyncio.sleep(LEASED_AFTER_S)
     try:
         while True:
-            with suppress(StoreUnavailable):
+            with suppress(StoreFailed):
                 if not await workshop.leases.extend("job", job_id, LEASE_S):
                     await workshop.leases.take("job", job_id, LEASE_S)
             await asyncio.sleep(LEASE_S / 3)
     finally:
-        with suppress(StoreUnavailable):
+        with suppress(StoreFailed):
             await workshop.leases.done("job", job_id)
 
 
@@ -210,7 +210,7 @@ def _discard_later(workshop: Workshop, job: Job) -> None:
             if vps is None or jobs.outlived(job, vps) is not None:
                 return
             await workshop.shell.discard(address_of(vps), job.job_id)
-        except (GuestUnreachable, HostKeyChanged, StoreUnavailable) as problem:
+        except (GuestUnreachable, HostKeyChanged, StoreFailed) as problem:
             _log.info("a job is left in its guest", job_id=str(job.job_id), problem=str(problem))
 
     task = asyncio.create_task(discard())

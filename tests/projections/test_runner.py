@@ -14,7 +14,7 @@ from projections.balances import BALANCES, balances_of
 from projections.catalogue import READ_MODELS
 from projections.generation import SCHEMA
 from projections.read_model import Connection, Entry, ReadModel
-from projections.reading import ProjectionBehind, ReadModels
+from projections.reading import Progress, ProjectionBehind, ReadModels
 from projections.runner import Folding, NotInstalled, Runner, connect
 from projections.vps import VPS, vpss_of
 from tests.projections.conftest import running
@@ -98,13 +98,51 @@ async def test_an_event_that_cannot_be_folded_stops_its_read_model_and_no_other(
         async with running(Runner(history.store, database_url, [broken, *others], schema=SCHEMA)):
             async with read_models.at(await history.store.head(), BALANCES) as connection:
                 assert await balances_of(connection, [poison]) == {poison: 1_000}
+            stopped = await until_stopped(read_models, "jobs")
             with pytest.raises(ProjectionBehind):
                 await read_models.caught_up(await history.store.head(), broken, timeout_s=0.2)
-    stopped = {one.name: one for one in await read_models.progress()}["jobs"]
     assert stopped.position == 5
     assert stopped.failed_at == 6
     assert stopped.failure == "AssertionError at wallet.funds-credited.v1"
     assert [log["event"] for log in logs if log["log_level"] == "error"] == ["projection stopped"]
+
+
+async def until_stopped(read_models: ReadModels, name: str) -> Progress:
+    """Wait until a read model has stopped at an event; return how far it is."""
+    for _ in range(1_000):
+        found = {one.name: one for one in await read_models.progress()}[name]
+        if found.failed_at is not None:
+            return found
+        await asyncio.sleep(0.02)
+    raise AssertionError(f"{name} goes on")
+
+
+@pytest.mark.parametrize(("sqlstate", "stops"), [("54000", True), ("53100", False), ("57014", False), ("25006", False)])
+async def test_what_the_database_lacks_stops_no_read_model_and_what_is_too_large_stops_just_one(
+    history: History, read_models: ReadModels, database_url: str, sqlstate: str, stops: bool
+) -> None:
+    raised: list[str] = []
+
+    async def raising(connection: Connection, batch: Sequence[Entry]) -> None:
+        if stops or len(raised) < 2:
+            raised.append(sqlstate)
+            await connection.execute(
+                f"DO $$ BEGIN RAISE EXCEPTION 'as told' USING ERRCODE = '{sqlstate}'; END $$".encode()
+            )
+
+    broken = ReadModel(name="jobs", tables=(), sql="", events=(FundsCredited,), apply=raising)
+    others = [model for model in READ_MODELS if model.name != "jobs"]
+    ada = await history.registered(micros=100)
+    head = await history.store.head()
+    async with running(Runner(history.store, database_url, [broken, *others], schema=SCHEMA)):
+        await read_models.caught_up(head, BALANCES, timeout_s=10)
+        async with read_models.at(head, BALANCES) as connection:
+            assert await balances_of(connection, [ada]) == {ada: 100}
+        if stops:
+            stopped = await until_stopped(read_models, "jobs")
+            assert stopped.failure == "ProgramLimitExceeded at wallet.funds-credited.v1"
+        else:
+            await read_models.caught_up(head, broken, timeout_s=10)
 
 
 async def test_a_runner_goes_on_after_its_connection_was_lost(

@@ -18,6 +18,7 @@ from domain.ports import (
     ClaimTaken,
     MinuteClaim,
     OutcomeUnknown,
+    StoreUnable,
     StoreUnavailable,
     VersionConflict,
 )
@@ -162,7 +163,7 @@ async def test_a_database_that_stays_away_is_told_in_time(wire: CuttingWire, mon
         await store.append(Append((event(new_stream(), 1),)))
 
 
-async def test_a_statement_that_is_cancelled_is_told_as_the_store_being_unavailable(database_url: str) -> None:
+async def test_a_statement_that_is_cancelled_is_told_as_what_the_store_cannot_do_now(database_url: str) -> None:
     pool = read_pool.ReadPool(database_url)
     asleep = asyncio.create_task(pool.run(Statement("sleep", "SELECT pg_sleep(30)"), []))
     async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
@@ -173,7 +174,7 @@ async def test_a_statement_that_is_cancelled_is_told_as_the_store_being_unavaila
                     " WHERE datname = current_database() AND query LIKE '%pg_sleep(30)%' AND pid <> pg_backend_pid()"
                 )
                 await asyncio.sleep(0.05)
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(StoreUnable):
         await asleep
     assert (await pool.run(Statement("one", "SELECT 1"), [])).ntuples == 1
     await pool.close()

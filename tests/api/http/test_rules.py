@@ -11,7 +11,7 @@ from httpx import ASGITransport, AsyncClient
 
 from api.http.app import App
 from api.settings import Settings
-from domain.ports import StoreUnavailable
+from domain.ports import StoreFailed, StoreUnable, StoreUnavailable, TooLargeToStore
 from domain.time import Instant
 from tests.api.houses import PASSWORD, ROOMY, Customer, House, house
 
@@ -148,6 +148,29 @@ async def test_a_store_that_is_away_is_503_and_leaves_no_failure_behind(here: Ho
     asyncio.get_running_loop().set_exception_handler(None)
 
     assert (response.status_code, left_behind) == (503, [])
+
+
+@pytest.mark.parametrize(
+    ("failure", "status", "code"),
+    [
+        (StoreUnavailable("no connection"), 503, "store_unavailable"),
+        (StoreUnable("no space left on device"), 503, "store_busy"),
+        (TooLargeToStore("index row size exceeds maximum"), 413, "payload_too_large"),
+    ],
+)
+async def test_what_the_store_cannot_do_is_told_as_what_it_is(
+    here: House, ann: Customer, failure: StoreFailed, status: int, code: str
+) -> None:
+    class Failing:
+        async def of_account(self, *_: object) -> list[object]:
+            raise failure
+
+    failing = msgspec.structs.replace(here.runtime, vps_list=Failing())
+    async with AsyncClient(transport=ASGITransport(app=App(failing)), base_url="http://x") as client:
+        response = await client.get("/api/vps", headers={"authorization": f"Bearer {ann.token}"})
+
+    assert (response.status_code, response.json()["code"]) == (status, code)
+    assert str(failure) not in response.text
 
 
 async def test_quotas_are_told_and_held() -> None:
