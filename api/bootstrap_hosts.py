@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -19,7 +20,7 @@ from adapters.simulated.guest_shell import SimulatedGuestShell
 from adapters.simulated.host import SimulatedHost
 from adapters.simulated.hypervisor import SimulatedHypervisor
 from adapters.ssh.guest_shell import SshGuestShell
-from api.reconciler import ensure_registered
+from api.capacity import ensure_registered
 from api.settings import Settings
 from api.steps.workshop import Workshop
 from domain.compute.events import HostRegistered
@@ -29,8 +30,8 @@ from domain.ports import Clock
 
 SSH_PORT_FROM, SSH_PORT_TO = 22_000, 22_999
 SIMULATED_BOOT_S = 1.0
-RESERVE_MIN_MB, RESERVE_DIVISOR = 1024, 8
-"""An eighth of a machine's memory is not given to guests, and never less than 1 GiB."""
+RESERVE_MIN_MB, RESERVE_MIN_GB, RESERVE_DIVISOR = 1024, 4, 8
+"""An eighth of a machine's memory and disk is not given to guests, and never less than 1 GiB and 4 GiB."""
 EMBEDDED, SIMULATED = "embedded", "simulated"
 MACHINE_ID_FILE = Path("/etc/machine-id")
 _KVM_FILE = "kvm.json"
@@ -40,13 +41,21 @@ Say = Callable[[str], None]
 """Tells a person what is being done."""
 
 
+class Machine(msgspec.Struct, frozen=True):
+    """What a machine has for guests, shared evenly by the hosts on it."""
+
+    memory_mb: int
+    vcpu: int
+    disk_gb: int
+
+
 class Compute(msgspec.Struct, frozen=True, eq=False):
     """The hosts that this process drives, and the way into their guests."""
 
     hypervisors: Mapping[HostId, Hypervisor]
     shell: GuestShell
-    memory_mb: int | None
-    """What all guests of this machine may have together; None: as much as they like."""
+    machine: Machine | None
+    """What this machine has for its guests; None: as much as they like."""
 
 
 async def opened_compute(
@@ -63,12 +72,13 @@ async def opened_compute(
     return Compute(
         await asyncio.to_thread(_driven_hosts, settings, ledger_id, clock, say),
         shell,
-        memory_for_guests_mb(_memory_mb()),
+        _this_machine(settings.home_folder),
     )
 
 
 async def register_hosts(workshop: Workshop, compute: Compute) -> None:
     """Record the hosts, so that VPSs can be placed on them."""
+    machine, hosts = compute.machine, len(compute.hypervisors)
     for number, hypervisor in enumerate(compute.hypervisors.values(), 1):
         await ensure_registered(
             workshop,
@@ -79,7 +89,9 @@ async def register_hosts(workshop: Workshop, compute: Compute) -> None:
                 port_from=SSH_PORT_FROM,
                 port_to=SSH_PORT_TO,
                 # All of them are on this machine.
-                memory_mb=None if compute.memory_mb is None else compute.memory_mb // len(compute.hypervisors),
+                memory_mb=None if machine is None else machine.memory_mb // hosts,
+                vcpu=None if machine is None else max(1, machine.vcpu // hosts),
+                disk_gb=None if machine is None else machine.disk_gb // hosts,
             ),
         )
 
@@ -187,6 +199,23 @@ def _machine_id(home: Path) -> str:
             kept.hardlink_to(part)
         part.unlink()
     return kept.read_text()
+
+
+def _this_machine(home: Path) -> Machine:
+    return Machine(
+        memory_mb=memory_for_guests_mb(_memory_mb()),
+        vcpu=len(os.sched_getaffinity(0)),
+        disk_gb=disk_for_guests_gb(shutil.disk_usage(home).total),
+    )
+
+
+def disk_for_guests_gb(total_bytes: int) -> int:
+    """Return what is left for guests of the file system that they are on, in GiB: an eighth is kept, at least 4 GiB.
+
+    Of all there is and not of what is free just now: what guests have written is theirs already.
+    """
+    total_gb = total_bytes // 1024**3
+    return max(0, total_gb - max(RESERVE_MIN_GB, total_gb // RESERVE_DIVISOR))
 
 
 def memory_for_guests_mb(total_mb: int) -> int:

@@ -2,41 +2,33 @@
 
 import asyncio
 from collections.abc import Iterable
-from typing import Literal, assert_never
+from typing import Any, Literal, assert_never
 
 import structlog
 
+from api.capacity import adopt
 from api.failpoints import reach
 from api.ledger import Sight
 from api.observing import observe_host
 from api.steps.workshop import Workshop
 from domain.compute import outcomes
-from domain.compute.events import HostDiffered, HostRegistered, OffReason
-from domain.compute.host import Finding, compare, host_view, leave_alone, register
+from domain.compute.capacity import capacity_view
+from domain.compute.events import HostDiffered, OffReason
+from domain.compute.host import Finding, compare, host_view, leave_alone, shows_off
 from domain.compute.ports import GuestSeen, HostObservation, Hypervisor, HypervisorUnavailable
 from domain.compute.vps import Vps, vps_view
-from domain.deciding import Decision, recorded_in
+from domain.deciding import Decision, View, recorded_in
 from domain.ids import HostId, VpsId, host_stream
 from domain.pricing.price_book import PRICES
 from domain.time import Instant, seconds
 from domain.wallet.wallet import wallet_view
 
 ORPHAN_GRACE_S = 120.0
-"""How long a guest of a deleted VPS is only watched: nothing is removed on one look."""
+"""How long a guest of a deleted VPS, or one that is not shown at all, is only watched: nothing is done on one look."""
 LOOKED_AT_MAX = 2_000
 """How many VPSs are read at once."""
 
 _log = structlog.get_logger(__name__)
-
-
-async def ensure_registered(workshop: Workshop, wanted: HostRegistered) -> None:
-    """Record a host that can take VPSs, unless just that is recorded."""
-    view = host_view(wanted.host_id)
-
-    def decide(sight: Sight, _now: Instant) -> Decision:
-        return recorded_in(view.stream, *register(sight.of(view), wanted))
-
-    await workshop.record([view], decide, "", None)
 
 
 class Reconciler:
@@ -46,6 +38,7 @@ class Reconciler:
         self._workshop = workshop
         self._orphan_grace_s = orphan_grace_s
         self._orphan_since: dict[tuple[HostId, VpsId], Instant] = {}
+        self._absent_since: dict[tuple[HostId, VpsId], Instant] = {}
         self._told: set[tuple[HostId, VpsId]] = set()
 
     async def look(self) -> None:
@@ -58,6 +51,8 @@ class Reconciler:
             expected = await self._workshop.work.vpss_on(hypervisor.host_id)
             seen = await observe_host(self._workshop, hypervisor)
             await self._compare(hypervisor, expected, seen)
+            await adopt(self._workshop, hypervisor.host_id, expected)
+            await self._release(hypervisor, seen)
         except HypervisorUnavailable as problem:
             _log.warning("host does not answer", host_id=str(hypervisor.host_id), problem=str(problem))
 
@@ -124,13 +119,24 @@ class Reconciler:
         )
         await self._workshop.settle(vps.account_id)
         view, wallet, host = vps_view(vps.vps_id), wallet_view(vps.account_id), host_view(host_id)
+        reserved = capacity_view(host_id)
 
         def decide(sight: Sight, _now: Instant) -> Decision:
             shown = sight.of(host)
             assert shown is not None
-            return outcomes.found_off(sight.of(view), sight.of(wallet), shown, sight.of(PRICES), differed, reason)
+            return outcomes.found_off(
+                sight.of(view),
+                sight.of(wallet),
+                shown,
+                sight.of(reserved),
+                sight.of(PRICES),
+                differed,
+                reason,
+                shown_off=shows_off(vps, guest),
+            )
 
-        outcome = await self._workshop.record([view, wallet, host, PRICES], decide, "differ", vps.account_id)
+        views: list[View[Any]] = [view, wallet, host, reserved, PRICES]
+        outcome = await self._workshop.record(views, decide, "differ", vps.account_id)
         _log.warning("a vps was found off", vps_id=str(vps.vps_id), reason=reason)
         if outcome.events and finding == "off" and guest is not None and guest.start_id:
             await hypervisor.ensure_off(vps.vps_id, grace_s=0)
@@ -172,6 +178,45 @@ class Reconciler:
 
         await self._workshop.record([view], decide, "differ", None)
         self._told.add((host_id, vps_id))
+
+    async def _release(self, hypervisor: Hypervisor, seen: HostObservation) -> None:
+        """Release what is held for guests that the host shows off by now, or that are gone for the whole grace."""
+        host_id = hypervisor.host_id
+        reserved = capacity_view(host_id)
+        held = (await self._workshop.ledger.read(reserved)).of(reserved).by_vps
+        guests = {guest.vps_id: guest for guest in seen.guests}
+        absent: set[VpsId] = set()
+        for first in range(0, len(held), LOOKED_AT_MAX):
+            vps_ids = list(held)[first : first + LOOKED_AT_MAX]
+            views = {vps_id: vps_view(vps_id) for vps_id in vps_ids}
+            sight = await self._workshop.ledger.read(*views.values())
+            for vps_id, view in views.items():
+                vps, guest = sight.of(view), guests.get(vps_id)
+                if vps is None or not (vps.deleted or (held[vps_id].on and vps.power == "off" and not vps.wanted_on)):
+                    continue
+                if vps.deleted or not shows_off(vps, guest):
+                    if guest is not None and guest.start_id:
+                        continue  # It is on: first it is put off, or removed, as an orphan is.
+                    absent.add(vps_id)
+                    since = self._absent_since.setdefault((host_id, vps_id), seen.collected_at)
+                    if seen.collected_at - since < seconds(self._orphan_grace_s):
+                        continue
+                    # What the host does not show may be there all the same: it is told once more.
+                    await (
+                        hypervisor.ensure_removed(vps_id) if vps.deleted else hypervisor.ensure_off(vps_id, grace_s=0)
+                    )
+                await self._release_late(host_id, vps_id, seen.collected_at)
+        for known_host, vps_id in list(self._absent_since):
+            if known_host == host_id and vps_id not in absent:
+                del self._absent_since[known_host, vps_id]
+
+    async def _release_late(self, host_id: HostId, vps_id: VpsId, collected_at: Instant) -> None:
+        view, reserved = vps_view(vps_id), capacity_view(host_id)
+
+        def decide(sight: Sight, _now: Instant) -> Decision:
+            return outcomes.released_late(sight.of(view), host_id, sight.of(reserved), collected_at)
+
+        await self._workshop.record([view, reserved], decide, "release", None)
 
     async def _differ(self, differed: HostDiffered) -> None:
         view = host_view(differed.host_id)

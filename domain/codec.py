@@ -20,7 +20,14 @@ def _meter_started_v2(fields: dict[str, Any]) -> dict[str, Any]:
     return {**fields, "type": "wallet.meter-started.v2"}  # Host and start are left open.
 
 
-UPCASTS: dict[str, Upcast] = {"wallet.meter-started.v1": _meter_started_v2}
+def _host_registered_v2(fields: dict[str, Any]) -> dict[str, Any]:
+    return {**fields, "type": "compute.host-registered.v2"}  # Processors and disk are left open.
+
+
+UPCASTS: dict[str, Upcast] = {
+    "compute.host-registered.v1": _host_registered_v2,
+    "wallet.meter-started.v1": _meter_started_v2,
+}
 """By stored name; applied again and again until the name is one that has none. None may give a personal field
 another name than it was sealed under."""
 

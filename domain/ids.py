@@ -55,6 +55,11 @@ def host_stream(host_id: HostId) -> StreamId:
     return _derived("host", host_id)
 
 
+def capacity_stream(host_id: HostId) -> StreamId:
+    """Return the stream of what is reserved of a compute host, apart from what it was seen to run."""
+    return _derived("capacity", host_id)
+
+
 def payment_stream(payment_id: PaymentId) -> StreamId:
     """Return the stream of a payment: its Checkout, its receipt, its refunds and disputes."""
     return StreamId(payment_id)
@@ -86,6 +91,7 @@ def statements_stream(month: str) -> StreamId:
 
 
 PRICING_STREAM = StreamId(uuid5(_STREAMS, "pricing"))
+FLEET_STREAM = StreamId(uuid5(_STREAMS, "fleet"))
 SETTINGS_STREAM = StreamId(uuid5(_STREAMS, "settings"))
 STRIPE_STREAM = StreamId(uuid5(_STREAMS, "stripe"))
 UNKNOWN_PAYER = AccountId(uuid5(_STREAMS, "unknown-payer"))

@@ -10,11 +10,10 @@ from domain.compute import events
 from domain.compute.steps import next_step
 from domain.compute.vps import FOLD, Vps
 from domain.ids import HostId, JobId, VpsId
-from domain.ports import StoreUnavailable
 from domain.time import Instant
 from projections.jobs import JOBS
 from projections.read_model import Connection, Entry, ReadModel, columns_of
-from projections.reading import ProjectionBehind, ReadModels
+from projections.reading import ReadModels
 
 _SQL = """
 CREATE TABLE compute_work (
@@ -22,7 +21,6 @@ CREATE TABLE compute_work (
     step text,
     since bigint NOT NULL,
     host_id uuid,
-    memory_mb bigint NOT NULL,
     folded text NOT NULL
 ) WITH (fillfactor = 70);
 CREATE INDEX compute_work_due ON compute_work (since) WHERE step IS NOT NULL;
@@ -30,8 +28,8 @@ CREATE INDEX compute_work_of_host ON compute_work (host_id);
 """
 _READ = "SELECT vps_id, folded FROM compute_work WHERE vps_id = ANY(%b::uuid[])"
 _WRITE = """
-    INSERT INTO compute_work (vps_id, step, since, host_id, memory_mb, folded)
-    SELECT * FROM unnest(%b::uuid[], %b::text[], %b::bigint[], %b::uuid[], %b::bigint[], %b::text[])
+    INSERT INTO compute_work (vps_id, step, since, host_id, folded)
+    SELECT * FROM unnest(%b::uuid[], %b::text[], %b::bigint[], %b::uuid[], %b::text[])
     ON CONFLICT (vps_id) DO UPDATE
     SET step = excluded.step, since = excluded.since, host_id = excluded.host_id, folded = excluded.folded
 """
@@ -41,7 +39,6 @@ _DUE = """
     WHERE step IS NOT NULL AND (host_id IS NULL OR host_id = ANY(%s::uuid[])) ORDER BY since LIMIT %s
 """
 _ON_HOST = "SELECT vps_id FROM compute_work WHERE host_id = %s"
-_PLACED = "SELECT host_id, sum(memory_mb)::bigint FROM compute_work WHERE host_id IS NOT NULL GROUP BY host_id"
 _OPEN_JOBS = "SELECT id FROM job WHERE status = 'running' AND requested_at < %s ORDER BY requested_at LIMIT %s"
 
 _to_json = msgspec.json.Encoder()
@@ -65,15 +62,6 @@ class TabledWork:
         async with self._read_models.at(0, COMPUTE_WORK) as connection:
             cursor = await connection.execute(_ON_HOST, [host_id])
             return [VpsId(vps_id) for (vps_id,) in await cursor.fetchall()]
-
-    async def memory_placed_mb(self, position: int) -> dict[HostId, int]:
-        """Return how much memory the VPSs placed on each host have together; see ``OpenWork.memory_placed_mb``."""
-        try:
-            async with self._read_models.at(position, COMPUTE_WORK) as connection:
-                cursor = await connection.execute(_PLACED)
-                return {HostId(host_id): placed_mb for host_id, placed_mb in await cursor.fetchall()}
-        except ProjectionBehind as behind:
-            raise StoreUnavailable(f"the read model is not at position {position} yet") from behind
 
     async def open_jobs(self, requested_before: Instant, limit: int) -> list[JobId]:
         """Return jobs that are not finished, the oldest first."""
@@ -102,7 +90,7 @@ def _row(vps: Vps) -> tuple[object, ...]:
     # Nothing of what its owner said is needed here, sealed or not.
     kept = msgspec.structs.replace(vps, name="", authorized_keys=(), user_data=None, labels=None)
     name = None if step is None else step.name
-    return vps.vps_id, name, vps.since, vps.host_id, vps.memory_mb, _to_json.encode(kept).decode()
+    return vps.vps_id, name, vps.since, vps.host_id, _to_json.encode(kept).decode()
 
 
 COMPUTE_WORK = ReadModel(

@@ -34,16 +34,6 @@ class MemoryOpenWork:
         await self._catch_up()
         return [vps.vps_id for vps in self._vpss.values() if vps.host_id == host_id and not vps.deleted]
 
-    async def memory_placed_mb(self, position: int) -> dict[HostId, int]:
-        """Return how much memory the VPSs placed on each host have together; see ``OpenWork.memory_placed_mb``."""
-        await self._catch_up()
-        assert self._position >= position
-        placed: dict[HostId, int] = {}
-        for vps in self._vpss.values():
-            if vps.host_id is not None and not vps.deleted:
-                placed[vps.host_id] = placed.get(vps.host_id, 0) + vps.memory_mb
-        return placed
-
     async def open_jobs(self, requested_before: Instant, limit: int) -> list[JobId]:
         """Return jobs that are not finished, the oldest first."""
         await self._catch_up()

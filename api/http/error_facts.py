@@ -16,12 +16,14 @@ from api.http.errors import (
 from domain.accounts.logins import CaptchaOrWait, TooManyAttempts
 from domain.accounts.public_keys import NotAPublicKey
 from domain.accounts.ssh_keys import SshKeyTaken, TooManySshKeys
+from domain.compute.capacity import NoCapacity
 from domain.errors import Invalid, Refusal
 from domain.tokens.token import InsufficientScope, TooManyTokens
 from domain.wallet.asked_refunds import TooManyRefunds
 from domain.wallet.boots import TooManyFailedStarts
 from domain.wallet.funds import AccountFrozen, InsufficientBalance, TokenSpendLimitReached
 from domain.wallet.paid_in import MoreThanRefundable
+from domain.wallet.vps_limits import VpsDiskLimitReached, VpsLimitReached
 from projections.reading import ProjectionBehind
 
 _OVER_HTTP: dict[type[Refusal], str] = {
@@ -59,6 +61,7 @@ FACTS: dict[type[Refusal], dict[str, dict[str, Any]]] = {
     HeadersTooLarge: {"bytes_max": {"type": "integer", "example": 32768}},
     RateLimited: {"retry_after_seconds": _WAIT},
     CaptchaOrWait: {"retry_after_seconds": _WAIT},
+    NoCapacity: {"retry_after_seconds": {**_WAIT, "example": 30}},
     TooManyAttempts: {"retry_after_seconds": _WAIT},
     TooManyRefunds: {
         "refunds_max": {"type": "integer", "example": 2},
@@ -91,6 +94,15 @@ FACTS: dict[type[Refusal], dict[str, dict[str, Any]]] = {
     MoreThanRefundable: {
         "refundable": {"type": "number", "description": "USD, whole cents.", "example": 5.0},
         "requested": {"type": "number", "description": "USD, whole cents.", "example": 5.01},
+    },
+    VpsLimitReached: {
+        "vps_count": {"type": "integer", "description": "How many VPSs it has.", "example": 20},
+        "vps_max": {"type": "integer", "example": 20},
+    },
+    VpsDiskLimitReached: {
+        "vps_disk_gb": {"type": "integer", "description": "GiB, of the VPSs that it has.", "example": 480},
+        "disk_gb": {"type": "integer", "description": "GiB, of the one asked for.", "example": 40},
+        "vps_disk_gb_max": {"type": "integer", "example": 500},
     },
     InsufficientScope: {"scope": {"type": "string", "example": "vps:write"}},
     TooManyTokens: {"tokens_max": {"type": "integer", "example": 100}},

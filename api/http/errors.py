@@ -14,6 +14,7 @@ from domain.accounts.logins import CaptchaOrWait, InvalidCredentials, TooManyAtt
 from domain.accounts.public_keys import NotAPublicKey
 from domain.accounts.ssh_keys import SshKeyTaken, TooManySshKeys
 from domain.alerts.alerts import CodeRefused
+from domain.compute.capacity import NoCapacity
 from domain.compute.vps import VpsIsCreating, VpsIsStopping, VpsNotRunning
 from domain.errors import Contended, Fact, Invalid, NotFound, Refusal
 from domain.money import MicroUsd
@@ -26,6 +27,7 @@ from domain.wallet.asked_refunds import TooManyRefunds
 from domain.wallet.boots import TooManyFailedStarts
 from domain.wallet.funds import AccountFrozen, InsufficientBalance, TokenSpendLimitReached, VpsOfAnother
 from domain.wallet.paid_in import MoreThanRefundable, NothingOwed
+from domain.wallet.vps_limits import VpsDiskLimitReached, VpsLimitReached
 from projections.reading import ProjectionBehind
 
 PROBLEM_JSON = b"application/problem+json"
@@ -190,6 +192,8 @@ STATUS: dict[type[Refusal], int] = {
     ForbiddenForTokens: 403,
     InsufficientScope: 403,
     VpsOfAnother: 403,
+    VpsLimitReached: 403,
+    VpsDiskLimitReached: 403,
     WrongPassword: 403,
     NotFound: 404,
     PlanNotFound: 404,
@@ -226,6 +230,7 @@ STATUS: dict[type[Refusal], int] = {
     CaptchaDown: 503,
     Contended: 503,
     Ending: 503,
+    NoCapacity: 503,
     NotReady: 503,
     PaymentsDown: 503,
     ProjectionBehind: 503,

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from api.capacity import room_views
 from api.http.call import NO_CONTENT, Answer, Call, told
 from api.http.idempotency import act
 from api.http.pages import Page, paged
@@ -80,16 +81,24 @@ async def create_vps(call: Call) -> Answer:
     """Have a VPS made, if the balance covers an hour of everything that is on; or tell what that would come to."""
     vps_id = VpsId(call.runtime.ids.new())
     vps, wallet = vps_view(vps_id), wallet_view(call.account_id)
-    views: tuple[View[Any], ...] = (vps, wallet, ssh_keys_view(call.account_id), PRICES, SETTINGS_VIEW)
+    _check_sizes(call.body)
+    hosts = await room_views(call.runtime.workshop)
+    views: tuple[View[Any], ...] = (vps, wallet, ssh_keys_view(call.account_id), PRICES, *hosts.views)
 
     def decide(sight: Sight, now: Instant) -> Decision:
-        command = _wanted(call, sight, vps_id, now)
-        failed_max = sight.of(SETTINGS_VIEW).failed_starts_per_hour
+        command, rooms = _wanted(call, sight, vps_id, now), hosts.rooms(sight, new=True)
+        settings = sight.of(SETTINGS_VIEW)
         return admission.create_vps(
-            sight.of(vps), sight.of(wallet), sight.of(PRICES), command, now, failed_starts_max=failed_max
+            sight.of(vps),
+            sight.of(wallet),
+            sight.of(PRICES),
+            rooms,
+            settings.vps_limits,
+            command,
+            now,
+            failed_starts_max=settings.failed_starts_per_hour,
         )
 
-    _check_sizes(call.body)
     if call.query.dry_run:
         sight, now = await call.runtime.ledger.read(*views), call.runtime.clock.now()
         plan = sight.of(PRICES).plan(_wanted(call, sight, vps_id, now).plan_id)
@@ -157,19 +166,25 @@ async def get_vps(call: Call) -> Answer:
 
 async def start_vps(call: Call) -> Answer:
     """Switch a VPS on, if the balance covers an hour of everything that is on; or tell what that would come to."""
-    wallet = wallet_view(call.account_id)
+    wallet, hosts = wallet_view(call.account_id), await room_views(call.runtime.workshop)
 
     def decide(vps: Vps | None, sight: Sight, now: Instant) -> Decision:
-        book = sight.of(PRICES)
-        failed_max = sight.of(SETTINGS_VIEW).failed_starts_per_hour
+        book, rooms = sight.of(PRICES), hosts.rooms(sight, new=False)
         return admission.start_vps(
-            vps, sight.of(wallet), book, call.account_id, now, asked_by=call.token_id, failed_starts_max=failed_max
+            vps,
+            sight.of(wallet),
+            book,
+            rooms,
+            call.account_id,
+            now,
+            asked_by=call.token_id,
+            failed_starts_max=sight.of(SETTINGS_VIEW).failed_starts_per_hour,
         )
 
     if not call.query.dry_run:
-        return await _change(call, "start", decide)
+        return await _change(call, "start", decide, hosts.views)
     view = vps_view(VpsId(call.id_in_path("vps_id")))
-    sight, now = await call.runtime.ledger.read(view, wallet, PRICES, SETTINGS_VIEW), call.runtime.clock.now()
+    sight, now = await call.runtime.ledger.read(view, wallet, PRICES, *hosts.views), call.runtime.clock.now()
     vps, book = vpss.owned(sight.of(view), call.account_id), sight.of(PRICES)
     plan = book.plan(vps.plan_id)
     return quoted(
@@ -220,7 +235,12 @@ async def list_vps_events(call: Call) -> Answer:
     return paged(call, list(reversed(vps_events(recorded))))
 
 
-async def _change(call: Call, step: str, decide: Callable[[Vps | None, Sight, Instant], Decision]) -> Answer:
+async def _change(
+    call: Call,
+    step: str,
+    decide: Callable[[Vps | None, Sight, Instant], Decision],
+    beside: tuple[View[Any], ...] = (),
+) -> Answer:
     vps_id = VpsId(call.id_in_path("vps_id"))
     vps = vps_view(vps_id)
     status = 200
@@ -232,7 +252,7 @@ async def _change(call: Call, step: str, decide: Callable[[Vps | None, Sight, In
         status = 202 if decision.events else 200
         return decision
 
-    views: tuple[View[Any], ...] = (vps, wallet_view(call.account_id), PRICES, SETTINGS_VIEW)
+    views: tuple[View[Any], ...] = (vps, wallet_view(call.account_id), PRICES, *beside)
     return await act(call, views, decide_and_note, lambda sight, now: _one(call, sight, vps_id, now, status), step)
 
 

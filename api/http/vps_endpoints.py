@@ -17,10 +17,12 @@ from api.http.vps import (
     stop_vps,
 )
 from api.http.vps_rendering import CREATING_EXAMPLE, VPS_EXAMPLE, VpsEvent, VpsTold
+from domain.compute.capacity import NoCapacity
 from domain.compute.vps import VpsIsCreating, VpsIsStopping, VpsNotRunning
 from domain.errors import Contended, NotFound
 from domain.wallet.boots import TooManyFailedStarts
 from domain.wallet.funds import AccountFrozen, InsufficientBalance, TokenSpendLimitReached, VpsOfAnother
+from domain.wallet.vps_limits import VpsDiskLimitReached, VpsLimitReached
 from projections.reading import ProjectionBehind
 
 _CHANGED = Told(202, "Accepted; ``pending`` tells what is still to be done.", VpsTold, VPS_EXAMPLE)
@@ -51,7 +53,10 @@ ENDPOINTS = (
         body_example={"name": "web-01", "plan_id": VPS_EXAMPLE["plan_id"], "ssh_key_ids": VPS_EXAMPLE["ssh_key_ids"]},
         query=DryRun,
         told=(Told(201, "The VPS, being made.", VpsTold, CREATING_EXAMPLE), _QUOTED),
-        refusals=(*_NOT_ADMITTED, TooManyFailedStarts, Contended),
+        refusals=(
+            *(*_NOT_ADMITTED, TooManyFailedStarts),
+            *(VpsLimitReached, VpsDiskLimitReached, NoCapacity, Contended),
+        ),
     ),
     Endpoint(
         method="GET",
@@ -91,7 +96,7 @@ ENDPOINTS = (
         told=(_CHANGED, _SO_ALREADY_OR_QUOTED),
         refusals=(
             *(NotFound, VpsIsCreating, VpsIsStopping),
-            *(*_NOT_ADMITTED, VpsOfAnother, TooManyFailedStarts, Contended),
+            *(*_NOT_ADMITTED, VpsOfAnother, TooManyFailedStarts, NoCapacity, Contended),
         ),
     ),
     Endpoint(

@@ -45,8 +45,6 @@ VPS_EXAMPLE: dict[str, Any] = {
 }
 CREATING_EXAMPLE = VPS_EXAMPLE | {
     "state": "creating",
-    "ssh_host": None,
-    "ssh_port": None,
     "ssh_host_key": None,
     "started_at": None,
     "metered_minutes": 0,
@@ -71,6 +69,7 @@ class VpsTold(msgspec.Struct, frozen=True, kw_only=True):
     """An address of its own; without one, it is reached by ``ssh_host`` and ``ssh_port``."""
     ssh_host: str | None
     ssh_port: int | None
+    """Of the VPS while it is on; null while it is off, for the port may lead to another one by then."""
     ssh_user: str
     ssh_host_key: str | None
     ssh_key_ids: tuple[UUID, ...]
@@ -108,8 +107,8 @@ def vps_told(vps: Vps, meter: Meter | None, book: PriceBook, now: Instant) -> Vp
         disk_gb=vps.disk_gb,
         price_hourly=amount_number(book.in_force(vps.plan_id, now).price_hourly),
         ip=None,
-        ssh_host=vps.ssh_host,
-        ssh_port=vps.ssh_port,
+        ssh_host=vps.ssh_host if vps.reachable else None,
+        ssh_port=vps.ssh_port if vps.reachable else None,
         ssh_user=SSH_USER,
         ssh_host_key=vps.host_key_public,
         ssh_key_ids=vps.ssh_key_ids,

@@ -7,8 +7,8 @@ import structlog
 
 from api.slots import Slot
 from api.steps import booting, ending
-from api.steps.booting import NoRoom
 from api.steps.workshop import Workshop
+from domain.compute.capacity import NoCapacity
 from domain.compute.ports import GuestUnreachable, HostKeyChanged, HypervisorUnavailable
 from domain.compute.steps import Step, next_step
 from domain.compute.vps import Vps
@@ -55,7 +55,7 @@ class Attention:
                 await self._take(vps, step)
             except HostKeyChanged:
                 await ending.give_up(self._workshop, vps, step, "the guest has another host key", by_guest=True)
-            except (GuestUnreachable, HypervisorUnavailable, NoRoom, Contended) as problem:
+            except (GuestUnreachable, HypervisorUnavailable, NoCapacity, Contended) as problem:
                 await self._missed(vps, step, problem)
 
     async def _missed(self, vps: Vps, step: Step, problem: Exception) -> None:
@@ -108,8 +108,8 @@ class Attention:
 
 def _told(step: Step, problem: Exception) -> str:
     """Return what the owner of a VPS is told: that it failed and where, not how the house is built."""
-    if isinstance(problem, NoRoom):
-        return "no host has room"
+    if isinstance(problem, NoCapacity):
+        return problem.sentence
     match step.name:
         case "login" | "reboot":
             return "the guest did not answer in time"

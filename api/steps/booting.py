@@ -2,50 +2,28 @@
 
 import asyncio
 
+from api.capacity import room_views
 from api.failpoints import reach
 from api.ledger import Sight
 from api.steps.host_keys import host_key
 from api.steps.workshop import Workshop, address_of, spec_of
 from domain.compute import outcomes
-from domain.compute.host import Host, host_view
 from domain.compute.ports import Hypervisor, HypervisorUnavailable
 from domain.compute.steps import Step
 from domain.compute.vps import Vps, vps_view
 from domain.deciding import Decision
-from domain.ports import ClaimTaken
 from domain.time import Instant, seconds
 from domain.wallet.wallet import wallet_view
 
-PORTS_TRIED_MAX = 100
-"""How many ports in a row are found taken before a host is held to be full."""
-
-
-class NoRoom(Exception):
-    """No host has room for a VPS just now."""
-
 
 async def place(workshop: Workshop, vps: Vps, step: Step) -> None:
-    """Find a host with room, and a free port on it. Raises NoRoom, StoreUnavailable."""
-    async with workshop.placing:
-        await _place_on(workshop, vps, step, await _roomiest_host(workshop, vps.memory_mb))
+    """Find a place for a VPS that was asked for before hosts had reservations. Raises NoCapacity."""
+    view, hosts = vps_view(vps.vps_id), await room_views(workshop)
 
+    def decide(sight: Sight, now: Instant) -> Decision:
+        return outcomes.placed(sight.of(view), step, hosts.rooms(sight, new=True), now)
 
-async def _place_on(workshop: Workshop, vps: Vps, step: Step, host: Host) -> None:
-    view = vps_view(vps.vps_id)
-    count = host.port_to - host.port_from + 1
-    for k in range(min(count, PORTS_TRIED_MAX)):
-        # From the id's random part, so that VPSs made at once seldom try the same port.
-        port = host.port_from + (vps.vps_id.int + k) % count
-
-        def decide(sight: Sight, now: Instant, port: int = port) -> Decision:
-            return outcomes.placed(sight.of(view), step, host, port, now)
-
-        try:
-            await workshop.record([view], decide, "place", vps.account_id)
-        except ClaimTaken:
-            continue
-        return
-    raise NoRoom("every port tried is taken")
+    await workshop.record([view, *hosts.views], decide, "place", vps.account_id)
 
 
 async def prepare(workshop: Workshop, vps: Vps, step: Step) -> None:
@@ -118,18 +96,3 @@ def hypervisor_of(workshop: Workshop, vps: Vps) -> Hypervisor:
     if hypervisor is None:
         raise HypervisorUnavailable("this process does not drive the host")
     return hypervisor
-
-
-async def _roomiest_host(workshop: Workshop, memory_mb: int) -> Host:
-    views = [host_view(host_id) for host_id in workshop.hypervisors]
-    sight = await workshop.ledger.read(*views)
-    # What this process placed before is counted, whatever the read model lags.
-    used = await workshop.work.memory_placed_mb(await workshop.store.head())
-    with_room = []
-    for host in filter(None, map(sight.of, views)):
-        taken_mb = used.get(host.host_id, 0)
-        if host.memory_mb is None or taken_mb + memory_mb <= host.memory_mb:
-            with_room.append((taken_mb, host.host_id, host))
-    if not with_room:
-        raise NoRoom("no host has room")
-    return min(with_room)[2]

@@ -9,6 +9,7 @@ from api.observing import observe_host
 from api.steps.booting import hypervisor_of
 from api.steps.workshop import Workshop
 from domain.compute import outcomes
+from domain.compute.capacity import Reservations, capacity_view
 from domain.compute.host import HostState, host_view
 from domain.compute.steps import Step
 from domain.compute.vps import Vps, vps_view
@@ -17,7 +18,7 @@ from domain.pricing.price_book import PRICES, PriceBook
 from domain.time import Instant
 from domain.wallet.wallet import Wallet, wallet_view
 
-EndOutcome = Callable[[Vps | None, Wallet, HostState, PriceBook, Step, Instant], Decision]
+EndOutcome = Callable[[Vps | None, Wallet, HostState, Reservations, PriceBook, Step, Instant], Decision]
 
 
 async def halt(workshop: Workshop, vps: Vps, step: Step) -> None:
@@ -67,10 +68,13 @@ async def _record_end(workshop: Workshop, vps: Vps, step: Step, outcome: EndOutc
     await workshop.settle(vps.account_id)
     view, wallet = vps_view(vps.vps_id), wallet_view(vps.account_id)
     host = host_view(vps.host_id) if vps.host_id is not None else None
+    reserved = capacity_view(vps.host_id) if vps.host_id is not None else None
 
     def decide(sight: Sight, _now: Instant) -> Decision:
         shown = sight.of(host) if host is not None else None
-        return outcome(sight.of(view), sight.of(wallet), shown, sight.of(PRICES), step, off_at)
+        held = sight.of(reserved) if reserved is not None else Reservations()
+        return outcome(sight.of(view), sight.of(wallet), shown, held, sight.of(PRICES), step, off_at)
 
-    views: list[View[Any]] = [view, wallet, PRICES, *([host] if host is not None else [])]
+    of_host = [each for each in (host, reserved) if each is not None]
+    views: list[View[Any]] = [view, wallet, PRICES, *of_host]
     await workshop.record(views, decide, step.name, vps.account_id)

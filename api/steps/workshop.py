@@ -1,6 +1,5 @@
 """The workshop: what steps are taken with, and the views that all of them look at."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
@@ -33,8 +32,6 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     job_outputs: JobOutputs
     settle: Callable[[AccountId], Awaitable[object]]
     """Pays what is due of one account, before a meter of it is closed."""
-    placing: asyncio.Lock = msgspec.field(default_factory=asyncio.Lock)
-    """Held while a VPS is given its place, so that two never count on the same room."""
 
     async def vps(self, vps_id: VpsId) -> Vps | None:
         """Return the present state of a VPS."""

@@ -1,20 +1,26 @@
-"""Admission: what an owner asks of a VPS and its wallet grants, in one decision over both streams."""
+"""Admission: what an owner asks of a VPS, its wallet grants and a host has room for, in one decision over all three."""
 
+from collections.abc import Iterable
+
+from domain.compute import capacity
 from domain.compute import vps as life
 from domain.compute.boot_script import wrong_boot_script
+from domain.compute.capacity import Reserved, Room
 from domain.compute.commands import CreateVps
 from domain.compute.labels import wrong_labels
 from domain.compute.sizes import wrong_name
+from domain.compute.steps import placed
 from domain.compute.vps import Vps
 from domain.deciding import NOTHING, Decision
 from domain.errors import Invalid
 from domain.events import Event
-from domain.ids import AccountId, TokenId, VpsId, vps_stream, wallet_stream
+from domain.ids import AccountId, TokenId, VpsId, capacity_stream, vps_stream, wallet_stream
 from domain.pricing.price_book import PriceBook
 from domain.time import Instant
 from domain.wallet.boots import FAILED_STARTS_OF_ACCOUNT_MAX
 from domain.wallet.commands import AdmitVps
 from domain.wallet.funds import admit, end_boot, release
+from domain.wallet.vps_limits import VpsLimits, check_vps_limits
 from domain.wallet.wallet import Wallet
 
 
@@ -22,12 +28,18 @@ def create_vps(
     vps: Vps | None,
     wallet: Wallet,
     book: PriceBook,
+    rooms: Iterable[Room],
+    limits: VpsLimits,
     command: CreateVps,
     now: Instant,
     *,
     failed_starts_max: int = FAILED_STARTS_OF_ACCOUNT_MAX,
 ) -> Decision:
-    """Decide to make a VPS. Nothing where it was made before. Raises Invalid, and what ``admit`` does."""
+    """Decide to make a VPS, and where. Nothing where it was made before.
+
+    ``limits``: of accounts that have none of their own. Raises Invalid, VpsLimitReached, VpsDiskLimitReached,
+    NoCapacity where none of the ``rooms`` can take it, and what ``admit`` does: what paying cures comes last.
+    """
     if vps is not None:
         assert vps.account_id == command.account_id, "ids of VPSs are made anew"
         return NOTHING
@@ -47,14 +59,18 @@ def create_vps(
         asked_by=command.token_id,
         failed_starts_max=failed_starts_max,
     )
+    check_vps_limits(wallet, book, limits, command.disk_gb)
+    place = capacity.reserve(rooms, command, 1)
     admitted = admit(wallet, book, admission, now)
-    return both(command.account_id, command.vps_id, admitted, life.create(command, now))
+    requested = life.create(command, now)
+    return _with_place(place, both(command.account_id, command.vps_id, admitted, (*requested, *_placed(place, now))))
 
 
 def start_vps(
     vps: Vps | None,
     wallet: Wallet,
     book: PriceBook,
+    rooms: Iterable[Room],
     account_id: AccountId,
     now: Instant,
     *,
@@ -64,7 +80,7 @@ def start_vps(
     """Decide to switch a VPS on; nothing where it is on, or on its way.
 
     ``asked_by``: the token that asks, None where a session does. Raises NotFound, VpsIsCreating, VpsIsStopping,
-    and what ``admit`` does.
+    NoCapacity where its host has no room, and what ``admit`` does.
     """
     vps = life.owned(vps, account_id)
     started = life.start(vps, now)
@@ -79,7 +95,13 @@ def start_vps(
         asked_by=asked_by,
         failed_starts_max=failed_starts_max,
     )
-    return both(account_id, vps.vps_id, admit(wallet, book, admission, now), started)
+    if vps.host_id is None:
+        place = capacity.reserve(rooms, vps, admission.generation)
+    else:
+        place = capacity.reserve_again(rooms, vps.host_id, vps, admission.generation, vps.ssh_port)
+    admitted = admit(wallet, book, admission, now)
+    moved = () if (vps.host_id, vps.ssh_port) == (place.host.host_id, place.ssh_port) else _placed(place, now)
+    return _with_place(place, both(account_id, vps.vps_id, admitted, (*started, *moved)))
 
 
 def stop_vps(vps: Vps | None, wallet: Wallet, account_id: AccountId, now: Instant) -> Decision:
@@ -121,3 +143,13 @@ def both(
             *((vps_stream(vps_id), event) for event in vps_events),
         )
     )
+
+
+def _placed(place: Reserved, now: Instant) -> tuple[Event, ...]:
+    return placed(place.host.host_id, place.host.ssh_host, place.ssh_port, now)
+
+
+def _with_place(place: Reserved, decision: Decision) -> Decision:
+    # First: what others change at the same time is the host's, and whoever loses waits for that.
+    reserved = (capacity_stream(place.host.host_id), place.event)
+    return Decision(events=(reserved, *decision.events))

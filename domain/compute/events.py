@@ -35,7 +35,7 @@ class VpsRequested(Event, frozen=True, tag="compute.vps-requested.v1"):
 
 
 class VpsPlaced(Event, frozen=True, tag="compute.vps-placed.v1"):
-    """The VPS has its place: a host, and a port there that leads to its SSH."""
+    """The VPS has its place: a host, and a port there that leads to its SSH for as long as it is on."""
 
     host_id: HostId
     ssh_host: str
@@ -143,7 +143,7 @@ VpsEvent = (
 """Everything that can follow in the stream of a VPS after it was requested."""
 
 
-class HostRegistered(Event, frozen=True, tag="compute.host-registered.v1"):
+class HostRegistered(Event, frozen=True, tag="compute.host-registered.v2"):
     """A host can take VPSs."""
 
     host_id: HostId
@@ -153,7 +153,49 @@ class HostRegistered(Event, frozen=True, tag="compute.host-registered.v1"):
     port_to: int
     """The last port that may lead to a guest's SSH."""
     memory_mb: int | None
-    """What all its guests may have together; None: as much as they like."""
+    """What all its guests that are on may have together; None: as much as they like."""
+    vcpu: int | None = None
+    """How many processors it has; None: as many as anybody likes. Left open by v1."""
+    disk_gb: int | None = None
+    """How much disk, GiB, it has for VPSs; None: as much as anybody likes. Left open by v1."""
+
+
+class HostJoined(Event, frozen=True, tag="compute.host-joined.v1"):
+    """A host is one of those that VPSs can be placed on."""
+
+    host_id: HostId
+
+
+class HostOvercommitSet(Event, frozen=True, tag="compute.host-overcommit-set.v1"):
+    """How far beyond what a host has may be promised, in percent of it; None: as the settings say for all hosts."""
+
+    host_id: HostId
+    cpu_percent: int | None
+    disk_percent: int | None
+
+
+class CapacityReserved(Event, frozen=True, tag="compute.capacity-reserved.v1"):
+    """A VPS holds so much of its host, instead of what it held before.
+
+    Sizes in MiB and GiB. ``ssh_port`` None, and no processors and no memory: it is off, and holds its disk only.
+    """
+
+    host_id: HostId
+    vps_id: VpsId
+    generation: int
+    vcpu: int
+    memory_mb: int
+    disk_gb: int
+    ssh_port: int | None
+
+
+class CapacityReleased(Event, frozen=True, tag="compute.capacity-released.v1"):
+    """The host has shown a guest off: memory, processors and port are free; if ``removed``, the disk is as well."""
+
+    host_id: HostId
+    vps_id: VpsId
+    generation: int
+    removed: bool
 
 
 class HostObserved(Event, frozen=True, tag="compute.host-observed.v1"):

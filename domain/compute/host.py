@@ -37,6 +37,11 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     port_from: int
     port_to: int
     memory_mb: int | None
+    vcpu: int | None = None
+    disk_gb: int | None = None
+    cpu_percent: int | None = None
+    disk_percent: int | None = None
+    """How far beyond what it has may be promised; None: as the settings say."""
     observed_at: Instant | None = None
     boot_id: str = ""
     shown: dict[str, Shown] = {}
@@ -59,11 +64,17 @@ def evolve(host: HostState, event: Event) -> HostState:
                 port_from=event.port_from,
                 port_to=event.port_to,
                 memory_mb=event.memory_mb,
+                vcpu=event.vcpu,
+                disk_gb=event.disk_gb,
+                cpu_percent=host.cpu_percent if host else None,
+                disk_percent=host.disk_percent if host else None,
                 observed_at=host.observed_at if host else None,
                 boot_id=host.boot_id if host else "",
                 shown=host.shown if host else {},
                 left_alone=host.left_alone if host else frozenset(),
             )
+        case recorded.HostOvercommitSet() if host is not None:
+            return msgspec.structs.replace(host, cpu_percent=event.cpu_percent, disk_percent=event.disk_percent)
         case recorded.HostObserved() if host is not None:
             return _observed(host, event)
         case recorded.HostDiffered(action="none") if host is not None:
@@ -72,7 +83,7 @@ def evolve(host: HostState, event: Event) -> HostState:
             return host
 
 
-FOLD: Fold[HostState] = Fold(initial=None, evolve=evolve, snapshot=Host, snapshot_version=2)
+FOLD: Fold[HostState] = Fold(initial=None, evolve=evolve, snapshot=Host, snapshot_version=3)
 
 
 def host_view(host_id: HostId) -> View[HostState]:
@@ -161,6 +172,11 @@ def compare(vps: Vps | None, guest: GuestSeen | None, host_id: HostId, collected
     # A guest that the host has halted serves nobody, but it is there, and has its memory.
     on = guest is not None and guest.start_id != ""
     return "unwanted" if on and next_step(vps) is None else "agrees"
+
+
+def shows_off(vps: Vps, guest: GuestSeen | None) -> bool:
+    """Return whether a host shows this very start of a VPS, and shows it off: what is only absent proves nothing."""
+    return guest is not None and not guest.start_id and guest.generation >= vps.generation
 
 
 def shown_key(vps_id: VpsId, start_id: str) -> str:

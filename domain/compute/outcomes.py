@@ -4,18 +4,20 @@ Each looks at the present state first: what came too late, since something else 
 same was recorded before, has nothing recorded.
 """
 
+from collections.abc import Iterable
+
 import msgspec
 
+from domain.compute import capacity, steps
 from domain.compute import host as hosts
-from domain.compute import steps
 from domain.compute.admission import both
-from domain.compute.events import HostDiffered, OffReason, VpsStopped
+from domain.compute.capacity import Reservations, Room
+from domain.compute.events import CapacityReserved, HostDiffered, OffReason, VpsStopped
 from domain.compute.host import Host
 from domain.compute.steps import Step, next_step
 from domain.compute.vps import Vps
 from domain.deciding import NOTHING, Decision, recorded_in
-from domain.ids import HostId, VpsId, host_stream, vps_stream
-from domain.ports import Claim
+from domain.ids import HostId, capacity_stream, host_stream, vps_stream
 from domain.pricing.price_book import PriceBook
 from domain.time import Instant
 from domain.wallet.funds import end_boot, release, start_meter
@@ -23,20 +25,17 @@ from domain.wallet.metering import close_meter
 from domain.wallet.wallet import Wallet
 
 PORT_SCOPE = "ssh-port"
+"""Of claims by which VPSs had their ports before hosts had reservations."""
 
 
-def port_claim(vps_id: VpsId, host_id: HostId, port: int) -> Claim:
-    """Return the claim that makes a port on a host one VPS's own."""
-    return Claim(scope=PORT_SCOPE, key=_port_key(host_id, port), holder=vps_id)
-
-
-def placed(vps: Vps | None, step: Step, host: Host, port: int, now: Instant) -> Decision:
-    """Decide that a VPS is to be on this host and port. Appending raises ClaimTaken where the port is not free."""
+def placed(vps: Vps | None, step: Step, rooms: Iterable[Room], now: Instant) -> Decision:
+    """Decide on which host a VPS is to be that was asked for before hosts had reservations. Raises NoCapacity."""
     if vps is None or next_step(vps) != step:
         return NOTHING
-    events = steps.placed(host.host_id, host.ssh_host, port, now)
-    recorded = recorded_in(vps_stream(vps.vps_id), *events)
-    return msgspec.structs.replace(recorded, claims=(port_claim(vps.vps_id, host.host_id, port),))
+    place = capacity.reserve(rooms, vps, vps.generation)
+    events = steps.placed(place.host.host_id, place.host.ssh_host, place.ssh_port, now)
+    reserved = (capacity_stream(place.host.host_id), place.event)
+    return Decision(events=(reserved, *recorded_in(vps_stream(vps.vps_id), *events).events))
 
 
 def prepared(vps: Vps | None, step: Step, host_key_public: str, now: Instant) -> Decision:
@@ -89,47 +88,98 @@ def failed(
 
 
 def went_off(
-    vps: Vps | None, wallet: Wallet, host: Host | None, book: PriceBook, step: Step, off_at: Instant
+    vps: Vps | None,
+    wallet: Wallet,
+    host: Host | None,
+    reserved: Reservations,
+    book: PriceBook,
+    step: Step,
+    off_at: Instant,
 ) -> Decision:
-    """Decide that a VPS that was to be off is: its meter is closed."""
+    """Decide that a VPS that was to be off is: its meter is closed, what it held of its host but its disk is free."""
     if vps is None or next_step(vps) != step:
         return NOTHING
     closed = close_meter(wallet, vps.vps_id, hosts.proof_of(vps, host), off_at, book)
-    return both(vps.account_id, vps.vps_id, closed, steps.stopped(vps, off_at))
+    decision = both(vps.account_id, vps.vps_id, closed, steps.stopped(vps, off_at))
+    return _with_release(decision, vps, reserved, removed=False)
 
 
 def removed(
-    vps: Vps | None, wallet: Wallet, host: Host | None, book: PriceBook, step: Step, off_at: Instant
+    vps: Vps | None,
+    wallet: Wallet,
+    host: Host | None,
+    reserved: Reservations,
+    book: PriceBook,
+    step: Step,
+    off_at: Instant,
 ) -> Decision:
-    """Decide that nothing is left of a VPS: its meter is closed, its port free."""
+    """Decide that nothing is left of a VPS: its meter is closed, all that it held of its host is free."""
     if vps is None or next_step(vps) != step:
         return NOTHING
     closed = close_meter(wallet, vps.vps_id, hosts.proof_of(vps, host), off_at, book)
     decision = both(vps.account_id, vps.vps_id, closed, steps.deleted(off_at))
     if vps.host_id is None or vps.ssh_port is None:
         return decision
-    port = (PORT_SCOPE, _port_key(vps.host_id, vps.ssh_port))
-    return msgspec.structs.replace(decision, releases=(port,))
+    decision = _with_release(decision, vps, reserved, removed=True)
+    claimed = (PORT_SCOPE, f"{vps.host_id}:{vps.ssh_port}".encode())
+    return msgspec.structs.replace(decision, releases=(claimed,))
 
 
 def found_off(
     vps: Vps | None,
     wallet: Wallet,
     host: Host,
+    reserved: Reservations,
     book: PriceBook,
     differed: HostDiffered,
     reason: OffReason,
+    *,
+    shown_off: bool,
 ) -> Decision:
-    """Decide that a VPS that should run does not: it is stopped, and costs nothing since its last proof."""
+    """Decide that a VPS that should run does not: it is stopped, and costs nothing since its last proof.
+
+    ``shown_off``: whether the host shows it, and off. What is only absent, halted or another start may still have
+    memory of the host: it is released once the host has shown it off, see ``released_late``.
+    """
     collected_at = differed.collected_at
     if vps is None or not vps.usable or collected_at <= vps.changed_at:
         return NOTHING
     closed = close_meter(wallet, vps.vps_id, hosts.proof_of(vps, host), collected_at, book)
     stopped = VpsStopped(reason=reason, generation=vps.generation, off_at=collected_at)
     decision = both(vps.account_id, vps.vps_id, closed, (stopped,))
+    if shown_off:
+        decision = _with_release(decision, vps, reserved, removed=False)
     noted = (host_stream(host.host_id), differed)
     return msgspec.structs.replace(decision, events=(noted, *decision.events))
 
 
-def _port_key(host_id: HostId, port: int) -> bytes:
-    return f"{host_id}:{port}".encode()
+def released_late(vps: Vps | None, host_id: HostId, reserved: Reservations, collected_at: Instant) -> Decision:
+    """Decide that a host has long shown off, or removed, what it holds something for by its reservations."""
+    if vps is None or not (vps.power == "off" and not vps.wanted_on) or collected_at <= vps.changed_at:
+        return NOTHING
+    return recorded_in(capacity_stream(host_id), *capacity.release(reserved, host_id, vps.vps_id, removed=vps.deleted))
+
+
+def adopted(vps: Vps | None, host_id: HostId, reserved: Reservations) -> Decision:
+    """Decide that a VPS that was placed before its host had reservations holds what it has."""
+    if vps is None or vps.deleted or vps.host_id != host_id or vps.vps_id in reserved.by_vps:
+        return NOTHING
+    on = vps.wanted_on or vps.power != "off"
+    held = CapacityReserved(
+        host_id=host_id,
+        vps_id=vps.vps_id,
+        generation=vps.generation,
+        vcpu=vps.vcpu if on else 0,
+        memory_mb=vps.memory_mb if on else 0,
+        disk_gb=vps.disk_gb,
+        ssh_port=vps.ssh_port if on else None,
+    )
+    return recorded_in(capacity_stream(host_id), held)
+
+
+def _with_release(decision: Decision, vps: Vps, reserved: Reservations, *, removed: bool) -> Decision:
+    if vps.host_id is None:
+        return decision
+    released = capacity.release(reserved, vps.host_id, vps.vps_id, removed=removed)
+    events = tuple((capacity_stream(vps.host_id), event) for event in released)
+    return msgspec.structs.replace(decision, events=(*events, *decision.events))

@@ -86,6 +86,11 @@ class Vps(msgspec.Struct, frozen=True, kw_only=True):
         return self.deleted or self.pending == "delete"
 
     @property
+    def reachable(self) -> bool:
+        """Return whether its port leads to it and to nobody else: what is off has none of its own."""
+        return self.power != "off"
+
+    @property
     def usable(self) -> bool:
         """Return whether commands can run in it: up, and not on its way down."""
         return self.state == "running" and self.wanted_on and not self.gone

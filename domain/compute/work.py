@@ -42,13 +42,6 @@ class OpenWork(Protocol):
         """Return every VPS placed on a host that is not deleted."""
         ...
 
-    async def memory_placed_mb(self, position: int) -> dict[HostId, int]:
-        """Return how much memory the VPSs on each host have together, all placed up to a position included.
-
-        Raises StoreUnavailable if that is not known in time.
-        """
-        ...
-
     async def open_jobs(self, requested_before: Instant, limit: int) -> Sequence[JobId]:
         """Return jobs that are not finished, the oldest first."""
         ...

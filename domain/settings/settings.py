@@ -13,6 +13,7 @@ from domain.settings.commands import ChangeSetting
 from domain.settings.events import SettingChanged
 from domain.statements.tax import TaxRate, parse_tax_rates
 from domain.wallet.boots import FAILED_STARTS_OF_ACCOUNT_MAX
+from domain.wallet.vps_limits import VPS_DISK_GB_MAX_HIGHEST, VPS_MAX_HIGHEST, VpsLimits
 
 ISSUER_CHARACTERS_MAX = 200
 
@@ -26,16 +27,33 @@ class OperatorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How many starts the guests of one account may let fail within an hour; each that boots as long counts as one."""
     refunds_per_30_days: int = 2
     """How often a customer may ask for money back; each time the house loses what Stripe kept of the payment."""
+    vps_max: int = 20
+    """How many VPSs an account may keep, on or off, unless it is told otherwise for the account."""
+    vps_disk_gb_max: int = 500
+    """How much disk, GiB, they may have together, unless it is told otherwise for the account."""
+    host_cpu_percent: int = 400
+    """How many processors may be promised to what is on, in percent of those that a host has."""
+    host_disk_percent: int = 100
+    """How much disk may be promised to VPSs, in percent of what a host has for them."""
     tax: tuple[TaxRate, ...] = ()
     """Taxes that prices include; statements that are issued from now on tell how much of what was charged they are."""
     issuer: str = "LiteVPS"
     """Who issues statements."""
+
+    @property
+    def vps_limits(self) -> VpsLimits:
+        """What an account may keep that has no limits of its own."""
+        return VpsLimits(self.vps_max, self.vps_disk_gb_max)
 
 
 BOUNDS: dict[str, tuple[int, int]] = {
     "exec_max_timeout_seconds": (1, 86_400),
     "failed_starts_per_hour": (3, 10_000),
     "refunds_per_30_days": (1, 10_000),
+    "vps_max": (0, VPS_MAX_HIGHEST),
+    "vps_disk_gb_max": (0, VPS_DISK_GB_MAX_HIGHEST),
+    "host_cpu_percent": (1, 10_000),
+    "host_disk_percent": (1, 10_000),
 }
 
 

@@ -238,3 +238,13 @@ class TokenLimitEnded(Event, frozen=True, tag="wallet.token-limit-ended.v1"):
 
     account_id: AccountId
     token_id: TokenId
+
+
+class VpsLimitsSet(Event, frozen=True, tag="wallet.vps-limits-set.v1"):
+    """An operator gave an account limits of its own for what it may keep; None: those of every other account."""
+
+    account_id: AccountId
+    vps_max: int | None
+    vps_disk_gb_max: int | None
+    """GiB of all its VPSs together."""
+    reason: Personal

@@ -19,10 +19,12 @@ from domain.wallet.funds import (
     required_of_limit,
 )
 from domain.wallet.meter import Meter
+from domain.wallet.vps_limits import VpsDiskLimitReached, VpsLimitReached
 from domain.wallet.wallet import Wallet
 
-NotAdmitted = AccountFrozen | InsufficientBalance | TokenSpendLimitReached
-"""For want of money a VPS is not switched on; what else is wrong with a request is no matter of a quote."""
+NotAdmitted = AccountFrozen | InsufficientBalance | TokenSpendLimitReached | VpsLimitReached | VpsDiskLimitReached
+"""Why an account may not have a VPS on; what else is wrong with a request is no matter of a quote."""
+NOT_ADMITTED = (AccountFrozen, InsufficientBalance, TokenSpendLimitReached, VpsLimitReached, VpsDiskLimitReached)
 
 
 class Quote(msgspec.Struct, frozen=True):
@@ -63,7 +65,7 @@ def quote(
     refusal, changes = None, False
     try:
         changes = bool(decide().events)
-    except (AccountFrozen, InsufficientBalance, TokenSpendLimitReached) as no:
+    except NOT_ADMITTED as no:
         refusal = no
     before = wallet.meters.get(vps_id)
     others = msgspec.structs.replace(wallet, meters={id_: one for id_, one in wallet.meters.items() if id_ != vps_id})
@@ -99,8 +101,8 @@ def _left_of_token(wallet: Wallet, token_id: TokenId | None, now: Instant) -> Mi
 
 def _shortfall(wallet: Wallet, required: MicroUsd, refusal: NotAdmitted | None) -> MicroUsd:
     match refusal:
-        case None | TokenSpendLimitReached():
-            return ZERO  # No funds would mend what is left of a token's limit.
+        case None | TokenSpendLimitReached() | VpsLimitReached() | VpsDiskLimitReached():
+            return ZERO  # No funds would mend a limit.
         case AccountFrozen() | InsufficientBalance():
             # What comes in pays the debt first, and only what is left of it is there for the VPS.
             return MicroUsd(wallet.receivable + max(0, required - wallet.balance))

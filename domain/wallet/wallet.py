@@ -31,6 +31,7 @@ from domain.wallet.events import (
     TokenLimitEnded,
     TokenUnlimited,
     VpsAdmitted,
+    VpsLimitsSet,
     VpsReleased,
     WalletClosed,
     WalletOpened,
@@ -64,6 +65,9 @@ class Wallet(msgspec.Struct, frozen=True, gc=False):
     refunds_asked: tuple[AskedRefunds, ...] = ()
     """By the customer, within about the last 30 days."""
 
+    vps_max: int | None = None
+    vps_disk_gb_max: int | None = None
+    """How many VPSs it may keep, and of how much disk, GiB, together; None: as for every other account."""
     closed: bool = False
     """Nothing is admitted any more."""
 
@@ -119,13 +123,16 @@ def evolve(wallet: Wallet, event: Event) -> Wallet:
             return msgspec.structs.replace(wallet, boots=with_boot(wallet.boots, event))
         case RefundsAsked():
             return msgspec.structs.replace(wallet, refunds_asked=with_asked(wallet.refunds_asked, event))
+        case VpsLimitsSet():
+            limits_set = {"vps_max": event.vps_max, "vps_disk_gb_max": event.vps_disk_gb_max}
+            return msgspec.structs.replace(wallet, **limits_set)
         case WalletClosed():
             return msgspec.structs.replace(wallet, closed=True)
         case _:
             return _with_funds(wallet, event)
 
 
-FOLD: Fold[Wallet] = Fold(initial=Wallet(), evolve=evolve, snapshot=Wallet, snapshot_version=7)
+FOLD: Fold[Wallet] = Fold(initial=Wallet(), evolve=evolve, snapshot=Wallet, snapshot_version=8)
 
 
 def wallet_view(account_id: AccountId) -> View[Wallet]:

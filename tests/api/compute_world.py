@@ -19,13 +19,16 @@ from adapters.simulated.faults import SimulatedCrash
 from adapters.simulated.guest_shell import SimulatedGuestShell
 from adapters.simulated.host import SimulatedHost
 from adapters.simulated.hypervisor import SimulatedHypervisor
+from api.capacity import ensure_registered, room_views
 from api.ledger import Context, Ledger, Sight
 from api.metering import settle_account
-from api.reconciler import ensure_registered
 from api.steps.workshop import Workshop
 from api.worker import Worker
 from domain.codec import decode
 from domain.compute import admission
+from domain.compute import vps as life
+from domain.compute.admission import both
+from domain.compute.capacity import Reservations, capacity_view
 from domain.compute.commands import CreateVps
 from domain.compute.events import HostRegistered
 from domain.compute.steps import next_step
@@ -36,8 +39,9 @@ from domain.ids import PRICING_STREAM, AccountId, HostId, PlanId, VpsId
 from domain.money import MicroUsd
 from domain.pricing.events import PlanDefined
 from domain.pricing.price_book import PRICES
+from domain.settings.settings import SETTINGS_VIEW
 from domain.time import Instant
-from domain.wallet.events import FundsCredited, MinutesMetered, MinutesWaived, WalletOpened
+from domain.wallet.events import FundsCredited, MinutesMetered, MinutesWaived, VpsAdmitted, WalletOpened
 from domain.wallet.wallet import Wallet, wallet_view
 
 IDS = TimeOrderedIds()
@@ -76,7 +80,15 @@ class _Mortal:
 class World:
     """What a crash of the service does not touch."""
 
-    def __init__(self, *, boot_s: float = 0, memory_mb: int | None = None, ports: int = 100) -> None:
+    def __init__(
+        self,
+        *,
+        boot_s: float = 0,
+        memory_mb: int | None = None,
+        vcpu: int | None = None,
+        disk_gb: int | None = None,
+        ports: int = 100,
+    ) -> None:
         self.clock = ManualClock()
         self.store = MemoryEventStore(self.clock)
         self.keys = MemoryKeyTable()
@@ -84,8 +96,9 @@ class World:
         self.outputs = MemoryJobOutputs()
         self.host = SimulatedHost(HostId(UUID(int=1)), self.clock, boot_s=boot_s)
         self.account_id = AccountId(IDS.new())
-        self._memory_mb = memory_mb
-        self._ports = ports
+        self.registered = HostRegistered(
+            self.host.host_id, "played", self.host.ssh_host, 2200, 2200 + ports - 1, memory_mb, vcpu, disk_gb
+        )
 
     def workshop(self, life: Life | None = None) -> Workshop:
         """Return what a service has just after its start: nothing remembered."""
@@ -121,10 +134,7 @@ class World:
         wallet = wallet_view(self.account_id)
         await self.execute(workshop, [PRICES], recorded_in(PRICING_STREAM, plan))
         await self.execute(workshop, [wallet], recorded_in(wallet.stream, WalletOpened(self.account_id), credited))
-        registered = HostRegistered(
-            self.host.host_id, "played", self.host.ssh_host, 2200, 2200 + self._ports - 1, self._memory_mb
-        )
-        await ensure_registered(workshop, registered)
+        await ensure_registered(workshop, self.registered)
         return workshop
 
     async def execute(self, workshop: Workshop, views: list[object], decision: Decision) -> None:
@@ -140,7 +150,28 @@ class World:
         """Ask for a VPS, as its owner does."""
         vps_id = vps_id or VpsId(IDS.new())
         view, wallet = vps_view(vps_id), wallet_view(self.account_id)
-        command = CreateVps(
+        command = self.command(vps_id, name)
+        hosts = await room_views(workshop)
+
+        def decide(sight: Sight, now: Instant) -> Decision:
+            rooms, limits = hosts.rooms(sight, new=True), sight.of(SETTINGS_VIEW).vps_limits
+            return admission.create_vps(sight.of(view), sight.of(wallet), sight.of(PRICES), rooms, limits, command, now)
+
+        await workshop.ledger.execute([view, wallet, PRICES, *hosts.views], decide, self.context("create"))
+        return vps_id
+
+    async def create_unplaced(self, workshop: Workshop) -> VpsId:
+        """Record a VPS as it was before hosts had reservations: asked for and admitted, with no place yet."""
+        vps_id, now = VpsId(IDS.new()), self.clock.now()
+        view, wallet = vps_view(vps_id), wallet_view(self.account_id)
+        admitted = VpsAdmitted(self.account_id, vps_id, 1, PLAN, None, now)
+        requested = life.create(self.command(vps_id, "web"), now)
+        await self.execute(workshop, [view, wallet], both(self.account_id, vps_id, (admitted,), requested))
+        return vps_id
+
+    def command(self, vps_id: VpsId, name: str) -> CreateVps:
+        """Return what a customer asks for."""
+        return CreateVps(
             vps_id=vps_id,
             account_id=self.account_id,
             name=name,
@@ -151,21 +182,22 @@ class World:
             image="lite",
         )
 
-        def decide(sight: Sight, now: Instant) -> Decision:
-            return admission.create_vps(sight.of(view), sight.of(wallet), sight.of(PRICES), command, now)
-
-        await workshop.ledger.execute([view, wallet, PRICES], decide, self.context("create"))
-        return vps_id
+    async def reserved(self) -> Reservations:
+        """Return what is reserved of the host."""
+        view = capacity_view(self.host.host_id)
+        return (await self.workshop().ledger.read(view)).of(view)
 
     async def ask(self, workshop: Workshop, verb: str, vps_id: VpsId) -> None:
         """Ask a VPS to start, stop, restart or go, as its owner does."""
-        view, wallet = vps_view(vps_id), wallet_view(self.account_id)
+        view, wallet, hosts = vps_view(vps_id), wallet_view(self.account_id), await room_views(workshop)
 
         def decide(sight: Sight, now: Instant) -> Decision:
             vps, purse, account_id = sight.of(view), sight.of(wallet), self.account_id
             match verb:
                 case "start":
-                    return admission.start_vps(vps, purse, sight.of(PRICES), account_id, now)
+                    return admission.start_vps(
+                        vps, purse, sight.of(PRICES), hosts.rooms(sight, new=False), account_id, now
+                    )
                 case "stop":
                     return admission.stop_vps(vps, purse, account_id, now)
                 case "restart":
@@ -173,7 +205,7 @@ class World:
                 case _:
                     return admission.delete_vps(vps, purse, account_id, now)
 
-        await workshop.ledger.execute([view, wallet, PRICES], decide, self.context(verb))
+        await workshop.ledger.execute([view, wallet, PRICES, *hosts.views], decide, self.context(verb))
 
     @asynccontextmanager
     async def working(self, workshop: Workshop) -> AsyncIterator[Worker]:

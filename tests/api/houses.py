@@ -35,12 +35,12 @@ from adapters.stripe_stand_in.application import IN_MEMORY, StripeStandIn
 from adapters.token_secrets import RandomTokenSecrets
 from adapters.turnstile import TEST_TOKEN, DevelopmentCaptcha
 from api.bootstrap_payments import STAND_IN_PREFIX
+from api.capacity import ensure_registered
 from api.http.app import App
 from api.ledger import Context, Ledger
 from api.metering import settle_account, settle_due
 from api.payments.desk import CashDesk
 from api.payments.refunding import request_refund_of_all
-from api.reconciler import ensure_registered
 from api.runtime import Runtime, StandIn
 from api.settings import Settings
 from api.statements.folded import FoldedStatements
@@ -61,6 +61,7 @@ from domain.wallet.funds import credit_funds
 from domain.wallet.wallet import wallet_view
 from projections.reading import ReadModels
 
+ELSEWHERE = HostId(UUID(int=4711))
 ADDRESS = "http://litevps.test"
 PASSWORD = "correct horse"
 SERVICE_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGPKSkwJq1mVKDXN0vPH2ZgRQjLh3PpIlxLF3mLVFbXF service"
@@ -252,9 +253,12 @@ async def offer_plan_and_host(runtime: Runtime, host: SimulatedHost) -> None:
         lambda sight, now: recorded_in(PRICING_STREAM, *define_plan(sight.of(PRICES), nano, now)),
         Context(actor=Actor("service", part="test")),
     )
-    await ensure_registered(
-        runtime.workshop,
-        HostRegistered(
-            host_id=host.host_id, name="played", ssh_host=host.ssh_host, port_from=22000, port_to=22999, memory_mb=None
-        ),
+    await offer_host(runtime, host.host_id, host.ssh_host)
+
+
+async def offer_host(runtime: Runtime, host_id: HostId = ELSEWHERE, ssh_host: str = "127.0.0.1") -> None:
+    """Offer a host with room for all; by itself, one that another process drives."""
+    registered = HostRegistered(
+        host_id=host_id, name="played", ssh_host=ssh_host, port_from=22000, port_to=22999, memory_mb=None
     )
+    await ensure_registered(runtime.workshop, registered)

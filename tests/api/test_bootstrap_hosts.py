@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from api.bootstrap_hosts import EMBEDDED, host_id_of, memory_for_guests_mb
+from api.bootstrap_hosts import EMBEDDED, disk_for_guests_gb, host_id_of, memory_for_guests_mb
 
 
 @pytest.fixture
@@ -42,3 +42,8 @@ def test_a_machine_without_a_name_is_given_one_that_stays(named: str | None, mac
 @pytest.mark.parametrize(("total_mb", "for_guests_mb"), [(64_000, 56_000), (8_192, 7_168), (2_000, 976), (512, 0)])
 def test_some_memory_is_kept_from_guests(total_mb: int, for_guests_mb: int) -> None:
     assert memory_for_guests_mb(total_mb) == for_guests_mb
+
+
+@pytest.mark.parametrize(("total_gb", "for_guests_gb"), [(800, 700), (32, 28), (20, 16), (3, 0)])
+def test_some_disk_is_kept_from_guests(total_gb: int, for_guests_gb: int) -> None:
+    assert disk_for_guests_gb(total_gb * 1024**3 + 1) == for_guests_gb

@@ -32,8 +32,8 @@ async def opened(store: EventStore, clock: ManualClock, funds: int = HOURLY) -> 
     await house.credit(new_credit_id(), funds)
     vps_id = VpsId(house.ids.new())
     await house.create(vps_id, plan_id)
-    for _ in ("place", "prepare", "launch", "login"):
-        await house.take_step(vps_id, port=3_000, start_id="boot/1")
+    for _ in ("prepare", "launch", "login"):
+        await house.take_step(vps_id, start_id="boot/1")
     return house
 
 

@@ -190,7 +190,7 @@ async def test_a_guest_that_the_ledger_never_heard_of_is_left_alone_and_recorded
 async def test_a_guest_on_a_host_that_is_not_its_place_is_left_alone() -> None:
     world = World()
     workshop = await world.founded()
-    vps_id = await world.create(workshop)
+    vps_id = await world.create_unplaced(workshop)
     world.host.add_orphan(msgspec.structs.replace(UNKNOWN, vps_id=vps_id))
     reconciler = Reconciler(workshop)
 

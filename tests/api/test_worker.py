@@ -149,15 +149,15 @@ async def test_a_guest_with_another_host_key_is_never_let_run() -> None:
     assert await world.minutes(vps_id) == ([], [])
 
 
-async def test_a_vps_finds_no_room_is_in_error_and_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_vps_of_old_that_finds_no_room_is_in_error_and_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("domain.compute.steps.DEADLINES_S", {"place": 0.05})
     world = World(memory_mb=100)
     workshop = await world.founded()
     async with world.working(workshop):
-        vps_id = await world.create(workshop)
+        vps_id = await world.create_unplaced(workshop)
         (vps,) = await world.settled(workshop, vps_id)
 
-    assert (vps.state, vps.error) == ("error", "no host has room")
+    assert (vps.state, vps.error) == ("error", "no host has room for it now")
     assert (await world.wallet()).balance == 1_000_000
     assert not list((await world.wallet()).meters_on())
 

@@ -74,7 +74,7 @@ async def test_vpss_that_are_placed_at_once_do_not_count_on_the_same_room(monkey
     monkeypatch.setattr("domain.compute.steps.DEADLINES_S", {**steps.DEADLINES_S, "place": 0.05})
     world = World(memory_mb=512)
     workshop = await world.founded()
-    vps_ids = [await world.create(workshop, name=f"web-{k}") for k in range(BOOTING_MAX)]
+    vps_ids = [await world.create_unplaced(workshop) for _ in range(BOOTING_MAX)]
     async with world.working(workshop):
         vpss = await world.settled(workshop, *vps_ids)
 

@@ -19,6 +19,7 @@ from domain.codec import encode
 from domain.compute import host as hosts
 from domain.compute import outcomes
 from domain.compute.admission import create_vps
+from domain.compute.capacity import Reservations, Room
 from domain.compute.commands import CreateVps
 from domain.compute.events import HostRegistered
 from domain.compute.host import Host, host_view
@@ -37,6 +38,7 @@ from domain.pricing.price_book import PriceBook, define_plan
 from domain.time import MINUTE, Instant
 from domain.wallet.commands import CreditFunds
 from domain.wallet.funds import credit_funds
+from domain.wallet.vps_limits import VpsLimits
 from domain.wallet.wallet import FOLD as WALLET
 from domain.wallet.wallet import Wallet
 from tests.bench.made_up_ledger import BEGAN, HOURLY, PLAN
@@ -44,6 +46,7 @@ from tests.bench.made_up_ledger import BEGAN, HOURLY, PLAN
 ACCOUNTS_AT_ONCE = 200
 """Accounts in one append."""
 PORT_FROM = 20_000
+LIMITS = VpsLimits(vps_max=1_000_000, vps_disk_gb_max=1_000_000)
 FUNDS = MicroUsd(1_000_000_000)
 CONTEXT = Context(actor=Actor(kind="service", part="bench"))
 
@@ -193,22 +196,23 @@ def _switched_on(
     while True:
         step = next_step(vps)
         if vps is None:
-            decision = create_vps(None, wallet, _book(), _create(account_id, vps_id, vps_number), at)
+            # As placed before hosts had reservations, so that accounts can be appended in any order.
+            room = _room(fleet, host_number, PORT_FROM + vps_number // fleet.hosts)
+            command = _create(account_id, vps_id, vps_number)
+            made = create_vps(None, wallet, _book(), (room,), LIMITS, command, at)
+            decision = Decision(events=made.events[1:])
         elif step is None:
             return
         else:
-            port = PORT_FROM + vps_number // fleet.hosts
-            decision = _outcome(vps, wallet, step, _host(fleet, host_number), port, start_id(vps_number), at)
+            decision = _outcome(vps, wallet, step, start_id(vps_number), at)
         yield decision
         mine = (event for stream, event in decision.events if stream == vps_stream(vps_id))
         vps = reduce(VPS.evolve, mine, vps)
         wallet = after(wallet, account_id, decision)
 
 
-def _outcome(vps: Vps, wallet: Wallet, step: Step, host: Host, port: int, start: str, at: Instant) -> Decision:
+def _outcome(vps: Vps, wallet: Wallet, step: Step, start: str, at: Instant) -> Decision:
     match step.name:
-        case "place":
-            return outcomes.placed(vps, step, host, port, at)
         case "prepare":
             return outcomes.prepared(vps, step, "ssh-ed25519 " + "A" * 68, at)
         case "launch":
@@ -234,6 +238,11 @@ def _create(account_id: AccountId, vps_id: VpsId, vps_number: int) -> CreateVps:
 
 def _registered(fleet: Fleet, number: int) -> HostRegistered:
     return HostRegistered(fleet.host_id(number), f"host-{number}", "127.0.0.1", PORT_FROM, PORT_FROM + 9_999, None)
+
+
+def _room(fleet: Fleet, number: int, port: int) -> Room:
+    host = msgspec.structs.replace(_host(fleet, number), port_from=port, port_to=port)
+    return Room(host, Reservations(), cpu_percent=100, disk_percent=100)
 
 
 @cache

@@ -13,6 +13,7 @@ from adapters.sealing.master_key import MasterKey
 from adapters.sealing.sealer import AccountSealer
 from domain import codec
 from domain.codec import accounts_of, decode, decode_metadata, encode, misplaced_fields, with_sealed_payload
+from domain.compute.events import HostRegistered
 from domain.events import ERASED, Actor, Event, Metadata, Personal, all_events, personal_fields, stored_name
 from domain.ids import AccountId, EventId, HostId, StreamId, VpsId
 from domain.ports import NewEvent, Recorded
@@ -68,6 +69,10 @@ SECOND_METER_STARTED = (
     '{"type":"wallet.meter-started.v2","vps_id":"018f0000-0000-7000-8000-00000000000a","generation":2,'
     '"at":1700000000000000,"host_id":"018f0000-0000-7000-8000-00000000000c","start_id":"boot/1"}'
 )
+FIRST_HOST_REGISTERED = (
+    '{"type":"compute.host-registered.v1","host_id":"018f0000-0000-7000-8000-00000000000c","name":"host-1",'
+    '"ssh_host":"127.0.0.1","port_from":22000,"port_to":22999,"memory_mb":2048}'
+)
 
 
 @pytest.fixture
@@ -114,6 +119,14 @@ def test_a_meter_that_was_started_before_it_told_its_host_leaves_it_open() -> No
     started = decode(stored("wallet.meter-started.v1", FIRST_METER_STARTED))
 
     assert started == MeterStarted(VpsId(ALICE), 2, NOW, host_id=None, start_id=None)
+
+
+def test_a_host_that_was_registered_before_it_told_its_processors_and_disk_leaves_them_open() -> None:
+    registered = decode(stored("compute.host-registered.v1", FIRST_HOST_REGISTERED))
+
+    assert registered == HostRegistered(
+        HostId(ROOM), "host-1", "127.0.0.1", 22_000, 22_999, 2_048, vcpu=None, disk_gb=None
+    )
 
 
 def test_a_meter_tells_where_its_vps_runs_in_the_same_bytes_as_at_first(sealer: AccountSealer) -> None:

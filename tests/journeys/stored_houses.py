@@ -15,18 +15,19 @@ from api.runtime import Runtime
 from projections.catalogue import READ_MODELS
 from projections.generation import SCHEMA
 from projections.runner import Runner
-from tests.api.houses import ROOMY, House
+from tests.api.houses import ROOMY, House, offer_host
 
 
 @asynccontextmanager
 async def stored_house(database_url: str, home: Path) -> AsyncIterator[House]:
-    """Make a process over a database, without a host of its own."""
+    """Make a process over a database, without a host of its own; another one drives a host."""
     settings = msgspec.structs.replace(ROOMY, home=str(home), compute="simulated")
     database = Database(database_url, None)
     async with (
         bootstrap.opened_runtime(settings, database, with_hosts=False, say=lambda _: None) as runtime,
         AsyncClient(transport=ASGITransport(app=App(runtime)), base_url="http://litevps.test") as client,
     ):
+        await offer_host(runtime)
         yield House(runtime, client, None)  # type: ignore[arg-type]
 
 

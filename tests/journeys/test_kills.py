@@ -146,7 +146,7 @@ def journey(guest_image: GuestImage, service_user: None, free_port: int) -> Iter
 def test_whatever_the_service_dies_of_the_vps_is_made_kept_billed_and_removed_once(journey: Journey) -> None:
     journey.customer.sign_up()
 
-    journey.kill_at(journey.create, "create", "place", "prepare", "launch", "login", "observe", "tick")
+    journey.kill_at(journey.create, "create", "prepare", "launch", "login", "observe", "tick")
     journey.kill_at(journey.exec, "exec", "exec-end")
     journey.kill_at(journey.reboot, "restart", "reboot")
     journey.kill_at(journey.halt, "stop", "halt")

@@ -1,5 +1,6 @@
 """All mutations there are, by what they are about."""
 
+from tests.mutations.capacity import CAPACITY
 from tests.mutations.exec import EXEC
 from tests.mutations.free import FREE
 from tests.mutations.keys import KEYS
@@ -13,4 +14,6 @@ from tests.mutations.tick import TICK
 from tests.mutations.tokens import TOKENS
 from tests.mutations.wire import WIRE
 
-MUTATIONS: tuple[Mutation, ...] = (*MONEY, *FREE, *MAIL, *TOKENS, *PAYING, *TICK, *STORE, *KEYS, *EXEC, *PEOPLE, *WIRE)
+MUTATIONS: tuple[Mutation, ...] = (
+    *(*MONEY, *FREE, *MAIL, *TOKENS, *PAYING, *TICK, *STORE, *KEYS, *EXEC, *PEOPLE, *WIRE, *CAPACITY),
+)

@@ -82,17 +82,8 @@ async def test_what_is_due_on_a_host_that_one_does_not_drive_is_left_to_others(w
     assert list(await work.due_vpss([], 10)) == [REQUESTED]
 
 
-async def test_what_is_placed_on_a_host_counts_until_nothing_is_left_of_it(work: OpenWork) -> None:
+async def test_what_is_placed_on_a_host_is_there_until_nothing_is_left_of_it(work: OpenWork) -> None:
     assert set(await work.vpss_on(HOST)) == {RUNNING, DELETING}
-    assert await work.memory_placed_mb(0) == {HOST: 512}
-
-
-async def test_what_was_placed_just_now_is_counted(work: OpenWork, history: History) -> None:
-    placed = VpsPlaced(HOST, "127.0.0.1", 2202, at(40))
-    account_id = await history.registered(email="another@example.com")
-    await _vps(history, account_id, VpsId(UUID(int=5)), placed)
-
-    assert await work.memory_placed_mb(await history.store.head()) == {HOST: 768}
 
 
 async def test_jobs_that_are_not_finished_are_open_once_they_are_old_enough(work: OpenWork) -> None:

@@ -57,7 +57,6 @@ class Comparison(RuleBasedStateMachine):
         self.position = self.loop.run_until_complete(self.house.store.head())
         self.correctable: list[tuple[EventId, Event]] = []
         self.launches = 0
-        self.ports = 0
 
     async def open_store(self) -> EventStore:
         raise NotImplementedError
@@ -115,8 +114,7 @@ class Comparison(RuleBasedStateMachine):
         self.house.ledger = self.house.started()
 
     def take_step(self, vps_id: VpsId, *, fails: bool = False) -> None:
-        self.ports += 1
-        self.run(self.house.take_step(vps_id, port=3_000 + self.ports, start_id=self.start_id(vps_id), fails=fails))
+        self.run(self.house.take_step(vps_id, start_id=self.start_id(vps_id), fails=fails))
 
     def start_id(self, vps_id: VpsId) -> str:
         return f"start {self.launches} of {vps_id}"

@@ -13,6 +13,7 @@ from api.ledger import Context, Ledger, Outcome, Sight
 from api.metering import settle_account
 from domain.compute import admission, outcomes
 from domain.compute import host as hosts
+from domain.compute.capacity import Room, capacity_view
 from domain.compute.commands import CreateVps
 from domain.compute.events import HostDiffered, HostRegistered
 from domain.compute.host import host_view
@@ -33,8 +34,10 @@ from domain.tokens.token import token_view
 from domain.wallet.commands import CreditFunds
 from domain.wallet.events import LimitWindow
 from domain.wallet.funds import credit_funds, open_wallet
+from domain.wallet.vps_limits import VpsLimits
 from domain.wallet.wallet import Wallet, wallet_view
 
+LIMITS = VpsLimits(vps_max=1_000, vps_disk_gb_max=1_000_000)
 Decide = Callable[[Sight, Instant], Decision]
 
 
@@ -47,6 +50,7 @@ class House:
         self.host_id = HostId(self.ids.new())
         self.wallet: View[Wallet] = wallet_view(self.account_id)
         self.host = host_view(self.host_id)
+        self.reserved = capacity_view(self.host_id)
         self._keys = MemoryKeyTable()
         self.ledger = self.started()
 
@@ -102,11 +106,11 @@ class House:
         )
 
         def decide(sight: Sight, now: Instant) -> Decision:
-            return admission.create_vps(
-                sight.of(vps_view(vps_id)), sight.of(self.wallet), sight.of(PRICES), command, now
-            )
+            vps, wallet, rooms = sight.of(vps_view(vps_id)), sight.of(self.wallet), self.rooms(sight)
+            return admission.create_vps(vps, wallet, sight.of(PRICES), rooms, LIMITS, command, now)
 
-        return await self.execute([vps_view(vps_id), self.wallet, PRICES], decide, ledger)
+        views: list[View[Any]] = [vps_view(vps_id), self.wallet, self.host, self.reserved, PRICES]
+        return await self.execute(views, decide, ledger)
 
     async def ask(
         self, verb: str, vps_id: VpsId, ledger: Ledger | None = None, asked_by: TokenId | None = None
@@ -118,14 +122,20 @@ class House:
             vps, wallet = sight.of(view), sight.of(self.wallet)
             match verb:
                 case "start":
-                    book = sight.of(PRICES)
-                    return admission.start_vps(vps, wallet, book, self.account_id, now, asked_by=asked_by)
+                    book, rooms = sight.of(PRICES), self.rooms(sight)
+                    return admission.start_vps(vps, wallet, book, rooms, self.account_id, now, asked_by=asked_by)
                 case "stop":
                     return admission.stop_vps(vps, wallet, self.account_id, now)
                 case _:
                     return admission.delete_vps(vps, wallet, self.account_id, now)
 
-        return await self.execute([view, self.wallet, PRICES], decide, ledger)
+        return await self.execute([view, self.wallet, self.host, self.reserved, PRICES], decide, ledger)
+
+    def rooms(self, sight: Sight) -> tuple[Room, ...]:
+        """Return the room of the one host."""
+        host = sight.of(self.host)
+        assert host is not None
+        return (Room(host, sight.of(self.reserved), cpu_percent=100, disk_percent=100),)
 
     async def create_token(self, limit: int, window: LimitWindow, expires_at: int | None) -> TokenId:
         """Make a token with a limit."""
@@ -148,7 +158,7 @@ class House:
         view, command = token_view(token_id), RevokeToken(self.account_id, token_id)
         await self.execute([view, self.wallet], lambda sight, now: tokens.revoke(sight.of(view), command, now))
 
-    async def take_step(self, vps_id: VpsId, *, port: int, start_id: str, fails: bool = False) -> Outcome:
+    async def take_step(self, vps_id: VpsId, *, start_id: str, fails: bool = False) -> Outcome:
         """Record that the next step of a VPS was done, or came to nothing."""
         view = vps_view(vps_id)
         step = next_step(await self.vps(vps_id))
@@ -163,8 +173,6 @@ class House:
             if fails:
                 return outcomes.failed(vps, wallet, step, "a test", now)
             match step.name:
-                case "place":
-                    return outcomes.placed(vps, step, host, port, now)
                 case "prepare":
                     return outcomes.prepared(vps, step, "ssh-ed25519 AAAA", now)
                 case "launch":
@@ -172,13 +180,13 @@ class House:
                 case "login":
                     return outcomes.came_up(vps, wallet, step, now)
                 case "halt":
-                    return outcomes.went_off(vps, wallet, host, book, step, off_at)
+                    return outcomes.went_off(vps, wallet, host, sight.of(self.reserved), book, step, off_at)
                 case "remove":
-                    return outcomes.removed(vps, wallet, host, book, step, off_at)
+                    return outcomes.removed(vps, wallet, host, sight.of(self.reserved), book, step, off_at)
                 case _:
                     raise AssertionError(step.name)
 
-        return await self.execute([view, self.wallet, self.host, PRICES], decide)
+        return await self.execute([view, self.wallet, self.host, self.reserved, PRICES], decide)
 
     async def observe(self, guests: Sequence[GuestSeen], collected_at: Instant) -> Outcome:
         """Record what the host showed; nothing where that was recorded before."""
@@ -200,9 +208,10 @@ class House:
         def decide(sight: Sight, _now: Instant) -> Decision:
             host = sight.of(self.host)
             assert host is not None
-            return outcomes.found_off(sight.of(view), sight.of(self.wallet), host, sight.of(PRICES), differed, "lost")
+            wallet, reserved, book = sight.of(self.wallet), sight.of(self.reserved), sight.of(PRICES)
+            return outcomes.found_off(sight.of(view), wallet, host, reserved, book, differed, "lost", shown_off=True)
 
-        return await self.execute([view, self.wallet, self.host, PRICES], decide)
+        return await self.execute([view, self.wallet, self.host, self.reserved, PRICES], decide)
 
     async def tick(self, ledger: Ledger | None = None) -> None:
         """Settle what is due."""

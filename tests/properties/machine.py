@@ -54,7 +54,7 @@ class Billing(Asking):
     def boot(self, which: int, until_login: bool, fails: bool) -> None:
         vps_id = self.vpss[which % len(self.vpss)]
         while (step := next_step(self.run(self.house.vps(vps_id)))) is not None and step.boots:
-            if fails and step.name != "place":
+            if fails:
                 self.take_step(vps_id, fails=True)
                 self.reference.release(vps_id, self.clock.now())
                 return

@@ -77,8 +77,8 @@ async def running_vps(house: House, *, price_hourly: int = HOURLY) -> VpsId:
 
 async def switch_on(house: House, vps_id: VpsId) -> None:
     """Have a VPS that was created run from now on."""
-    for _ in ("place", "prepare", "launch", "login"):
-        await house.take_step(vps_id, port=2_200 + random.randrange(7_000), start_id=f"boot/{vps_id}")
+    for _ in ("prepare", "launch", "login"):
+        await house.take_step(vps_id, start_id=f"boot/{vps_id}")
 
 
 async def test_a_hundred_creates_at_once_on_funds_for_ten_admit_ten(connect: Connect, clock: ManualClock) -> None:

@@ -11,6 +11,7 @@ from adapters.simulated.clock import ManualClock
 from api.ledger import Context, Sight
 from api.metering import settle_account
 from domain.compute import outcomes
+from domain.compute.capacity import capacity_view
 from domain.compute.events import HostObserved
 from domain.compute.host import host_view
 from domain.compute.ports import GuestSeen
@@ -41,7 +42,6 @@ class Scene(msgspec.Struct, eq=False):
     house: House
     ann: Customer
     clock: ManualClock
-    ports: int = 0
 
     async def get(self, path: str, **asked: Any) -> Any:
         """Ask as the customer, and return the body."""
@@ -60,7 +60,6 @@ class Scene(msgspec.Struct, eq=False):
 
     async def up(self, vps_id: VpsId) -> None:
         """Take the steps until the service has logged in."""
-        self.ports += 1
         while (step := next_step(await self.vps(vps_id))) is not None:
             await self._take(vps_id, step)
 
@@ -71,14 +70,12 @@ class Scene(msgspec.Struct, eq=False):
 
     async def _take(self, vps_id: VpsId, step: Step) -> None:
         view, wallet, host = vps_view(vps_id), wallet_view(self.ann.id), host_view(self.house.host.host_id)
-        vps = await self.vps(vps_id)
+        vps, reserved = await self.vps(vps_id), capacity_view(self.house.host.host_id)
 
         def decide(sight: Sight, now: Instant) -> Decision:
             shown = sight.of(host)
             assert shown is not None
             match step.name:
-                case "place":
-                    return outcomes.placed(vps, step, shown, 22_000 + self.ports, now)
                 case "prepare":
                     return outcomes.prepared(vps, step, "ssh-ed25519 A", now)
                 case "launch":
@@ -86,11 +83,13 @@ class Scene(msgspec.Struct, eq=False):
                 case "login":
                     return outcomes.came_up(vps, sight.of(wallet), step, now)
                 case "halt":
-                    return outcomes.went_off(vps, sight.of(wallet), shown, sight.of(PRICES), step, now)
+                    return outcomes.went_off(
+                        vps, sight.of(wallet), shown, sight.of(reserved), sight.of(PRICES), step, now
+                    )
                 case _:
                     raise AssertionError(step)
 
-        await self.execute([view, wallet, host, PRICES], decide)
+        await self.execute([view, wallet, host, reserved, PRICES], decide)
 
     async def vps(self, vps_id: VpsId) -> Vps:
         """Return a VPS as it is."""

@@ -45,7 +45,7 @@ async def test_what_a_token_does_is_recorded_as_its_own_doing(here: House, ann: 
     ci = await make(ann)
     made = await ci.ask("POST", "/api/vps", json={"name": "a", "plan_id": await here.nano()})
 
-    (recorded,) = await here.runtime.store.read_streams([(vps_stream(VpsId(UUID(made.json()["id"]))), 0)])
+    recorded, _placed = await here.runtime.store.read_streams([(vps_stream(VpsId(UUID(made.json()["id"]))), 0)])
 
     token_id = (await listed(ann))[0]["id"]
     actor = decode_metadata(recorded).actor

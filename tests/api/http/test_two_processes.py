@@ -20,7 +20,7 @@ from api.runtime import Runtime
 from projections.catalogue import READ_MODELS
 from projections.generation import SCHEMA, install
 from projections.runner import Runner
-from tests.api.houses import ROOMY, Customer, House
+from tests.api.houses import ROOMY, Customer, House, offer_host
 from tests.api.http.holders import listed, make
 from tests.api.http.test_ssh_keys import KEY
 from tests.guests import new_key_pair
@@ -38,6 +38,7 @@ async def houses(database_url: str, owner_url: str, tmp_path: Path) -> AsyncIter
     async with AsyncExitStack() as stack:
         one, other = [await stack.enter_async_context(_house(database_url, tmp_path)) for _ in range(2)]
         await ensure_plans(one.runtime)
+        await offer_host(one.runtime)
         await stack.enter_async_context(_following(one.runtime, database_url))
         yield one, other
 

@@ -7,6 +7,7 @@ from domain.compute import admission
 from domain.compute.boot_script import SCRIPT_BYTES_MAX, wrong_boot_script
 from domain.errors import Invalid
 from domain.pricing.price_book import PriceBook
+from domain.wallet.vps_limits import VpsLimits
 from domain.wallet.wallet import Wallet
 from tests.domain.compute.lives import CREATE, at
 
@@ -59,5 +60,5 @@ def test_cloud_config_is_taken_where_the_image_understands_it(monkeypatch: pytes
 def test_a_vps_is_not_recorded_with_user_data_that_cannot_run() -> None:
     command = msgspec.structs.replace(CREATE, user_data="touch /root/ran")
     with pytest.raises(Invalid) as refusal:
-        admission.create_vps(None, Wallet(), PriceBook({}), command, at(0))
+        admission.create_vps(None, Wallet(), PriceBook({}), (), VpsLimits(1, 1), command, at(0))
     assert set(refusal.value.facts["fields"]) == {"user_data"}  # type: ignore[arg-type]

@@ -6,7 +6,11 @@ from uuid import UUID
 import pytest
 
 from domain.compute import outcomes
+from domain.compute.capacity import FOLD as CAPACITY_FOLD
+from domain.compute.capacity import Reservations, Room
 from domain.compute.events import (
+    CapacityReleased,
+    CapacityReserved,
     HostDiffered,
     HostObserved,
     VpsDeleted,
@@ -25,7 +29,7 @@ from domain.compute.steps import Step, next_step
 from domain.compute.vps import Vps
 from domain.deciding import NOTHING, Decision
 from domain.events import Event
-from domain.ids import host_stream, vps_stream, wallet_stream
+from domain.ids import capacity_stream, host_stream, vps_stream, wallet_stream
 from domain.money import MicroUsd
 from domain.pricing.price_book import Plan, Price, PriceBook
 from domain.wallet.events import (
@@ -66,11 +70,18 @@ def kinds(decision: Decision) -> list[type]:
     return [type(event) for _, event in decision.events]
 
 
+RESERVED = CapacityReserved(HOST, VPS, 1, 1, 256, 5, 2201)
+HELD = CAPACITY_FOLD.evolve(Reservations(), RESERVED)
+ROOMS = (Room(host_after(), Reservations(), cpu_percent=100, disk_percent=100),)
 RUNNING_WALLET = wallet_after(ADMITTED, METER_STARTED)
 STOPPED_WALLET = wallet_after(ADMITTED, METER_STARTED, VpsReleased(VPS, 1, at(100), "stop"))
 
 OUTCOMES: dict[str, tuple[str, Callable[[Vps | None, Step], Decision], list[type]]] = {
-    "placed": ("requested", lambda vps, step: outcomes.placed(vps, step, host_after(), 2201, at(1)), [VpsPlaced]),
+    "placed": (
+        "requested",
+        lambda vps, step: outcomes.placed(vps, step, ROOMS, at(1)),
+        [CapacityReserved, VpsPlaced],
+    ),
     "prepared": ("placed", lambda vps, step: outcomes.prepared(vps, step, "ssh-ed25519 A", at(2)), [VpsPrepared]),
     "launched": ("prepared", lambda vps, step: outcomes.launched(vps, step, "boot/1", at(3)), [VpsLaunched]),
     "came up": (
@@ -86,13 +97,13 @@ OUTCOMES: dict[str, tuple[str, Callable[[Vps | None, Step], Decision], list[type
     ),
     "went off": (
         "stopping",
-        lambda vps, step: outcomes.went_off(vps, STOPPED_WALLET, host_after(SEEN_LATE), BOOK, step, at(104)),
-        [MinutesMetered, MeterClosed, VpsStopped],
+        lambda vps, step: outcomes.went_off(vps, STOPPED_WALLET, host_after(SEEN_LATE), HELD, BOOK, step, at(104)),
+        [CapacityReleased, MinutesMetered, MeterClosed, VpsStopped],
     ),
     "removed": (
         "deleting",
-        lambda vps, step: outcomes.removed(vps, STOPPED_WALLET, host_after(SEEN_LATE), BOOK, step, at(104)),
-        [MinutesMetered, MeterClosed, VpsDeleted],
+        lambda vps, step: outcomes.removed(vps, STOPPED_WALLET, host_after(SEEN_LATE), HELD, BOOK, step, at(104)),
+        [CapacityReleased, MinutesMetered, MeterClosed, VpsDeleted],
     ),
 }
 
@@ -132,38 +143,43 @@ def test_a_launch_told_twice_is_recorded_once_and_another_start_again() -> None:
     assert kinds(outcomes.launched(vps, step_of(vps), "boot/2", at(4))) == [VpsLaunched]
 
 
-def test_a_port_is_claimed_with_the_place_and_given_up_with_the_vps() -> None:
-    requested, deleting = vps_in("requested"), vps_in("deleting")
-    placed = outcomes.placed(requested, step_of(requested), host_after(), 2201, at(1))
-    removed = outcomes.removed(deleting, STOPPED_WALLET, host_after(), BOOK, step_of(deleting), at(302))
+def test_a_claim_on_a_port_of_old_is_given_up_with_the_vps() -> None:
+    deleting = vps_in("deleting")
+    removed = outcomes.removed(deleting, STOPPED_WALLET, host_after(), HELD, BOOK, step_of(deleting), at(302))
 
-    assert [(claim.scope, claim.key, claim.holder) for claim in placed.claims] == [
-        ("ssh-port", f"{HOST}:2201".encode(), VPS)
-    ]
     assert removed.releases == (("ssh-port", f"{HOST}:2201".encode()),)
 
 
 def test_minutes_proven_before_a_stop_are_paid_and_nothing_after_it() -> None:
     vps = vps_in("stopping")
-    decision = outcomes.went_off(vps, STOPPED_WALLET, host_after(SEEN_LATE), BOOK, step_of(vps), at(104))
+    decision = outcomes.went_off(vps, STOPPED_WALLET, host_after(SEEN_LATE), HELD, BOOK, step_of(vps), at(104))
 
     (metered,) = (event for _, event in decision.events if isinstance(event, MinutesMetered))
     assert [(line.n_from, line.n_to) for line in metered.lines] == [(1, 2)]
-    assert {stream for stream, _ in decision.events} == {wallet_stream(ACCOUNT), vps_stream(VPS)}
+    assert {stream for stream, _ in decision.events} == {
+        capacity_stream(HOST),
+        wallet_stream(ACCOUNT),
+        vps_stream(VPS),
+    }
 
 
-def found_off(vps: Vps, collected_at_s: float) -> Decision:
+def found_off(vps: Vps, collected_at_s: float, *, shown_off: bool = True) -> Decision:
     host = HOST_FOLD.evolve(None, REGISTERED)
     assert isinstance(host, Host)
     differed = HostDiffered(HOST, VPS, "off", "recorded-off", at(collected_at_s))
-    return outcomes.found_off(vps, RUNNING_WALLET, host, BOOK, differed, "guest")
+    return outcomes.found_off(vps, RUNNING_WALLET, host, HELD, BOOK, differed, "guest", shown_off=shown_off)
 
 
 def test_a_vps_found_off_is_stopped_and_what_nobody_can_prove_is_waived() -> None:
     decision = found_off(after(*UP), 128)
 
-    assert kinds(decision) == [HostDiffered, MinutesMetered, MinutesWaived, VpsReleased, MeterClosed, VpsStopped]
+    off = [MinutesMetered, MinutesWaived, VpsReleased, MeterClosed, VpsStopped]
+    assert kinds(decision) == [HostDiffered, CapacityReleased, *off]
     assert decision.events[0][0] == host_stream(HOST)
+
+
+def test_what_is_only_absent_may_run_and_holds_what_it_holds() -> None:
+    assert CapacityReleased not in kinds(found_off(after(*UP), 128, shown_off=False))
 
 
 def test_an_observation_from_before_the_vps_came_up_stops_nothing() -> None:

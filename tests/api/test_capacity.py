@@ -1,0 +1,269 @@
+"""What is off holds no memory, no processors and no port of its host, and what is on never more than there is."""
+
+import asyncio
+
+import msgspec
+import pytest
+
+from adapters.memory.event_store import MemoryEventStore
+from api.capacity import ensure_registered
+from api.reconciler import ORPHAN_GRACE_S, Reconciler
+from api.steps.workshop import Workshop
+from domain.compute.capacity import NoCapacity
+from domain.compute.events import CapacityReleased, HostJoined, VpsPlaced
+from domain.ids import VpsId
+from domain.ports import Append, NewEvent
+from tests.api.compute_world import World
+
+pytestmark = pytest.mark.anyio
+
+ONE = {"memory_mb": 256, "vcpu": 1, "ports": 1}
+"""A host on which one VPS can be on; ``host_cpu_percent`` is four times that."""
+
+
+async def _on(world: World, workshop: Workshop) -> VpsId:
+    vps_id = await world.create(workshop)
+    (vps,) = await world.settled(workshop, vps_id)
+    assert vps.state == "running"
+    return vps_id
+
+
+async def _off(world: World, workshop: Workshop, vps_id: VpsId) -> None:
+    await world.ask(workshop, "stop", vps_id)
+    (vps,) = await world.settled(workshop, vps_id)
+    assert vps.state == "stopped"
+
+
+async def test_what_is_off_holds_no_memory_and_no_port() -> None:
+    world = World(**ONE)
+    workshop = await world.founded()
+    async with world.working(workshop):
+        for _ in range(5):
+            await _off(world, workshop, await _on(world, workshop))
+
+    reserved = await world.reserved()
+    assert (reserved.memory_mb, reserved.vcpu, reserved.ports) == (0, 0, {})
+    assert reserved.disk_gb == 25
+
+
+@pytest.mark.parametrize("lacking", [{"memory_mb": 511}, {"ports": 1}, {"vcpu": 1}, {"disk_gb": 9}])
+async def test_what_no_host_has_room_for_is_refused_and_nothing_is_recorded(lacking: dict[str, int]) -> None:
+    world = World(**lacking)
+    workshop = await world.founded()
+    for _ in range(4 if "vcpu" in lacking else 1):
+        await world.create(workshop)
+    before = await world.store.head()
+
+    with pytest.raises(NoCapacity):
+        await world.create(workshop)
+
+    assert await world.store.head() == before
+
+
+async def test_a_start_with_no_room_is_refused_and_succeeds_once_there_is_some() -> None:
+    world = World(**ONE)
+    workshop = await world.founded()
+    async with world.working(workshop):
+        first = await _on(world, workshop)
+        await _off(world, workshop, first)
+        second = await _on(world, workshop)
+        before = await world.wallet()
+        with pytest.raises(NoCapacity):
+            await world.ask(workshop, "start", first)
+        assert await world.wallet() == before
+
+        await _off(world, workshop, second)
+        await world.ask(workshop, "start", first)
+        (vps,) = await world.settled(workshop, first)
+
+    assert vps.state == "running"
+
+
+async def test_a_restart_keeps_what_it_holds() -> None:
+    world = World(**ONE)
+    workshop = await world.founded()
+    async with world.working(workshop):
+        vps_id = await _on(world, workshop)
+        await world.ask(workshop, "restart", vps_id)
+        await world.settled(workshop, vps_id)
+
+    assert await world.events(CapacityReleased) == []
+
+
+async def test_memory_is_free_when_the_host_shows_it_off_and_not_when_the_stop_is_accepted() -> None:
+    world = World(**ONE)
+    workshop = await world.founded()
+    async with world.working(workshop):
+        vps_id = await _on(world, workshop)
+    await world.ask(workshop, "stop", vps_id)
+
+    with pytest.raises(NoCapacity):
+        await world.create(workshop)
+    async with world.working(workshop):
+        await world.settled(workshop, vps_id)
+        await _on(world, workshop)
+
+
+async def test_a_hundred_creates_at_once_on_room_for_ten_of_two_processes_make_ten() -> None:
+    world = World(memory_mb=2_560)
+    one, other = await world.founded(10_000_000), world.workshop()
+    creates = [world.create((one, other)[k % 2]) for k in range(100)]
+
+    results = await asyncio.gather(*creates, return_exceptions=True)
+
+    assert sum(isinstance(result, NoCapacity) for result in results) == 90
+    reserved = await world.reserved()
+    assert (reserved.memory_mb, len(reserved.ports)) == (2_560, 10)
+    assert len(list((await world.wallet()).meters_on())) == 10
+
+
+async def test_a_vps_has_its_port_again_unless_somebody_else_has_it() -> None:
+    world = World(ports=2)
+    workshop = await world.founded()
+    async with world.working(workshop):
+        first = await _on(world, workshop)
+        (before,) = await world.settled(workshop, first)
+        await _off(world, workshop, first)
+        await world.ask(workshop, "start", first)
+        (same,) = await world.settled(workshop, first)
+        assert same.ssh_port == before.ssh_port
+        assert len(await world.events(VpsPlaced)) == 1
+
+        await _off(world, workshop, first)
+        second, third = await _on(world, workshop), await _on(world, workshop)
+        await _off(world, workshop, second if (await _port(workshop, third)) == before.ssh_port else third)
+        await world.ask(workshop, "start", first)
+        (moved,) = await world.settled(workshop, first)
+
+    assert moved.state == "running"
+    assert moved.ssh_port != before.ssh_port
+    assert world.host.guests[first].spec.ssh_port == moved.ssh_port
+
+
+async def _port(workshop: Workshop, vps_id: VpsId) -> int | None:
+    vps = await workshop.vps(vps_id)
+    assert vps is not None
+    return vps.ssh_port
+
+
+async def test_a_deleted_vps_holds_its_disk_until_nothing_is_left_of_it() -> None:
+    world = World(disk_gb=5)
+    workshop = await world.founded()
+    async with world.working(workshop):
+        vps_id = await _on(world, workshop)
+    await world.ask(workshop, "delete", vps_id)
+    with pytest.raises(NoCapacity):
+        await world.create(workshop)
+
+    async with world.working(workshop):
+        await world.settled(workshop, vps_id)
+        await _on(world, workshop)
+
+
+async def test_a_guest_shown_off_is_released_at_once_and_one_that_is_only_absent_after_the_grace() -> None:
+    world = World(memory_mb=512)
+    workshop = await world.founded()
+    reconciler = Reconciler(workshop)
+    async with world.working(workshop):
+        crashed, lost = await _on(world, workshop), await _on(world, workshop)
+        world.clock.advance(10)
+        world.host.crash_guest(crashed)
+        del world.host.guests[lost]
+        await reconciler.look()
+        await world.settled(workshop, crashed, lost)
+
+    assert (await world.reserved()).memory_mb == 256, "nothing is freed on absence alone"
+    world.clock.advance(ORPHAN_GRACE_S - 1)
+    await reconciler.look()
+    assert (await world.reserved()).memory_mb == 256
+    world.clock.advance(2)
+    await reconciler.look()
+    assert (await world.reserved()).memory_mb == 0
+
+
+async def test_a_guest_that_was_absent_and_is_on_after_all_is_put_off_before_anything_is_free() -> None:
+    world = World(memory_mb=256)
+    workshop = await world.founded()
+    reconciler = Reconciler(workshop)
+    async with world.working(workshop):
+        vps_id = await _on(world, workshop)
+        world.clock.advance(10)
+        guest = world.host.guests.pop(vps_id)
+        await reconciler.look()
+        await world.settled(workshop, vps_id)
+    world.host.guests[vps_id] = guest
+    world.clock.advance(ORPHAN_GRACE_S + 1)
+
+    await reconciler.look()
+
+    assert not guest.running
+    assert (await world.reserved()).memory_mb == 256
+    world.clock.advance(1)
+    await reconciler.look()
+    assert (await world.reserved()).memory_mb == 0
+
+
+async def test_a_start_beside_a_late_release_keeps_what_it_holds() -> None:
+    world = World(memory_mb=256)
+    workshop = await world.founded()
+    reconciler = Reconciler(workshop, orphan_grace_s=0)
+    async with world.working(workshop):
+        vps_id = await _on(world, workshop)
+        world.clock.advance(10)
+        del world.host.guests[vps_id]
+        looks = asyncio.gather(*(reconciler.look() for _ in range(3)))
+        while await _power(workshop, vps_id) != "off":  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        await world.ask(workshop, "start", vps_id)
+        await looks
+        await reconciler.look()
+
+        assert (await world.reserved()).memory_mb == 256
+
+
+async def _power(workshop: Workshop, vps_id: VpsId) -> str:
+    vps = await workshop.vps(vps_id)
+    assert vps is not None
+    return vps.power
+
+
+async def test_vpss_placed_before_hosts_had_reservations_hold_what_they_have() -> None:
+    world = World()
+    workshop = await world.founded()
+    async with world.working(workshop):
+        on, off, gone = [await _on(world, workshop) for _ in range(3)]
+        await _off(world, workshop, off)
+        await world.ask(workshop, "delete", gone)
+        await world.settled(workshop, gone)
+    world.store = await _without_reservations(world)
+    old = world.workshop()
+
+    await ensure_registered(old, msgspec.structs.replace(world.registered, memory_mb=511))
+
+    reserved = await world.reserved()
+    assert (reserved.memory_mb, reserved.disk_gb, set(reserved.by_vps)) == (256, 10, {on, off})
+    with pytest.raises(NoCapacity):
+        await world.create(old)
+    async with world.working(old):
+        await _off(world, old, on)
+        await _on(world, old)
+
+
+async def _without_reservations(world: World) -> MemoryEventStore:
+    """Return a store with everything but what is recorded of reservations."""
+    store = MemoryEventStore(world.clock)
+    for recorded in await world.store.read_feed(0, 1_000_000):
+        if recorded.type.startswith("compute.capacity-") or recorded.type == "compute.host-joined.v1":
+            continue
+        names = ("stream", "version", "type", "payload", "metadata", "happened_at")
+        await store.append(Append((NewEvent(*(getattr(recorded, name) for name in names)),)))
+    return store
+
+
+async def test_a_host_joins_once() -> None:
+    world = World()
+    workshop = await world.founded()
+
+    await ensure_registered(workshop, world.registered)
+
+    assert await world.events(HostJoined) == [HostJoined(world.host.host_id)]

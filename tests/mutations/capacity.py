@@ -1,0 +1,90 @@
+"""Mutations of capacity: no host promises more than it has, what is off holds nothing, and accounts have limits."""
+
+from tests.mutations.mutation import Mutation
+
+_DOMAIN = "tests/domain/compute/test_capacity.py"
+_OUTCOMES = "tests/domain/compute"
+_API = "tests/api/test_capacity.py"
+_HTTP = "tests/api/http/test_capacity.py"
+_LIMITS = "tests/domain/wallet/test_vps_limits.py"
+_CAPACITY = "domain/compute/capacity.py"
+_WALLET = "domain/wallet/vps_limits.py"
+
+CAPACITY: tuple[Mutation, ...] = (
+    Mutation(
+        "memory that a host has",
+        _CAPACITY,
+        "return _within(memory_mb, self.host.memory_mb) and ",
+        "return ",
+        _DOMAIN,
+    ),
+    Mutation("processors that a host has", _CAPACITY, " and _within(vcpu, self.vcpu)", "", _DOMAIN),
+    Mutation("disk that a host has", _CAPACITY, " and room.has_disk_for(sizes)]", "]", _DOMAIN),
+    Mutation("a port leads to one VPS", _CAPACITY, "taken.get(preferred, vps_id) == vps_id", "True", _DOMAIN),
+    Mutation(
+        "a start needs room",
+        _CAPACITY,
+        "if room is None or not room.has_power_for(sizes):",
+        "if room is None:",
+        _DOMAIN,
+    ),
+    Mutation(
+        "the reservation is in the append of the admission",
+        "domain/compute/admission.py",
+        "return Decision(events=(reserved, *decision.events))",
+        "return decision",
+        _API,
+    ),
+    Mutation(
+        "what is off holds no memory",
+        "domain/compute/outcomes.py",
+        "return _with_release(decision, vps, reserved, removed=False)",
+        "return decision",
+        _API,
+    ),
+    Mutation(
+        "nothing is freed on absence alone",
+        "domain/compute/outcomes.py",
+        "    if shown_off:\n        decision",
+        "    if True:\n        decision",
+        _OUTCOMES,
+    ),
+    Mutation(
+        "an absent guest is watched for the grace",
+        "api/reconciler.py",
+        "if seen.collected_at - since < seconds(self._orphan_grace_s):\n                        continue",
+        "if seen.collected_at - since < 0:\n                        continue",
+        _API,
+    ),
+    Mutation(
+        "a late release looks at what is wanted now",
+        "domain/compute/outcomes.py",
+        'if vps is None or not (vps.power == "off" and not vps.wanted_on) or collected_at <= vps.changed_at:',
+        "if vps is None:",
+        _API,
+    ),
+    Mutation(
+        "VPSs that were there before are counted",
+        "api/capacity.py",
+        "    await adopt(workshop, wanted.host_id, await workshop.work.vpss_on(wanted.host_id))\n",
+        "",
+        _API,
+    ),
+    Mutation(
+        "no port is told of what is off",
+        "domain/compute/vps.py",
+        'return self.power != "off"',
+        "return True",
+        _HTTP,
+    ),
+    Mutation("VPSs an account", _WALLET, "if len(kept) >= limits.vps_max:", "if False:", _LIMITS),
+    Mutation("disk an account", _WALLET, "if kept_gb + disk_gb > limits.vps_disk_gb_max:", "if False:", _LIMITS),
+    Mutation("deleted VPSs free the limit", _WALLET, " if not meter.deleted]", "]", _LIMITS),
+    Mutation(
+        "limits are checked at a create",
+        "domain/compute/admission.py",
+        "    check_vps_limits(wallet, book, limits, command.disk_gb)\n",
+        "",
+        _HTTP,
+    ),
+)
