@@ -19,11 +19,11 @@ from domain.errors import Contended, NotFound
 from domain.events import Actor
 from domain.ids import AccountId, TokenId, VpsId
 from domain.money import ZERO, MicroUsd
-from domain.payments.checkout import CENT
 from domain.ports import StoreUnavailable
 from domain.time import Instant
 from domain.tokens.commands import RevokeToken
 from domain.tokens.token import revoke, token_view
+from domain.wallet.top_up import CENT
 from domain.wallet.wallet import Wallet, wallet_view
 from projections.reading import ProjectionBehind
 

@@ -29,9 +29,12 @@ from projections.reading import ProjectionBehind
 _OVER_HTTP: dict[type[Refusal], str] = {
     InsufficientBalance: (
         "The balance does not cover an hour of everything that would be on; `balance` and `required` in USD,"
-        " `balance_micros` exact."
+        " `balance_micros` exact. Once `top_up` is paid in, the same request succeeds."
     ),
-    AccountFrozen: "The account owes something, so nothing of it may be switched on; `owed` in USD.",
+    AccountFrozen: (
+        "The account owes something, so nothing of it may be switched on; `owed` in USD. Once `top_up` is paid in, the"
+        " same request succeeds."
+    ),
     TokenSpendLimitReached: (
         "What is left of a token's limit does not cover an hour of all its VPSs that would be on; `left` and"
         " `required` in USD."
@@ -50,6 +53,14 @@ def meaning_of(kind: type[Refusal]) -> str:
 
 _FIELDS = {"type": "object", "additionalProperties": {"type": "string"}, "description": "What is wrong, by field."}
 _WAIT = {"type": "integer", "description": "Seconds to wait.", "example": 12}
+_CURE = {
+    "shortfall": {"type": "number", "description": "USD, exact: what is lacking.", "example": 0.1247},
+    "top_up": {
+        "type": "number",
+        "description": "USD: the least that can be paid in and covers it; above 50 it takes several payments.",
+        "example": 5.0,
+    },
+}
 
 FACTS: dict[type[Refusal], dict[str, dict[str, Any]]] = {
     Invalid: {"fields": {**_FIELDS, "example": {"name": "required"}}},
@@ -82,10 +93,12 @@ FACTS: dict[type[Refusal], dict[str, dict[str, Any]]] = {
     InsufficientBalance: {
         "balance": {"type": "number", "description": "USD, 4 decimals, rounded down.", "example": 0.042},
         "required": {"type": "number", "description": "USD, 4 decimals, rounded up.", "example": 0.1667},
+        **_CURE,
         "balance_micros": {"type": "integer", "description": "Micro-USD, exact.", "example": 42_000},
     },
     AccountFrozen: {
         "owed": {"type": "number", "description": "USD, 4 decimals, rounded up.", "example": 2.5},
+        **_CURE,
     },
     TokenSpendLimitReached: {
         "left": {"type": "number", "description": "USD, 4 decimals, rounded down.", "example": 0.0125},

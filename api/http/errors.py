@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from api.http.rendering import balance_number, encode_json, required_number
+from api.http.rendering import amount_number, balance_number, encode_json, required_number
 from api.payments.checkouts import CheckoutRefused
 from domain.accounts.account import EmailTaken, Unauthorized, WrongPassword
 from domain.accounts.erasing import NotErasable
@@ -188,9 +188,9 @@ STATUS: dict[type[Refusal], int] = {
     InvalidCredentials: 401,
     InsufficientBalance: 402,
     AccountFrozen: 402,
-    TokenSpendLimitReached: 402,
     ForbiddenForTokens: 403,
     InsufficientScope: 403,
+    TokenSpendLimitReached: 403,
     VpsOfAnother: 403,
     VpsLimitReached: 403,
     VpsDiskLimitReached: 403,
@@ -245,6 +245,8 @@ _MONEY_FACTS: dict[str, Callable[[MicroUsd], msgspec.Raw]] = {
     "required": required_number,
     "owed": required_number,
     "left": balance_number,
+    "shortfall": amount_number,
+    "top_up": amount_number,
     "refundable": balance_number,
     "requested": balance_number,
 }

@@ -8,8 +8,8 @@ from domain.accounts.events import AccountErased, ErasureFinished
 from domain.deciding import NOTHING, Decision, recorded_in
 from domain.errors import NotFound, Refusal
 from domain.ids import AccountId, PaymentId, account_stream
-from domain.payments.checkout import CENT
 from domain.time import Instant
+from domain.wallet.top_up import CENT
 from domain.wallet.wallet import Wallet
 
 

@@ -2,24 +2,19 @@
 
 from domain.errors import Invalid
 from domain.events import Event
-from domain.money import MicroUsd
 from domain.payments.commands import RequestCheckout
 from domain.payments.events import CheckoutExpired, CheckoutFailed, CheckoutOpened, CheckoutRequested
 from domain.payments.payment import Payment
 from domain.payments.ports import OpenedCheckout
 from domain.time import Instant
-
-AMOUNT_MIN = MicroUsd(5_000_000)
-AMOUNT_MAX = MicroUsd(50_000_000)
-CENT = MicroUsd(10_000)
-"""The least that Stripe can move, in micro-USD."""
+from domain.wallet.top_up import CENT, TOP_UP_MAX, TOP_UP_MIN
 
 
 def request_checkout(payment: Payment | None, command: RequestCheckout, now: Instant) -> tuple[Event, ...]:
     """Ask for a Checkout, once a payment. Raises Invalid unless the amount is 5.00 to 50.00 USD in whole cents."""
     if payment is not None:
         return ()
-    if command.amount % CENT or not AMOUNT_MIN <= command.amount <= AMOUNT_MAX:
+    if command.amount % CENT or not TOP_UP_MIN <= command.amount <= TOP_UP_MAX:
         raise Invalid(fields={"amount": "must be from 5.00 to 50.00 USD, in whole cents"})
     return (
         CheckoutRequested(account_id=command.account_id, payment_id=command.payment_id, amount=command.amount, at=now),

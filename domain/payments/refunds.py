@@ -7,7 +7,6 @@ import msgspec
 from domain.errors import Invalid, Refusal
 from domain.ids import PaymentId, RefundId
 from domain.money import MicroUsd
-from domain.payments.checkout import CENT
 from domain.payments.events import (
     OutsideRefundFound,
     RefundCause,
@@ -22,6 +21,7 @@ from domain.payments.recording import Recording
 from domain.time import MINUTE, Instant
 from domain.wallet.events import FundsTaken
 from domain.wallet.paid_in import MoreThanRefundable, take_refund
+from domain.wallet.top_up import CENT
 from domain.wallet.wallet import Wallet, evolve
 
 REFUNDABLE_FOR = 180 * 24 * 60 * MINUTE

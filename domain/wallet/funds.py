@@ -20,6 +20,7 @@ from domain.wallet.events import (
     VpsReleased,
     WalletOpened,
 )
+from domain.wallet.top_up import least_top_up
 from domain.wallet.wallet import Wallet, evolve
 
 CREDIT_MAX = MicroUsd(1_000_000_000_000)
@@ -29,25 +30,30 @@ REASON_LENGTH_MAX = 1000
 
 
 class InsufficientBalance(Refusal):
-    """The balance does not cover an hour of everything that would be on; both facts in micro-USD."""
+    """The balance does not cover an hour of everything that would be on; all facts in micro-USD."""
 
     code = "insufficient_balance"
     sentence = "insufficient balance"
 
     def __init__(self, *, balance: MicroUsd, required: MicroUsd) -> None:
-        super().__init__(balance=balance, required=required)
+        shortfall = MicroUsd(required - balance)
+        super().__init__(balance=balance, required=required, shortfall=shortfall, top_up=least_top_up(shortfall))
         self.balance = balance
         self.required = required
 
 
 class AccountFrozen(Refusal):
-    """The account owes something, so nothing of it may be switched on; the fact is in micro-USD."""
+    """The account owes something, so nothing of it may be switched on; all facts are in micro-USD.
+
+    Its balance is zero, so that what is owed and the hours to be covered are both to be paid in.
+    """
 
     code = "account_frozen"
     sentence = "account is frozen until what it owes is paid"
 
-    def __init__(self, *, owed: MicroUsd) -> None:
-        super().__init__(owed=owed)
+    def __init__(self, *, owed: MicroUsd, required: MicroUsd) -> None:
+        shortfall = MicroUsd(owed + required)
+        super().__init__(owed=owed, shortfall=shortfall, top_up=least_top_up(shortfall))
         self.owed = owed
 
 
@@ -123,15 +129,15 @@ def admit(wallet: Wallet, book: PriceBook, command: AdmitVps, now: Instant) -> t
     if wallet.closed:
         raise Unauthorized  # Closed since the request was let in: this append is the last that can see it.
     _check_asking(wallet, command, now)
-    # Before whatever paying cures: whoever is told to pay is let in once that is done.
     check_boots(wallet.boots, command.vps_id, command.failed_starts_max, now)
-    if wallet.frozen:
-        raise AccountFrozen(owed=wallet.receivable)
-    required = required_balance(wallet, book, command.plan_id, now)
-    if wallet.balance < required:
-        raise InsufficientBalance(balance=wallet.balance, required=required)
     if command.token_id is not None:
         check_limit(wallet, book, command.token_id, command.plan_id, now)
+    # Last, for 402 says that the same request succeeds once that is paid: nothing else may be in its way.
+    required = required_balance(wallet, book, command.plan_id, now)
+    if wallet.frozen:
+        raise AccountFrozen(owed=wallet.receivable, required=required)
+    if wallet.balance < required:
+        raise InsufficientBalance(balance=wallet.balance, required=required)
     return (
         VpsAdmitted(
             account_id=owner(wallet),

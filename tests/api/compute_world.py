@@ -160,9 +160,9 @@ class World:
         await workshop.ledger.execute([view, wallet, PRICES, *hosts.views], decide, self.context("create"))
         return vps_id
 
-    async def create_unplaced(self, workshop: Workshop) -> VpsId:
+    async def create_unplaced(self, workshop: Workshop, *, vps_id: VpsId | None = None) -> VpsId:
         """Record a VPS as it was before hosts had reservations: asked for and admitted, with no place yet."""
-        vps_id, now = VpsId(IDS.new()), self.clock.now()
+        vps_id, now = vps_id or VpsId(IDS.new()), self.clock.now()
         view, wallet = vps_view(vps_id), wallet_view(self.account_id)
         admitted = VpsAdmitted(self.account_id, vps_id, 1, PLAN, None, now)
         requested = life.create(self.command(vps_id, "web"), now)

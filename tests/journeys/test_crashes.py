@@ -12,6 +12,7 @@ from api.reconciler import Reconciler
 from api.steps.jobs import run_job
 from api.steps.workshop import Workshop
 from api.worker import LEASE_S, Worker
+from domain.compute.capacity import Reservations
 from domain.compute.events import VpsDeleted, VpsFailed, VpsRequested, VpsRunning
 from domain.compute.ports import GuestSpec
 from domain.compute.vps import Vps, VpsIsStopping
@@ -32,7 +33,9 @@ IN_TROUBLE = ("fail", "differ")
 class Journey:
     """A customer with one VPS, over as many lives of the service as it takes."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, placed: bool = True) -> None:
+        """``placed``: whether the VPS has its place from the first, as it has had since hosts have reservations."""
+        self.placed = placed
         self.world = World()
         self.vps_id = VpsId(IDS.new())
         self.job_id = JobId(IDS.new())
@@ -84,7 +87,10 @@ class Journey:
         return vps
 
     async def create(self) -> None:
-        await self.world.create(self.workshop, vps_id=self.vps_id)
+        if self.placed:
+            await self.world.create(self.workshop, vps_id=self.vps_id)
+        elif await self.world.workshop().vps(self.vps_id) is None:
+            await self.world.create_unplaced(self.workshop, vps_id=self.vps_id)
         assert (await self.settled()).state == "running"
 
     async def run_a_while(self) -> None:
@@ -168,7 +174,7 @@ class Journey:
 @pytest.mark.parametrize("name", failpoints.ALL)
 async def test_after_a_crash_here_everything_is_in_order(name: str) -> None:
     in_trouble = name.partition(":")[0] in IN_TROUBLE
-    journey = Journey()
+    journey = Journey(placed=not name.startswith("place:"))
     await journey.world.founded(FUNDS)
     with failpoints.armed(name, journey.crash):
         await journey.go(journey.begin_life)
@@ -178,6 +184,7 @@ async def test_after_a_crash_here_everything_is_in_order(name: str) -> None:
 
     assert journey.crashes == 1, "the journey never came to this fail point"
     assert journey.world.host.guests == {}, "a guest was left behind"
+    assert await journey.world.reserved() == Reservations(), "something is held for what is gone"
     await _check_recorded_once(journey)
     await _check_minutes(journey, in_trouble=in_trouble)
 

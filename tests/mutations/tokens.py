@@ -144,7 +144,7 @@ TOKENS: tuple[Mutation, ...] = (
         "        labels=body.labels,\n",
         f"{_HTTP} {_SPENDING}",
     ),
-    Mutation("who starts a VPS", "api/http/vps.py", "asked_by=call.token_id, ", "", _SPENDING),
+    Mutation("who starts a VPS", "api/http/vps.py", "            asked_by=call.token_id,\n", "", _SPENDING),
     Mutation("who runs a command", "api/http/exec.py", "        token_id=call.token_id,\n", "", _SPENDING),
     Mutation("who acts", "api/http/call.py", ' if self.token is None else Actor("token", self.token.id)', "", _HTTP),
 )

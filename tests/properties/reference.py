@@ -75,17 +75,18 @@ class Reference:
             return "unauthorized", {}
         if asked_by is not None and token != asked_by:
             return "vps_not_created_by_token", {}
-        if self.funds.owed:
-            return "account_frozen", {"owed": self.funds.owed}
-        required = self.required(plan, now)
-        if self.balance < required:
-            return "insufficient_balance", {"balance": self.balance, "required": required}
         if token is not None and self.tokens[token].limits(now):
             left = self.tokens[token].left(now)
             on = (self.price(life.plan, now) for life in self.on() if life.token == token)
-            required = self.price(plan, now) + sum(on)
-            if left < required:
-                return "token_spend_limit_reached", {"left": left, "required": required}
+            of_token = self.price(plan, now) + sum(on)
+            if left < of_token:
+                return "token_spend_limit_reached", {"left": left, "required": of_token}
+        required = self.required(plan, now)
+        if self.funds.owed:
+            return "account_frozen", {"owed": self.funds.owed, **cure(self.funds.owed + required)}
+        if self.balance < required:
+            lacking = cure(required - self.balance)
+            return "insufficient_balance", {"balance": self.balance, "required": required, **lacking}
         return None
 
     def admit(self, vps_id: UUID, plan: UUID, now: int, token: UUID | None = None) -> None:
@@ -181,3 +182,8 @@ class Reference:
         """Return the token whose limit counts for a minute; whether it has expired is judged at t(n)."""
         token = self.tokens.get(life.token) if life.token else None
         return token if token is not None and token.limits(at) else None
+
+
+def cure(shortfall: int) -> dict[str, object]:
+    """Return what is lacking, and the least top-up that covers it: 5.00 USD or more, in whole cents."""
+    return {"shortfall": shortfall, "top_up": max(5_000_000, shortfall + -shortfall % 10_000)}

@@ -76,7 +76,7 @@ def test_what_is_beside_a_refusal_about_money_is_told_in_dollars() -> None:
     some = MicroUsd(42_000)
     for refusal in (
         InsufficientBalance(balance=some, required=some),
-        AccountFrozen(owed=some),
+        AccountFrozen(owed=some, required=some),
         TokenSpendLimitReached(left=some, required=some),
     ):
         told = TOLD["components"]["schemas"][f"{type(refusal).__name__}Error"]

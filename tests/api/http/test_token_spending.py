@@ -65,7 +65,7 @@ async def test_a_token_is_refused_what_its_limit_does_not_cover_for_an_hour(ann:
 
     refused = await ci.ask("POST", "/api/vps", json={"name": "b", "plan_id": await ann.house.nano()})
 
-    assert refused.status_code == 402
+    assert refused.status_code == 403
     assert refused.text == (
         '{"error":"token spend limit reached","code":"token_spend_limit_reached","left":0.0083,"required":0.0084}'
     )
@@ -97,7 +97,7 @@ async def test_a_minute_past_the_limit_stops_the_vps_and_nothing_is_spent_beyond
     events = (await ci.ask("GET", f"/api/vps/{vps_id}/events")).json()
     assert any("limit" in str(event) for event in events), "its owner is told why"
     again = await ci.ask("POST", f"/api/vps/{vps_id}/start")
-    assert (again.status_code, again.json()["left"]) == (402, 0)
+    assert (again.status_code, again.json()["left"]) == (403, 0)
 
 
 async def test_a_month_later_a_monthly_limit_is_whole_again(ann: Customer, clock: ManualClock) -> None:
@@ -107,7 +107,7 @@ async def test_a_month_later_a_monthly_limit_is_whole_again(ann: Customer, clock
         await ann.until(vps_id, "running")
         await minutes_pass(ann, clock, 90)
         await ann.until(vps_id, "stopped")
-        assert (await ci.ask("POST", f"/api/vps/{vps_id}/start")).status_code == 402
+        assert (await ci.ask("POST", f"/api/vps/{vps_id}/start")).status_code == 403
 
         clock.advance(31 * 24 * 3_600)
         login = await ann.house.client.post("/api/auth/login", json={"email": ann.email, "password": PASSWORD})

@@ -46,7 +46,7 @@ async def test_what_cannot_be_paid_for_an_hour_is_402(here: House, bob: Customer
     assert response.status_code == 402
     assert response.text == (
         '{"error":"insufficient balance","code":"insufficient_balance",'
-        '"balance":0.0041,"required":0.0042,"balance_micros":4199}'
+        '"balance":0.0041,"required":0.0042,"shortfall":0.000001,"top_up":5,"balance_micros":4199}'
     )
     assert response.headers["x-balance-remaining"] == "0.0041"
 

@@ -72,7 +72,8 @@ def test_a_vps_is_refused_if_a_micro_dollar_is_missing() -> None:
     with pytest.raises(InsufficientBalance) as refused:
         admit(given(funds=4_199), BOOK, admission(), T0)
 
-    assert refused.value.facts == {"balance": 4_199, "required": 4_200}
+    facts = {"balance": 4_199, "required": 4_200, "shortfall": 1, "top_up": 5_000_000}
+    assert refused.value.facts == facts
 
 
 def test_an_hour_of_each_vps_that_is_on_is_held_back() -> None:

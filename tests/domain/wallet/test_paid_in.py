@@ -92,7 +92,7 @@ def test_an_account_that_owes_switches_nothing_on() -> None:
     with pytest.raises(AccountFrozen) as refused:
         admit(owing(10), BOOK, AdmitVps(WEB, 1, SMALL, T0), T0)
 
-    assert refused.value.facts == {"owed": 10}
+    assert refused.value.facts == {"owed": 10, "shortfall": 4_210, "top_up": 5_000_000}
 
 
 # What goes back.
