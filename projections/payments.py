@@ -71,10 +71,9 @@ _DUE_TRANSACTIONS = """
 _REFUNDABLE = "SELECT id FROM payment WHERE account_id = %s AND refundable ORDER BY id"
 _OPEN = "SELECT id FROM payment WHERE account_id = %s AND state IN ('requested', 'open') ORDER BY id"
 _AWAITING = "SELECT id FROM payment WHERE account_id = %s AND look_at IS NOT NULL ORDER BY id"
-_COUNT_REFUNDS = "SELECT count(*) FROM payment_refund WHERE account_id = %s"
 _REFUNDS = """
     SELECT key, payment_id, amount, state, at FROM payment_refund
-    WHERE account_id = %s ORDER BY position DESC, key LIMIT %s OFFSET %s
+    WHERE account_id = %s ORDER BY position DESC, key
 """
 _BEFORE_ALL = UUID(int=0)
 _OF_A_PAYMENT = (
@@ -142,13 +141,11 @@ class TabledPayments:
             cursor = await connection.execute(_AWAITING, [account_id])
             return [PaymentId(payment_id) for (payment_id,) in await cursor.fetchall()]
 
-    async def refunds(self, account_id: AccountId, limit: int, offset: int) -> tuple[Sequence[RefundTold], int]:
-        """Return refunds of an account; see ``OpenPayments.refunds``."""
+    async def refunds(self, account_id: AccountId) -> Sequence[RefundTold]:
+        """Return the refunds of an account; see ``OpenPayments.refunds``."""
         async with self._current() as connection:
-            counted = await (await connection.execute(_COUNT_REFUNDS, [account_id])).fetchone()
-            assert counted is not None
-            cursor = await connection.execute(_REFUNDS, [account_id, limit, offset])
-            return [RefundTold(*row) for row in await cursor.fetchall()], counted[0]
+            cursor = await connection.execute(_REFUNDS, [account_id])
+            return [RefundTold(*row) for row in await cursor.fetchall()]
 
     @asynccontextmanager
     async def _current(self) -> AsyncIterator[Connection]:

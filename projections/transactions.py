@@ -12,6 +12,8 @@ from projections.read_model import Connection
 
 BEYOND_ALL = 2**62
 """Past every position and every count of lines."""
+BEFORE_ALL = (-1, 0)
+"""Before every position and place."""
 
 _POSITION_SINCE = """
     SELECT position, lines_upto - greatest(minutes, 1) FROM entry WHERE account_id = %s AND recorded_at >= %s
@@ -20,13 +22,15 @@ _POSITION_SINCE = """
 _LINES = "SELECT max(lines_upto) FROM entry WHERE account_id = %s"
 _FUNDS = """
     FROM entry WHERE account_id = %(account_id)s AND minutes = 0
-        AND position >= %(since)s AND position < %(until)s AND (position, 0) < (%(before)s, %(place)s)
+        AND position >= %(since)s AND position < %(until)s AND (position, 0) < (%(before)s, %(before_place)s)
+        AND (position, 0) > (%(after)s, %(after_place)s)
         AND (%(kind)s::text IS NULL OR kind = %(kind)s)
 """
 _CHARGES = """
     FROM charge WHERE account_id = %(account_id)s
         AND first_position >= %(since)s AND first_position < %(until)s
-        AND (first_position, place) < (%(before)s, %(place)s)
+        AND (first_position, place) < (%(before)s, %(before_place)s)
+        AND (first_position, place) > (%(after)s, %(after_place)s)
 """
 _OF_KIND = "        AND (cause = 'paid') = (%(kind)s = 'minutes')\n"
 _OF_VPS = "        AND vps_id = %(vps_id)s\n"
@@ -49,13 +53,13 @@ _PAGE = """
             position, place, recorded_at, event_id, kind, amount, balance_after, owed, payment_id, reason, corrects,
             vps_id, cause, plan_id, price_hourly, at, n_from, n_to, minutes, cost
         )
-        ORDER BY position DESC, place DESC LIMIT %(limit)s OFFSET %(offset)s
+        ORDER BY position {way}, place {way} LIMIT %(limit)s OFFSET %(offset)s
     ) AS page
     ORDER BY position DESC, place DESC
 """
-_FUNDS_PART = f"(SELECT {_FUNDS_COLUMNS} {_FUNDS} ORDER BY position DESC LIMIT %(most)s)"
+_FUNDS_PART = f"(SELECT {_FUNDS_COLUMNS} {_FUNDS} ORDER BY position {{way}} LIMIT %(most)s)"
 _CHARGES_PART = f"SELECT {_CHARGES_COLUMNS} {_CHARGES}"
-_CHARGES_END = "ORDER BY first_position DESC, place DESC LIMIT %(most)s"
+_CHARGES_END = "ORDER BY first_position {way}, place {way} LIMIT %(most)s"
 _ENTRIES_OF_LINES = """
     SELECT position, recorded_at, version, event_id, kind, amount, balance_after, owed, minutes, lines_upto,
         payment_id, reason, corrects
@@ -136,6 +140,8 @@ class Wanted(msgspec.Struct, frozen=True):
     """The position before which they are."""
     before: tuple[int, int] = (BEYOND_ALL, 0)
     """The position and place before which they are."""
+    after: tuple[int, int] = BEFORE_ALL
+    """The position and place after which they are: then the oldest of them are wanted, not the newest."""
 
 
 async def first_since(connection: Connection, account_id: AccountId, at: Instant) -> tuple[int, int]:
@@ -156,8 +162,10 @@ async def transactions_of(
     connection: Connection, wanted: Wanted, limit: int, offset: int
 ) -> tuple[list[Transaction], int]:
     """Return transactions, newest first, and how many there are in all, whichever page is looked at."""
-    before, place = wanted.before
-    asked = msgspec.structs.asdict(wanted) | {"before": before, "place": place}
+    before, before_place = wanted.before
+    after, after_place = wanted.after
+    asked = msgspec.structs.asdict(wanted) | {"before": before, "before_place": before_place}
+    asked |= {"after": after, "after_place": after_place}
     asked |= {"limit": limit, "offset": offset, "most": limit + offset}
     parts = []
     counted = []
@@ -172,9 +180,12 @@ async def transactions_of(
     if not parts:
         return [], 0
     count = "SELECT " + " + ".join(f"(SELECT count(*) {part})" for part in counted)
-    total = await (await connection.execute(count.encode(), asked | {"before": BEYOND_ALL, "place": 0})).fetchone()
+    everything = asked | {"before": BEYOND_ALL, "before_place": 0, "after": -1, "after_place": 0}
+    total = await (await connection.execute(count.encode(), everything)).fetchone()
     assert total is not None
-    cursor = await connection.execute(_PAGE.format(parts=" UNION ALL ".join(parts)).encode(), asked)
+    way = "DESC" if wanted.after == BEFORE_ALL else "ASC"
+    page = _PAGE.replace("{parts}", " UNION ALL ".join(parts)).replace("{way}", way)
+    cursor = await connection.execute(page.encode(), asked)
     return [Transaction(*row) for row in await cursor.fetchall()], total[0]
 
 

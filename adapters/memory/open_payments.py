@@ -56,16 +56,15 @@ class MemoryOpenPayments:
         """Return payments that are not over; see ``OpenPayments.awaiting_stripe``."""
         return [one.payment_id for one in await self._of(account_id) if one.awaits_stripe]
 
-    async def refunds(self, account_id: AccountId, limit: int, offset: int) -> tuple[Sequence[RefundTold], int]:
-        """Return refunds of an account; see ``OpenPayments.refunds``."""
+    async def refunds(self, account_id: AccountId) -> Sequence[RefundTold]:
+        """Return the refunds of an account; see ``OpenPayments.refunds``."""
         payments = {payment.payment_id: payment for payment in await self._of(account_id)}
-        told = [
+        return [
             RefundTold(key, payment_id, refund.amount, refund.state, at)
             for (payment_id, key), at in reversed(self._refunds.items())
             if payment_id in payments
             for refund in [payments[payment_id].refunds[key]]
         ]
-        return told[offset : offset + limit], len(told)
 
     async def _of(self, account_id: AccountId) -> list[Payment]:
         await self._catch_up()

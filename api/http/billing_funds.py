@@ -11,7 +11,7 @@ from api.http import rate_limits
 from api.http.call import Answer, Call, told
 from api.http.errors import WebhookRefused
 from api.http.idempotency import KEPT_FOR, REPLAYED, SCOPE, act, claim_key, claim_of, find_kept
-from api.http.pages import Page, page_of
+from api.http.pages import made_at, paged
 from api.http.rendering import (
     NO_AMOUNT,
     Amount,
@@ -169,19 +169,17 @@ async def request_refund(call: Call) -> Answer:
 
 async def list_refunds(call: Call) -> Answer:
     """Tell the refunds of the account, newest first."""
-    page: Page = call.query
-    found, total = await call.runtime.cash_desk.open_payments.refunds(call.account_id, page.limit, page.offset)
-    shown = [
-        RefundTold(
+    rows = []
+    for one in await call.runtime.cash_desk.open_payments.refunds(call.account_id):
+        refund = RefundTold(
             id=one.key,
             payment_id=one.payment_id,
             amount=amount_number(one.amount),
             state=one.state,
             created_at=to_rfc3339(one.at),
         )
-        for one in found
-    ]
-    return page_of(call, shown, total)
+        rows.append((made_at(one.at, one.key), refund))
+    return paged(call, rows)
 
 
 async def _asked_for(call: Call, amount: MicroUsd) -> tuple[PaymentId, bool]:

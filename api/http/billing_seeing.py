@@ -1,14 +1,13 @@
 """Transactions and balances over HTTP."""
 
 from typing import Annotated, Any, Literal
-from urllib.parse import urlencode
 from uuid import UUID
 
 import msgspec
 
 from api.http.call import Answer, Call, told
 from api.http.endpoint import Endpoint, Told
-from api.http.pages import PAGE_HEADERS, Page
+from api.http.pages import PAGE_HEADERS, Cursor, Page, cursor_of, page_of
 from api.http.rendering import (
     Amount,
     AskedTime,
@@ -24,7 +23,7 @@ from api.http.rendering import (
     required_number,
 )
 from api.seeing.reading import seen
-from api.seeing.transactions import Asked, Found, Shown, folded_transactions, single_minutes
+from api.seeing.transactions import Asked, Shown, folded_transactions, single_minutes
 from domain.errors import Invalid
 from domain.ids import VpsId
 from domain.money import MicroUsd
@@ -48,10 +47,6 @@ class TransactionsPage(Page, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     to: Annotated[AskedTime | None, msgspec.Meta(description="Recorded before.")] = None
     kind: Annotated[Kind | None, msgspec.Meta(description="Not with ``detail=minute``.")] = None
     vps_id: Annotated[UUID | None, msgspec.Meta(description="Minutes of this VPS; not with ``detail=minute``.")] = None
-    cursor: Annotated[
-        Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,18}-[0-9]{1,9}$")] | None,
-        msgspec.Meta(description="Where to go on, from the ``Link`` of a page: what is new moves nothing on."),
-    ] = None
 
 
 class TransactionTold(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,18 +106,22 @@ async def list_transactions(call: Call) -> Answer:
     if page.detail == "minute" and (page.kind is not None or page.vps_id is not None):
         field = "kind" if page.kind is not None else "vps_id"
         raise Invalid(fields={field: "not with detail=minute"})
+    cursor = cursor_of(page)
     asked = Asked(
         account_id=call.account_id,
         since=None if page.from_ is None else asked_time(page.from_, "from"),
         until=None if page.to is None else asked_time(page.to, "to"),
         limit=page.limit,
         offset=page.offset,
-        cursor=None if page.cursor is None else _cursor(page.cursor),
+        before=_place(cursor) if cursor is not None and cursor.side == "before" else None,
+        after=_place(cursor) if cursor is not None and cursor.side == "after" else None,
         kind=page.kind,
         vps_id=None if page.vps_id is None else VpsId(page.vps_id),
     )
     find = single_minutes if page.detail == "minute" else folded_transactions
-    return _paged(call, await find(call.runtime, asked))
+    found = await find(call.runtime, asked)
+    shown = [_told(one) for one in found.shown]
+    return page_of(call, shown, found.total, older=_key(found.older), newer=_key(found.newer))
 
 
 async def get_balance(call: Call) -> Answer:
@@ -150,27 +149,15 @@ def _balance_told(at: Instant, balance: MicroUsd, owed: MicroUsd | None = None) 
     )
 
 
-def _cursor(text: str) -> tuple[int, int]:
-    position, _, place = text.partition("-")
+def _place(cursor: Cursor) -> tuple[int, int]:
+    position, parted, place = cursor.key.partition("-")
+    if not (parted and position.isdecimal() and place.isdecimal() and len(position) <= 18 and len(place) <= 9):
+        raise Invalid(fields={"cursor": "is none of this list"})
     return int(position), int(place)
 
 
-def _paged(call: Call, found: Found) -> Answer:
-    page: TransactionsPage = call.query
-    asked = {name: value for name, value in msgspec.to_builtins(page).items() if value is not None}
-    path = f"{call.runtime.settings.url}{call.target.partition(' ')[2].partition('?')[0]}"
-    links = []
-    if found.cursor is not None:
-        onward = {name: value for name, value in asked.items() if name != "offset"}
-        query = urlencode(onward | {"cursor": f"{found.cursor[0]}-{found.cursor[1]}"})
-        links.append(f'<{path}?{query}>; rel="next"')
-    if page.offset > 0:
-        query = urlencode(asked | {"offset": max(0, page.offset - page.limit)})
-        links.append(f'<{path}?{query}>; rel="prev"')
-    headers = [("x-total-count", str(found.total))]
-    if links:
-        headers.append(("link", ", ".join(links)))
-    return told(200, [_told(one) for one in found.shown], *headers)
+def _key(place: tuple[int, int] | None) -> str | None:
+    return None if place is None else f"{place[0]}-{place[1]}"
 
 
 def _told(one: Shown) -> TransactionTold:

@@ -1,48 +1,128 @@
-"""Pages: lists as bare arrays, with the total and the way to the next page in headers."""
+"""Pages: lists as bare arrays, with the total and the way to the pages beside this one in headers.
 
-from collections.abc import Sequence
-from typing import Annotated
+A cursor names a row by its place in the order of its list, and a page is what lies before or after that place. So
+no row is passed over or told twice while others come and go, even if the row that the cursor names is gone itself.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Literal
 from urllib.parse import urlencode
+from uuid import UUID
 
 import msgspec
 
 from api.http.call import Answer, Call, told
+from domain.errors import Invalid
+from domain.time import Instant
 
 LIMIT_DEFAULT = 20
 LIMIT_MAX = 100
 OFFSET_MAX = 1_000_000_000
 PAGE_HEADERS = ("X-Total-Count", "Link")
 
+_CURSOR = r"(?:before|after)\.[0-9A-Za-z_-]{1,300}"
+"""Checked as a whole: msgspec's own ``$`` lets a last newline through."""
+
 
 class Page(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which part of a list is wanted."""
 
     limit: Annotated[int, msgspec.Meta(ge=1, le=LIMIT_MAX, description="How many at most.")] = LIMIT_DEFAULT
-    offset: Annotated[int, msgspec.Meta(ge=0, le=OFFSET_MAX, description="How many to pass over.")] = 0
+    offset: Annotated[
+        int, msgspec.Meta(ge=0, le=OFFSET_MAX, description="How many to pass over; not with ``cursor``.")
+    ] = 0
+    cursor: Annotated[
+        Annotated[str, msgspec.Meta(extra_json_schema={"pattern": f"^{_CURSOR}$"})] | None,
+        msgspec.Meta(description="From a page's ``Link``: no row is skipped or repeated while others come and go."),
+    ] = None
 
 
-def paged(call: Call, everything: Sequence[object]) -> Answer:
-    """Return the page that was asked for out of a whole list."""
-    page: Page = call.query
-    shown = everything[page.offset : page.offset + page.limit]
-    return page_of(call, shown, len(everything))
+class Cursor(msgspec.Struct, frozen=True):
+    """A place in a list: the page wanted is what was made before it, or after."""
+
+    side: Literal["before", "after"]
+    key: str
+    """The place, as the list tells it of its rows."""
 
 
-def page_of(call: Call, shown: Sequence[object], total: int) -> Answer:
-    """Return a page, its place in the whole told in headers."""
-    page: Page = call.query
-    headers = [("x-total-count", str(total))]
+def cursor_of(page: Page) -> Cursor | None:
+    """Return where the page that is asked for begins; None where no cursor tells. Raises Invalid."""
+    if page.cursor is None:
+        return None
+    if not re.fullmatch(_CURSOR, page.cursor):
+        raise Invalid(fields={"cursor": "is none of this list"})
+    if page.offset:
+        raise Invalid(fields={"offset": "not with cursor"})
+    side, _, key = page.cursor.partition(".")
+    return Cursor("after" if side == "after" else "before", key)
+
+
+def made_at(at: Instant, id_: UUID | str) -> str:
+    """Return the place of what was made at an instant in a list with the newest first."""
+    return f"{at:017d}-{id_}"
+
+
+def paged(call: Call, rows: Iterable[tuple[str, object]]) -> Answer:
+    """Return the page that was asked for out of a whole list.
+
+    ``rows``: each with its place, a text that never changes and that sorts after those of all older rows.
+    """
+    part = part_of(rows, call.query)
+    return page_of(call, part.shown, part.total, older=part.older, newer=part.newer)
+
+
+class Part(msgspec.Struct, frozen=True):
+    """A part of a list, newest first."""
+
+    shown: list[object]
+    total: int
+    older: str | None
+    """The place of the last row, if others follow."""
+    newer: str | None
+    """The place of the first row, if others come before."""
+
+
+def part_of(rows: Iterable[tuple[str, object]], page: Page) -> Part:
+    """Return the part of a whole list that is asked for; ``rows`` as ``paged`` takes them. Raises Invalid."""
+    cursor = cursor_of(page)
+    ordered = sorted(rows, key=lambda row: row[0], reverse=True)
+    first, end = page.offset, page.offset + page.limit
+    if cursor is not None and cursor.side == "before":
+        first = sum(key >= cursor.key for key, _ in ordered)
+        end = first + page.limit
+    elif cursor is not None:
+        end = sum(key > cursor.key for key, _ in ordered)
+        first = max(0, end - page.limit)
+    shown = ordered[first:end]
+    return Part(
+        [row for _, row in shown],
+        len(ordered),
+        older=shown[-1][0] if shown and end < len(ordered) else None,
+        newer=shown[0][0] if shown and first > 0 else None,
+    )
+
+
+def page_of(
+    call: Call, shown: Sequence[object], total: int, *, older: str | None = None, newer: str | None = None
+) -> Answer:
+    """Return a page, its place in the whole told in headers.
+
+    ``older``: the place of its last row, if others follow; ``newer``: that of its first, if others come before.
+    """
     links = []
-    if page.offset + page.limit < total:
-        links.append(_link(call, page, page.offset + page.limit, "next"))
-    if page.offset > 0:
-        links.append(_link(call, page, max(0, page.offset - page.limit), "prev"))
+    if older is not None:
+        links.append(_link(call, f"before.{older}", "next"))
+    if newer is not None:
+        links.append(_link(call, f"after.{newer}", "prev"))
+    headers = [("x-total-count", str(total))]
     if links:
         headers.append(("link", ", ".join(links)))
     return told(200, shown, *headers)
 
 
-def _link(call: Call, page: Page, offset: int, rel: str) -> str:
+def _link(call: Call, cursor: str, rel: str) -> str:
     path = call.target.partition(" ")[2].partition("?")[0]
-    asked = {name: value for name, value in msgspec.to_builtins(page).items() if value is not None}
-    return f'<{call.runtime.settings.url}{path}?{urlencode(asked | {"offset": offset})}>; rel="{rel}"'
+    asked = {name: value for name, value in msgspec.to_builtins(call.query).items() if value is not None}
+    onward = {name: value for name, value in asked.items() if name != "offset"} | {"cursor": cursor}
+    return f'<{call.runtime.settings.url}{path}?{urlencode(onward)}>; rel="{rel}"'

@@ -7,7 +7,7 @@ import msgspec
 from api.http.call import NO_CONTENT, Answer, Call, told
 from api.http.endpoint import Endpoint, Told
 from api.http.idempotency import act
-from api.http.pages import PAGE_HEADERS, Page, paged
+from api.http.pages import PAGE_HEADERS, Page, made_at, paged
 from api.http.rendering import Time
 from domain.accounts import ssh_keys
 from domain.accounts.commands import AddSshKey, RemoveSshKey
@@ -60,7 +60,7 @@ async def list_ssh_keys(call: Call) -> Answer:
     """Tell the keys of the account, newest first."""
     view = ssh_keys.ssh_keys_view(call.account_id)
     keys = (await call.runtime.ledger.read(view)).of(view)
-    return paged(call, [_kept(key) for key in reversed(keys.by_id.values())])
+    return paged(call, [(made_at(key.added_at, key.id), _kept(key)) for key in keys.by_id.values()])
 
 
 async def remove_ssh_key(call: Call) -> Answer:

@@ -123,7 +123,9 @@ async def tell_statement(call: Call) -> Answer:
 
 async def list_statements(call: Call) -> Answer:
     """Tell which statements were issued, the newest month first."""
-    return paged(call, [_listed(one) for one in await call.runtime.statements.issued(call.account_id)])
+    return paged(
+        call, [(one.statement.month, _listed(one)) for one in await call.runtime.statements.issued(call.account_id)]
+    )
 
 
 def _told(statement: ToldStatement) -> StatementTold:

@@ -9,7 +9,7 @@ import msgspec
 from api.http.call import NO_CONTENT, Answer, Call, told
 from api.http.endpoint import Endpoint, Told
 from api.http.idempotency import act
-from api.http.pages import PAGE_HEADERS, Page, paged
+from api.http.pages import PAGE_HEADERS, Page, made_at, paged
 from api.http.rendering import (
     NO_AMOUNT,
     Amount,
@@ -125,7 +125,10 @@ async def list_tokens(call: Call) -> Answer:
     now = call.runtime.clock.now()
     return paged(
         call,
-        [TokenTold(**_fields(token, wallet, last_uses.get(token.id), now)) for token in reversed(kept)],
+        [
+            (made_at(token.created_at, token.id), TokenTold(**_fields(token, wallet, last_uses.get(token.id), now)))
+            for token in kept
+        ],
     )
 
 

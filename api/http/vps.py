@@ -9,7 +9,7 @@ import msgspec
 from api.capacity import room_views
 from api.http.call import NO_CONTENT, Answer, Call, told
 from api.http.idempotency import act
-from api.http.pages import Page, paged
+from api.http.pages import Page, made_at, paged
 from api.http.quotes import quoted
 from api.http.vps_rendering import VpsTold, vps_events, vps_told
 from api.ledger import Sight
@@ -151,8 +151,8 @@ async def list_vps(call: Call) -> Answer:
     sight = await call.runtime.ledger.read(wallet, PRICES)
     now = call.runtime.clock.now()
     meters, book = sight.of(wallet).meters, sight.of(PRICES)
-    shown = [vps_told(vps, meters.get(vps.vps_id), book, now) for vps in found]
-    return paged(call, [vps for vps in shown if _is_wanted(vps, page)])
+    shown = [(made_at(vps.created_at, vps.vps_id), vps_told(vps, meters.get(vps.vps_id), book, now)) for vps in found]
+    return paged(call, [(place, vps) for place, vps in shown if _is_wanted(vps, page)])
 
 
 async def get_vps(call: Call) -> Answer:
@@ -232,7 +232,7 @@ async def list_vps_events(call: Call) -> Answer:
     view = vps_view(vps_id)
     vpss.owned((await call.runtime.ledger.read(view)).of(view), call.account_id)
     recorded = await call.runtime.store.read_streams([(view.stream, 0)])
-    return paged(call, list(reversed(vps_events(recorded))))
+    return paged(call, [(f"{event.position:019d}", event) for event in vps_events(recorded)])
 
 
 async def _change(

@@ -61,7 +61,10 @@ class Asked(msgspec.Struct, frozen=True):
     until: Instant | None
     limit: int
     offset: int
-    cursor: tuple[int, int] | None = None
+    before: tuple[int, int] | None = None
+    """The place that they are older than, as ``Found`` tells it."""
+    after: tuple[int, int] | None = None
+    """The place that they are newer than; then those next to it are wanted."""
     kind: Kind | None = None
     vps_id: VpsId | None = None
 
@@ -71,8 +74,10 @@ class Found(msgspec.Struct, frozen=True):
 
     shown: list[Shown]
     total: int
-    cursor: tuple[int, int] | None
-    """Where the next page begins; None where this is the last."""
+    older: tuple[int, int] | None = None
+    """The place of the last one, if there are older ones; else None."""
+    newer: tuple[int, int] | None = None
+    """The place of the first one, if there are newer ones; else None."""
 
 
 async def folded_transactions(runtime: Runtime, asked: Asked) -> Found:
@@ -85,16 +90,23 @@ async def folded_transactions(runtime: Runtime, asked: Asked) -> Found:
         if asked.until is not None:
             position, _ = await first_since(connection, asked.account_id, asked.until)
             wanted = msgspec.structs.replace(wanted, until=position)
-        if asked.cursor is not None:
-            wanted = msgspec.structs.replace(wanted, before=asked.cursor)
-        # One more than asked for tells whether there is a next page.
+        if asked.before is not None:
+            wanted = msgspec.structs.replace(wanted, before=asked.before)
+        if asked.after is not None:
+            wanted = msgspec.structs.replace(wanted, after=asked.after)
+        # One more than asked for tells whether there is a page beyond.
         found, total = await transactions_of(connection, wanted, asked.limit + 1, asked.offset)
-        page = found[: asked.limit]
+        beyond = len(found) > asked.limit
+        page = found[-asked.limit :] if asked.after is not None else found[: asked.limit]
         vps_ids = {one.vps_id for one in page if one.vps_id is not None}
         vpss = await vpss_in_the_clear(runtime, connection, asked.account_id, vps_ids)
     await runtime.sealer.load([asked.account_id])
-    cursor = (page[-1].position, page[-1].place) if len(found) > asked.limit else None
-    return Found([_shown(runtime, asked.account_id, one, vpss) for one in page], total, cursor)
+    older = newer = None
+    if page and (beyond or asked.after is not None):
+        older = page[-1].position, page[-1].place
+    if page and (asked.offset or asked.before is not None or (beyond and asked.after is not None)):
+        newer = page[0].position, page[0].place
+    return Found([_shown(runtime, asked.account_id, one, vpss) for one in page], total, older, newer)
 
 
 async def single_minutes(runtime: Runtime, asked: Asked) -> Found:
@@ -107,12 +119,16 @@ async def single_minutes(runtime: Runtime, asked: Asked) -> Found:
         if asked.since is not None:
             _, above = await first_since(connection, asked.account_id, asked.since)
         total = max(0, last - above)
-        if asked.cursor is not None:
-            last = min(last, asked.cursor[0] - 1)
+        newest = last
+        if asked.before is not None:
+            last = min(last, asked.before[0] - 1)
+        if asked.after is not None:
+            last = min(last, max(above, asked.after[0]) + asked.limit)
         last -= asked.offset
-        first = max(above + 1, last - asked.limit + 1)
+        oldest = above + 1 if asked.after is None else max(above, asked.after[0]) + 1
+        first = max(oldest, last - asked.limit + 1)
         if last < first:
-            return Found([], total, None)
+            return Found([], total)
         entries = await entries_of_lines(connection, asked.account_id, first, last)
         shown = await _opened(runtime, connection, asked.account_id, entries, first, last)
         vps_ids = {one.vps_id for one in shown if one.vps_id is not None}
@@ -128,7 +144,12 @@ async def single_minutes(runtime: Runtime, asked: Asked) -> Found:
         )
         for one in shown
     ]
-    return Found(told, total, (first, 0) if first > above + 1 else None)
+    return Found(
+        told,
+        total,
+        older=(first, 0) if first > above + 1 else None,
+        newer=(last, 0) if last < newest else None,
+    )
 
 
 async def _opened(

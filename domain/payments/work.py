@@ -56,8 +56,8 @@ class OpenPayments(Protocol):
         """Return payments of an account of which Stripe is still to tell how something ends, the oldest first."""
         ...
 
-    async def refunds(self, account_id: AccountId, limit: int, offset: int) -> tuple[Sequence[RefundTold], int]:
-        """Return refunds of an account, the newest first, and how many there are in all."""
+    async def refunds(self, account_id: AccountId) -> Sequence[RefundTold]:
+        """Return the refunds of an account, the newest first."""
         ...
 
 

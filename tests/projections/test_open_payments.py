@@ -107,15 +107,13 @@ async def test_what_of_an_account_can_be_refunded_or_paid_is_told(open_payments:
 async def test_refunds_are_told_newest_first_in_their_present_state(
     open_payments: OpenPayments, history: History, ada: AccountId
 ) -> None:
-    told, total = await open_payments.refunds(ada, 10, 0)
+    told = await open_payments.refunds(ada)
     at = history.clock.now()
     assert list(told) == [
         RefundTold("re_1", REFUNDED, MicroUsd(6_000_000), "settled", at),
         RefundTold(str(REFUND), REFUNDED, FOUR, "requested", at),
     ]
-    assert total == 2
-    assert await open_payments.refunds(ada, 1, 1) == ([told[1]], 2)
-    assert await open_payments.refunds(AccountId(UUID(int=404)), 10, 0) == ([], 0)
+    assert await open_payments.refunds(AccountId(UUID(int=404))) == []
 
 
 async def _record(history: History, account_id: AccountId, payment_id: PaymentId, *more: Event) -> None:
