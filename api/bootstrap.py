@@ -35,7 +35,7 @@ from adapters.sealing.key_watch import KeyWatch
 from adapters.sealing.master_key import BadMasterKey, MasterKey, parse_master_key, read_or_make_master_key
 from adapters.sealing.sealer import AccountSealer, WrongMasterKey
 from adapters.ssh.keys import ensure_service_key
-from adapters.token_secrets import RandomTokenSecrets
+from adapters.token_secrets import MarkedTokenSecrets
 from adapters.turnstile import TEST_SECRET_PASSES, TEST_SECRETS, DevelopmentCaptcha, TurnstileCaptcha
 from api.audit.verify import Archive
 from api.bootstrap_hosts import Say, close_compute, made_folder, opened_compute, register_hosts
@@ -171,7 +171,7 @@ async def opened_runtime(
             ids=ids,
             passwords=stack.enter_context(closing(Argon2Passwords())),
             sessions=JwtSessions({"1": sealer.derive("jwt")}, "1"),
-            token_secrets=RandomTokenSecrets(),
+            token_secrets=MarkedTokenSecrets(sealer.keyed_hash),
             last_uses=PostgresLastUses(pool),
             captcha=_closed_by(stack, _captcha(settings)),
             rate_counters=_closed_by(stack, PostgresRateCounters(database.service_url)),

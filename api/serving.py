@@ -5,10 +5,12 @@ import contextlib
 import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from functools import partial
 
 import structlog
 import uvicorn
 
+from api.http.connections import Connections, Limits
 from api.http.protocol import BoundedHttp
 
 GRACEFUL_S = 20
@@ -46,11 +48,11 @@ class HttpServer(uvicorn.Server):
         yield
 
 
-def http_server(app: object, listener: socket.socket) -> tuple[HttpServer, Part]:
+def http_server(app: object, listener: socket.socket, limits: Limits = Limits()) -> tuple[HttpServer, Part]:  # noqa: B008
     """Return a server of an ASGI application, and the part that runs it."""
     config = uvicorn.Config(
         app,  # type: ignore[arg-type]
-        http=BoundedHttp,
+        http=partial(BoundedHttp, open_connections=Connections(limits)),  # type: ignore[arg-type]
         ws="none",
         loop="none",
         lifespan="off",

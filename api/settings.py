@@ -68,6 +68,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     logins_per_minute: int = 10
     """How many logins one address may try."""
     registrations_per_minute: int = 10
+    wrong_credentials_per_minute: int = 60
+    """How many sessions and tokens that are none one client may show."""
+    connections_max: int = 4096
+    """How many connections a process keeps open for clients."""
+    client_connections_max: int = 256
+    """How many of them for one client, unless it is a trusted proxy."""
 
     @property
     def home_folder(self) -> Path:

@@ -18,6 +18,7 @@ from api.cli.output import told
 from api.database_watch import watch_database
 from api.first_start import ensure_operator, ensure_plans
 from api.http.app import App
+from api.http.connections import Limits, room_for
 from api.payments import sweeping
 from api.reconciler import Reconciler
 from api.rounds import Rounds
@@ -76,7 +77,7 @@ async def _serve(settings: Settings, *, http: bool, hosts: bool) -> None:
         parts: dict[str, Part] = {}
         server: HttpServer | None = None
         if listener is not None:
-            server, parts["http"] = http_server(App(runtime), listener)
+            server, parts["http"] = http_server(App(runtime), listener, _limits(settings))
             if runtime.stand_in is not None:
                 parts["stand-in"] = runtime.stand_in.run
         if hosts:
@@ -92,6 +93,14 @@ async def _serve(settings: Settings, *, http: bool, hosts: bool) -> None:
             parts, _announcement(settings, server, operator_file), ending=partial(say, ending), hurry=runtime.ending.set
         )
     say("ended; guests go on running" if hosts else "ended")
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        in_all=room_for(settings.connections_max),
+        of_client=settings.client_connections_max,
+        proxies=settings.proxy_networks,
+    )
 
 
 def _host_parts(runtime: Runtime) -> dict[str, Part]:

@@ -133,6 +133,13 @@ class Answering:
         return await endpoint.handle(call)
 
     async def _let_in(self, call: Call, told: list[tuple[bytes, bytes]]) -> None:
+        try:
+            await self._let_in_and_count(call, told)
+        except Unauthorized:
+            await self._authentication.count_wrong(call.arrival, told)
+            raise
+
+    async def _let_in_and_count(self, call: Call, told: list[tuple[bytes, bytes]]) -> None:
         credential = await self._authentication.shown(call.arrival)
         name, subject = credential.counted_as
         quota = self._quotas[name]

@@ -1,5 +1,6 @@
 """Authentication: from the Authorization header to an account whose session or token is good right now."""
 
+import time
 from collections import OrderedDict
 from uuid import UUID
 
@@ -7,11 +8,12 @@ import msgspec
 import structlog
 
 from api.http.call import Arrival, Call
+from api.http.wrong_credentials import WrongCredentials
 from api.runtime import Runtime
 from domain.accounts.account import Unauthorized, account_view, session_is_good
 from domain.accounts.ports import Session
 from domain.ids import AccountId, TokenId
-from domain.ports import StoreFailed
+from domain.ports import Claim, StoreFailed
 from domain.pricing.price_book import PRICES
 from domain.time import MINUTE, Instant
 from domain.tokens.token import CLAIM_SCOPE, digest_of, good, token_view
@@ -23,7 +25,10 @@ USED_EVERY = MINUTE
 """How exact it is kept when a token was last used."""
 _SCHEME = b"bearer "
 _TOKEN_BEGINS = "vtk_"  # noqa: S105
-_TOKEN_CHARACTERS = 47
+_TOKEN_CHARACTERS = (47, 58)
+"""Of older tokens, and of those that are made now, which bear a mark."""
+LOOK_UP_EVERY_S = 0.1
+"""How often a process looks up what may be made up, for all clients together that showed too many wrong ones."""
 
 _log = structlog.get_logger(__name__)
 
@@ -46,6 +51,8 @@ class Authentication:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
+        self._wrong = WrongCredentials(runtime)
+        self._looked_up_s = 0.0
         self._tokens: OrderedDict[str, Credential] = OrderedDict()
         self._used: dict[TokenId, Instant] = {}
 
@@ -56,7 +63,7 @@ class Authentication:
             raise Unauthorized
         secret = header[len(_SCHEME) :].strip().decode("latin-1")
         if secret.startswith(_TOKEN_BEGINS):
-            return await self._token(secret)
+            return await self._token(secret, arrival.client)
         session = self._runtime.sessions.read(secret, self._runtime.clock.now())
         if session is None:
             raise Unauthorized
@@ -84,21 +91,45 @@ class Authentication:
         call.wallet, call.prices = sight.of(wallet), sight.of(PRICES)
         call.balance = call.wallet.balance
 
-    async def _token(self, secret: str) -> Credential:
-        if len(secret) != _TOKEN_CHARACTERS or not secret.isascii():
+    async def count_wrong(self, arrival: Arrival, told: list[tuple[bytes, bytes]]) -> None:
+        """Count a credential that is none, if one was shown. Raises RateLimited; ``told``: headers that say so."""
+        if b"authorization" in arrival.headers:
+            await self._wrong.count(arrival.client, told)
+
+    async def _token(self, secret: str, client: str) -> Credential:
+        if len(secret) not in _TOKEN_CHARACTERS or not secret.isascii():
             raise Unauthorized
         # Looked up by its digest alone, so that no time of an answer tells of a secret how far it is right.
         digest = digest_of(secret)
         if (known := self._tokens.get(digest)) is not None:
             self._tokens.move_to_end(digest)
             return known
-        claim = await self._runtime.store.find_claim(CLAIM_SCOPE, bytes.fromhex(digest))
+        marked = self._runtime.token_secrets.is_marked(secret)
+        claim = await (self._find(digest) if marked else self._find_unmarked(digest, client))
         if claim is None or claim.kept is None:
             raise Unauthorized
         self._tokens[digest] = Credential(AccountId(UUID(bytes=claim.kept)), token_id=TokenId(claim.holder))
         if len(self._tokens) > TOKENS_KNOWN_MAX:
             self._tokens.popitem(last=False)
         return self._tokens[digest]
+
+    async def _find(self, digest: str) -> Claim | None:
+        return await self._runtime.store.find_claim(CLAIM_SCOPE, bytes.fromhex(digest))
+
+    async def _find_unmarked(self, digest: str, client: str) -> Claim | None:
+        """Find a token that does not show whether it is made up.
+
+        Of clients that showed too many wrong ones, one is looked up every ``LOOK_UP_EVERY_S``: a right one still
+        passes, and made-up ones cost no more than that. Raises RateLimited.
+        """
+        refusal = self._wrong.refusal(client)
+        if refusal is None:
+            return await self._find(digest)
+        now_s = time.monotonic()
+        if now_s < self._looked_up_s + LOOK_UP_EVERY_S:
+            raise refusal
+        self._looked_up_s = now_s
+        return await self._find(digest)
 
     async def _note_use(self, token_id: TokenId, now: Instant) -> None:
         noted = self._used.get(token_id)

@@ -11,7 +11,11 @@ class TokenSecrets(Protocol):
     """Where new secrets come from."""
 
     def new(self) -> str:
-        """Return a new secret: ``vtk_`` and 256 random bits, which nobody can guess."""
+        """Return a new secret: ``vtk_``, 256 random bits, and a mark that shows it to be ours."""
+        ...
+
+    def is_marked(self, secret: str) -> bool:
+        """Tell whether a secret shows itself to be ours. Older ones do not, and are good all the same."""
         ...
 
 

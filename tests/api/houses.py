@@ -32,7 +32,7 @@ from adapters.simulated.host import SimulatedHost
 from adapters.simulated.hypervisor import SimulatedHypervisor
 from adapters.stripe.gateway import StripeGateway
 from adapters.stripe_stand_in.application import IN_MEMORY, StripeStandIn
-from adapters.token_secrets import RandomTokenSecrets
+from adapters.token_secrets import MarkedTokenSecrets
 from adapters.turnstile import TEST_TOKEN, DevelopmentCaptcha
 from api.bootstrap_payments import STAND_IN_PREFIX
 from api.capacity import ensure_registered
@@ -70,6 +70,7 @@ ROOMY = Settings(
     requests_per_minute=1_000_000,
     logins_per_minute=1_000_000,
     registrations_per_minute=1_000_000,
+    wrong_credentials_per_minute=1_000_000,
 )
 
 
@@ -202,7 +203,7 @@ def memory_runtime(settings: Settings, clock: Clock, host: SimulatedHost) -> Run
         ids=ids,
         passwords=Argon2Passwords(memory_kib=8),
         sessions=JwtSessions({"1": sealer.derive("jwt")}, "1"),
-        token_secrets=RandomTokenSecrets(),
+        token_secrets=MarkedTokenSecrets(sealer.keyed_hash),
         last_uses=MemoryLastUses(),
         captcha=DevelopmentCaptcha(),
         rate_counters=MemoryRateCounters(clock),

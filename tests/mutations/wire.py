@@ -4,6 +4,8 @@ from tests.mutations.mutation import Mutation
 
 _READING = "tests/api/http/test_reading.py"
 _CLIENTS = "tests/api/http/test_clients.py"
+_BOUNDS = "tests/api/http/test_wire_bounds.py"
+_WRONG = "tests/api/http/test_wrong_credentials.py"
 
 WIRE: tuple[Mutation, ...] = (
     Mutation("strings of a body bounded", "api/http/bodies.py", "> STRINGS_MAX:", "> 10**9:", _READING),
@@ -56,5 +58,89 @@ WIRE: tuple[Mutation, ...] = (
         "await self._count(endpoint.quota, call.arrival.client, told)",
         "await self._count(endpoint.quota, call.arrival.address, told)",
         _CLIENTS,
+    ),
+    Mutation(
+        "bytes of a head are counted as they come",
+        "api/http/protocol.py",
+        "self._beside += len(piece)",
+        "self._beside += 0",
+        _BOUNDS,
+    ),
+    Mutation(
+        "headers are counted",
+        "api/http/protocol.py",
+        "if len(self.headers) >= HEADERS_MAX:",
+        "if len(self.headers) >= 10**9:",
+        _BOUNDS,
+    ),
+    Mutation(
+        "requests that wait are counted",
+        "api/http/protocol.py",
+        "if len(self.pipeline) >= PIPELINED_MAX:",
+        "if len(self.pipeline) >= 10**9:",
+        _BOUNDS,
+    ),
+    Mutation(
+        "an upgrade ends the connection",
+        "api/http/protocol.py",
+        "if self.parser.should_upgrade():",
+        "if False:",
+        _BOUNDS,
+    ),
+    Mutation(
+        "connections are counted",
+        "api/http/connections.py",
+        "if self._in_all >= self._limits.in_all:",
+        "if self._in_all >= 10**9:",
+        _BOUNDS,
+    ),
+    Mutation(
+        "connections of a client are counted",
+        "api/http/connections.py",
+        "self._of[client] >= self._limits.of_client:",
+        "self._of[client] >= 10**9:",
+        _BOUNDS,
+    ),
+    Mutation(
+        "a proxy's connections are no client's",
+        "api/http/connections.py",
+        "if address is None or is_proxy(address, self._limits.proxies):",
+        "if address is None:",
+        _BOUNDS,
+    ),
+    Mutation(
+        "who takes no answer is let go",
+        "api/http/protocol.py",
+        "if self.transport.get_write_buffer_size() >= before:",
+        "if self.transport.get_write_buffer_size() > 10**9:",
+        _BOUNDS,
+    ),
+    Mutation(
+        "wrong credentials are counted",
+        "api/http/answering.py",
+        "            await self._authentication.count_wrong(call.arrival, told)\n",
+        "",
+        _WRONG,
+    ),
+    Mutation(
+        "too many wrong ones are remembered",
+        "api/http/wrong_credentials.py",
+        "        self._remember(client, tally)\n",
+        "",
+        _WRONG,
+    ),
+    Mutation(
+        "what may be made up is looked up seldom",
+        "api/http/auth.py",
+        "if now_s < self._looked_up_s + LOOK_UP_EVERY_S:",
+        "if False:",
+        _WRONG,
+    ),
+    Mutation(
+        "a mark shows a token to be ours",
+        "adapters/token_secrets.py",
+        "return hmac.compare_digest(mark, body[_SECRET_CHARACTERS:].encode())",
+        "return True",
+        _WRONG,
     ),
 )

@@ -4,7 +4,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from api.http.connections import Limits
 from tests.api.houses import Customer, House, house
+from tests.api.http.wire import serving
 
 
 @pytest.fixture
@@ -33,3 +35,10 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have Stripe's client try again at once."""
     monkeypatch.setattr("stripe.HTTPXClient.INITIAL_DELAY", 0.001)
     monkeypatch.setattr("stripe.HTTPXClient.MAX_DELAY", 0.001)
+
+
+@pytest.fixture
+async def port(here: House, free_port: int) -> AsyncIterator[int]:
+    """The port of a real server of the service."""
+    async with serving(here, free_port, Limits()) as served:
+        yield served

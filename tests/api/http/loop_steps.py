@@ -12,6 +12,8 @@ from contextvars import ContextVar
 
 import pytest
 
+from api.garbage import look_seldom
+
 UNDER_WAY: ContextVar[str] = ContextVar("under_way", default="")
 """What a step is done for."""
 
@@ -51,10 +53,12 @@ def measured_steps(monkeypatch: pytest.MonkeyPatch) -> Iterator[Steps]:
 
     # All that a test process has made so far is no part of a step; the service, too, looks through it seldom.
     gc.collect()
-    gc.freeze()
+    thresholds = gc.get_threshold()
+    look_seldom()
     monkeypatch.setattr(asyncio.Handle, "_run", timed)
     try:
         yield steps
     finally:
         monkeypatch.undo()
+        gc.set_threshold(*thresholds)
         gc.unfreeze()

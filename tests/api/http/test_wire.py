@@ -2,41 +2,15 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from contextlib import suppress
 
 import pytest
 
 from api.http import protocol
-from api.http.app import App
 from api.http.protocol import HEAD_BYTES_MAX
-from api.serving import http_server, listen
-from tests.api.houses import House
+from tests.api.http.wire import answer
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def port(here: House, free_port: int) -> AsyncIterator[int]:
-    """A real server of the service."""
-    server, run = http_server(App(here.runtime), listen("127.0.0.1", free_port))
-    task = asyncio.ensure_future(run())
-    await server.up.wait()
-    yield free_port
-    task.cancel()
-    await asyncio.wait([task])
-
-
-async def answer(port: int, sent: bytes) -> tuple[int, dict[str, str], bytes]:
-    """Return what is answered to bytes."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(sent)
-    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
-    status, *lines = head.decode().split("\r\n")[:-2]
-    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
-    body = await reader.readexactly(int(headers.get("content-length", "0")))
-    writer.close()
-    return int(status.split()[1]), headers, body
 
 
 @pytest.mark.parametrize(
