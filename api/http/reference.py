@@ -37,7 +37,7 @@ _RULES = """\
 | ids, times | UUIDv7 in lower case; RFC 3339 in UTC with `Z` |
 | errors | `{"error":"<sentence>","code":"<code>", …}`, or RFC 9457 for `Accept: application/problem+json` |
 | request ids | `X-Request-Id` on every answer; your own is kept if it matches `[A-Za-z0-9._-]{1,64}` |
-| lists | bare arrays, newest first; `limit` (20, at most 100), `offset`; `X-Total-Count` and `Link` |
+| lists | bare arrays, newest first; `limit` (20, at most 100), `offset` or `cursor`; `X-Total-Count`, and `Link`, by whose cursors no row is skipped or repeated |
 | rate limits | 429 with `Retry-After`, `RateLimit-Policy`, `RateLimit`; counted for all processes together |
 | idempotency | any POST of an account takes `Idempotency-Key`: the same key and request within 24 hours answers the first outcome again, with `Idempotency-Replayed: true`; another request under the key is a 422; a refusal leaves the key free |
 
