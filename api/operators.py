@@ -10,6 +10,7 @@ from api.runtime import Runtime
 from domain.accounts import account as accounts
 from domain.accounts.commands import RegisterAccount
 from domain.accounts.events import Role
+from domain.accounts.passwords import checked_password
 from domain.codec import decode, decode_metadata
 from domain.deciding import Decision, recorded_in
 from domain.errors import Invalid, NotFound
@@ -51,7 +52,7 @@ class Corrected(msgspec.Struct, frozen=True):
 async def create_account(runtime: Runtime, email: str, password: str, roles: tuple[Role, ...] = ()) -> AccountId:
     """Make an account and its wallet; return its id. Raises Invalid or EmailTaken."""
     email_key = runtime.sealer.keyed_hash(accounts.EMAIL_CLAIM, accounts.checked_email(email))
-    accounts.check_new_password(password)
+    password = checked_password(password)
     account_id = AccountId(runtime.ids.new())
     password_hash = await runtime.passwords.hash(password)
     command = RegisterAccount(account_id, email, email_key, password_hash, roles)

@@ -23,6 +23,7 @@ from api.settings import Settings
 from domain.accounts import account as accounts
 from domain.accounts import logins
 from domain.accounts.commands import ChangePassword, EndSession, RegisterAccount
+from domain.accounts.passwords import checked_password
 from domain.accounts.ports import Quota
 from domain.events import Actor
 from domain.ids import AccountId
@@ -90,14 +91,14 @@ async def register(call: Call) -> Answer:
     body: Registration = call.body
     runtime = call.runtime
     email = accounts.checked_email(body.email)
-    accounts.check_new_password(body.password)
+    password = checked_password(body.password)
     if not await runtime.captcha.passed(body.captcha, call.arrival.address):
         raise CaptchaFailed
     email_key = runtime.sealer.keyed_hash(accounts.EMAIL_CLAIM, email)
     if await runtime.store.find_claim(accounts.EMAIL_CLAIM, email_key) is not None:
         raise accounts.EmailTaken
     account_id = AccountId(runtime.ids.new())
-    command = RegisterAccount(account_id, body.email, email_key, await runtime.passwords.hash(body.password))
+    command = RegisterAccount(account_id, body.email, email_key, await runtime.passwords.hash(password))
     views = (accounts.account_view(account_id), wallet_view(account_id))
     try:
         outcome = await runtime.ledger.execute(
@@ -161,10 +162,10 @@ async def change_password(call: Call) -> Answer:
     """Give the account another password, which ends every session."""
     body: NewPassword = call.body
     runtime = call.runtime
-    accounts.check_new_password(body.new_password, "new_password")
+    new_password = checked_password(body.new_password, "new_password")
     await check_password(call, Shown(body.password, body.captcha))
     view = accounts.account_view(call.account_id)
-    command = ChangePassword(await runtime.passwords.hash(body.new_password), call.owner.password_number)
+    command = ChangePassword(await runtime.passwords.hash(new_password), call.owner.password_number)
     await runtime.ledger.execute(
         (view,),
         lambda sight, _now: accounts.change_password(sight.of(view), command),

@@ -17,6 +17,8 @@ from api.settings import Settings
 from domain.accounts import account as accounts
 from domain.accounts import logins
 from domain.accounts.account import Account
+from domain.accounts.commands import RehashPassword
+from domain.accounts.passwords import spellings
 from domain.accounts.ports import PasswordsBusy, Quota, Tally
 from domain.deciding import Decision
 from domain.events import Actor
@@ -90,10 +92,35 @@ async def try_password(call: Call, subject: AccountId, account: Account, shown: 
     else:
         await turn.by_waiting_or_captcha(shown.captcha)
     try:
-        return Attempt(await runtime.passwords.verify(account.password_hash or None, shown.password), tries_id)
+        return Attempt(await _is_right(call, account, shown.password), tries_id)
     except PasswordsBusy:
         await turn.put_off()
         raise
+
+
+async def _is_right(call: Call, account: Account, password: str) -> bool:
+    """Tell whether a password is the account's. Raises PasswordsBusy."""
+    passwords = call.runtime.passwords
+    form, *older = spellings(password)
+    if await passwords.verify(account.password_hash or None, form):
+        return True
+    # For an address without an account too, so that both take as long.
+    for spelled in older:
+        if await passwords.verify(account.password_hash or None, spelled):
+            await _rehash(call, account, form)
+            return True
+    return False
+
+
+async def _rehash(call: Call, account: Account, form: str) -> None:
+    assert account.id is not None, "nobody's password is never right"
+    view = accounts.account_view(account.id)
+    command = RehashPassword(await call.runtime.passwords.hash(form), account.password_hash)
+    await call.runtime.ledger.execute(
+        (view,),
+        lambda sight, _now: accounts.rehash_password(sight.of(view), command),
+        call.context_of(account.id, "password", Actor("account", account.id)),
+    )
 
 
 async def record_failure(call: Call, attempt: Attempt, account_id: AccountId | None) -> None:

@@ -4,7 +4,7 @@ import re
 
 import msgspec
 
-from domain.accounts.commands import ChangePassword, EndSession, RegisterAccount
+from domain.accounts.commands import ChangePassword, EndSession, RegisterAccount, RehashPassword
 from domain.accounts.events import (
     AccountClosed,
     AccountErased,
@@ -12,11 +12,12 @@ from domain.accounts.events import (
     ClosingFinished,
     ErasureFinished,
     PasswordChanged,
+    PasswordRehashed,
     Role,
     RolesSet,
     SessionEnded,
 )
-from domain.deciding import Decision, Fold, View, recorded_in
+from domain.deciding import NOTHING, Decision, Fold, View, recorded_in
 from domain.errors import Invalid, Refusal
 from domain.events import Event
 from domain.ids import AccountId, account_stream, wallet_stream
@@ -27,8 +28,6 @@ from domain.wallet.events import WalletOpened
 EMAIL_CLAIM = "email"
 """The scope of the claim that an account has on its e-mail address."""
 SESSION_LIFE = 12 * HOUR
-PASSWORD_CHARACTERS_MIN = 8
-PASSWORD_BYTES_MAX = 1024
 EMAIL_CHARACTERS_MAX = 254
 
 # The "valid e-mail address" of the HTML standard, with at least one dot in the domain.
@@ -101,6 +100,8 @@ def evolve(account: Account, event: Event) -> Account:
                 password_number=account.password_number + 1,
                 ended_sessions={},
             )
+        case PasswordRehashed():
+            return msgspec.structs.replace(account, password_hash=event.password_hash)
         case SessionEnded():
             return msgspec.structs.replace(account, ended_sessions=_with_ended(account.ended_sessions, event))
         case AccountClosed():
@@ -148,6 +149,13 @@ def change_password(account: Account, command: ChangePassword) -> Decision:
     return recorded_in(account_stream(account.id), PasswordChanged(account.id, command.password_hash))
 
 
+def rehash_password(account: Account, command: RehashPassword) -> Decision:
+    """Decide to keep the same password under another hash; nothing is recorded where it is another one by now."""
+    if account.id is None or account.closed or account.password_hash != command.outdated_hash:
+        return NOTHING
+    return recorded_in(account_stream(account.id), PasswordRehashed(account.id, command.password_hash))
+
+
 def end_session(account: Account, command: EndSession) -> Decision:
     """Decide that a session has ended; one that has ended already is left so."""
     if account.id is None:
@@ -167,14 +175,6 @@ def checked_email(email: str) -> str:
     if len(email) > EMAIL_CHARACTERS_MAX or _EMAIL.fullmatch(email) is None:
         raise Invalid(fields={"email": "must be an e-mail address"})
     return email.lower()
-
-
-def check_new_password(password: str, field: str = "password") -> None:
-    """Raise Invalid for a password that is too short to be safe or too long to be hashed."""
-    if len(password) < PASSWORD_CHARACTERS_MIN:
-        raise Invalid(fields={field: f"must have at least {PASSWORD_CHARACTERS_MIN} characters"})
-    if len(password.encode()) > PASSWORD_BYTES_MAX:
-        raise Invalid(fields={field: f"must have at most {PASSWORD_BYTES_MAX} bytes"})
 
 
 def _with_ended(ended: dict[str, Instant], event: SessionEnded) -> dict[str, Instant]:

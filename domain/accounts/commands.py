@@ -26,6 +26,13 @@ class ChangePassword(msgspec.Struct, frozen=True):
     """Of the password that was shown; once there is another, it changes nothing any more."""
 
 
+class RehashPassword(msgspec.Struct, frozen=True):
+    """Keep a password, which was just shown, under a newer hash."""
+
+    password_hash: str
+    outdated_hash: str
+
+
 class EndSession(msgspec.Struct, frozen=True):
     """Refuse one JWT from here on."""
 

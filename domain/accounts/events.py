@@ -35,6 +35,13 @@ class PasswordChanged(Event, frozen=True, tag="accounts.password-changed.v1"):
     password_hash: Personal
 
 
+class PasswordRehashed(Event, frozen=True, tag="accounts.password-rehashed.v1"):
+    """The same password is kept under a newer hash, made when it was shown; no session ends."""
+
+    account_id: AccountId
+    password_hash: Personal
+
+
 class SessionEnded(Event, frozen=True, tag="accounts.session-ended.v1"):
     """One JWT is refused from here on; after ``expires_at`` it would be anyway."""
 
