@@ -10,6 +10,7 @@ from api.runtime import Runtime
 from domain.accounts.account import EMAIL_CLAIM, account_view
 from domain.accounts.closing import close, finish, is_to_go_back, may_finish
 from domain.accounts.commands import CloseAccount
+from domain.accounts.emails import email_form
 from domain.alerts.alerts import alerts_view
 from domain.codec import decode
 from domain.compute import admission
@@ -48,7 +49,7 @@ class Progress(msgspec.Struct, frozen=True):
 async def close_account(runtime: Runtime, account_id: AccountId, email: str, context: Context) -> None:
     """Record that an account is closed: the rest follows from that. Raises Unauthorized."""
     account, wallet, alerts = account_view(account_id), wallet_view(account_id), alerts_view(account_id)
-    command = CloseAccount(runtime.sealer.keyed_hash(EMAIL_CLAIM, email.lower()))
+    command = CloseAccount(runtime.sealer.keyed_hash(EMAIL_CLAIM, email_form(email)))
     await runtime.ledger.execute(
         (account, wallet, alerts),
         lambda sight, now: close(sight.of(account), sight.of(wallet), sight.of(alerts), command, now),

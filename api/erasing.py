@@ -11,8 +11,9 @@ from api.failpoints import reach
 from api.ledger import Context
 from api.operators import OPERATOR
 from api.runtime import Runtime
-from domain.accounts.account import account_view, checked_email
+from domain.accounts.account import account_view
 from domain.accounts.commands import EraseAccount
+from domain.accounts.emails import email_form
 from domain.accounts.erasing import erase, finish_erasure
 from domain.accounts.events import AccountRegistered
 from domain.alerts.events import AddressGiven
@@ -40,13 +41,13 @@ async def find_closed(runtime: Runtime, email: str) -> AccountId:
     Its address is free and found by no hash any more, so every closed account that is not erased is looked at.
     Raises NotFound; Invalid where several had it.
     """
-    wanted = checked_email(email)
+    wanted = email_form(email)
     found: list[AccountId] = []
     after: AccountId | None = None
     while batch := await runtime.closings.closed_accounts(after, BATCH_MAX):
         views = {account_id: account_view(account_id) for account_id in batch}
         sight = await runtime.ledger.read(*views.values())
-        found += [account_id for account_id, view in views.items() if sight.of(view).email.lower() == wanted]
+        found += [account_id for account_id, view in views.items() if email_form(sight.of(view).email) == wanted]
         after = batch[-1]
     if len(found) > 1:
         raise Invalid(fields={"email": f"several closed accounts had it: {', '.join(map(str, found))}"})

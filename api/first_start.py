@@ -12,6 +12,7 @@ from api.ledger import Context, Sight
 from api.operators import create_account
 from api.runtime import Runtime
 from domain.accounts import account as accounts
+from domain.accounts.emails import email_form
 from domain.deciding import NOTHING, Decision, recorded_in
 from domain.events import Actor
 from domain.ids import PRICING_STREAM, PlanId
@@ -55,7 +56,7 @@ async def ensure_operator(runtime: Runtime) -> Path | None:
     """Have a first operator; return the file with address and password, None where somebody removed it."""
     file = runtime.settings.home_folder / OPERATOR_FILE
     email = runtime.settings.operator_email
-    key = runtime.sealer.keyed_hash(accounts.EMAIL_CLAIM, accounts.checked_email(email))
+    key = runtime.sealer.keyed_hash(accounts.EMAIL_CLAIM, email_form(email))
     if await runtime.store.find_claim(accounts.EMAIL_CLAIM, key) is not None:
         return file if file.exists() else None
     # The file comes first: a crash in between must not leave an account whose password nobody knows.

@@ -9,6 +9,7 @@ from api.ledger import Context
 from api.runtime import Runtime
 from domain.accounts import account as accounts
 from domain.accounts.commands import RegisterAccount
+from domain.accounts.emails import checked_email, email_form
 from domain.accounts.events import Role
 from domain.accounts.passwords import checked_password
 from domain.codec import decode, decode_metadata
@@ -51,7 +52,7 @@ class Corrected(msgspec.Struct, frozen=True):
 
 async def create_account(runtime: Runtime, email: str, password: str, roles: tuple[Role, ...] = ()) -> AccountId:
     """Make an account and its wallet; return its id. Raises Invalid or EmailTaken."""
-    email_key = runtime.sealer.keyed_hash(accounts.EMAIL_CLAIM, accounts.checked_email(email))
+    email_key = runtime.sealer.keyed_hash(accounts.EMAIL_CLAIM, checked_email(email))
     password = checked_password(password)
     account_id = AccountId(runtime.ids.new())
     password_hash = await runtime.passwords.hash(password)
@@ -66,8 +67,8 @@ async def create_account(runtime: Runtime, email: str, password: str, roles: tup
 
 
 async def find_account(runtime: Runtime, email: str) -> AccountId:
-    """Return the open account that has an e-mail address. Raises Invalid or NotFound."""
-    email_key = runtime.sealer.keyed_hash(accounts.EMAIL_CLAIM, accounts.checked_email(email))
+    """Return the open account that has an e-mail address. Raises NotFound."""
+    email_key = runtime.sealer.keyed_hash(accounts.EMAIL_CLAIM, email_form(email))
     claim = await runtime.store.find_claim(accounts.EMAIL_CLAIM, email_key)
     if claim is None:
         raise NotFound

@@ -1,6 +1,7 @@
 """The message that a mail becomes (RFC 5322), in which no header can be smuggled."""
 
 import re
+from email.errors import HeaderParseError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -35,7 +36,8 @@ def message_of(mail: Mail, sender: str, now: Instant) -> EmailMessage:
 
 
 def _address(text: str) -> Address:
+    # The domain's judge has taken it; this is for addresses that an earlier one took.
     try:
         return Address(addr_spec=text)
-    except (ValueError, IndexError) as error:
+    except (ValueError, IndexError, HeaderParseError) as error:
         raise MailRefused("the address cannot stand in a header") from error

@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from email.headerregistry import Address
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import aiosmtplib
@@ -56,8 +57,10 @@ def parse_smtp_url(url: str, *, default_sender: str) -> SmtpServer:
     if options.get("tls", "on") not in ("on", "off") or (parts.scheme == "smtps" and options.get("tls") == "off"):
         raise BadSmtpUrl("tls must be on, or off with smtp://")
     sender = options.get("from", default_sender)
-    if sender.count("@") != 1 or not sender.isprintable():
-        raise BadSmtpUrl("from must be an e-mail address")
+    try:
+        Address(addr_spec=sender)
+    except Exception as error:
+        raise BadSmtpUrl("from must be an e-mail address") from error
     return SmtpServer(
         host=parts.hostname,
         port=port or _PORTS[parts.scheme],

@@ -23,6 +23,7 @@ from api.settings import Settings
 from domain.accounts import account as accounts
 from domain.accounts import logins
 from domain.accounts.commands import ChangePassword, EndSession, RegisterAccount
+from domain.accounts.emails import checked_email, email_form
 from domain.accounts.passwords import checked_password
 from domain.accounts.ports import Quota
 from domain.events import Actor
@@ -90,7 +91,7 @@ async def register(call: Call) -> Answer:
     """Make an account and its wallet, and log it in."""
     body: Registration = call.body
     runtime = call.runtime
-    email = accounts.checked_email(body.email)
+    email = checked_email(body.email)
     password = checked_password(body.password)
     if not await runtime.captcha.passed(body.captcha, call.arrival.address):
         raise CaptchaFailed
@@ -117,7 +118,7 @@ async def log_in(call: Call) -> Answer:
     began_s = asyncio.get_running_loop().time()
     body: Credentials = call.body
     runtime = call.runtime
-    email_key = runtime.sealer.keyed_hash(accounts.EMAIL_CLAIM, body.email.lower())
+    email_key = runtime.sealer.keyed_hash(accounts.EMAIL_CLAIM, email_form(body.email))
     claim = await runtime.store.find_claim(accounts.EMAIL_CLAIM, email_key)
     # An address without an account has an id of its own to count its failures under.
     subject = AccountId(claim.holder if claim else UUID(bytes=email_key[:16]))

@@ -1,5 +1,6 @@
 """Alerts over HTTP: where mail about the balance goes, and the code that proves the address."""
 
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -10,17 +11,18 @@ from api.http.call import NO_CONTENT, Answer, Call, told
 from api.http.endpoint import Endpoint, Told
 from api.http.errors import RateLimited
 from api.http.rendering import Amount, AskedAmount, amount_number, asked_amount
-from domain.accounts.account import checked_email
+from domain.accounts.emails import checked_email
 from domain.accounts.ports import Quota
 from domain.alerts import alerts
-from domain.alerts.alerts import Alerts, CodeRefused, alerts_view
+from domain.alerts.alerts import Alerts, CodeRefused, GivenUp, alerts_view
 from domain.alerts.codes import CODE_SCOPE, code_of, digest_of, verification_of
 from domain.alerts.commands import SetAlerts, VerifyAddress
-from domain.alerts.events import AddressVerified
+from domain.alerts.events import AddressVerified, GivenUpCause
 from domain.errors import Invalid
 from domain.events import Actor
 from domain.ids import AccountId
 from domain.money import MicroUsd
+from domain.time import to_datetime
 
 OF_ACCOUNT = Quota("verification-account", 5, 3600)
 OF_ADDRESS = Quota("verification-address", 3, 3600)
@@ -28,7 +30,19 @@ OF_ADDRESS = Quota("verification-address", 3, 3600)
 OF_CLIENT = Quota("verify-email", 10, 60)
 CODE_CHARACTERS_MAX = 100
 
-_EXAMPLE = {"email": "ops@example.com", "verified": False, "thresholds": [5, 1]}
+_EXAMPLE = {"email": "ops@example.com", "verified": False, "thresholds": [5, 1], "undelivered": None}
+
+
+_UNDELIVERED = {
+    "email": "ops@example.com",
+    "since": "2026-11-26T00:00:00Z",
+    "reason": "the mail server refused it for good: 550 no such mailbox",
+}
+_GIVEN_UP: dict[GivenUpCause, str] = {
+    "refused": "the mail server refused it for good",
+    "unreachable": "no mail server took it for a day and a half",
+    "stale": "it could not be sent while it was of use",
+}
 
 
 class WantedAlerts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -41,12 +55,24 @@ class WantedAlerts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = None
 
 
+class Undelivered(msgspec.Struct, frozen=True):
+    """Mail that was given up: nobody was told what it says."""
+
+    email: str
+    since: datetime
+    reason: Annotated[str, msgspec.Meta(description="Why, in words; for a refusal, those of the mail server.")]
+
+
 class AlertsTold(msgspec.Struct, frozen=True):
     """Where alerts go, once the address is verified; nowhere where it is null."""
 
     email: str | None
     verified: bool
     thresholds: tuple[Amount, ...]
+    undelivered: Annotated[
+        Undelivered | None,
+        msgspec.Meta(description="Null unless mail was given up and no later one was sent."),
+    ]
 
 
 class ShownCode(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -134,7 +160,15 @@ def _thresholds(asked: tuple[msgspec.Raw, ...] | None) -> tuple[MicroUsd, ...]:
 
 
 def _told(seen: Alerts) -> AlertsTold:
-    return AlertsTold(seen.email, seen.verified, tuple(amount_number(threshold) for threshold in seen.thresholds))
+    thresholds = tuple(amount_number(threshold) for threshold in seen.thresholds)
+    return AlertsTold(seen.email, seen.verified, thresholds, _undelivered(seen.undelivered))
+
+
+def _undelivered(given_up: GivenUp | None) -> Undelivered | None:
+    if given_up is None:
+        return None
+    reason = _GIVEN_UP[given_up.cause] + (f": {given_up.reason}" if given_up.cause == "refused" else "")
+    return Undelivered(given_up.email, to_datetime(given_up.since), reason)
 
 
 ENDPOINTS = (
@@ -169,9 +203,9 @@ ENDPOINTS = (
         told=(
             Told(
                 200,
-                "Where alerts go; `email` is null while they are off.",
+                "Where alerts go; `email` is null while they are off. `undelivered` tells of mail that was given up.",
                 AlertsTold,
-                _EXAMPLE,
+                {**_EXAMPLE, "undelivered": _UNDELIVERED},
             ),
         ),
     ),

@@ -1,7 +1,5 @@
 """An account: who it is, its password, and which of its sessions are good."""
 
-import re
-
 import msgspec
 
 from domain.accounts.commands import ChangePassword, EndSession, RegisterAccount, RehashPassword
@@ -18,7 +16,7 @@ from domain.accounts.events import (
     SessionEnded,
 )
 from domain.deciding import NOTHING, Decision, Fold, View, recorded_in
-from domain.errors import Invalid, Refusal
+from domain.errors import Refusal
 from domain.events import Event
 from domain.ids import AccountId, account_stream, wallet_stream
 from domain.ports import Claim
@@ -28,11 +26,6 @@ from domain.wallet.events import WalletOpened
 EMAIL_CLAIM = "email"
 """The scope of the claim that an account has on its e-mail address."""
 SESSION_LIFE = 12 * HOUR
-EMAIL_CHARACTERS_MAX = 254
-
-# The "valid e-mail address" of the HTML standard, with at least one dot in the domain.
-_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_EMAIL = re.compile(rf"[A-Za-z0-9.!#$%&'*+/=?^_`{{|}}~-]{{1,64}}@{_LABEL}(?:\.{_LABEL})+")
 
 
 class Unauthorized(Refusal):
@@ -168,13 +161,6 @@ def end_session(account: Account, command: EndSession) -> Decision:
 def session_is_good(account: Account, jti: str, password_number: int) -> bool:
     """Tell whether a session, not expired by its own word, is still to be believed."""
     return account.is_open and password_number == account.password_number and jti not in account.ended_sessions
-
-
-def checked_email(email: str) -> str:
-    """Return an e-mail address in the form by which two are compared. Raises Invalid."""
-    if len(email) > EMAIL_CHARACTERS_MAX or _EMAIL.fullmatch(email) is None:
-        raise Invalid(fields={"email": "must be an e-mail address"})
-    return email.lower()
 
 
 def _with_ended(ended: dict[str, Instant], event: SessionEnded) -> dict[str, Instant]:

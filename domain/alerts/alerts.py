@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from domain.accounts.account import checked_email
+from domain.accounts.emails import checked_email, email_form
 from domain.alerts import events as recorded
 from domain.alerts.codes import CODE_SCOPE
 from domain.alerts.commands import SetAlerts, VerifyAddress
@@ -59,6 +59,16 @@ class Notice(msgspec.Struct, frozen=True):
     attempts: int = 0
 
 
+class GivenUp(msgspec.Struct, frozen=True):
+    """Mail to an address that will never be sent: since when that has been so, and why of the last one."""
+
+    email: str
+    since: Instant
+    cause: recorded.GivenUpCause
+    reason: str
+    """As the mail server or the network told it."""
+
+
 class Alerts(msgspec.Struct, frozen=True):
     """What is known of an account's alerts. ``email`` is None until one is given, and once they are switched off."""
 
@@ -68,6 +78,8 @@ class Alerts(msgspec.Struct, frozen=True):
     verification: Verification | None = None
     notices: dict[UUID, Notice] = {}
     """By id, in the order in which they came to be; those sent or given up are gone."""
+    undelivered: GivenUp | None = None
+    """None once a later mail to the same address was sent."""
     raised_until: int = 0
     """The position up to which everything that was to be raised has been."""
     ended: bool = False
@@ -79,7 +91,7 @@ def evolve(alerts: Alerts, event: Event) -> Alerts:
     match event:
         case recorded.AddressGiven():
             # What was to be told to another address is not told to this one.
-            return replace(alerts, email=event.email, verified=False, verification=None, notices={})
+            return replace(alerts, email=event.email, verified=False, verification=None, notices={}, undelivered=None)
         case recorded.ThresholdsSet():
             return replace(alerts, thresholds=event.thresholds)
         case recorded.VerificationRequested():
@@ -95,9 +107,10 @@ def evolve(alerts: Alerts, event: Event) -> Alerts:
         case recorded.MailFailed():
             notice = alerts.notices[event.notice_id]
             return _with_notice(alerts, replace(notice, due_at=event.retry_at, attempts=event.attempt))
-        case recorded.MailSent() | recorded.MailGivenUp():
-            notices = {id_: notice for id_, notice in alerts.notices.items() if id_ != event.notice_id}
-            return replace(alerts, notices=notices)
+        case recorded.MailSent():
+            return replace(alerts, notices=_without(alerts, event.notice_id), undelivered=None)
+        case recorded.MailGivenUp():
+            return replace(alerts, notices=_without(alerts, event.notice_id), undelivered=_given_up(alerts, event))
         case recorded.AlertsSwitchedOff():
             return Alerts(raised_until=alerts.raised_until)
         case recorded.AlertsEnded():
@@ -213,7 +226,17 @@ def _of_whole_causes(fresh: Sequence[Due]) -> Sequence[Due]:
 
 
 def _is_same(email: str | None, other: str) -> bool:
-    return checked_email(other) == (None if email is None else email.lower())
+    return checked_email(other) == (None if email is None else email_form(email))
+
+
+def _without(alerts: Alerts, notice_id: UUID) -> dict[UUID, Notice]:
+    return {id_: notice for id_, notice in alerts.notices.items() if id_ != notice_id}
+
+
+def _given_up(alerts: Alerts, event: recorded.MailGivenUp) -> GivenUp:
+    assert alerts.email is not None, "without an address there are no notices"
+    since = event.at if alerts.undelivered is None else alerts.undelivered.since
+    return GivenUp(alerts.email, since, event.cause, event.reason)
 
 
 def _with_verification(alerts: Alerts, event: recorded.VerificationRequested) -> Alerts:

@@ -6,11 +6,15 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from adapters.clock import SystemClock
 from adapters.mail.folder import FolderMailer
 from adapters.mail.smtp import SmtpMailer, parse_smtp_url
+from domain.accounts.emails import checked_email
 from domain.alerts.ports import Mailer, MailRefused, MailUnavailable
+from domain.errors import Invalid
 from tests.contracts.mailers import A_MAIL, Postbox, parsed, postbox
 
 pytestmark = pytest.mark.anyio
@@ -96,3 +100,25 @@ async def test_what_cannot_be_handed_over_now_may_be_later(handed: Handed) -> No
     with pytest.raises(MailUnavailable):
         await handed.mailer.send(A_MAIL)
     assert handed.messages() == []
+
+
+def _taken(email: str) -> bool:
+    try:
+        checked_email(email)
+    except Invalid:
+        return False
+    return True
+
+
+_PART = st.text("ab.Z09!#$%&'*+/=?^_`{|}~-@\" ()<>,;:\\[]ä", max_size=8)
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(local=_PART, domain=_PART)
+async def test_whatever_address_is_taken_mail_is_sent_to(handed: Handed, local: str, domain: str) -> None:
+    email = f"{local}@{domain}.example"
+    if not _taken(email):
+        return
+    await handed.mailer.send(msgspec.structs.replace(A_MAIL, to=email))
+
+    assert handed.messages()[-1]["To"] == email

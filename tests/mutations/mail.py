@@ -90,15 +90,15 @@ MAIL: tuple[Mutation, ...] = (
     Mutation(
         "new address unverified",
         "domain/alerts/alerts.py",
-        "email=event.email, verified=False, verification=None, notices={}",
-        "email=event.email, verification=None, notices={}",
+        "email=event.email, verified=False, verification=None, notices={}, undelivered=None",
+        "email=event.email, verification=None, notices={}, undelivered=None",
         "tests/domain/alerts",
     ),
     Mutation(
         "notices of old address dropped",
         "domain/alerts/alerts.py",
-        "email=event.email, verified=False, verification=None, notices={}",
-        "email=event.email, verified=False, verification=None",
+        "email=event.email, verified=False, verification=None, notices={}, undelivered=None",
+        "email=event.email, verified=False, verification=None, undelivered=None",
         "tests/domain/alerts",
     ),
     Mutation(

@@ -33,7 +33,7 @@ PEOPLE: tuple[Mutation, ...] = (
         _SHOWN,
         'f"{subject}:{call.arrival.client}"',
         "network",
-        "tests/api/http/test_accounts.py tests/api/http/test_closing.py " + _GUESSING,
+        f"{_GUESSING} -k another_account",
     ),
     Mutation(
         "passwords: one /64 is one network",
@@ -139,5 +139,33 @@ PEOPLE: tuple[Mutation, ...] = (
         " or account.password_hash != command.outdated_hash",
         "",
         "tests/domain/accounts/test_account.py",
+    ),
+    Mutation(
+        "e-mail: the length of a local part",
+        "domain/accounts/emails.py",
+        " or len(parts[1]) > LOCAL_PART_CHARACTERS_MAX",
+        "",
+        "tests/domain/accounts/test_emails.py",
+    ),
+    Mutation(
+        "undelivered: told until a later mail is sent",
+        "domain/alerts/alerts.py",
+        "notices=_without(alerts, event.notice_id), undelivered=None)",
+        "notices=_without(alerts, event.notice_id))",
+        "tests/api/http/test_alerts.py -k given_up",
+    ),
+    Mutation(
+        "undelivered: since the first",
+        "domain/alerts/alerts.py",
+        "event.at if alerts.undelivered is None else alerts.undelivered.since",
+        "event.at",
+        "tests/api/http/test_alerts.py -k given_up",
+    ),
+    Mutation(
+        "undelivered: of this address",
+        "domain/alerts/alerts.py",
+        "verification=None, notices={}, undelivered=None)",
+        "verification=None, notices={})",
+        "tests/api/http/test_alerts.py -k another_address",
     ),
 )

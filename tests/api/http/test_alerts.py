@@ -5,8 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from domain.alerts.alerts import TRIES_MAX
-from domain.alerts.events import AlertsSwitchedOff
+from api.ledger import Context, Sight
+from domain.alerts.alerts import TRIES_MAX, alerts_view
+from domain.alerts.events import AlertsSwitchedOff, GivenUpCause
+from domain.alerts.ports import MailRefused
+from domain.alerts.sending import given_up
+from domain.deciding import Decision
+from domain.events import Actor
+from domain.time import Instant, to_rfc3339
 from tests.api.alerts.mailed_house import ALERTS_PATH as PATH
 from tests.api.alerts.mailed_house import OPS, Mailed, mailed_house
 from tests.api.alerts.mailed_house import VERIFY_PATH as VERIFY
@@ -14,6 +20,10 @@ from tests.api.alerts.mailed_house import VERIFY_PATH as VERIFY
 pytestmark = pytest.mark.anyio
 
 REFUSED = {"error": "code is wrong or has expired", "code": "code_refused"}
+
+
+def told(email: str | None, thresholds: list[float], *, verified: bool) -> dict[str, object]:
+    return {"email": email, "verified": verified, "thresholds": thresholds, "undelivered": None}
 
 
 @pytest.fixture
@@ -24,26 +34,37 @@ async def mailed(tmp_path: Path) -> AsyncIterator[Mailed]:
 
 
 async def test_without_a_word_nobody_is_told_of_anything(mailed: Mailed) -> None:
-    told = await mailed.ann.ask("GET", PATH)
+    answer = await mailed.ann.ask("GET", PATH)
 
-    assert (told.status_code, told.json()) == (200, {"email": None, "verified": False, "thresholds": []})
+    assert (answer.status_code, answer.json()) == (
+        200,
+        told(None, [], verified=False),
+    )
 
 
 async def test_an_address_is_mailed_a_code_that_verifies_it(mailed: Mailed) -> None:
     given = await mailed.ann.ask("PUT", PATH, json={"email": OPS, "thresholds": [1.00, 5.00, 0.0042]})
-    assert (given.status_code, given.text) == (200, f'{{"email":"{OPS}","verified":false,"thresholds":[5,1,0.0042]}}')
+    assert (given.status_code, given.text) == (
+        200,
+        f'{{"email":"{OPS}","verified":false,"thresholds":[5,1,0.0042],"undelivered":null}}',
+    )
 
     assert await mailed.show(await mailed.code()) == 204
 
     (mail,) = await mailed.mails()
     assert mail["To"] == OPS
-    assert (await mailed.ann.ask("GET", PATH)).json() == {"email": OPS, "verified": True, "thresholds": [5, 1, 0.0042]}
+    assert (await mailed.ann.ask("GET", PATH)).json() == {
+        "email": OPS,
+        "verified": True,
+        "thresholds": [5, 1, 0.0042],
+        "undelivered": None,
+    }
 
 
 async def test_the_address_of_the_account_itself_needs_a_code_too(mailed: Mailed) -> None:
     given = await mailed.ann.ask("PUT", PATH, json={"email": "ann@example.com"})
 
-    assert given.json() == {"email": "ann@example.com", "verified": False, "thresholds": [1]}
+    assert given.json() == told("ann@example.com", [1], verified=False)
 
 
 async def test_a_code_works_once_and_for_a_day(mailed: Mailed) -> None:
@@ -99,7 +120,7 @@ async def test_other_thresholds_for_a_verified_address_need_no_code(mailed: Mail
     answers = [await mailed.ann.ask("PUT", PATH, json={"email": OPS, "thresholds": [n]}) for n in range(10)]
 
     assert {answer.status_code for answer in answers} == {200}
-    assert answers[-1].json() == {"email": OPS, "verified": True, "thresholds": [9]}
+    assert answers[-1].json() == told(OPS, [9], verified=True)
     assert len(await mailed.mails()) == 1
 
 
@@ -110,13 +131,16 @@ async def test_alerts_are_switched_off_and_on_again(mailed: Mailed) -> None:
 
     off = await mailed.ann.ask("PUT", PATH, json={"email": None})
 
-    assert (off.status_code, off.json()) == (200, {"email": None, "verified": False, "thresholds": []})
+    assert (off.status_code, off.json()) == (
+        200,
+        told(None, [], verified=False),
+    )
     assert (await mailed.ann.ask("GET", PATH)).json() == off.json()
     await mailed.stop(await mailed.vps("web-02"), "unpaid")
     assert await mailed.mails() == []
     assert len(await mailed.recorded(AlertsSwitchedOff)) == 1
     again = await mailed.ann.ask("PUT", PATH, json={"email": OPS})
-    assert again.json() == {"email": OPS, "verified": False, "thresholds": [1]}
+    assert again.json() == told(OPS, [1], verified=False)
     assert await mailed.show(await mailed.code()) == 204
 
 
@@ -148,3 +172,66 @@ async def test_what_cannot_be_meant_is_refused_by_name(mailed: Mailed, body: obj
 
     assert (refused.status_code, set(refused.json()["fields"])) == (400, {field})
     assert await mailed.mails() == []
+
+
+@pytest.mark.parametrize("email", ["ops..team@example.com", ".ops@example.com", "ops.@example.com"])
+async def test_an_address_that_no_mail_can_be_sent_to_is_refused(mailed: Mailed, email: str) -> None:
+    refused = await mailed.ann.ask("PUT", PATH, json={"email": email})
+
+    assert (refused.status_code, refused.json()["fields"]) == (400, {"email": "must be an e-mail address"})
+
+
+@pytest.mark.parametrize(
+    ("cause", "reason"),
+    [
+        ("refused", "the mail server refused it for good: 550 no such mailbox"),
+        ("unreachable", "no mail server took it for a day and a half"),
+        ("stale", "it could not be sent while it was of use"),
+    ],
+)
+async def test_mail_that_was_given_up_is_told_until_a_later_one_is_sent(
+    mailed: Mailed, cause: GivenUpCause, reason: str
+) -> None:
+    view = alerts_view(mailed.ann.id)
+
+    async def give_up_what_waits() -> None:
+        def decide(sight: Sight, now: Instant) -> Decision:
+            (notice_id,) = sight.of(view).notices
+            return given_up(sight.of(view), mailed.ann.id, notice_id, cause, "550 no such mailbox", now)
+
+        context = Context(actor=Actor("service", part="test"), account_id=mailed.ann.id)
+        await mailed.house.runtime.ledger.execute((view,), decide, context)
+
+    async def undelivered() -> object:
+        return (await mailed.ann.ask("GET", PATH)).json().get("undelivered")
+
+    await mailed.ann.ask("PUT", PATH, json={"email": OPS})
+    since = mailed.clock.now()
+    await give_up_what_waits()
+    expected = {"email": OPS, "since": to_rfc3339(since), "reason": reason}
+    assert await undelivered() == expected
+
+    mailed.clock.advance(60)
+    await mailed.ann.ask("PUT", PATH, json={"email": OPS})
+    await give_up_what_waits()
+    assert await undelivered() == expected
+    await mailed.ann.ask("PUT", PATH, json={"email": OPS})
+    assert await undelivered() == expected
+    assert await mailed.mails() != []
+    assert await undelivered() is None
+
+
+async def test_another_address_is_not_told_of_what_the_one_before_missed(
+    mailed: Mailed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(_: object) -> None:
+        raise MailRefused("550 no such mailbox")
+
+    monkeypatch.setattr(mailed.house.runtime.mailer, "send", refuse)
+    await mailed.ann.ask("PUT", PATH, json={"email": OPS})
+    await mailed.mails()
+    assert (await mailed.ann.ask("GET", PATH)).json()["undelivered"]["email"] == OPS
+
+    given = await mailed.ann.ask("PUT", PATH, json={"email": "other@example.com"})
+
+    assert given.json()["undelivered"] is None

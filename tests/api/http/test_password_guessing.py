@@ -88,6 +88,13 @@ async def test_a_stranger_who_guesses_keeps_only_himself_out(still: House, owner
     assert await login(still, network(1), PASSWORD) == "captcha_or_wait"
 
 
+async def test_who_failed_at_one_account_need_not_wait_at_another_account(still: House, owner: Customer) -> None:
+    for _ in range(6):
+        await login(still, HOME, email=NOBODY)
+
+    assert await login(still, HOME, PASSWORD) == "in"
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [

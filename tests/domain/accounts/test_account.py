@@ -11,7 +11,6 @@ from domain.accounts.account import (
     Account,
     Unauthorized,
     change_password,
-    checked_email,
     end_session,
     evolve,
     register,
@@ -27,7 +26,6 @@ from domain.accounts.events import (
     RolesSet,
     SessionEnded,
 )
-from domain.errors import Invalid
 from domain.events import Event
 from domain.ids import AccountId, wallet_stream
 from domain.time import HOUR, Instant
@@ -122,16 +120,3 @@ def test_ended_sessions_are_forgotten_once_they_would_have_expired() -> None:
     assert len(account.ended_sessions) == 12
     assert "session-47" in account.ended_sessions
     assert "session-36" in account.ended_sessions
-
-
-@pytest.mark.parametrize("email", ["a@b.c", "Ann.O'Hara+vps@mail.example.com", "x@1.2"])
-def test_addresses_are_compared_without_regard_to_case(email: str) -> None:
-    assert checked_email(email) == email.lower()
-
-
-@pytest.mark.parametrize(
-    "email", ["a@b", "a@-b.c", "a@b-.c", "a b@c.d", "ä@b.c", "a@b.c\n", "a@" + "b." * 130 + "c", "@b.c"]
-)
-def test_what_is_no_address_is_refused(email: str) -> None:
-    with pytest.raises(Invalid):
-        checked_email(email)
