@@ -26,6 +26,8 @@ BOOTING_MAX = 4
 """How many guests boot at once; one that keeps its worker waiting is soon not counted, see ``SLOT_KEPT_S``."""
 ENDING_MAX = 8
 JOBS_COLLECTED_MAX = 32
+JOB_TURN_S = 10.0
+"""How long a command that still runs is waited for before another one gets its turn."""
 JOB_ABANDONED_S = 15.0
 """How old a job is before one that nobody holds a lease of is taken to be left alone."""
 PAUSE_S, PAUSE_MAX_S = 1.0, 60.0
@@ -47,7 +49,8 @@ class Worker:
         # Half of them are left to others where there are others.
         self._booting = Slots(booting_max, booting_max // 2)
         self._ending = Slots(ENDING_MAX, ENDING_MAX // 2)
-        self._collecting = asyncio.Semaphore(JOBS_COLLECTED_MAX)
+        self._collecting = 0
+        """How many jobs are being collected."""
         self._busy: dict[UUID, asyncio.Task[None]] = {}
         self._offered_again: set[UUID] = set()
         self._ended = asyncio.Event()
@@ -93,8 +96,10 @@ class Worker:
         for vps_id in await self._workshop.work.due_vpss(tuple(self._workshop.hypervisors), OPEN_MAX):
             self._offer(vps_id, self._attend_vps)
         abandoned = Instant(self._workshop.clock.now() - seconds(JOB_ABANDONED_S))
-        for job_id in await self._workshop.work.open_jobs(abandoned, OPEN_MAX):
-            self._offer(job_id, self._attend_job)
+        # No more than can be collected now: what is not begun stays in the queue, where accounts take turns.
+        if (room := JOBS_COLLECTED_MAX - self._collecting) > 0:
+            for job_id in await self._workshop.work.open_jobs(abandoned, room):
+                self._offer(job_id, self._attend_job)
 
     def _offer(self, key: UUID, attend: Callable[[UUID], Awaitable[None]]) -> None:
         if self._ended.is_set():
@@ -136,10 +141,17 @@ class Worker:
 
     async def _attend_job(self, key: UUID) -> None:
         async def collect() -> None:
-            await collect_job(self._workshop, JobId(key))
+            try:
+                async with asyncio.timeout(JOB_TURN_S):
+                    await collect_job(self._workshop, JobId(key))
+            except TimeoutError as still_running:
+                raise Undone("the command still runs") from still_running
 
-        async with self._collecting:
+        self._collecting += 1
+        try:
             await self._leased("job", key, self._unless_ended(collect))
+        finally:
+            self._collecting -= 1
 
     def _unless_ended(self, attend: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
         """Return what does this, but leaves it for later at once when the worker is to end."""

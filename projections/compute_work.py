@@ -34,12 +34,23 @@ _WRITE = """
     SET step = excluded.step, since = excluded.since, host_id = excluded.host_id, folded = excluded.folded
 """
 _REMOVE = "DELETE FROM compute_work WHERE vps_id = ANY(%b::uuid[])"
+# What is leased or postponed is left out, or what cannot be done just now would stand before what can. The first of
+# each account come before the second of any, so that nobody's many keep others waiting.
 _DUE = """
-    SELECT vps_id FROM compute_work
-    WHERE step IS NOT NULL AND (host_id IS NULL OR host_id = ANY(%s::uuid[])) ORDER BY since LIMIT %s
+    SELECT vps_id FROM compute_work AS due
+    WHERE step IS NOT NULL AND (host_id IS NULL OR host_id = ANY(%s::uuid[])) AND NOT EXISTS (
+        SELECT FROM work.lease WHERE scope = 'vps' AND key = due.vps_id AND leased_until > clock_timestamp()
+    )
+    ORDER BY row_number() OVER (PARTITION BY folded::json ->> 'account_id' ORDER BY since), since LIMIT %s
 """
 _ON_HOST = "SELECT vps_id FROM compute_work WHERE host_id = %s"
-_OPEN_JOBS = "SELECT id FROM job WHERE status = 'running' AND requested_at < %s ORDER BY requested_at LIMIT %s"
+_OPEN_JOBS = """
+    SELECT id FROM job AS open
+    WHERE status = 'running' AND requested_at < %s AND NOT EXISTS (
+        SELECT FROM work.lease WHERE scope = 'job' AND key = open.id AND leased_until > clock_timestamp()
+    )
+    ORDER BY row_number() OVER (PARTITION BY account_id ORDER BY requested_at), requested_at LIMIT %s
+"""
 
 _to_json = msgspec.json.Encoder()
 _from_json = msgspec.json.Decoder(Vps)
@@ -64,7 +75,7 @@ class TabledWork:
             return [VpsId(vps_id) for (vps_id,) in await cursor.fetchall()]
 
     async def open_jobs(self, requested_before: Instant, limit: int) -> list[JobId]:
-        """Return jobs that are not finished, the oldest first."""
+        """Return jobs that are not finished and nobody is at; see ``OpenWork.open_jobs``."""
         async with self._read_models.at(0, JOBS) as connection:
             cursor = await connection.execute(_OPEN_JOBS, [requested_before, limit])
             return [JobId(job_id) for (job_id,) in await cursor.fetchall()]

@@ -1,33 +1,40 @@
 """Open work, found by folding the feed in memory: what read models do for a store that is a database."""
 
+from collections import Counter
 from collections.abc import Sequence
+from typing import TypeVar
 from uuid import UUID
 
+from adapters.memory.leases import LeaseTable
 from domain.codec import decode
 from domain.compute.steps import next_step
 from domain.compute.vps import FOLD, Vps
 from domain.exec.events import JobFinished, JobRequested
-from domain.ids import HostId, JobId, VpsId
+from domain.ids import AccountId, HostId, JobId, VpsId
 from domain.ports import EventStore
 from domain.time import Instant
 
 _BATCH = 10_000
 
+Owned = TypeVar("Owned", Vps, JobRequested)
+
 
 class MemoryOpenWork:
     """Implements ``domain.compute.work.OpenWork``."""
 
-    def __init__(self, store: EventStore) -> None:
+    def __init__(self, store: EventStore, leases: LeaseTable) -> None:
         self._store = store
+        self._leases = leases
         self._position = 0
         self._vpss: dict[UUID, Vps] = {}
-        self._jobs: dict[JobId, Instant] = {}
+        self._jobs: dict[JobId, JobRequested] = {}
 
     async def due_vpss(self, host_ids: Sequence[HostId], limit: int) -> list[VpsId]:
         """Return VPSs for which a step is to be taken; see ``OpenWork.due_vpss``."""
         await self._catch_up()
         due = [vps for vps in self._vpss.values() if vps.host_id in (None, *host_ids) and next_step(vps) is not None]
-        return [vps.vps_id for vps in sorted(due, key=lambda vps: vps.since)[:limit]]
+        free = [vps for vps in sorted(due, key=lambda vps: vps.since) if not self._leases.is_taken("vps", vps.vps_id)]
+        return [vps.vps_id for vps in _in_turn(free)[:limit]]
 
     async def vpss_on(self, host_id: HostId) -> list[VpsId]:
         """Return every VPS placed on a host that is not deleted."""
@@ -35,9 +42,14 @@ class MemoryOpenWork:
         return [vps.vps_id for vps in self._vpss.values() if vps.host_id == host_id and not vps.deleted]
 
     async def open_jobs(self, requested_before: Instant, limit: int) -> list[JobId]:
-        """Return jobs that are not finished, the oldest first."""
+        """Return jobs that are not finished and nobody is at; see ``OpenWork.open_jobs``."""
         await self._catch_up()
-        return [job_id for job_id, at in self._jobs.items() if at < requested_before][:limit]
+        free = [
+            job
+            for job in self._jobs.values()
+            if job.requested_at < requested_before and not self._leases.is_taken("job", job.job_id)
+        ]
+        return [job.job_id for job in _in_turn(free)[:limit]]
 
     async def _catch_up(self) -> None:
         while batch := await self._store.read_feed(self._position, _BATCH):
@@ -48,7 +60,17 @@ class MemoryOpenWork:
                     assert folded is not None
                     self._vpss[recorded.stream] = folded
                 elif isinstance(event, JobRequested):
-                    self._jobs[event.job_id] = event.requested_at
+                    self._jobs[event.job_id] = event
                 elif isinstance(event, JobFinished):
                     self._jobs.pop(event.job_id, None)
             self._position = batch[-1].position
+
+
+def _in_turn(oldest_first: Sequence[Owned]) -> list[Owned]:
+    """Return the first of each account, then the second of each, and so on."""
+    seen: Counter[AccountId] = Counter()
+    ranked = []
+    for one in oldest_first:
+        ranked.append((seen[one.account_id], one))
+        seen[one.account_id] += 1
+    return [one for _, one in sorted(ranked, key=lambda pair: pair[0])]

@@ -19,7 +19,7 @@ from domain.compute.vps import vps_view
 from domain.deciding import Decision
 from domain.events import Actor
 from domain.ids import AccountId, VpsId
-from domain.ports import StoreUnavailable
+from domain.ports import StoreFailed, StoreUnavailable
 from domain.pricing.price_book import PRICES
 from domain.time import Instant
 from domain.wallet.forecast import exhausts_at
@@ -87,8 +87,8 @@ async def _send(runtime: Runtime, mailer: Mailer, account_id: AccountId, notice_
     if sending.is_stale(alerts, notice, now):
         await record(lambda seen, at: sending.given_up(seen, account_id, notice_id, "stale", "", at))
         return False
-    mail = await _mail_of(runtime, account_id, alerts, notice)
     try:
+        mail = await _mail_of(runtime, account_id, alerts, notice)
         reach("mail:before-server")
         await mailer.send(mail)
         reach("mail:after-server")
@@ -101,6 +101,13 @@ async def _send(runtime: Runtime, mailer: Mailer, account_id: AccountId, notice_
         reason = str(refused)
         _log.warning("mail refused", notice_id=str(notice_id))
         await record(lambda seen, at: sending.given_up(seen, account_id, notice_id, "refused", reason, at))
+        return False
+    except StoreFailed:
+        raise
+    except Exception as problem:  # noqa: BLE001 Whatever it is, it counts as a try, with its pause and its end.
+        _log.exception("mail not made", notice_id=str(notice_id))
+        reason = type(problem).__name__
+        await record(lambda seen, at: sending.failed(seen, account_id, notice_id, reason, at))
         return False
     await record(lambda seen, at: sending.sent(seen, account_id, notice_id, at))
     return True

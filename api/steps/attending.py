@@ -14,6 +14,7 @@ from domain.compute.steps import Step, next_step
 from domain.compute.vps import Vps
 from domain.errors import Contended
 from domain.ids import VpsId
+from domain.ports import StoreFailed
 
 LOGIN_PAUSE_S = 0.1
 HOST_PAUSE_S = 1.0
@@ -56,6 +57,11 @@ class Attention:
             except HostKeyChanged:
                 await ending.give_up(self._workshop, vps, step, "the guest has another host key", by_guest=True)
             except (GuestUnreachable, HypervisorUnavailable, NoCapacity, Contended) as problem:
+                await self._missed(vps, step, problem)
+            except (StoreFailed, Undone):
+                raise
+            except Exception as problem:  # noqa: BLE001 Whatever it is, it ends at the step's deadline at the latest.
+                _log.exception("step failed", vps_id=str(vps.vps_id), step=step.name)
                 await self._missed(vps, step, problem)
 
     async def _missed(self, vps: Vps, step: Step, problem: Exception) -> None:

@@ -12,13 +12,14 @@ from api.steps.workshop import Workshop, address_of
 from domain.compute.ports import GuestUnreachable, HostKeyChanged, JobOutcome
 from domain.compute.vps import Vps, vps_view
 from domain.deciding import Decision, recorded_in
+from domain.errors import Contended
 from domain.events import Actor
 from domain.exec import job as jobs
 from domain.exec.commands import RunJob
 from domain.exec.job import Job, job_view
 from domain.exec.ports import KeptOutput
 from domain.ids import EventId, JobId, job_stream
-from domain.ports import Claim, StoreFailed
+from domain.ports import Claim, StoreFailed, StoreUnable, StoreUnavailable
 from domain.sealed import AccountIsErased
 from domain.time import Instant, seconds
 
@@ -30,6 +31,8 @@ LEASED_AFTER_S = 5.0
 WATCH_S = 2.0
 """How often it is asked whether the VPS of a job that runs is still there."""
 RETRY_S = 0.5
+UNFORESEEN_RETRY_S_MAX = 30.0
+"""Between two tries of a command at which something fails that nobody foresaw; doubled each time up to this."""
 LOST_AFTER_S = 90.0
 """How long past its time limit a job in a guest that cannot be reached is waited for."""
 
@@ -76,7 +79,7 @@ async def collect_job(workshop: Workshop, job_id: JobId) -> tuple[Job, KeptOutpu
         leasing = asyncio.create_task(_hold(workshop, job_id))
         try:
             outcome = await _outcome(workshop, job)
-            job = await _record_end(workshop, job, outcome) if outcome is not None else await _present(workshop, job_id)
+            job = await _recorded(workshop, job, outcome) if outcome is not None else await _present(workshop, job_id)
         finally:
             leasing.cancel()
             await asyncio.wait([leasing])
@@ -97,6 +100,7 @@ async def _outcome(workshop: Workshop, job: Job) -> JobOutcome | None:
     None where somebody else has recorded its end meanwhile: asked for once more, the guest might not know it.
     """
     view, vps_seen = job_view(job.job_id), vps_view(job.vps_id)
+    pause_s = RETRY_S
     while True:
         sight = await workshop.ledger.read(view, vps_seen)
         present, vps = sight.of(view), sight.of(vps_seen)
@@ -105,7 +109,7 @@ async def _outcome(workshop: Workshop, job: Job) -> JobOutcome | None:
         now = workshop.clock.now()
         if (reason := jobs.outlived(job, vps)) is not None or vps is None:
             return jobs.lost_outcome(job, reason or "the vps was deleted", now)
-        late = now >= job.requested_at + seconds(job.timeout_s + LOST_AFTER_S)
+        late = now >= _gives_up_at(job)
         try:
             if late:
                 # Whoever wanted it has long given up: it is collected if it ever began, and never begun now.
@@ -115,9 +119,15 @@ async def _outcome(workshop: Workshop, job: Job) -> JobOutcome | None:
             return jobs.lost_outcome(job, "the guest has another host key", now)
         except GuestUnreachable as problem:
             _log.info("guest of a job is unreachable", job_id=str(job.job_id), problem=str(problem))
+            reason, pause_s = "the guest did not answer", RETRY_S
+        except StoreFailed:
+            raise
+        except Exception:  # noqa: BLE001 Whatever it is, it ends once the command can be running no more.
+            _log.exception("command failed", job_id=str(job.job_id))
+            reason, pause_s = "the service could not run it", min(2 * pause_s, UNFORESEEN_RETRY_S_MAX)
         if late:
-            return jobs.lost_outcome(job, "the guest did not answer", now)
-        await asyncio.sleep(RETRY_S)
+            return jobs.lost_outcome(job, reason, now)
+        await asyncio.sleep(pause_s)
 
 
 async def _present(workshop: Workshop, job_id: JobId) -> Job:
@@ -143,8 +153,26 @@ async def _run_watched(workshop: Workshop, job: Job, vps: Vps) -> JobOutcome:
     return outcome
 
 
+async def _recorded(workshop: Workshop, job: Job, outcome: JobOutcome) -> Job:
+    """Record a job's end; past its deadline without what cannot be kept of it, so that it does end."""
+    try:
+        await _keep_output(workshop, job, outcome)
+        return await _record_end(workshop, job, outcome)
+    except (StoreUnavailable, StoreUnable, Contended):
+        raise
+    except Exception:
+        now = workshop.clock.now()
+        if now < _gives_up_at(job):
+            raise
+        _log.exception("output of a command is not kept", job_id=str(job.job_id))
+        return await _record_end(workshop, job, jobs.lost_outcome(job, "its output could not be kept", now))
+
+
+def _gives_up_at(job: Job) -> Instant:
+    return Instant(job.requested_at + seconds(job.timeout_s + LOST_AFTER_S))
+
+
 async def _record_end(workshop: Workshop, job: Job, outcome: JobOutcome) -> Job:
-    await _keep_output(workshop, job, outcome)
     view = job_view(job.job_id)
 
     def decide(sight: Sight, now: Instant) -> Decision:
@@ -190,15 +218,18 @@ def _opened(workshop: Workshop, job: Job, field: str, sealed: str) -> str:
 
 async def _hold(workshop: Workshop, job_id: JobId) -> None:
     await asyncio.sleep(LEASED_AFTER_S)
+    is_taken_here = False
     try:
         while True:
             with suppress(StoreFailed):
                 if not await workshop.leases.extend("job", job_id, LEASE_S):
-                    await workshop.leases.take("job", job_id, LEASE_S)
+                    is_taken_here = await workshop.leases.take("job", job_id, LEASE_S) is not None
             await asyncio.sleep(LEASE_S / 3)
     finally:
-        with suppress(StoreFailed):
-            await workshop.leases.done("job", job_id)
+        # A worker's own lease is given back by the worker, who may want to postpone the job.
+        if is_taken_here:
+            with suppress(StoreFailed):
+                await workshop.leases.done("job", job_id)
 
 
 def _discard_later(workshop: Workshop, job: Job) -> None:

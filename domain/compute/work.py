@@ -35,7 +35,10 @@ class OpenWork(Protocol):
     """What a read model knows of work to do. It may be a moment behind, so each is looked at again."""
 
     async def due_vpss(self, host_ids: Sequence[HostId], limit: int) -> Sequence[VpsId]:
-        """Return VPSs on these hosts, or on none yet, for which a step is to be taken, the longest waiting first."""
+        """Return VPSs on these hosts, or on none yet, for which a step is to be taken, the longest waiting first.
+
+        Those leased or postponed are left out, and accounts take turns: nobody's many keep others waiting.
+        """
         ...
 
     async def vpss_on(self, host_id: HostId) -> Sequence[VpsId]:
@@ -43,5 +46,5 @@ class OpenWork(Protocol):
         ...
 
     async def open_jobs(self, requested_before: Instant, limit: int) -> Sequence[JobId]:
-        """Return jobs that are not finished, the oldest first."""
+        """Return jobs that are not finished, the oldest first; those leased or postponed left out, accounts in turn."""
         ...

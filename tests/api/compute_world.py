@@ -119,7 +119,7 @@ class World:
             shell=life.bind(SimulatedGuestShell([self.host], client_key_public=SERVICE_KEY)),
             service_key=SERVICE_KEY,
             leases=life.bind(MemoryLeases(self.leases, IDS.new())),
-            work=MemoryOpenWork(life.bind(self.store)),
+            work=MemoryOpenWork(life.bind(self.store), self.leases),
             job_outputs=life.bind(self.outputs),
             settle=pay,
         )

@@ -179,6 +179,7 @@ def memory_runtime(settings: Settings, clock: Clock, host: SimulatedHost) -> Run
     ids = TimeOrderedIds()
     ledger = Ledger(store, sealer, clock, ids, store)
 
+    leases = LeaseTable(clock)
     workshop = Workshop(
         store=store,
         ledger=ledger,
@@ -187,8 +188,8 @@ def memory_runtime(settings: Settings, clock: Clock, host: SimulatedHost) -> Run
         hypervisors={host.host_id: SimulatedHypervisor(host)},
         shell=SimulatedGuestShell([host]),
         service_key=SERVICE_KEY,
-        leases=MemoryLeases(LeaseTable(clock), uuid4()),
-        work=MemoryOpenWork(store),
+        leases=MemoryLeases(leases, uuid4()),
+        work=MemoryOpenWork(store, leases),
         job_outputs=MemoryJobOutputs(),
         settle=partial(settle_account, ledger),
     )

@@ -5,7 +5,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from api.steps.jobs import collect_job, output_text, request_job, run_job
+from adapters.memory.job_outputs import MemoryJobOutputs
+from adapters.simulated.guest_shell import SimulatedGuestShell
+from api.steps.jobs import LOST_AFTER_S, collect_job, output_text, request_job, run_job
 from api.steps.workshop import Workshop
 from domain.compute.vps import VpsNotRunning
 from domain.errors import Invalid
@@ -13,6 +15,7 @@ from domain.exec.commands import RunJob
 from domain.exec.events import JobFinished, JobRequested
 from domain.exec.job import Job
 from domain.ids import JobId, VpsId
+from domain.ports import TooLargeToStore
 from tests.api.compute_world import IDS, World, until
 
 pytestmark = pytest.mark.anyio
@@ -155,3 +158,43 @@ async def test_erased_output_reads_as_nothing(site: Site) -> None:
     kept = await site.world.outputs.find(job.job_id)
     assert kept is not None
     assert await output_text(site.workshop, job, kept) == ("", "")
+
+
+async def test_a_command_at_which_something_unforeseen_happens_each_time_ends_past_its_deadline(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.steps.jobs.RETRY_S", 0.01)
+    monkeypatch.setattr("api.steps.jobs.UNFORESEEN_RETRY_S_MAX", 0.01)
+
+    async def broken(*_: object) -> None:
+        raise ValueError("an environment that no guest takes")
+
+    with monkeypatch.context() as mistake:
+        mistake.setattr(SimulatedGuestShell, "run", broken)
+        running = asyncio.create_task(site.run(site.command("true", timeout_s=5)))
+        await asyncio.sleep(0.1)
+        assert not running.done(), "it may be running until its time is over"
+        site.world.clock.advance(5 + LOST_AFTER_S)
+        job, *_ = await running
+
+    assert job.finished is not None
+    assert (job.finished.end, job.finished.exit_code) == ("done", None)
+    assert job.finished.error == "the service could not run it"
+
+
+async def test_a_command_whose_output_cannot_be_kept_ends_past_its_deadline(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def too_large(*_: object) -> None:
+        raise TooLargeToStore("too large")
+
+    with monkeypatch.context() as mistake:
+        mistake.setattr(MemoryJobOutputs, "keep", too_large)
+        command = site.command("echo out", timeout_s=5)
+        with pytest.raises(TooLargeToStore):
+            await site.run(command)
+        site.world.clock.advance(5 + LOST_AFTER_S)
+        job, *_ = await site.run(command)
+
+    assert job.finished is not None
+    assert (job.finished.exit_code, job.finished.error) == (None, "its output could not be kept")

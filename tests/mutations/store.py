@@ -1,4 +1,4 @@
-"""Mutations of what the ledger and its store rely on: turns at streams, and what its errors mean."""
+"""Mutations of what the ledger and its store rely on: turns at streams, what its errors mean, work that ends."""
 
 from tests.mutations.mutation import Mutation
 
@@ -44,5 +44,47 @@ STORE: tuple[Mutation, ...] = (
         "return failure is not None and not isinstance(failure, TooLargeToStore)",
         "return failure is not None",
         "tests/projections/test_runner.py -k too_large",
+    ),
+    Mutation(
+        "a step at which something unforeseen happens ends",
+        "api/steps/attending.py",
+        "            except (StoreFailed, Undone):",
+        "            except Exception:",
+        "tests/api/test_worker.py -k unforeseen",
+    ),
+    Mutation(
+        "a command at which something unforeseen happens ends",
+        "api/steps/jobs.py",
+        "        except StoreFailed:\n            raise\n",
+        "        except Exception:\n            raise\n",
+        "tests/api/test_jobs.py -k unforeseen",
+    ),
+    Mutation(
+        "a command that still runs gives way to another",
+        "api/worker.py",
+        "async with asyncio.timeout(JOB_TURN_S):",
+        "async with asyncio.timeout(None):",
+        "tests/api/test_worker.py -k long_commands",
+    ),
+    Mutation(
+        "jobs that are leased or postponed are left out of the queue",
+        "projections/compute_work.py",
+        "WHERE scope = 'job' AND",
+        "WHERE scope = 'none' AND",
+        "tests/projections/test_compute_work.py",
+    ),
+    Mutation(
+        "accounts take turns in the queue of jobs",
+        "projections/compute_work.py",
+        "ORDER BY row_number() OVER (PARTITION BY account_id ORDER BY requested_at), requested_at LIMIT",
+        "ORDER BY requested_at LIMIT",
+        "tests/projections/test_compute_work.py",
+    ),
+    Mutation(
+        "a mail that cannot be made counts as a try",
+        "api/alerts/sending.py",
+        "    except StoreFailed:\n        raise\n",
+        "    except Exception:\n        raise\n",
+        "tests/api/alerts/test_sending.py -k cannot_be_made",
     ),
 )

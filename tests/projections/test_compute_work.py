@@ -1,10 +1,15 @@
 """Work to do is what the next step of each VPS says, in tables as in memory."""
 
+from collections.abc import AsyncIterator
 from uuid import UUID
 
 import pytest
+from psycopg_pool import AsyncConnectionPool
 
+from adapters.clock import SystemClock
+from adapters.memory.leases import LeaseTable, MemoryLeases
 from adapters.memory.open_work import MemoryOpenWork
+from adapters.postgres.leases import PostgresLeases
 from domain.compute.events import (
     VpsDeleted,
     VpsDeleteRequested,
@@ -14,7 +19,7 @@ from domain.compute.events import (
     VpsRequested,
     VpsRunning,
 )
-from domain.compute.work import OpenWork
+from domain.compute.work import Leases, OpenWork
 from domain.exec.events import JobFinished, JobRequested
 from domain.ids import AccountId, HostId, JobId, VpsId, job_stream, vps_stream
 from domain.time import Instant
@@ -27,6 +32,7 @@ pytestmark = pytest.mark.anyio
 
 HOST = HostId(UUID(int=9))
 REQUESTED, RUNNING, DELETING, DELETED = (VpsId(UUID(int=k)) for k in range(1, 5))
+HOLDER = UUID(int=8)
 OPEN, FINISHED = JobId(UUID(int=11)), JobId(UUID(int=12))
 NOTHING = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
@@ -52,7 +58,17 @@ async def _job(history: History, account_id: AccountId, job_id: JobId, *, finish
 
 
 @pytest.fixture(params=["memory", "tables"])
-async def work(request: pytest.FixtureRequest, history: History, followed: ReadModels) -> OpenWork:
+async def leases(request: pytest.FixtureRequest, database_url: str) -> AsyncIterator[Leases]:
+    """Give leases of a holder, in memory or in a table as the work is."""
+    if request.param == "memory":
+        yield MemoryLeases(LeaseTable(SystemClock()), HOLDER)
+        return
+    async with AsyncConnectionPool(database_url, min_size=1, kwargs={"autocommit": True}) as pool:
+        yield PostgresLeases(pool, HOLDER)
+
+
+@pytest.fixture
+async def work(leases: Leases, history: History, followed: ReadModels) -> OpenWork:
     account_id = await history.registered()
     up = (
         VpsPlaced(HOST, "127.0.0.1", 2201, at(20)),
@@ -66,8 +82,8 @@ async def work(request: pytest.FixtureRequest, history: History, followed: ReadM
     await _vps(history, account_id, DELETED, up[0], VpsDeleteRequested(1, at(30)), VpsDeleted(at(31)))
     await _job(history, account_id, OPEN, finished=False)
     await _job(history, account_id, FINISHED, finished=True)
-    if request.param == "memory":
-        return MemoryOpenWork(history.store)
+    if isinstance(leases, MemoryLeases):
+        return MemoryOpenWork(history.store, leases.table)
     await followed.caught_up(await history.store.head(), COMPUTE_WORK, JOBS)
     return TabledWork(followed)
 
@@ -89,3 +105,34 @@ async def test_what_is_placed_on_a_host_is_there_until_nothing_is_left_of_it(wor
 async def test_jobs_that_are_not_finished_are_open_once_they_are_old_enough(work: OpenWork) -> None:
     assert list(await work.open_jobs(at(12), 10)) == [OPEN]
     assert list(await work.open_jobs(at(11), 10)) == []
+
+
+async def test_what_is_leased_or_postponed_is_left_out(work: OpenWork, leases: Leases) -> None:
+    await leases.take("vps", REQUESTED, 30)
+    await leases.take("job", OPEN, 30)
+    assert list(await work.due_vpss([HOST], 1)) == [DELETING]
+    assert list(await work.open_jobs(at(99), 10)) == []
+
+    await leases.postpone("job", OPEN, 30)
+    assert list(await work.open_jobs(at(99), 10)) == []
+
+    await leases.done("vps", REQUESTED)
+    assert list(await work.due_vpss([HOST], 1)) == [REQUESTED]
+
+
+async def test_nobodys_many_keep_others_waiting(
+    work: OpenWork, history: History, followed: ReadModels, leases: Leases
+) -> None:
+    greedy, other = [await history.registered(email=f"{name}@example.com") for name in ("greedy", "other")]
+    many = [JobId(UUID(int=20 + k)) for k in range(5)]
+    for job_id in many:
+        await _job(history, greedy, job_id, finished=False)
+    last, vps_id = JobId(UUID(int=40)), VpsId(UUID(int=45))
+    await _job(history, other, last, finished=False)
+    for k in range(5):
+        await _vps(history, greedy, VpsId(UUID(int=35 + k)))
+    await _vps(history, other, vps_id)
+    await followed.caught_up(await history.store.head(), COMPUTE_WORK, JOBS)
+
+    assert list(await work.open_jobs(at(99), 3)) == [OPEN, many[0], last]
+    assert vps_id in list(await work.due_vpss([HOST], 4))

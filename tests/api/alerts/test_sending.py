@@ -92,6 +92,29 @@ async def test_a_mail_that_nobody_takes_is_tried_again_and_nothing_is_lost(maile
     assert len(await mailed.recorded(MailSent)) == 2
 
 
+async def test_a_mail_that_cannot_be_made_waits_longer_each_time_and_is_given_up(
+    mailed: Mailed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await mailed.ann.credit(10_000_000)
+    await mailed.watch(1.00)
+    await mailed.stop(await mailed.vps(), "unpaid")
+
+    async def broken(*_: object) -> None:
+        raise ValueError("a name that no header takes")
+
+    monkeypatch.setattr("api.alerts.sending._mail_of", broken)
+    for _ in range(3):
+        await look_after_mail(mailed.house.runtime)
+    assert len(await mailed.recorded(MailFailed)) == 1, "it is not tried again before its time"
+
+    for _ in range(40):
+        mailed.clock.advance(7200)
+        await look_after_mail(mailed.house.runtime)
+    (given_up,) = await mailed.recorded(MailGivenUp)
+    assert len(await mailed.recorded(MailFailed)) <= 24
+    assert isinstance(given_up, MailGivenUp)
+
+
 async def test_an_address_that_the_server_refuses_is_given_up(mailed: Mailed) -> None:
     await stopped(mailed, "web-01")
     box = Postbox()
