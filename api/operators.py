@@ -1,11 +1,11 @@
 """What operators do outside of HTTP: making accounts, giving funds, putting money right; recorded like all else."""
 
-from typing import get_args
+from typing import Literal, get_args
 from uuid import UUID
 
 import msgspec
 
-from api.ledger import Context
+from api.ledger import Context, Sight
 from api.runtime import Runtime
 from domain.accounts import account as accounts
 from domain.accounts.commands import RegisterAccount
@@ -13,16 +13,19 @@ from domain.accounts.emails import checked_email, email_form
 from domain.accounts.events import Role
 from domain.accounts.passwords import checked_password
 from domain.codec import decode, decode_metadata
+from domain.compute.host import host_view, overcommit
 from domain.deciding import Decision, recorded_in
 from domain.errors import Invalid, NotFound
 from domain.events import Actor, Event
-from domain.ids import AccountId, EventId, wallet_stream
+from domain.ids import AccountId, EventId, HostId, wallet_stream
 from domain.money import MicroUsd
 from domain.ports import Claim, ClaimTaken
-from domain.wallet import paid_in
+from domain.time import Instant
+from domain.wallet import paid_in, vps_limits
 from domain.wallet.commands import CreditFunds
 from domain.wallet.events import DebtWrittenOff
 from domain.wallet.funds import credit_funds
+from domain.wallet.vps_limits import SetVpsLimits
 from domain.wallet.wallet import Wallet, wallet_view
 
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -126,6 +129,49 @@ async def write_off(runtime: Runtime, account_id: AccountId, reason: str) -> Mic
         Context(actor=OPERATOR, account_id=account_id, step="write-off"),
     )
     return MicroUsd(sum(event.amount for _, event in outcome.events if isinstance(event, DebtWrittenOff)))
+
+
+async def set_vps_limits(
+    runtime: Runtime,
+    account_id: AccountId,
+    vps_max: int | Literal["default"] | None,
+    vps_disk_gb_max: int | Literal["default"] | None,
+    reason: str,
+) -> None:
+    """Give an account limits of its own; ``default``: those of every other; None: as it is. Raises Invalid."""
+    view = wallet_view(account_id)
+
+    def decide(sight: Sight, _now: Instant) -> Decision:
+        wallet = sight.of(view)
+        command = SetVpsLimits(
+            _changed(vps_max, wallet.vps_max), _changed(vps_disk_gb_max, wallet.vps_disk_gb_max), reason
+        )
+        return recorded_in(view.stream, *vps_limits.set_vps_limits(wallet, command))
+
+    await runtime.ledger.execute([view], decide, Context(actor=OPERATOR, account_id=account_id, step="limit"))
+
+
+async def set_overcommit(
+    runtime: Runtime,
+    host_id: HostId,
+    cpu_percent: int | Literal["default"] | None,
+    disk_percent: int | Literal["default"] | None,
+) -> None:
+    """Say how far beyond what a host has may be promised; as in ``set_vps_limits``. Raises NotFound or Invalid."""
+    view = host_view(host_id)
+
+    def decide(sight: Sight, _now: Instant) -> Decision:
+        host = sight.of(view)
+        if host is None:
+            raise NotFound
+        cpu, disk = _changed(cpu_percent, host.cpu_percent), _changed(disk_percent, host.disk_percent)
+        return recorded_in(view.stream, *overcommit(host, cpu, disk))
+
+    await runtime.ledger.execute([view], decide, Context(actor=OPERATOR, step="overcommit"))
+
+
+def _changed(given: int | Literal["default"] | None, before: int | None) -> int | None:
+    return before if given is None else None if given == "default" else given
 
 
 async def _is_recorded(runtime: Runtime, account_id: AccountId, key: bytes) -> bool:

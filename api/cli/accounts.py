@@ -73,7 +73,7 @@ def credit_funds(loaded: Loaded, email: str, usd: str, reason: str, form: Form) 
     amount = _amount(usd)
 
     async def credited(runtime: Runtime) -> tuple[str, int]:
-        account_id = await _account_at(runtime, loaded, email)
+        account_id = await account_at(runtime, loaded, email)
         return str(account_id), await credit(runtime, account_id, amount, reason)
 
     account_id, balance = run_with_runtime(loaded.settings, credited)
@@ -121,7 +121,7 @@ def correct_funds(
     amount = _amount(usd)
 
     async def corrected(runtime: Runtime) -> tuple[str, Correction, Corrected]:
-        account_id = await _account_at(runtime, loaded, email)
+        account_id = await account_at(runtime, loaded, email)
         correction = Correction(correction_id or runtime.ids.new(), EventId(event_id), amount, reason)
         try:
             return str(account_id), correction, await correct(runtime, account_id, correction)
@@ -130,7 +130,7 @@ def correct_funds(
         except InsufficientBalance as refused:
             raise click.ClickException(f"the balance is {exact_usd(refused.balance)} USD only") from None
         except Invalid as refused:
-            raise click.ClickException(_told(refused)) from None
+            raise click.ClickException(told(refused)) from None
 
     account_id, correction, outcome = run_with_runtime(loaded.settings, corrected)
     facts = {
@@ -156,13 +156,13 @@ def write_off_debt(loaded: Loaded, email: str, reason: str, form: Form) -> None:
     """Give up what an account owes, so that it is no longer frozen."""
 
     async def written_off(runtime: Runtime) -> tuple[str, MicroUsd]:
-        account_id = await _account_at(runtime, loaded, email)
+        account_id = await account_at(runtime, loaded, email)
         try:
             return str(account_id), await write_off(runtime, account_id, reason)
         except NothingOwed as refused:
             raise click.ClickException(refused.sentence) from None
         except Invalid as refused:
-            raise click.ClickException(_told(refused)) from None
+            raise click.ClickException(told(refused)) from None
 
     account_id, amount = run_with_runtime(loaded.settings, written_off)
     facts = {"id": account_id, "email": email, "amount_micros": amount}
@@ -217,14 +217,16 @@ def _amount(usd: str) -> MicroUsd:
         raise click.BadParameter(str(wrong), param_hint="USD") from wrong
 
 
-async def _account_at(runtime: Runtime, loaded: Loaded, email: str) -> AccountId:
+async def account_at(runtime: Runtime, loaded: Loaded, email: str) -> AccountId:
+    """Return the account that has an e-mail address. Raises ClickException."""
     try:
         return await find_account(runtime, email)
     except NotFound:
         raise click.ClickException(f"no account in {place_of(loaded.settings)} has the address {email}") from None
 
 
-def _told(refused: Invalid) -> str:
+def told(refused: Invalid) -> str:
+    """Return what is wrong, in one line."""
     fields = refused.facts["fields"]
     assert isinstance(fields, dict), "what is invalid is told by field"
     return "; ".join(f"{name}: {why}" for name, why in fields.items())

@@ -10,6 +10,7 @@ from api.cli.audit import audit
 from api.cli.demo import demo
 from api.cli.doctor import doctor
 from api.cli.hosts import host
+from api.cli.limits import limit, list_hosts, overcommit
 from api.cli.plain_words import PlainSpoken
 from api.cli.serve import api, serve, work
 from api.cli.settings import settings
@@ -26,6 +27,9 @@ def litevps() -> None:
 
 for command in (serve, api, work, migrate, account, rebuild, audit, config, doctor, demo, host, settings):
     litevps.add_command(command)
+account.add_command(limit)
+host.add_command(list_hosts)
+host.add_command(overcommit)
 
 
 def main() -> None:

@@ -10,12 +10,14 @@ from domain.compute.ports import GuestSeen, HostObservation
 from domain.compute.steps import next_step
 from domain.compute.vps import Vps
 from domain.deciding import Fold, View
+from domain.errors import Invalid
 from domain.events import Event
 from domain.ids import HostId, VpsId, host_stream
 from domain.time import HOUR, Instant
 from domain.wallet.meter import Meter
 from domain.wallet.proofs import Proof
 
+PERCENT_MAX = 10_000
 SHOWN_KEPT = 7 * 24 * HOUR
 """How long a start is remembered that is shown no more: its meter is closed long before."""
 
@@ -122,6 +124,21 @@ def register(host: HostState, wanted: recorded.HostRegistered) -> tuple[Event, .
     ):
         return ()
     return (wanted,)
+
+
+def overcommit(host: Host, cpu_percent: int | None, disk_percent: int | None) -> tuple[Event, ...]:
+    """Return what is recorded of how far a host may be promised over; nothing where it is so. Raises Invalid."""
+    given = {"cpu_percent": cpu_percent, "disk_percent": disk_percent}
+    wrong = {
+        name: f"must be from 1 to {PERCENT_MAX}"
+        for name, percent in given.items()
+        if percent is not None and not 1 <= percent <= PERCENT_MAX
+    }
+    if wrong:
+        raise Invalid(fields=wrong)
+    if (cpu_percent, disk_percent) == (host.cpu_percent, host.disk_percent):
+        return ()
+    return (recorded.HostOvercommitSet(host.host_id, cpu_percent, disk_percent),)
 
 
 def observe(host: Host, seen: HostObservation) -> tuple[Event, ...]:

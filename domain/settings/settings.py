@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from domain.compute.host import PERCENT_MAX
 from domain.deciding import Decision, Fold, View, recorded_in
 from domain.errors import Invalid
 from domain.events import Event
@@ -52,8 +53,8 @@ BOUNDS: dict[str, tuple[int, int]] = {
     "refunds_per_30_days": (1, 10_000),
     "vps_max": (0, VPS_MAX_HIGHEST),
     "vps_disk_gb_max": (0, VPS_DISK_GB_MAX_HIGHEST),
-    "host_cpu_percent": (1, 10_000),
-    "host_disk_percent": (1, 10_000),
+    "host_cpu_percent": (1, PERCENT_MAX),
+    "host_disk_percent": (1, PERCENT_MAX),
 }
 
 

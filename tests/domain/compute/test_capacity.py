@@ -12,10 +12,11 @@ from domain.compute import capacity
 from domain.compute.capacity import FOLD, NoCapacity, Reservation, Reservations, Room
 from domain.compute.commands import CreateVps
 from domain.compute.events import CapacityReleased, CapacityReserved, HostJoined, HostOvercommitSet
-from domain.compute.host import Host, evolve
+from domain.compute.host import Host, evolve, overcommit
+from domain.errors import Invalid
 from domain.ids import HostId, VpsId
 from tests.domain.compute.lives import CREATE, HOST
-from tests.domain.compute.test_host import host_after
+from tests.domain.compute.test_host import REGISTERED, host_after
 
 SMALL, BIG = HostId(UUID(int=31)), HostId(UUID(int=32))
 
@@ -111,9 +112,21 @@ def test_a_port_is_had_again_if_it_is_free(before: int, taken: int, now: int) ->
 
 
 def test_how_far_a_host_is_promised_over_is_its_own() -> None:
-    host = evolve(host_after(), HostOvercommitSet(HOST, 800, None))
+    (recorded,) = overcommit(host_after(), 800, None)
+    assert recorded == HostOvercommitSet(HOST, 800, None)
+    host = evolve(host_after(), recorded)
     assert isinstance(host, Host)
     assert (host.cpu_percent, host.disk_percent) == (800, None)
+    assert overcommit(host, 800, None) == ()
+    again = evolve(host, msgspec.structs.replace(REGISTERED, memory_mb=1))
+    assert isinstance(again, Host)
+    assert again.cpu_percent == 800, "a host that has changed keeps it"
+
+
+@pytest.mark.parametrize(("cpu", "disk"), [(0, None), (None, 10_001)])
+def test_a_host_is_not_promised_by_nothing_nor_without_end(cpu: int | None, disk: int | None) -> None:
+    with pytest.raises(Invalid):
+        overcommit(host_after(), cpu, disk)
 
 
 def test_a_host_is_listed_once() -> None:
