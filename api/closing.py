@@ -20,6 +20,7 @@ from domain.errors import Contended, NotFound
 from domain.events import Actor
 from domain.ids import AccountId, TokenId, VpsId
 from domain.money import ZERO, MicroUsd
+from domain.payments.ports import PaymentsUnavailable
 from domain.ports import StoreUnavailable
 from domain.time import Instant
 from domain.tokens.commands import RevokeToken
@@ -108,7 +109,7 @@ async def carry_on(runtime: Runtime, account_id: AccountId) -> Progress:
         return _as_things_stand(before.of(wallet))
     try:
         refunded = await runtime.refund_all(account_id, context)
-    except (ProjectionBehind, Contended) as not_now:
+    except (ProjectionBehind, Contended, PaymentsUnavailable) as not_now:
         _log.info("refund of a closed account waits", account_id=str(account_id), problem=str(not_now))
         return _as_things_stand(before.of(wallet))
     after = await runtime.ledger.read(wallet)

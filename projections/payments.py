@@ -33,6 +33,7 @@ CREATE TABLE payment_refund (
     account_id uuid NOT NULL,
     amount bigint NOT NULL,
     state text NOT NULL,
+    fee bigint NOT NULL,
     at bigint NOT NULL,
     position bigint NOT NULL,
     PRIMARY KEY (payment_id, key)
@@ -55,9 +56,11 @@ _WRITE = """
         look_at = excluded.look_at, folded = excluded.folded
 """
 _WRITE_REFUNDS = """
-    INSERT INTO payment_refund (payment_id, key, account_id, amount, state, at, position)
-    SELECT * FROM unnest(%b::uuid[], %b::text[], %b::uuid[], %b::bigint[], %b::text[], %b::bigint[], %b::bigint[])
-    ON CONFLICT (payment_id, key) DO UPDATE SET state = excluded.state
+    INSERT INTO payment_refund (payment_id, key, account_id, amount, state, fee, at, position)
+    SELECT * FROM unnest(
+        %b::uuid[], %b::text[], %b::uuid[], %b::bigint[], %b::text[], %b::bigint[], %b::bigint[], %b::bigint[]
+    )
+    ON CONFLICT (payment_id, key) DO UPDATE SET state = excluded.state, fee = excluded.fee
 """
 _ADD_EVENTS = "INSERT INTO stripe_event_pending SELECT * FROM unnest(%b::text[], %b::bigint[])"
 _REMOVE_EVENTS = "DELETE FROM stripe_event_pending WHERE stripe_event_id = ANY(%b::text[])"
@@ -72,7 +75,7 @@ _REFUNDABLE = "SELECT id FROM payment WHERE account_id = %s AND refundable ORDER
 _OPEN = "SELECT id FROM payment WHERE account_id = %s AND state IN ('requested', 'open') ORDER BY id"
 _AWAITING = "SELECT id FROM payment WHERE account_id = %s AND look_at IS NOT NULL ORDER BY id"
 _REFUNDS = """
-    SELECT key, payment_id, amount, state, at FROM payment_refund
+    SELECT key, payment_id, amount, state, at, fee FROM payment_refund
     WHERE account_id = %s ORDER BY position DESC, key
 """
 _BEFORE_ALL = UUID(int=0)
@@ -84,6 +87,7 @@ _OF_A_PAYMENT = (
     events.PaymentReceived,
     events.PaymentMismatched,
     events.RefundRequested,
+    events.RefundFeeKept,
     events.RefundOpened,
     events.OutsideRefundFound,
     events.RefundSettled,
@@ -192,11 +196,11 @@ async def _apply_to_payments(connection: Connection, batch: Sequence[Entry]) -> 
         assert after is not None, "a payment begins with a request"
         folded[stream] = after
         for refund in _changed_refunds(before, after):
-            # Where the row is there already, only its state is taken over.
+            # Where the row is there already, only its state and its fee are taken over.
             first = refunds.get((stream, refund.key))
             since = first[-2:] if first else (entry.recorded.happened_at, entry.recorded.position)
             refunds[stream, refund.key] = (
-                *(stream, refund.key, after.account_id, refund.amount, refund.state),
+                *(stream, refund.key, after.account_id, refund.amount, refund.state, refund.fee),
                 *since,
             )
     await connection.execute(_WRITE, columns_of(_row(payment) for payment in folded.values() if payment is not None))

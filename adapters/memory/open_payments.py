@@ -60,7 +60,7 @@ class MemoryOpenPayments:
         """Return the refunds of an account; see ``OpenPayments.refunds``."""
         payments = {payment.payment_id: payment for payment in await self._of(account_id)}
         return [
-            RefundTold(key, payment_id, refund.amount, refund.state, at)
+            RefundTold(key, payment_id, refund.amount, refund.state, at, refund.fee)
             for (payment_id, key), at in reversed(self._refunds.items())
             if payment_id in payments
             for refund in [payments[payment_id].refunds[key]]

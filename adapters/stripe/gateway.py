@@ -13,6 +13,7 @@ from adapters.stripe import shapes
 from adapters.stripe.connection import Connection, Missing
 from adapters.stripe.signatures import check_signature
 from domain.ids import PaymentId, RefundId
+from domain.money import MicroUsd
 from domain.payments.events import StripeBalanceMoved
 from domain.payments.ports import (
     CheckoutOrder,
@@ -145,6 +146,15 @@ class StripeGateway:
         }
         creating = self._v1.refunds.create_async(params, {"idempotency_key": _key(order.refund_id)})
         return shapes.seen_refund(await self._read_made(creating, shapes.Refund))
+
+    async def fee_of(self, charge_id: str) -> MicroUsd | None:
+        """Return what Stripe kept of a charge; see ``PaymentGateway.fee_of``."""
+        retrieving = self._v1.charges.retrieve_async(charge_id, {"expand": ["balance_transaction"]})
+        try:
+            moved = (await self._connection.read(retrieving, shapes.Charge)).balance_transaction
+        except Missing:
+            return None
+        return shapes.micros_of(moved.fee) if isinstance(moved, shapes.Transaction) else None
 
     def read_webhook(self, raw: bytes, signature: str, now: Instant) -> StripeEvent:
         """Return what a webhook tells; see ``PaymentGateway.read_webhook``."""

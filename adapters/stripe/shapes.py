@@ -102,6 +102,13 @@ class Transaction(msgspec.Struct):
     source: str | None = None
 
 
+class Charge(msgspec.Struct):
+    """A charge, its balance transaction expanded: without one, or not expanded, its fee is not known."""
+
+    id: str
+    balance_transaction: Transaction | str | None = None
+
+
 class Page(msgspec.Struct):
     """A page of a list, the newest first; each object as it came."""
 

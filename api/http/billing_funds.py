@@ -31,7 +31,7 @@ from domain.accounts.ports import Quota
 from domain.deciding import Decision
 from domain.errors import Contended, Invalid
 from domain.ids import PaymentId
-from domain.money import MicroUsd
+from domain.money import ZERO, MicroUsd
 from domain.payments.commands import RequestCheckout
 from domain.payments.payment import RefundState
 from domain.payments.ports import BadSignature, PaymentsRefused, PaymentsUnavailable
@@ -84,6 +84,10 @@ class RefundTold(msgspec.Struct, frozen=True, kw_only=True):
     id: Annotated[str, msgspec.Meta(description="A UUID; Stripe's id of a refund that operators made there.")]
     payment_id: UUID
     amount: Amount
+    fee: Annotated[
+        Amount,
+        msgspec.Meta(description="What Stripe kept of the payment: charged beside `amount`, and not given back."),
+    ]
     state: Annotated[
         RefundState,
         msgspec.Meta(description="`requested`, `open` (Stripe is at it), `settled`, or `failed`: it is yours again."),
@@ -175,6 +179,7 @@ async def list_refunds(call: Call) -> Answer:
             id=one.key,
             payment_id=one.payment_id,
             amount=amount_number(one.amount),
+            fee=amount_number(one.fee),
             state=one.state,
             created_at=to_rfc3339(one.at),
         )
@@ -227,6 +232,7 @@ def _requested(one: ChosenRefund, now: Instant) -> RefundTold:
         id=str(one.requested.refund_id),
         payment_id=one.payment_id,
         amount=amount_number(one.requested.amount),
+        fee=amount_number(ZERO if one.fee_kept is None else one.fee_kept.amount),
         state="requested",
         created_at=to_rfc3339(now),
     )

@@ -39,6 +39,7 @@ _REFUND = {
     "id": "01937b1e-5c00-7000-8000-000000000006",
     "payment_id": _PAYMENT_ID,
     "amount": 7.5,
+    "fee": 0,
     "state": "requested",
     "created_at": "2026-11-23T17:00:20Z",
 }

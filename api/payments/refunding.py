@@ -1,7 +1,7 @@
 """Refunds: what an account has left goes back to where it came from; charged first, then asked of Stripe."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -20,7 +20,7 @@ from domain.payments.applying import apply_refund_seen, note_refund_refused
 from domain.payments.events import RefundCause
 from domain.payments.payment import Payment, payment_view
 from domain.payments.ports import PaymentsRefused, PaymentsUnavailable, RefundOrder
-from domain.payments.refunds import ChosenRefund, NothingToRefund, choose_refunds
+from domain.payments.refunds import NO_FEES, ChosenRefund, NothingToRefund, choose_refunds
 from domain.ports import StoreFailed
 from domain.settings.settings import SETTINGS_VIEW
 from domain.time import Instant
@@ -44,6 +44,8 @@ class RefundRequest(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     cause: RefundCause
     payments: tuple[View[Payment | None], ...]
     new_ids: tuple[RefundId, ...]
+    fees: Mapping[PaymentId, MicroUsd] = NO_FEES
+    """What Stripe kept of which payments, where that is kept of refunds, too."""
 
     @property
     def views(self) -> tuple[View[Any], ...]:
@@ -58,7 +60,7 @@ class RefundRequest(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         """
         wallet = sight.of(wallet_view(self.account_id))
         payments = [payment for view in self.payments if (payment := sight.of(view)) is not None]
-        chosen = choose_refunds(payments, wallet, self.amount, self.cause, self.new_ids, now)
+        chosen = choose_refunds(payments, wallet, self.amount, self.cause, self.new_ids, now, self.fees)
         if self.cause == "requested":
             check_refunds(wallet.refunds_asked, sight.of(SETTINGS_VIEW).refunds_per_30_days, now)
         return chosen
@@ -67,7 +69,10 @@ class RefundRequest(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 async def prepare_refund(
     desk: CashDesk, account_id: AccountId, amount: MicroUsd | None, cause: RefundCause
 ) -> RefundRequest:
-    """Return what an account wants back, ready to be decided. Raises ProjectionBehind."""
+    """Return what an account wants back, ready to be decided.
+
+    Raises ProjectionBehind; and, where fees are kept, PaymentsUnavailable as long as Stripe does not tell them.
+    """
     payment_ids = await desk.open_payments.refundable_payments(account_id)
     return RefundRequest(
         account_id=account_id,
@@ -75,7 +80,27 @@ async def prepare_refund(
         cause=cause,
         payments=tuple(payment_view(payment_id) for payment_id in payment_ids),
         new_ids=tuple(RefundId(desk.ids.new()) for _ in payment_ids),
+        fees=await _fees_kept(desk, payment_ids),
     )
+
+
+async def _fees_kept(desk: CashDesk, payment_ids: Sequence[PaymentId]) -> Mapping[PaymentId, MicroUsd]:
+    views = {payment_id: payment_view(payment_id) for payment_id in payment_ids}
+    sight = await desk.ledger.read(SETTINGS_VIEW, *views.values())
+    if not sight.of(SETTINGS_VIEW).refund_keeps_fee:
+        return NO_FEES
+    slots = asyncio.Semaphore(AT_ONCE_MAX)
+
+    async def fee(payment: Payment) -> MicroUsd:
+        async with slots:
+            known = None if payment.charge_id is None else await desk.gateway.fee_of(payment.charge_id)
+        if known is None:
+            raise PaymentsUnavailable("the fee of a payment is not known yet")
+        return known
+
+    payments = [payment for view in views.values() if (payment := sight.of(view)) is not None]
+    fees = await asyncio.gather(*map(fee, payments))
+    return {payment.payment_id: kept for payment, kept in zip(payments, fees, strict=True)}
 
 
 def decided(chosen: Sequence[ChosenRefund], account_id: AccountId, asked_at: Instant | None = None) -> Decision:
@@ -87,6 +112,8 @@ def decided(chosen: Sequence[ChosenRefund], account_id: AccountId, asked_at: Ins
     pairs: list[tuple[StreamId, Event]] = []
     for one in chosen:
         pairs += [(payment_stream(one.payment_id), one.requested), (wallet, one.taken)]
+        if one.fee_kept is not None:
+            pairs.append((payment_stream(one.payment_id), one.fee_kept))
     if asked_at is not None:
         keys = tuple(str(one.requested.refund_id) for one in chosen)
         pairs.append((wallet, RefundsAsked(account_id=account_id, keys=keys, at=asked_at)))

@@ -26,6 +26,8 @@ PAYMENT_LOSSES = "expenses:payment-losses"
 """What was clawed back beyond all that a payment ever added."""
 
 CORRECTIONS = "revenue:corrections"
+REFUND_FEES = "revenue:refund-fees"
+"""What was kept of refunds, since Stripe had kept it of the payment."""
 TAX_INCLUDED = "revenue:tax-included"
 """The part of the prices that is tax: it lowers the revenue."""
 

@@ -8,12 +8,22 @@ from domain.money import MicroUsd
 from domain.payments.events import (
     DisputeLost,
     RefundFailed,
+    RefundFeeForgone,
+    RefundFeeKept,
     RefundSettled,
     StripeBalanceMoved,
     StripeFundsAvailable,
 )
 
-StripeSide = RefundSettled | RefundFailed | DisputeLost | StripeBalanceMoved | StripeFundsAvailable
+StripeSide = (
+    RefundFeeKept
+    | RefundFeeForgone
+    | RefundSettled
+    | RefundFailed
+    | DisputeLost
+    | StripeBalanceMoved
+    | StripeFundsAvailable
+)
 
 _AGAINST = {
     "charge": chart.CLEARING,
@@ -31,6 +41,10 @@ _AGAINST = {
 def stripe_postings(event: StripeSide) -> tuple[Posting, ...]:
     """Return what an event of Stripe's side posts, which sums to zero."""
     match event:
+        case RefundFeeKept():
+            return moved(event.amount, debit=chart.REFUNDS_PAYABLE, credit=chart.REFUND_FEES)
+        case RefundFeeForgone():
+            return moved(event.amount, debit=chart.REFUND_FEES, credit=chart.REFUNDS_PAYABLE)
         case RefundSettled():
             return moved(event.amount, debit=chart.REFUNDS_PAYABLE, credit=chart.CLEARING)
         case RefundFailed():

@@ -82,6 +82,24 @@ class RefundRequested(Event, frozen=True, tag="payments.refund-requested.v1"):
     cause: RefundCause
 
 
+class RefundFeeKept(Event, frozen=True, tag="payments.refund-fee-kept.v1"):
+    """Of what the wallet was charged for a refund, this much does not go back: Stripe keeps its fee of the payment."""
+
+    account_id: AccountId
+    payment_id: PaymentId
+    refund_id: RefundId
+    amount: MicroUsd
+
+
+class RefundFeeForgone(Event, frozen=True, tag="payments.refund-fee-forgone.v1"):
+    """A refund failed, so nothing is kept of it either: the wallet has all of it back."""
+
+    account_id: AccountId
+    payment_id: PaymentId
+    refund_id: RefundId
+    amount: MicroUsd
+
+
 class RefundOpened(Event, frozen=True, tag="payments.refund-opened.v1"):
     """Stripe has a refund that was requested here."""
 

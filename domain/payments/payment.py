@@ -21,6 +21,7 @@ from domain.payments.events import (
     PaymentMismatched,
     PaymentReceived,
     RefundFailed,
+    RefundFeeKept,
     RefundOpened,
     RefundRequested,
     RefundSettled,
@@ -42,11 +43,18 @@ class Refund(msgspec.Struct, frozen=True):
     state: RefundState
     refund_id: RefundId | None = None
     stripe_refund_id: str | None = None
+    fee: MicroUsd = ZERO
+    """What is kept beside the amount, since Stripe keeps it of the payment."""
 
     @property
     def stands(self) -> bool:
         """Whether its amount is gone, or about to go."""
         return self.state != "failed"
+
+    @property
+    def gone(self) -> MicroUsd:
+        """What the wallet was charged with."""
+        return MicroUsd(self.amount + self.fee)
 
 
 class Dispute(msgspec.Struct, frozen=True):
@@ -101,7 +109,7 @@ class Payment(msgspec.Struct, frozen=True):
     @property
     def gone(self) -> MicroUsd:
         """What has gone back, or is about to: refunds that did not fail, disputes that are open or lost."""
-        refunds = sum(refund.amount for refund in self.refunds.values() if refund.stands)
+        refunds = sum(refund.gone for refund in self.refunds.values() if refund.stands)
         return MicroUsd(refunds + sum(dispute.amount for dispute in self.disputes.values() if dispute.stands))
 
     @property
@@ -160,6 +168,10 @@ def evolve(payment: Payment | None, event: Event) -> Payment | None:
             )
         case RefundRequested() | RefundOpened() | OutsideRefundFound() | RefundSettled() | RefundFailed():
             return _with_refund(payment, event)
+        case RefundFeeKept():
+            key = str(event.refund_id)
+            refund = replace(payment.refunds[key], fee=event.amount)
+            return replace(payment, refunds={**payment.refunds, key: refund})
         case DisputeOpened() | DisputeWon() | DisputeLost() | InquiryClosed():
             return _with_dispute(payment, event)
         case _:
@@ -191,8 +203,9 @@ def _with_refund(
         case RefundSettled():
             refund = replace(payment.refunds[event.key], state="settled")
         case RefundFailed():
-            payment = _undone(payment, event.amount)
-            refund = replace(payment.refunds[event.key], state="failed")
+            refund = payment.refunds[event.key]
+            payment = _undone(payment, refund.gone)
+            refund = replace(refund, state="failed")
     return replace(payment, refunds={**payment.refunds, refund.key: refund})
 
 

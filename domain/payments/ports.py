@@ -127,6 +127,10 @@ class PaymentGateway(Protocol):
         """Have a refund; asked twice, there is one. Raises PaymentsRefused."""
         ...
 
+    async def fee_of(self, charge_id: str) -> MicroUsd | None:
+        """Return what Stripe kept of a charge; None as long as it does not tell."""
+        ...
+
     def read_webhook(self, raw: bytes, signature: str, now: Instant) -> StripeEvent:
         """Return what a webhook tells. Raises BadSignature, or ValueError for what cannot be read at all."""
         ...

@@ -1,16 +1,19 @@
 """Refunds: what of a payment goes back because it was asked for, here or in Stripe's dashboard."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 import msgspec
 
 from domain.errors import Invalid, Refusal
 from domain.ids import PaymentId, RefundId
-from domain.money import MicroUsd
+from domain.money import ZERO, MicroUsd
 from domain.payments.events import (
     OutsideRefundFound,
     RefundCause,
     RefundFailed,
+    RefundFeeForgone,
+    RefundFeeKept,
     RefundOpened,
     RefundRequested,
     RefundSettled,
@@ -27,6 +30,8 @@ from domain.wallet.wallet import Wallet, evolve
 REFUNDABLE_FOR = 180 * 24 * 60 * MINUTE
 """How long after its request a payment is refunded: later, not every way of paying takes money back."""
 
+NO_FEES: Mapping[PaymentId, MicroUsd] = MappingProxyType({})
+
 
 class NothingToRefund(Refusal):
     """Of the balance, nothing can go back to a payment that it came from."""
@@ -41,6 +46,8 @@ class ChosenRefund(msgspec.Struct, frozen=True):
     payment_id: PaymentId
     requested: RefundRequested
     taken: FundsTaken
+    fee_kept: RefundFeeKept | None = None
+    """What of ``taken`` does not go back."""
 
 
 def refundable(payments: Iterable[Payment], wallet: Wallet, now: Instant) -> MicroUsd:
@@ -55,11 +62,13 @@ def choose_refunds(
     cause: RefundCause,
     new_ids: Iterable[RefundId],
     now: Instant,
+    fees: Mapping[PaymentId, MicroUsd] = NO_FEES,
 ) -> list[ChosenRefund]:
     """Choose what of which payments of an account goes back, the newest first, in whole cents of each.
 
     ``amount``: None for all that can. ``new_ids``: at least as many as there are payments; one and the same
-    request must bring the same. Raises NothingToRefund, MoreThanRefundable, or Invalid for an amount that is
+    request must bring the same. ``fees``: what Stripe kept of which payments, where that does not go back: of a part
+    of a payment its share, in whole cents. Raises NothingToRefund, MoreThanRefundable, or Invalid for an amount that is
     not above zero and in whole cents.
     """
     if amount is not None and (amount <= 0 or amount % CENT):
@@ -73,11 +82,25 @@ def choose_refunds(
     chosen: list[ChosenRefund] = []
     for payment, part in _parts(payments, amount or most, now):
         refund_id = next(ids)
-        requested = RefundRequested(payment.account_id, payment.payment_id, refund_id, part, cause)
+        fee = fee_of(payment, part, fees.get(payment.payment_id, ZERO))
+        of_payment = (payment.account_id, payment.payment_id, refund_id)
+        requested = RefundRequested(*of_payment, MicroUsd(part - fee), cause)
         taken = take_refund(wallet, payment.payment_id, str(refund_id), part)
         wallet = evolve(wallet, taken)
-        chosen.append(ChosenRefund(payment.payment_id, requested, taken))
+        fee_kept = RefundFeeKept(*of_payment, fee) if fee else None
+        chosen.append(ChosenRefund(payment.payment_id, requested, taken, fee_kept))
     return chosen
+
+
+def fee_of(payment: Payment, part: MicroUsd, fee: MicroUsd) -> MicroUsd:
+    """Return what of a part of a payment does not go back, in whole cents, where Stripe kept this fee of the payment.
+
+    All parts together keep the share of the fee that they are of the payment, rounded down; a cent goes back at least.
+    """
+    asked = [refund for refund in payment.refunds.values() if refund.stands and refund.refund_id is not None]
+    gone = sum(refund.gone for refund in asked) + part
+    share = fee * gone // payment.credited // CENT * CENT
+    return MicroUsd(max(0, min(share - sum(refund.fee for refund in asked), part - CENT)))
 
 
 def apply_refund(recording: Recording, seen: SeenRefund) -> None:
@@ -100,7 +123,7 @@ def apply_refund(recording: Recording, seen: SeenRefund) -> None:
 def fail_refund(recording: Recording, refund: Refund) -> None:
     """Record that a refund will not reach the payer, and give back what was taken for it."""
     payment = recording.payment
-    recording.give_back("refund-failed", refund.key, refund.amount)
+    recording.give_back("refund-failed", refund.key, refund.gone)
     recording.note(
         RefundFailed(
             account_id=payment.account_id,
@@ -110,6 +133,8 @@ def fail_refund(recording: Recording, refund: Refund) -> None:
             was_settled=refund.state == "settled",
         )
     )
+    if refund.fee and refund.refund_id is not None:
+        recording.note(RefundFeeForgone(payment.account_id, payment.payment_id, refund.refund_id, refund.fee))
     recording.claim(f"{refund.stripe_refund_id or refund.key}:failed")
 
 

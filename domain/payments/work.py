@@ -24,6 +24,8 @@ class RefundTold(msgspec.Struct, frozen=True):
     state: RefundState
     at: Instant
     """When it became known."""
+    fee: MicroUsd
+    """What is kept beside the amount."""
 
 
 class OpenPayments(Protocol):

@@ -36,6 +36,8 @@ class OperatorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How many processors may be promised to what is on, in percent of those that a host has."""
     host_disk_percent: int = 100
     """How much disk may be promised to VPSs, in percent of what a host has for them."""
+    refund_keeps_fee: bool = False
+    """Whether what Stripe kept of a payment is kept of its refunds, too, those of a closed account included."""
     tax: tuple[TaxRate, ...] = ()
     """Taxes that prices include; statements that are issued from now on tell how much of what was charged they are."""
     issuer: str = "LiteVPS"
@@ -90,6 +92,12 @@ def _number(name: str, text: str) -> int:
     return int(text)
 
 
+def _flag(name: str, text: str) -> bool:
+    if text not in ("on", "off"):
+        raise Invalid(fields={name: "must be on or off"})
+    return text == "on"
+
+
 def _rates(_name: str, text: str) -> tuple[TaxRate, ...]:
     return parse_tax_rates(text)
 
@@ -101,5 +109,15 @@ def _line(name: str, text: str) -> str:
     return line
 
 
-_READ: dict[str, Callable[[str, str], Any]] = {**dict.fromkeys(BOUNDS, _number), "tax": _rates, "issuer": _line}
-_TYPES: dict[str, Any] = {**dict.fromkeys(BOUNDS, int), "tax": tuple[TaxRate, ...], "issuer": str}
+_READ: dict[str, Callable[[str, str], Any]] = {
+    **dict.fromkeys(BOUNDS, _number),
+    "refund_keeps_fee": _flag,
+    "tax": _rates,
+    "issuer": _line,
+}
+_TYPES: dict[str, Any] = {
+    **dict.fromkeys(BOUNDS, int),
+    "refund_keeps_fee": bool,
+    "tax": tuple[TaxRate, ...],
+    "issuer": str,
+}

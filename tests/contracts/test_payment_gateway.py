@@ -87,6 +87,19 @@ async def test_every_state_of_a_checkout_is_told(till: Till, happens: Callable[.
     assert (await till.seen(opened)).state == state
 
 
+async def test_what_stripe_kept_of_a_charge_is_told_once_it_is_known(till: Till) -> None:
+    opened = await till.gateway.ensure_checkout(till.order())
+    till.stand_in.dashboard.pay(opened.session_id, fees_later=True)
+    seen = await till.seen(opened)
+    assert seen.charge_id is not None
+    assert await till.gateway.fee_of(seen.charge_id) is None
+
+    till.stand_in.dashboard.post_fees(seen.charge_id)
+
+    assert await till.gateway.fee_of(seen.charge_id) == 590_000
+    assert await till.gateway.fee_of("ch_none") is None
+
+
 async def test_what_stripe_does_not_have_is_not_found(till: Till) -> None:
     assert await till.gateway.find_payment("cs_none") is None
     assert await till.gateway.session_of("pi_none") is None

@@ -110,8 +110,8 @@ async def test_refunds_are_told_newest_first_in_their_present_state(
     told = await open_payments.refunds(ada)
     at = history.clock.now()
     assert list(told) == [
-        RefundTold("re_1", REFUNDED, MicroUsd(6_000_000), "settled", at),
-        RefundTold(str(REFUND), REFUNDED, FOUR, "requested", at),
+        RefundTold("re_1", REFUNDED, MicroUsd(6_000_000), "settled", at, ZERO),
+        RefundTold(str(REFUND), REFUNDED, FOUR, "requested", at, ZERO),
     ]
     assert await open_payments.refunds(AccountId(UUID(int=404))) == []
 

@@ -1,17 +1,20 @@
 """Whoever pays and asks back in a circle, so that the house pays Stripe's fee each time."""
 
 import asyncio
+from collections import Counter
 
 import pytest
 
 from api.ledger import Context
-from domain.events import Actor
+from domain.books import chart
+from domain.books.postings import postings
+from domain.events import Actor, Event
 from domain.payments import events
 from domain.settings.commands import ChangeSetting
 from domain.settings.settings import SETTINGS_VIEW, change
 from domain.wallet.events import FundsTaken
 from tests.api.houses import PASSWORD, Customer, House
-from tests.api.http.funds import balance, paid, recorded
+from tests.api.http.funds import asked, balance, paid, recorded, tell_all
 
 pytestmark = pytest.mark.anyio
 
@@ -71,6 +74,81 @@ async def test_a_refund_that_stripe_refused_does_not_count(here: House, bob: Cus
 
     assert await balance(bob) == 10_000_000
     assert (await bob.ask("POST", REFUNDS, json={"amount": 1})).status_code == 202
+
+
+async def set_to(house: House, name: str, value: str) -> None:
+    await house.runtime.ledger.execute(
+        [SETTINGS_VIEW],
+        lambda sight, _now: change(sight.of(SETTINGS_VIEW), ChangeSetting(name, value)),
+        Context(actor=Actor("service", part="test"), account_id=None),
+    )
+
+
+async def test_with_fees_kept_what_goes_back_is_less_what_stripe_kept(here: House, bob: Customer) -> None:
+    await set_to(here, "refund_keeps_fee", "on")
+    await paid(here, bob, 10)
+
+    halves = [(await bob.ask("POST", REFUNDS, json={"amount": 5})).json()["refunds"][0] for _ in range(2)]
+
+    # Of 10 USD, Stripe keeps 2.9 % and 30 cents.
+    assert [(half["amount"], half["fee"]) for half in halves] == [(4.71, 0.29), (4.7, 0.3)]
+    assert await balance(bob) == 0
+    listed = (await bob.ask("GET", REFUNDS)).json()
+    assert [(one["amount"], one["fee"]) for one in listed] == [(4.7, 0.3), (4.71, 0.29)]
+    books = await posted(here)
+    assert books[chart.REFUND_FEES] == -590_000
+    assert sum(books.values()) == 0
+    # What Stripe was asked for, as it tells of it.
+    await tell_all(here)
+    assert [one.amount for one in await recorded(here, events.RefundSettled)] == [4_710_000, 4_700_000]
+    assert (await posted(here))[chart.REFUNDS_PAYABLE] == 0
+
+
+async def test_of_a_refund_that_fails_the_fee_is_given_back_too(here: House, bob: Customer) -> None:
+    await set_to(here, "refund_keeps_fee", "on")
+    await paid(here, bob, 10)
+    here.stripe.dashboard.next_refunds("refused")
+
+    await bob.ask("POST", REFUNDS, json={})
+
+    assert await balance(bob) == 10_000_000
+    books = await posted(here)
+    assert (books[chart.REFUND_FEES], books[chart.REFUNDS_PAYABLE]) == (0, 0)
+    again = (await bob.ask("POST", REFUNDS, json={})).json()["refunds"][0]
+    assert (again["amount"], again["fee"]) == (9.41, 0.59)
+
+
+async def test_a_fee_that_stripe_does_not_tell_yet_is_waited_for(here: House, bob: Customer) -> None:
+    await set_to(here, "refund_keeps_fee", "on")
+    session = await asked(bob, 10)
+    here.stripe.dashboard.pay(session, fees_later=True)
+    await tell_all(here)
+
+    refused = await bob.ask("POST", REFUNDS, json={})
+
+    assert (refused.status_code, refused.json()["code"]) == (503, "payments_unavailable")
+    assert "retry-after" in refused.headers
+    assert await balance(bob) == 10_000_000
+
+
+async def test_with_fees_kept_an_account_that_is_closed_bears_them_as_well(here: House, bob: Customer) -> None:
+    await set_to(here, "refund_keeps_fee", "on")
+    await paid(here, bob, 10)
+
+    closed = await bob.ask("DELETE", "/api/me", json={"password": PASSWORD})
+
+    assert closed.json()["refunded"] == 9.41
+    (requested,) = await recorded(here, events.RefundRequested)
+    assert requested.amount == 9_410_000
+
+
+async def posted(house: House) -> Counter[str]:
+    """Return the books."""
+    books: Counter[str] = Counter()
+    for event in await recorded(house, Event):
+        for posting in postings(event):
+            books[posting.account] += posting.amount
+    return books
 
 
 async def test_closing_the_account_brings_all_of_it_all_the_same(here: House, bob: Customer) -> None:

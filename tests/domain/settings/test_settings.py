@@ -45,6 +45,14 @@ def test_the_issuer_of_statements_has_a_name() -> None:
     assert evolve(OperatorSettings(), recorded).issuer == "ACME Ltd"
 
 
+def test_fees_are_kept_of_refunds_only_where_an_operator_says_so() -> None:
+    [(_, recorded)] = change(OperatorSettings(), ChangeSetting("refund_keeps_fee", "on")).events
+
+    assert not OperatorSettings().refund_keeps_fee
+    assert evolve(OperatorSettings(), recorded).refund_keeps_fee
+    assert not change(OperatorSettings(), ChangeSetting("refund_keeps_fee", "off")).events
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -57,6 +65,9 @@ def test_the_issuer_of_statements_has_a_name() -> None:
         ("vps_disk_gb_max", "many"),
         ("host_cpu_percent", 0),
         ("host_disk_percent", 10_001),
+        ("failed_starts_per_hour", 2),
+        ("refunds_per_30_days", 0),
+        ("refund_keeps_fee", "yes"),
         ("tax", "VAT"),
         ("issuer", " "),
         ("issuer", "two\nlines"),
