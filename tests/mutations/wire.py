@@ -143,4 +143,11 @@ WIRE: tuple[Mutation, ...] = (
         "return True",
         _WRONG,
     ),
+    Mutation(
+        "a cursor is taken whole",
+        "api/http/pages.py",
+        "if not re.fullmatch(_CURSOR, page.cursor):",
+        'if not re.search(f"^{_CURSOR}$", page.cursor):',
+        "tests/api/http/test_patterns.py",
+    ),
 )
