@@ -7,7 +7,6 @@ from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmana
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
-from uuid import UUID
 
 import msgspec
 from psycopg.conninfo import conninfo_to_dict
@@ -19,7 +18,6 @@ from adapters.embedded_postgres.server import EmbeddedPostgres, StartFailed
 from adapters.embedded_postgres.unprivileged import CommandFailed, FolderUnreachable
 from adapters.guest_image.root_folder import ImageNotBuilt
 from adapters.ids import TimeOrderedIds
-from adapters.jwt import JwtSessions
 from adapters.libvirt_host.host import HostNotStarted
 from adapters.passwords import Argon2Passwords
 from adapters.postgres.blobs import PostgresJobOutputs
@@ -32,13 +30,16 @@ from adapters.postgres.migrate import SERVICE_ROLE, MigrationRefused, migrate
 from adapters.postgres.rate_counters import PostgresRateCounters
 from adapters.sealing.key_tables import PostgresKeyTable
 from adapters.sealing.key_watch import KeyWatch
-from adapters.sealing.master_key import BadMasterKey, MasterKey, parse_master_key, read_or_make_master_key
-from adapters.sealing.sealer import AccountSealer, WrongMasterKey
+from adapters.sealing.master_key import BadMasterKey
+from adapters.sealing.sealer import AccountSealer
+from adapters.sealing.secret_tables import PostgresSecretTable
+from adapters.sealing.wrapping import WrongMasterKey
 from adapters.ssh.keys import ensure_service_key
 from adapters.token_secrets import MarkedTokenSecrets
 from adapters.turnstile import TEST_SECRET_PASSES, TEST_SECRETS, DevelopmentCaptcha, TurnstileCaptcha
 from api.audit.verify import Archive
 from api.bootstrap_hosts import Say, close_compute, made_folder, opened_compute, register_hosts
+from api.bootstrap_keys import key_ring, let_go, look_for_signing_keys, opened_sessions
 from api.bootstrap_mail import mail_folder, mailer_of
 from api.bootstrap_payments import opened_payments
 from api.founding import ensure_founded
@@ -52,7 +53,6 @@ from api.steps.workshop import Workshop
 from api.vps_lists import ProjectedVpsList
 from domain.accounts.ports import Captcha
 from domain.evidence import EvidenceSource
-from domain.ids import AccountId
 from domain.ports import Clock, Ids
 from projections.alerts import TabledAlertWork
 from projections.catalogue import READ_MODELS
@@ -153,10 +153,13 @@ async def opened_runtime(
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(PostgresEventStore(database.service_url))
         pool = await stack.enter_async_context(_pool(database.service_url))
-        sealer = AccountSealer(_master_key(settings), PostgresKeyTable(pool))
+        secrets = PostgresSecretTable(pool)
+        sealer = AccountSealer(key_ring(settings), PostgresKeyTable(pool), secrets)
         await sealer.check_master_key()
+        sessions = await opened_sessions(sealer, secrets)
         ledger = Ledger(store, sealer, clock, ids, store)
-        await _closed_by(stack, KeyWatch(database.service_url, partial(_let_go, sealer, ledger))).open()
+        look = partial(look_for_signing_keys, sessions, sealer, secrets)
+        await _closed_by(stack, KeyWatch(database.service_url, partial(let_go, sealer, ledger), look)).open()
         read_models = _closed_by(stack, ReadModels(database.service_url))
         await read_models.open()
         ground = _Ground(store, ledger, sealer, clock, ids, pool, read_models)
@@ -170,7 +173,7 @@ async def opened_runtime(
             clock=clock,
             ids=ids,
             passwords=stack.enter_context(closing(Argon2Passwords())),
-            sessions=JwtSessions({"1": sealer.derive("jwt")}, "1"),
+            sessions=sessions,
             token_secrets=MarkedTokenSecrets(sealer.keyed_hash),
             last_uses=PostgresLastUses(pool),
             captcha=_closed_by(stack, _captcha(settings)),
@@ -190,12 +193,6 @@ async def opened_runtime(
             cash_desk=payments.desk,
             stand_in=payments.stand_in,
         )
-
-
-def _let_go(sealer: AccountSealer, ledger: Ledger, payload: str | None) -> None:
-    """Forget what may be known of a person whose key another process erased."""
-    sealer.forget(None if payload is None else AccountId(UUID(payload)))
-    ledger.forget()
 
 
 class _Ground(msgspec.Struct, frozen=True, eq=False):
@@ -274,12 +271,6 @@ def _captcha(settings: Settings) -> Captcha:
     if settings.development and secret in TEST_SECRETS:
         return DevelopmentCaptcha(secret)
     return TurnstileCaptcha(secret, settings.turnstile_url)
-
-
-def _master_key(settings: Settings) -> MasterKey:
-    if settings.master_key is not None:
-        return parse_master_key(settings.master_key)
-    return read_or_make_master_key(settings.home_folder / "master.key")
 
 
 def _may_have_alone(lock: int) -> bool:

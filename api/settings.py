@@ -49,7 +49,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     public_url: str | None = None
     """The address that customers use; without it, host and port."""
     master_key: str | None = None
-    """32 bytes in base64; without it, the file master.key in the home folder."""
+    """32 bytes in base64, or several parted by commas while one follows another."""
+    master_key_file: str | None = None
+    """The file that master keys are in, one a line; without it, and without any here, master.key in the home folder."""
     turnstile_secret: str | None = None
     turnstile_url: str = "https://challenges.cloudflare.com/turnstile/v0/siteverify"
     stripe_secret_key: str | None = None
@@ -115,6 +117,7 @@ SECRETS = frozenset(
     }
 )
 """These are masked where settings are shown, have no flag, and may be given as ``LITEVPS_…_FILE``."""
+# Of the master key that file is a setting of its own, since it is read again when it changes.
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -224,7 +227,7 @@ def _variable(name: str, environment: Mapping[str, str]) -> str | None:
     variable = PREFIX + name.upper()
     if variable in environment:
         return environment[variable]
-    if name in SECRETS and (path := environment.get(f"{variable}_FILE")) is not None:
+    if name in SECRETS - {"master_key"} and (path := environment.get(f"{variable}_FILE")) is not None:
         try:
             return Path(path).read_text().strip()
         except OSError as error:

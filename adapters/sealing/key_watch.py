@@ -1,11 +1,13 @@
 """The key watch: tells a process of keys that others erased or made, so that it lets go of its own copies."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import psycopg
 import structlog
+
+from domain.ports import StoreFailed
 
 CHANNEL = "sealing_keys"
 LOOKS_EVERY_S = 10.0
@@ -15,15 +17,18 @@ PAUSE_MIN_S, PAUSE_MAX_S = 0.05, 2.0
 
 _log = structlog.get_logger(__name__)
 
-Told = Callable[[str | None], object]
-"""Is given the payload of a notice; None: some may have been missed."""
+Told = Callable[[str | None], Awaitable[object]]
+"""Is given the account of which a notice tells; None: some may have been missed."""
+Look = Callable[[], Awaitable[object]]
+"""Looks for what is told by no notice, every ``LOOKS_EVERY_S``."""
 
 
 class KeyWatch:
     """Listens on a connection of its own, from ``open`` to ``close``."""
 
-    def __init__(self, url: str, told: Told) -> None:
+    def __init__(self, url: str, told: Told, look: Look) -> None:
         self._url = url
+        self._look = look
         self._told = told
         self._task: asyncio.Task[None] | None = None
 
@@ -47,18 +52,21 @@ class KeyWatch:
                 ) as connection:
                     await connection.execute(f"LISTEN {CHANNEL}".encode())
                     # Whatever was told before this is looked up anew.
-                    self._told(None)
+                    await self._told(None)
                     pause_s = PAUSE_MIN_S
                     await self._hear(connection)
-            except (psycopg.Error, TimeoutError) as lost:
+            except (psycopg.Error, TimeoutError, StoreFailed) as lost:
                 _log.info("key watch lost its connection", problem=str(lost))
-            self._told(None)
+            except Exception:  # noqa: BLE001 Whatever is wrong, it is looked again.
+                _log.exception("key watch failed")
+            await self._told(None)
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, PAUSE_MAX_S)
 
     async def _hear(self, connection: psycopg.AsyncConnection) -> None:
         while True:
             async for notice in connection.notifies(timeout=LOOKS_EVERY_S):
-                self._told(notice.payload)
+                await self._told(notice.payload)
             async with asyncio.timeout(LOOKS_EVERY_S):
                 await connection.execute("SELECT 1")
+                await self._look()

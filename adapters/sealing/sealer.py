@@ -16,7 +16,9 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from adapters.sealing.key_tables import KeyTable, Wrapped
-from adapters.sealing.master_key import MasterKey
+from adapters.sealing.master_key import KeyRing, MasterKey
+from adapters.sealing.secret_tables import SecretTable, kept_secret
+from adapters.sealing.wrapping import Wrapping, WrongMasterKey
 from domain.events import ERASED
 from domain.ids import AccountId, EventId
 from domain.sealed import AccountIsErased, SealBroken, body_of, header_of
@@ -26,13 +28,10 @@ KEYS_LOADED_AT_ONCE_MAX = 8_192
 RECHECK_AFTER_S = 30.0
 """How old a cached key may be when it is asked for again: so long a key that another process erased works on."""
 
+HASHING = "keyed hash"
 _NONCE_BYTES = 12
 _KEY_BYTES = 32
 _CANARY = AccountId(UUID(int=0))
-
-
-class WrongMasterKey(Exception):
-    """The keys of this database were wrapped by another master key."""
 
 
 class KeyNotLoaded(Exception):
@@ -50,12 +49,20 @@ class AccountSealer:
     """The port Sealer; ``domain.sealed`` tells what sealed text looks like."""
 
     def __init__(
-        self, master_key: MasterKey, keys: KeyTable, *, monotonic_s: Callable[[], float] = time.monotonic
+        self,
+        master_keys: MasterKey | KeyRing,
+        keys: KeyTable,
+        secrets: SecretTable | None = None,
+        *,
+        monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._wrapping = AESGCM(master_key.derive("key wrapping"))
-        self._hashing_key = master_key.derive("keyed hash")
-        self._master_key = master_key
+        """``secrets``: without it there is one master key for ever, from which every secret is derived."""
+        ring = KeyRing([master_keys]) if isinstance(master_keys, MasterKey) else master_keys
+        self.wrapping = Wrapping(ring)
+        self._hashing_key = ring.first.derive(HASHING)
+        self._master_key = ring.first
         self._keys = keys
+        self._secrets = secrets
         self._monotonic_s = monotonic_s
         self._held: OrderedDict[AccountId, _Held] = OrderedDict()
         self._erasures = 0
@@ -63,7 +70,14 @@ class AccountSealer:
         self._all_stale_at_s = -math.inf
 
     async def check_master_key(self) -> None:
-        """Raise WrongMasterKey unless this database's keys are wrapped by our master key; to be asked at start."""
+        """Raise WrongMasterKey unless this database's keys are wrapped by a master key that is known here.
+
+        To be asked at start: only after it secrets are those that outlived earlier master keys.
+        """
+        if self._secrets is not None:
+            await self._find_wrapping_key(self._secrets)
+            first = self.wrapping.current.derive(HASHING)
+            self._hashing_key = await kept_secret(self._secrets, self.wrapping, HASHING, first)
         self._held.pop(_CANARY, None)
         await self.load([_CANARY], create=True)
 
@@ -144,11 +158,35 @@ class AccountSealer:
         """Return 32 secret bytes for a purpose, such as ``jwt``; the same on every process."""
         return self._master_key.derive(f"purpose/{purpose}")
 
+    async def _find_wrapping_key(self, secrets: SecretTable) -> None:
+        current = await secrets.current()
+        if current is None:
+            kept = (await self._keys.read([_CANARY])).get(_CANARY)
+            first = self._master_key if kept is None else self.wrapping.opener_of(_CANARY.bytes, kept)
+            if first is None:
+                raise WrongMasterKey("the keys of this database were wrapped by another master key")
+            await secrets.begin_with(first.id)
+            current = await secrets.current()
+            assert current is not None, "one wraps from the first start on"
+        self.wrapping.use(current)
+
+    async def _add(self, account_ids: Collection[AccountId]) -> None:
+        """Make keys, wrapped by the master key that wraps now: another process may have changed which that is."""
+        new = {account_id: os.urandom(_KEY_BYTES) for account_id in account_ids}
+        while True:
+            wrapped = {account_id: self.wrapping.wrap(account_id.bytes, key) for account_id, key in new.items()}
+            if self._secrets is None:
+                await self._keys.add(wrapped)
+                return
+            if await self._keys.add(wrapped, only_if_wraps=self.wrapping.current.id):
+                return
+            await self._find_wrapping_key(self._secrets)
+
     async def _read(self, account_ids: Collection[AccountId], *, create: bool) -> dict[AccountId, Wrapped]:
         kept = await self._keys.read(account_ids)
         missing = [account_id for account_id in account_ids if account_id not in kept]
         if create and missing:
-            await self._keys.add({account_id: self._wrap(account_id, os.urandom(_KEY_BYTES)) for account_id in missing})
+            await self._add(missing)
             # Read again: another process may have been faster, and its key is then the key.
             kept |= await self._keys.read(missing)
         return kept
@@ -164,7 +202,7 @@ class AccountSealer:
         return is_young and not there_was_none
 
     def _hold(self, account_id: AccountId, wrapped: Wrapped, *, erased: bool) -> None:
-        cipher = None if wrapped is None else AESGCM(self._unwrap(account_id, wrapped))
+        cipher = None if wrapped is None else AESGCM(self.wrapping.unwrap(account_id.bytes, wrapped))
         self._held[account_id] = _Held(cipher, erased, self._monotonic_s())
         self._held.move_to_end(account_id)
         while len(self._held) > KEYS_KEPT_MAX:
@@ -175,16 +213,6 @@ class AccountSealer:
         if held is None:
             raise KeyNotLoaded(f"the key of account {account_id} was not loaded")
         return held
-
-    def _wrap(self, account_id: AccountId, key: bytes) -> bytes:
-        nonce = os.urandom(_NONCE_BYTES)
-        return nonce + self._wrapping.encrypt(nonce, key, account_id.bytes)
-
-    def _unwrap(self, account_id: AccountId, wrapped: bytes) -> bytes:
-        try:
-            return self._wrapping.decrypt(wrapped[:_NONCE_BYTES], wrapped[_NONCE_BYTES:], account_id.bytes)
-        except InvalidTag as error:
-            raise WrongMasterKey(f"the key of account {account_id} was wrapped by another master key") from error
 
 
 def _to_base64(content: bytes) -> str:

@@ -51,7 +51,7 @@ def doctor(loaded: Loaded, form: Form) -> None:
 def _examine(settings: Settings) -> Iterator[Symptom]:
     yield _settings(settings)
     yield _disk(settings.home_folder)
-    if settings.master_key is None:
+    if settings.master_key is settings.master_key_file is None:
         yield _master_key(settings.home_folder / "master.key")
     if settings.database_url is not None:
         yield _database(settings.database_url)

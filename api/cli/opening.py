@@ -67,8 +67,9 @@ async def opened_runtime(settings: Settings, *, makes_key: bool = False) -> Asyn
     ``makes_key``: whether a home folder without a master key gets one. Raises ClickException where there is no
     LiteVPS.
     """
-    _require_ledger(settings)
-    if settings.master_key is None and not makes_key and not (settings.home_folder / "master.key").exists():
+    require_ledger(settings)
+    master_key_file = settings.home_folder / "master.key"
+    if settings.master_key is settings.master_key_file is None and not makes_key and not master_key_file.exists():
         raise _nothing_in(settings)
     async with bootstrap.opened_database(settings, say_nothing) as database:
         await migrated(database)
@@ -79,7 +80,7 @@ async def opened_runtime(settings: Settings, *, makes_key: bool = False) -> Asyn
 @asynccontextmanager
 async def opened_ledger(settings: Settings) -> AsyncIterator[LedgerAccess]:
     """Give the ledger, in whatever form it is. Raises ClickException where there is none."""
-    _require_ledger(settings)
+    require_ledger(settings)
     async with (
         bootstrap.opened_database(settings, say_nothing) as database,
         bootstrap.opened_archive(database) as store,
@@ -112,7 +113,8 @@ def place_of(settings: Settings) -> str:
     return f"the database {parts.get('dbname', '')} at {parts.get('host', 'its default address')}"
 
 
-def _require_ledger(settings: Settings) -> None:
+def require_ledger(settings: Settings) -> None:
+    """Raise ClickException where there is no LiteVPS."""
     if settings.database_url is None and not (settings.home_folder / "postgres").exists():
         raise _nothing_in(settings)
 

@@ -10,6 +10,7 @@ from api.cli.audit import audit
 from api.cli.demo import demo
 from api.cli.doctor import doctor
 from api.cli.hosts import host
+from api.cli.keys import keys
 from api.cli.limits import limit, list_hosts, overcommit
 from api.cli.plain_words import PlainSpoken
 from api.cli.serve import api, serve, work
@@ -25,7 +26,7 @@ def litevps() -> None:
     """Virtual machines by the minute, prepaid, on a ledger that anybody can check."""
 
 
-for command in (serve, api, work, migrate, account, rebuild, audit, config, doctor, demo, host, settings):
+for command in (serve, api, work, migrate, account, rebuild, audit, config, doctor, demo, host, settings, keys):
     litevps.add_command(command)
 account.add_command(limit)
 host.add_command(list_hosts)

@@ -18,6 +18,17 @@ class Session(msgspec.Struct, frozen=True):
     expires_at: Instant
 
 
+class SigningKey(msgspec.Struct, frozen=True):
+    """A key that signs session tokens, or did."""
+
+    kid: str
+    key: bytes
+    signs_from: Instant
+    """Every process knows it by then."""
+    ends_at: Instant | None
+    """From when on no token that it signed is believed; None while none follows it."""
+
+
 class Sessions(Protocol):
     """Session tokens that prove themselves; whether one has ended is for the account to say."""
 

@@ -7,6 +7,7 @@ import pytest
 
 from adapters.jwt import AUDIENCE, TOKENS_REMEMBERED_MAX, JwtSessions
 from domain.accounts.account import SESSION_LIFE
+from domain.accounts.ports import SigningKey
 from domain.ids import AccountId
 from domain.time import Instant, seconds
 
@@ -82,3 +83,30 @@ def test_a_token_is_a_jwt_as_others_read_it() -> None:
 
     assert (claims["sub"], claims["jti"], claims["exp"] * 1_000_000) == (str(ANN), issued.jti, issued.expires_at)
     assert pyjwt.get_unverified_header(token) == {"alg": "HS256", "kid": "1", "typ": "JWT"}
+
+
+def test_a_new_key_signs_from_its_time_on_and_the_old_one_verifies_until_its_end() -> None:
+    old = SigningKey("1", b"1" * 32, Instant(0), Instant(NOW + 2 * SESSION_LIFE))
+    new = SigningKey("2", b"2" * 32, Instant(NOW + 10), None)
+    both = JwtSessions({"1": old.key}, "1")
+    before, _ = both.issue(ANN, 1, NOW)
+
+    both.use([old, new])
+    still_old, _ = both.issue(ANN, 1, Instant(NOW + 9))
+    after, _ = both.issue(ANN, 1, Instant(NOW + 10))
+
+    assert [pyjwt.get_unverified_header(token)["kid"] for token in (before, still_old, after)] == ["1", "1", "2"]
+    assert all(both.read(token, Instant(NOW + 11)) is not None for token in (before, still_old, after))
+
+
+def test_what_a_key_signed_is_not_believed_after_its_end_even_if_it_was_read_before() -> None:
+    both = JwtSessions({"1": b"1" * 32}, "1")
+    token, _ = both.issue(ANN, 1, NOW)
+    assert both.read(token, NOW) is not None
+
+    both.use([SigningKey("1", b"1" * 32, Instant(0), Instant(NOW + 5)), SigningKey("2", b"2" * 32, NOW, None)])
+
+    assert both.read(token, Instant(NOW + 4)) is not None
+    assert both.read(token, Instant(NOW + 5)) is None
+    both.use([SigningKey("2", b"2" * 32, NOW, None)])
+    assert both.read(token, NOW) is None

@@ -116,3 +116,9 @@ def test_something_stands_in_for_stripe_only_in_development_without_a_key(
     given: dict[str, Any], stands_in: bool
 ) -> None:
     assert has_stand_in(Settings(**given)) is stands_in
+
+
+def test_the_file_of_master_keys_is_named_and_not_read_once_for_all(tmp_path: Path) -> None:
+    loaded = load_settings({}, {"LITEVPS_MASTER_KEY_FILE": str(tmp_path / "keys")})
+
+    assert (loaded.settings.master_key, loaded.settings.master_key_file) == (None, str(tmp_path / "keys"))

@@ -5,6 +5,7 @@ from tests.mutations.mutation import Mutation
 _SEALING = "tests/adapters/sealing"
 _CODEC = "tests/domain/test_codec.py"
 _ERASING = "tests/domain/accounts/test_erasing.py"
+_ROTATION = "tests/adapters/sealing/test_rotation.py"
 _SEALER = "adapters/sealing/sealer.py"
 
 KEYS: tuple[Mutation, ...] = (
@@ -101,6 +102,62 @@ KEYS: tuple[Mutation, ...] = (
         'await connection.execute("SELECT pg_notify(%s, %s)", [CHANNEL, str(account_id)])',
         "pass",
         "tests/journeys/test_erasure.py",
+    ),
+    Mutation(
+        "no account's key is wrapped by a master key that wraps no more",
+        "adapters/sealing/key_tables.py",
+        "                if await found.fetchone() is None:\n                    return False\n",
+        "                await found.fetchone()\n",
+        _ROTATION,
+    ),
+    Mutation(
+        "a rotation brings no erased key back",
+        "adapters/sealing/key_tables.py",
+        "WHERE k.account_id = new.account_id AND k.wrapped = new.old",
+        "WHERE k.account_id = new.account_id",
+        _ROTATION,
+    ),
+    Mutation(
+        "a rotation that was cut off goes on with the same key",
+        "adapters/sealing/rotation.py",
+        "if not await self._is_cut_off(wrapping):",
+        "if wrapping is not None:",
+        _ROTATION,
+    ),
+    Mutation(
+        "a master key that is needed is not retired",
+        "adapters/sealing/rotation.py",
+        "if needed := counts[row.id] + counts[None]:",
+        "if needed := counts[None]:",
+        _ROTATION,
+    ),
+    Mutation(
+        "the key of the hashes outlives the master key",
+        "adapters/sealing/sealer.py",
+        "self._hashing_key = await kept_secret(self._secrets, self.wrapping, HASHING, first)",
+        "self._hashing_key = first",
+        _ROTATION,
+    ),
+    Mutation(
+        "the file of master keys is read again",
+        "adapters/sealing/wrapping.py",
+        "        if found is None and self._ring.read_again():\n            found = self._ring.find(master_key_id)\n",
+        "",
+        _ROTATION,
+    ),
+    Mutation(
+        "a JWT key's tokens end with it",
+        "adapters/jwt.py",
+        "return key is not None and (key.ends_at is None or now < key.ends_at)",
+        "return key is not None",
+        "tests/adapters/test_jwt.py",
+    ),
+    Mutation(
+        "a new JWT key signs only once all know it",
+        "adapters/jwt.py",
+        "(key for key in keys if key.signs_from <= now)",
+        "(key for key in keys)",
+        "tests/adapters/test_jwt.py",
     ),
     Mutation(
         "kept output, answers and last uses are destroyed",

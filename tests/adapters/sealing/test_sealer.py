@@ -13,7 +13,8 @@ from psycopg_pool import AsyncConnectionPool
 from adapters.sealing import sealer as sealing
 from adapters.sealing.key_tables import KeyTable, MemoryKeyTable, PostgresKeyTable
 from adapters.sealing.master_key import MasterKey
-from adapters.sealing.sealer import AccountSealer, KeyNotLoaded, WrongMasterKey
+from adapters.sealing.sealer import AccountSealer, KeyNotLoaded
+from adapters.sealing.wrapping import WrongMasterKey
 from domain.ids import AccountId, EventId
 from domain.ports import StoreUnavailable
 from domain.sealed import SealBroken
