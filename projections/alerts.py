@@ -13,6 +13,7 @@ from domain.alerts.events import (
     MailFailed,
     MailGivenUp,
     MailSent,
+    PasswordResetRequested,
     VerificationRequested,
 )
 from domain.alerts.following import FOLLOWED, Due, Happened, Watch, told_of, watched
@@ -42,7 +43,7 @@ CREATE INDEX alert_due_of_account ON alert_due (account_id, position);
 CREATE TABLE mail_due (
     notice_id uuid PRIMARY KEY,
     account_id uuid NOT NULL,
-    verifies boolean NOT NULL,
+    kind text NOT NULL,
     due_at bigint NOT NULL
 );
 CREATE INDEX mail_due_next ON mail_due (due_at);
@@ -63,11 +64,11 @@ _ADD_DUE = """
     INSERT INTO alert_due (position, kind, account_id, told)
     SELECT * FROM unnest(%b::bigint[], %b::text[], %b::uuid[], %b::text[])
 """
-_READ_MAILS = "SELECT notice_id, account_id, verifies, due_at FROM mail_due WHERE account_id = ANY(%b::uuid[])"
+_READ_MAILS = "SELECT notice_id, account_id, kind, due_at FROM mail_due WHERE account_id = ANY(%b::uuid[])"
 _REMOVE_MAILS = "DELETE FROM mail_due WHERE account_id = ANY(%b::uuid[])"
 _ADD_MAILS = """
-    INSERT INTO mail_due (notice_id, account_id, verifies, due_at)
-    SELECT * FROM unnest(%b::uuid[], %b::uuid[], %b::boolean[], %b::bigint[])
+    INSERT INTO mail_due (notice_id, account_id, kind, due_at)
+    SELECT * FROM unnest(%b::uuid[], %b::uuid[], %b::text[], %b::bigint[])
 """
 _DUE = "SELECT told FROM alert_due ORDER BY position, kind LIMIT %s"
 _MAILS = "SELECT account_id, notice_id FROM mail_due WHERE due_at <= %s ORDER BY due_at, notice_id LIMIT %s"
@@ -79,12 +80,12 @@ _from_json = msgspec.json.Decoder(Due)
 _FOLLOWED: tuple[type[Event], ...] = (*FOLLOWED, AlertRaised)
 _Ending = AddressGiven | AlertsSwitchedOff | AlertsEnded
 """After these, nothing that was to be told before is told any more."""
-_Mailing = _Ending | VerificationRequested | AlertRaised | MailSent | MailFailed | MailGivenUp
+_Mailing = _Ending | VerificationRequested | PasswordResetRequested | AlertRaised | MailSent | MailFailed | MailGivenUp
 
 
 class _MailDue(msgspec.Struct):
     account_id: AccountId
-    verifies: bool
+    kind: str
     due_at: Instant
 
 
@@ -158,29 +159,34 @@ async def _follow_mail(connection: Connection, events: Sequence[_Mailing]) -> No
     await connection.execute(_REMOVE_MAILS, [touched])
     if mails:
         await connection.execute(
-            _ADD_MAILS, columns_of((id_, one.account_id, one.verifies, one.due_at) for id_, one in mails.items())
+            _ADD_MAILS, columns_of((id_, one.account_id, one.kind, one.due_at) for id_, one in mails.items())
         )
 
 
 def _follow_one_mail(mails: dict[UUID, _MailDue], event: _Mailing) -> None:
     owner = event.account_id
     match event:
-        case AddressGiven() | AlertsSwitchedOff() | AlertsEnded():
-            _remove(mails, [id_ for id_, mail in mails.items() if mail.account_id == owner])
+        case AddressGiven() | AlertsSwitchedOff():
+            _remove(mails, owner, "alert", "verification")
+        case AlertsEnded():
+            _remove(mails, owner, "alert", "verification", "password-reset")
         case VerificationRequested():
-            _remove(mails, [id_ for id_, mail in mails.items() if mail.account_id == owner and mail.verifies])
-            mails[event.verification_id] = _MailDue(owner, True, event.requested_at)
+            _remove(mails, owner, "verification")
+            mails[event.verification_id] = _MailDue(owner, "verification", event.requested_at)
+        case PasswordResetRequested():
+            _remove(mails, owner, "password-reset")
+            mails[event.reset_id] = _MailDue(owner, "password-reset", event.requested_at)
         case AlertRaised():
-            mails.setdefault(event.notice_id, _MailDue(owner, False, event.happened_at))
+            mails.setdefault(event.notice_id, _MailDue(owner, "alert", event.happened_at))
         case MailFailed():
             mails[event.notice_id].due_at = event.retry_at
         case MailSent() | MailGivenUp():
-            _remove(mails, [event.notice_id])
+            mails.pop(event.notice_id, None)
 
 
-def _remove(mails: dict[UUID, _MailDue], ids: Sequence[UUID]) -> None:
-    for id_ in ids:
-        mails.pop(id_, None)
+def _remove(mails: dict[UUID, _MailDue], owner: AccountId, *kinds: str) -> None:
+    for id_ in [id_ for id_, mail in mails.items() if mail.account_id == owner and mail.kind in kinds]:
+        del mails[id_]
 
 
 def _owner(entry: Entry) -> AccountId | None:
@@ -221,8 +227,8 @@ ALERTS = ReadModel(
     name="alerts",
     tables=("alert_watch", "alert_due", "mail_due"),
     sql=_SQL,
-    events=(*FOLLOWED, VerificationRequested, AlertRaised, MailSent, MailFailed, MailGivenUp),
+    events=(*FOLLOWED, VerificationRequested, PasswordResetRequested, AlertRaised, MailSent, MailFailed, MailGivenUp),
     apply=_apply,
     keeps=(Due,),
-    fold_version=2,
+    fold_version=3,
 )

@@ -6,11 +6,12 @@ from uuid import UUID
 
 import structlog
 
-from api.alerts.texts import About, account_name, alert_mail, verification_mail
+from api.alerts.texts import About, account_name, alert_mail, password_reset_mail, verification_mail
 from api.failpoints import reach
 from api.ledger import Context
 from api.runtime import Runtime
 from domain.accounts.account import account_view
+from domain.accounts.resetting import RESET_SCOPE
 from domain.alerts import sending
 from domain.alerts.alerts import Alerts, Notice, alerts_view
 from domain.alerts.codes import CODE_SCOPE, code_of
@@ -114,8 +115,14 @@ async def _send(runtime: Runtime, mailer: Mailer, account_id: AccountId, notice_
 
 
 async def _mail_of(runtime: Runtime, account_id: AccountId, alerts: Alerts, notice: Notice) -> Mail:
-    assert alerts.email is not None, "without an address there are no notices"
     url = runtime.settings.url
+    if notice.kind == "password-reset":
+        assert alerts.reset is not None, "a reset that is over is stale"
+        view = account_view(account_id)
+        to = (await runtime.ledger.read(view)).of(view).email
+        code = code_of(notice.id, runtime.sealer.keyed_hash(RESET_SCOPE, str(notice.id)))
+        return password_reset_mail(notice, to, url, code, alerts.reset.expires_at)
+    assert alerts.email is not None, "without an address there are no such notices"
     if notice.kind == "verification":
         assert alerts.verification is not None, "a verification that is over is stale"
         code = code_of(notice.id, runtime.sealer.keyed_hash(CODE_SCOPE, str(notice.id)))

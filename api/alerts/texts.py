@@ -43,6 +43,22 @@ for example by
 It works once. If you know nothing of this, do nothing: without the code
 no alerts are sent to you.
 """
+_RESET = """\
+Somebody, maybe you, wants another password for the LiteVPS account of this
+address. To give it one, show this code before {{ expires_at }}:
+
+    {{ code }}
+
+for example by
+
+    curl -X POST {{ url }}/api/auth/password-reset \\
+      -H 'Content-Type: application/json' \\
+      -d '{"code":"{{ code }}",
+           "new_password":"..."}'
+
+It works once, and ends every session. If you know nothing of this, do
+nothing: without the code your password and your sessions stay as they are.
+"""
 _ALERTS = """\
 Of the account {{ account }}:
 
@@ -95,6 +111,7 @@ LINE_CHARACTERS_MAX = 76
 # Plain text: nothing in it is markup, and what VPSs are called was checked when they were made.
 _ENVIRONMENT = Environment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)  # noqa: S701
 _VERIFICATION_TEXT = _ENVIRONMENT.from_string(_VERIFICATION)
+_RESET_TEXT = _ENVIRONMENT.from_string(_RESET)
 _ALERTS_TEXT = _ENVIRONMENT.from_string(_ALERTS)
 
 
@@ -125,6 +142,12 @@ def verification_mail(notice: Notice, to: str, url: str, code: str, expires_at: 
     text = _VERIFICATION_TEXT.render(url=url, code=code, expires_at=to_rfc3339(_whole_seconds(expires_at)))
     subject = "LiteVPS: shall alerts come to this address?"
     return Mail(to, subject, text, _message_id(notice.id, url), kind="verification")
+
+
+def password_reset_mail(notice: Notice, to: str, url: str, code: str, expires_at: Instant) -> Mail:
+    """Return the mail that brings the code for another password to an account's own address."""
+    text = _RESET_TEXT.render(url=url, code=code, expires_at=to_rfc3339(_whole_seconds(expires_at)))
+    return Mail(to, "LiteVPS: another password?", text, _message_id(notice.id, url), kind="password-reset")
 
 
 def alert_mail(notice: Notice, to: str, url: str, about: About) -> Mail:

@@ -11,6 +11,7 @@ from api.http import (
     billing_usage,
     closing,
     health,
+    password_reset,
     pricing,
     ssh_keys,
     statements,
@@ -42,6 +43,7 @@ def declared(settings: Settings) -> tuple[Endpoint, ...]:
     """Return every endpoint that the document tells of."""
     return (
         *accounts.endpoints(settings),
+        *password_reset.ENDPOINTS,
         *closing.ENDPOINTS,
         *alerts.ENDPOINTS,
         *pricing.ENDPOINTS,

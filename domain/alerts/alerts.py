@@ -50,7 +50,7 @@ class Notice(msgspec.Struct, frozen=True):
     """A mail that is to be sent."""
 
     id: UUID
-    kind: Literal["alert", "verification"]
+    kind: Literal["alert", "verification", "password-reset"]
     due_at: Instant
     """When it is tried next."""
     begun_at: Instant
@@ -80,6 +80,8 @@ class Alerts(msgspec.Struct, frozen=True):
     """By id, in the order in which they came to be; those sent or given up are gone."""
     undelivered: GivenUp | None = None
     """None once a later mail to the same address was sent."""
+    reset: Verification | None = None
+    """A code that was mailed to the account's own address, for another password."""
     raised_until: int = 0
     """The position up to which everything that was to be raised has been."""
     ended: bool = False
@@ -91,7 +93,8 @@ def evolve(alerts: Alerts, event: Event) -> Alerts:
     match event:
         case recorded.AddressGiven():
             # What was to be told to another address is not told to this one.
-            return replace(alerts, email=event.email, verified=False, verification=None, notices={}, undelivered=None)
+            fresh = Alerts(email=event.email, thresholds=alerts.thresholds, raised_until=alerts.raised_until)
+            return replace(fresh, reset=alerts.reset, notices=_of_resets(alerts))
         case recorded.ThresholdsSet():
             return replace(alerts, thresholds=event.thresholds)
         case recorded.VerificationRequested():
@@ -108,11 +111,15 @@ def evolve(alerts: Alerts, event: Event) -> Alerts:
             notice = alerts.notices[event.notice_id]
             return _with_notice(alerts, replace(notice, due_at=event.retry_at, attempts=event.attempt))
         case recorded.MailSent():
-            return replace(alerts, notices=_without(alerts, event.notice_id), undelivered=None)
+            mended = event.notice_id not in _of_resets(alerts)
+            undelivered = None if mended else alerts.undelivered
+            return replace(alerts, notices=_without(alerts, event.notice_id), undelivered=undelivered)
         case recorded.MailGivenUp():
             return replace(alerts, notices=_without(alerts, event.notice_id), undelivered=_given_up(alerts, event))
+        case recorded.PasswordResetRequested() | recorded.PasswordResetFailed() | recorded.PasswordResetDone():
+            return _with_reset(alerts, event)
         case recorded.AlertsSwitchedOff():
-            return Alerts(raised_until=alerts.raised_until)
+            return Alerts(raised_until=alerts.raised_until, reset=alerts.reset, notices=_of_resets(alerts))
         case recorded.AlertsEnded():
             return Alerts(raised_until=alerts.raised_until, ended=True)
         case _:
@@ -214,7 +221,8 @@ def raise_alerts(alerts: Alerts, account_id: AccountId, due: Sequence[Due], noti
 
 def end_alerts(alerts: Alerts, account_id: AccountId) -> tuple[Event, ...]:
     """Return what is recorded when an account is closed; nothing where it never had alerts."""
-    return () if alerts.ended or alerts.email is None else (recorded.AlertsEnded(account_id),)
+    nothing_waits = alerts.email is None and alerts.reset is None and not alerts.notices
+    return () if alerts.ended or nothing_waits else (recorded.AlertsEnded(account_id),)
 
 
 def _of_whole_causes(fresh: Sequence[Due]) -> Sequence[Due]:
@@ -233,7 +241,31 @@ def _without(alerts: Alerts, notice_id: UUID) -> dict[UUID, Notice]:
     return {id_: notice for id_, notice in alerts.notices.items() if id_ != notice_id}
 
 
-def _given_up(alerts: Alerts, event: recorded.MailGivenUp) -> GivenUp:
+def _of_resets(alerts: Alerts) -> dict[UUID, Notice]:
+    return {id_: notice for id_, notice in alerts.notices.items() if notice.kind == "password-reset"}
+
+
+def _with_reset(
+    alerts: Alerts,
+    event: recorded.PasswordResetRequested | recorded.PasswordResetFailed | recorded.PasswordResetDone,
+) -> Alerts:
+    replace, reset = msgspec.structs.replace, alerts.reset
+    match event:
+        case recorded.PasswordResetRequested():
+            at, others = event.requested_at, {i: n for i, n in alerts.notices.items() if n.kind != "password-reset"}
+            notice = Notice(event.reset_id, "password-reset", due_at=at, begun_at=at)
+            reset = Verification(event.reset_id, event.code_digest, event.expires_at)
+            return replace(alerts, reset=reset, notices={**others, notice.id: notice})
+        case recorded.PasswordResetFailed():
+            assert reset is not None
+            return replace(alerts, reset=replace(reset, failures=reset.failures + 1))
+        case recorded.PasswordResetDone():
+            return replace(alerts, reset=None)
+
+
+def _given_up(alerts: Alerts, event: recorded.MailGivenUp) -> GivenUp | None:
+    if event.notice_id in _of_resets(alerts):
+        return alerts.undelivered
     assert alerts.email is not None, "without an address there are no notices"
     since = event.at if alerts.undelivered is None else alerts.undelivered.since
     return GivenUp(alerts.email, since, event.cause, event.reason)

@@ -54,6 +54,31 @@ class AddressVerified(Event, frozen=True, tag="alerts.address-verified.v1"):
     verification_id: UUID
 
 
+class PasswordResetRequested(Event, frozen=True, tag="alerts.password-reset-requested.v1"):
+    """Somebody asked for another password: a code is to be mailed to the account's own address, ending any before."""
+
+    account_id: AccountId
+    reset_id: UUID
+    code_digest: str
+    """SHA-256 of the code, in hexadecimal."""
+    requested_at: Instant
+    expires_at: Instant
+
+
+class PasswordResetFailed(Event, frozen=True, tag="alerts.password-reset-failed.v1"):
+    """A wrong code was tried; after a few the right one is good for nothing either."""
+
+    account_id: AccountId
+    reset_id: UUID
+
+
+class PasswordResetDone(Event, frozen=True, tag="alerts.password-reset-done.v1"):
+    """The code was shown: the account has another password from here on, and the code is used up."""
+
+    account_id: AccountId
+    reset_id: UUID
+
+
 class AlertRaised(Event, frozen=True, tag="alerts.alert-raised.v1"):
     """The account is to be told of something; all alerts of one notice go in one mail."""
 

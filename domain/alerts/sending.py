@@ -24,8 +24,8 @@ def due_notice(alerts: Alerts, notice_id: UUID, now: Instant) -> Notice | None:
 
 def is_stale(alerts: Alerts, notice: Notice, now: Instant) -> bool:
     """Tell whether a mail is of no use any more: its code has expired, or what it tells is days old."""
-    if notice.kind == "verification":
-        verification = alerts.verification
+    if notice.kind != "alert":
+        verification = alerts.verification if notice.kind == "verification" else alerts.reset
         return verification is None or now >= verification.expires_at
     return now - notice.begun_at > STALE_AFTER
 

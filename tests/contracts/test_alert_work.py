@@ -21,6 +21,7 @@ from domain.alerts.events import (
     MailFailed,
     MailGivenUp,
     MailSent,
+    PasswordResetRequested,
     ThresholdsSet,
     VerificationRequested,
 )
@@ -212,6 +213,22 @@ async def test_another_code_takes_the_place_of_the_one_before_and_of_nothing_els
     await found.tell(ada, VerificationRequested(ada, third, "y", Instant(2), Instant(9)))
 
     assert set(await found.mails()) == {SECOND, third}
+
+
+async def test_a_code_for_another_password_waits_whatever_becomes_of_alerts_until_the_account_is_closed(
+    found: Found,
+) -> None:
+    ada, third = await found.watched(), UUID(int=13)
+    await found.tell(ada, PasswordResetRequested(ada, FIRST, "x", Instant(1), Instant(9)), raised(ada, SECOND, 1))
+    await found.tell(ada, PasswordResetRequested(ada, third, "y", Instant(2), Instant(9)))
+    assert set(await found.mails()) == {SECOND, third}
+
+    await found.tell(ada, AddressGiven(ada, "other@example.com"))
+    assert await found.mails() == [third]
+    await found.tell(ada, AlertsSwitchedOff(ada))
+    assert await found.mails() == [third]
+    await found.tell(ada, AlertsEnded(ada))
+    assert await found.mails() == []
 
 
 async def test_a_closing_is_open_until_it_is_finished_and_again_when_a_payment_comes_late(found: Found) -> None:

@@ -90,15 +90,15 @@ MAIL: tuple[Mutation, ...] = (
     Mutation(
         "new address unverified",
         "domain/alerts/alerts.py",
-        "email=event.email, verified=False, verification=None, notices={}, undelivered=None",
-        "email=event.email, verification=None, notices={}, undelivered=None",
+        "Alerts(email=event.email, thresholds=alerts.thresholds,",
+        "Alerts(email=event.email, verified=alerts.verified, thresholds=alerts.thresholds,",
         "tests/domain/alerts",
     ),
     Mutation(
         "notices of old address dropped",
         "domain/alerts/alerts.py",
-        "email=event.email, verified=False, verification=None, notices={}, undelivered=None",
-        "email=event.email, verified=False, verification=None, undelivered=None",
+        "return replace(fresh, reset=alerts.reset, notices=_of_resets(alerts))",
+        "return replace(fresh, reset=alerts.reset, notices=alerts.notices)",
         "tests/domain/alerts",
     ),
     Mutation(
