@@ -40,6 +40,7 @@ PACKAGES = (
     "procps",
     "sed",
     "tar",
+    "tzdata",
     "usr-is-merged",  # Instead of usrmerge, which brings 50 MB of Perl.
     "util-linux",
 )
@@ -67,7 +68,8 @@ LEFT_OUT = (
     "usr/share/man",
     "usr/share/info",
     "usr/share/locale",
-    "usr/share/zoneinfo",
+    "usr/share/zoneinfo/posix",
+    "usr/share/zoneinfo/right",
     "usr/share/lintian",
     "usr/share/bug",
     "usr/share/bash-completion",

@@ -42,7 +42,6 @@ def make_ours(root: Path) -> None:
         command.unlink(missing_ok=True)
         command.symlink_to("/bin/busybox")
     (root / "var/lib/litevps").mkdir(mode=0o755)
-    (root / "var/lib/litevps/jobs").mkdir(mode=0o700)
     for key in (root / "etc/ssh").glob("ssh_host_*"):
         key.unlink()
     (root / "etc/machine-id").write_text("")

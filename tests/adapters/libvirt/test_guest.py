@@ -38,8 +38,51 @@ def test_the_host_key_is_the_one_handed_in_and_the_only_one(guest: BootedGuest) 
     assert said(guest, "cat /etc/ssh/ssh_host_ed25519_key").strip() == guest.spec.host_key_private.strip()
 
 
-def test_there_is_a_private_folder_for_jobs(guest: BootedGuest) -> None:
-    assert said(guest, "stat -c '%a %U %F' /var/lib/litevps/jobs") == "700 root directory"
+def test_there_is_a_private_place_for_jobs_in_memory(guest: BootedGuest) -> None:
+    assert said(guest, "stat -c '%a %U' /run/litevps; stat -f -c %T /run/litevps").split() == ["700", "root", "tmpfs"]
+
+
+def test_devices_are_those_that_udev_would_make(guest: BootedGuest) -> None:
+    links = {"fd": "self/fd", "stdin": "self/fd/0", "stdout": "self/fd/1", "stderr": "self/fd/2", "core": "kcore"}
+    asked = "; ".join(f"readlink /dev/{name}" for name in links)
+    assert said(guest, asked).split() == [f"/proc/{target}" for target in links.values()]
+    assert said(guest, "readlink /dev/rtc") == "rtc0"
+    devices = "null zero full random urandom tty ptmx kmsg console rtc0 vda pts shm"
+    assert said(guest, f"for d in {devices}; do [ -e /dev/$d ] || echo $d; done") == ""
+    open_to_all = "null zero full random urandom tty ptmx"
+    assert set(said(guest, f"cd /dev; stat -c '%a %F' {open_to_all}").splitlines()) == {"666 character special file"}
+    assert said(guest, "ls -ld /dev/shm /tmp /var/tmp /run/lock | cut -c1-10").split() == ["drwxrwxrwt"] * 4
+    assert said(guest, "(echo out > /dev/stdout; echo err > /dev/stderr) 2>&1 | sort").split() == ["err", "out"]
+    assert said(guest, "echo in | cat /dev/stdin; diff <(echo a) <(echo a) && echo same").split() == ["in", "same"]
+    assert said(guest, "hwclock --show >/dev/null && echo shown") == "shown"
+
+
+def test_time_zones_and_characters_are_there(guest: BootedGuest) -> None:
+    assert said(guest, "TZ=Europe/Berlin date -d 2026-07-01T12:00Z +%H%Z; TZ=Asia/Tokyo date -d @0 +%H%Z").split() == [
+        "14CEST",
+        "09JST",
+    ]
+    assert said(guest, "date +%Z; locale -a | grep -i c.utf; echo $LANG").split() == ["UTC", "C.utf8", "C.UTF-8"]
+    assert said(guest, "printf ü | wc -m") == "1"
+
+
+def test_what_ordinary_scripts_touch_works(guest: BootedGuest) -> None:
+    assert len(said(guest, "cat /etc/machine-id")) == 32
+    assert (
+        said(guest, "test -r /etc/resolv.conf && test -d /run/lock && test /var/run -ef /run && echo there") == "there"
+    )
+    assert said(guest, 'f=$(mktemp) && d=$(mktemp -d) && rm -r "$f" "$d" && echo made') == "made"
+    assert said(guest, "seq 30000 | sort -S 100K -R | sort -n | tail -n1; ls -A /tmp | wc -l").split() == ["30000", "0"]
+    assert said(guest, "ps -p 1 -o comm=; df -h / | wc -l; ip -br address | grep -c lo; id -un").split() == [
+        "init",
+        "2",
+        "1",
+        "root",
+    ]
+    assert said(guest, "getent passwd nobody | cut -d: -f3; getent services ssh | cut -c1-3").split() == [
+        "65534",
+        "ssh",
+    ]
 
 
 def test_a_control_group_is_killed_whole(guest: BootedGuest) -> None:
