@@ -39,6 +39,7 @@ class _Run:
         self.files = files
         self.user = job.user or "root"
         self.variables = {"HOME": "/root", "USER": self.user, "PWD": job.cwd or "/root", **job.env}
+        self.variables["LITEVPS_JOB_ID"] = str(job.job_id)
         self.stdin = (job.stdin or "").encode()
         self.written: list[Written] = []
         self.now_us = 0
@@ -99,6 +100,10 @@ class _Run:
             return output
         if output_to == "&2":
             self._write(output, to_stderr=True)
+        elif output_to == "/dev/stdout":
+            return output
+        elif output_to == "/dev/stderr":
+            self._write(output, to_stderr=True)
         elif output_to != "/dev/null":
             self.files[output_to] = (self.files.get(output_to, b"") if appending else b"") + output
         return b""
@@ -149,9 +154,10 @@ def _sleep(run: _Run, arguments: list[str], _stdin: bytes) -> bytes:
 
 
 def _cat(run: _Run, arguments: list[str], stdin: bytes) -> bytes:
-    missing = [name for name in arguments if name not in run.files]
+    files = {**run.files, "/dev/stdin": stdin}
+    missing = [name for name in arguments if name not in files]
     run.status = 1 if missing else 0
-    return b"".join(run.files.get(name, b"") for name in arguments) if arguments else stdin
+    return b"".join(files.get(name, b"") for name in arguments) if arguments else stdin
 
 
 def _head(run: _Run, arguments: list[str], stdin: bytes) -> bytes:
@@ -170,6 +176,10 @@ def _uname(run: _Run, arguments: list[str], _stdin: bytes) -> bytes:
     return (told + "\n").encode()
 
 
+def _env(run: _Run, _arguments: list[str], _stdin: bytes) -> bytes:
+    return "".join(f"{name}={value}\n" for name, value in run.variables.items()).encode()
+
+
 def _fail(run: _Run, _arguments: list[str], _stdin: bytes) -> bytes:
     run.status = 1
     return b""
@@ -185,6 +195,7 @@ COMMANDS: dict[str, Callable[[_Run, list[str], bytes], bytes]] = {
     "head": _head,
     "wc": _wc,
     "uname": _uname,
+    "env": _env,
     "true": lambda _run, _arguments, _stdin: b"",
     ":": lambda _run, _arguments, _stdin: b"",
     "false": _fail,

@@ -8,6 +8,7 @@ from adapters.simulated.host import SimulatedGuest, SimulatedHost
 from adapters.simulated.jobs import Play, PlayedJob
 from domain.compute.ports import GuestAddress, GuestUnreachable, HostKeyChanged, JobOutcome, JobSpec
 from domain.ids import JobId, VpsId
+from domain.time import seconds
 
 POLL_S = 0.002
 
@@ -84,5 +85,8 @@ def _start(host: SimulatedHost, guest: SimulatedGuest, job: JobSpec) -> PlayedJo
         played = PlayedJob(job, Play((), 0, 0), host.clock.now(), guest.boots)
         played.cancel_unstarted()
         return played
+    if host.clock.now() - guest.answers_from < seconds(job.age_s):
+        # It was asked for before the guest was booted, and nothing is known of it: it may have run.
+        return PlayedJob(job, Play((), 0, 0), host.clock.now(), guest.boots - 1)
     play = play_command(job, guest.spec.hostname, guest.files)
     return PlayedJob(job, play, host.clock.now(), guest.boots)

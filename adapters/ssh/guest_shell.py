@@ -1,6 +1,7 @@
 """The guest shell port by SSH: logins over kept connections, and jobs through launchers."""
 
 import asyncio
+import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -66,10 +67,13 @@ class SshGuestShell:
         await asyncio.gather(*(pool.close() for pool in pools))
 
     async def _run_within(self, span_s: float, address: GuestAddress, job: JobSpec, *, for_job: bool) -> JobOutcome:
+        begun_s = time.monotonic()
+
         async def run(launcher: Launcher) -> JobOutcome:
             try:
                 async with asyncio.timeout(span_s):
-                    return await launcher.run(job)
+                    # Jobs wait for a launcher, and are asked for again over a new connection: each time they are older.
+                    return await launcher.run(job, age_s=job.age_s + time.monotonic() - begun_s)
             except TimeoutError as error:
                 raise _Overdue from error
 

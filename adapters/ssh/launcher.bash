@@ -5,25 +5,39 @@
 # usual case costs two forks and one exec: the watchdog, and the command's own bash.
 #
 # Answers on standard output, one frame a request. Requests (see launcher.py):
-#   run ID TIMEOUT_S LIMIT HEAD TAIL STDIN_BYTES LENGTH...  then command, cwd, user, stdin, env ... by length
+#   run ID TIMEOUT_S LIMIT HEAD TAIL AGE_S STDIN_BYTES LENGTH...  then command, cwd, user, stdin, env ... by length
 #   end ID VERDICT        kill all of a job (VERDICT is cancelled or timeout)
 #   discard ID            remove what is kept of a job that has ended, but for the marks that it was
 #
-# What is kept of a job: jobs/ID.owner.N (who runs it), .command, .stdin, .stdout, .stderr, .started,
-# .group, .ended; files rather than a folder of its own, since making one would be a process more.
+# What is kept of a job: jobs/ID.owner.N (who runs it), .stdin, .stdout, .stderr, .started, .group, .ended;
+# files rather than a folder of its own, since making one would be a process more.
 # Two of them are made with O_EXCL and so decide races: owner.N, who starts the job; ended, how it ended.
 # A job without .started was never started: its owner died before, and the next one takes over.
 #
 # Where there are cgroups (v2), a job runs in one, so that nothing of it escapes. A launcher uses its cgroup
 # again for the next job if that one ended by itself and left nothing running: a job that ended by itself is
 # never killed, so that no late request can hit the wrong one. Any other cgroup is not used again.
+#
+# All of it lies in memory, on a file system of our own, so that a command runs whatever the disk is like: full,
+# out of inodes, read-only. It has a bound, and beneath it a reserve, given up for the next job once it is full:
+# whoever filled it can so remove what he filled it with. It ends with the guest's boot. A job of which nothing
+# is known, and that was asked for before the guest was booted, may have run: it is lost, never started.
 
-jobs=/var/lib/litevps/jobs
+place=/run/litevps
+jobs=$place/jobs
+jobs_before=/var/lib/litevps/jobs  # Where a service of before kept jobs, some of which may still run.
+place_options=mode=700,size=25%,nr_inodes=8192,nosuid,nodev,noexec
+probe_bytes=32768
+reserve_bytes=131072
+reserve_files=48
 cgroup_root=/sys/fs/cgroup
-output_bytes_max=$1      # A stream that grows past it ends the job as `ulimit -f` would.
+output_bytes_max=$1      # A stream that grows past it ends the job as `ulimit -f` would ...
+memory_part=16           # ... or past this part of the guest's memory, of which four fit into our place.
 small_bytes=65536        # Up to this size a stream is brought back without starting a process.
 small_pieces=256         # ... and up to so many NULs, since each is a read of its own.
-kept_s=86400             # Folders of ended jobs that nobody discarded are removed after this time.
+kept_s=86400             # What is kept of ended jobs that nobody discarded is removed after this time.
+marks_kept_s=600         # That a discarded one was started and has ended stays known for this time,
+marks_kept_full_s=60     # ... or for this where there is no more room.
 sweep_s=600
 tidy_s=2
 discarded_max=100
@@ -40,12 +54,67 @@ nap() {  # SECONDS
   (( $? > 128 )) || sleep 1
 }
 
+# --- room -------------------------------------------------------------------------------------------
+
+have_place() {  # mounted once a boot, by the guest's own start-up or by the first launcher
+  local lock point mounted=
+  [[ -p $jobs/.never ]] && return
+  mkdir -p -m 755 "$place"
+  exec {lock}> "$place.lock" && flock "$lock"
+  while read -r _ _ _ _ point _; do [[ $point != "$place" ]] || mounted=yes; done < /proc/self/mountinfo
+  [[ -n $mounted ]] || mount -t tmpfs -o "$place_options" litevps "$place"
+  [[ -d $jobs ]] || mkdir -m 700 "$jobs"
+  # A pipe that is never readable: to wait on it for a time costs no process.
+  [[ -p $jobs/.never ]] || mkfifo "$jobs/.never"
+  [[ -e $jobs/.full ]] || echo 0 > "$jobs/.full"
+  exec {lock}>&-
+}
+
+is_full() {  # status 0 if there is no room for what a small job needs
+  local status
+  printf '%*s' "$probe_bytes" '' >| "$jobs/.probe"
+  status=$?
+  : >| "$jobs/.probe"
+  (( status != 0 ))
+}
+
+note_full() {  # before anything is removed: whoever could not write meanwhile must learn it
+  is_full || return
+  stamp
+  printf '%s\n' "${stamp#* }" 1<> "$jobs/.full"  # In place, which needs no room.
+}
+
+was_full() {  # status 0 if at some time since the job was started there was no room for what it wrote
+  local from_cs full_cs
+  is_full && return
+  read -r _ from_cs < "$job.started" && read -r full_cs < "$jobs/.full" && (( 10#$full_cs >= 10#$from_cs ))
+}
+
+have_reserve() {
+  local number
+  [[ -s $jobs/.reserve ]] || printf '%*s' "$reserve_bytes" '' >| "$jobs/.reserve" || : >| "$jobs/.reserve"
+  for (( number = 1; number <= reserve_files; number++ )); do [[ -e $jobs/.spare.$number ]] || : > "$jobs/.spare.$number"; done
+}
+
+give_up_reserve() {
+  note_full
+  : >| "$jobs/.reserve"
+  rm -f "$jobs"/.spare.*
+  sweep "$marks_kept_full_s"
+  return 0
+}
+
 # --- deciding who and how ---------------------------------------------------------------------------
 
-first_to_write() {  # FILE TEXT: make the file if nobody has before; on a full disk it may stay empty
+first_to_write() {  # FILE TEXT: make the file if nobody has before; where all is full it may stay empty
+  made_with "$@" && return
+  [[ ! -e $1 ]] && give_up_reserve && made_with "$@"
+}
+
+made_with() {  # FILE TEXT
   local status
   set -C
-  { printf '%s\n' "$2" || :; } > "$1"
+  { printf '%s\n' "$2" || { give_up_reserve && printf '%s\n' "$2"; } || :; } > "$1"
   status=$?
   set +C
   return "$status"
@@ -97,7 +166,7 @@ have_cgroup() {  # set `cgroup` to an empty one of this launcher's own, "" where
 }
 
 free_cgroup() {  # VERDICT: keep the cgroup for the next job, or leave it to `sweep`
-  [[ $1 == exit && -n $cgroup ]] && is_empty "$cgroup" || cgroup=
+  [[ ($1 == exit || $1 == crowded) && -n $cgroup ]] && is_empty "$cgroup" || cgroup=
 }
 
 is_empty() {  # CGROUP
@@ -128,7 +197,7 @@ elapsed() {  # set `elapsed_ms` since the job was started
 
 decide() {  # VERDICT STATUS: the first one counts
   elapsed
-  first_to_write "$job.ended" "$1 $2 $elapsed_ms"
+  first_to_write "$job.ended" "$1 $2 $elapsed_ms $EPOCHSECONDS"
 }
 
 # --- ending a job -----------------------------------------------------------------------------------
@@ -210,7 +279,10 @@ command_process() {  # becomes the command
   # Whoever decided before this found nothing to kill.
   [[ ! -e $job.ended ]] || exit 1
   export LITEVPS_JOB_ID=$id
-  set -- "$BASH" -c "$command"
+  hash env setpriv  # Found now, before the job's own PATH is set.
+  set -- "$BASH" -c "$command" bash
+  # The job's variables go by execve past this bash, which would take some of them for its own.
+  (( ${#environment[@]} == 0 )) || set -- "${BASH_CMDS[env]}" "${environment[@]}" "LITEVPS_JOB_ID=$id" "$@"
   if [[ -n $user && $user != root ]]; then
     uid=
     while IFS=: read -r name _ uid gid _ home shell; do [[ $name == "$user" ]] && break; done < /etc/passwd
@@ -220,18 +292,15 @@ command_process() {  # becomes the command
     fi
     export HOME=$home USER=$user LOGNAME=$user SHELL=$shell
     cd "$home" 2> /dev/null || cd /
-    set -- setpriv --reuid "$uid" --regid "$gid" --init-groups -- "$@"
+    set -- "${BASH_CMDS[setpriv]}" --reuid "$uid" --regid "$gid" --init-groups -- "$@"
   fi
   if [[ -n $cwd ]] && ! cd -- "$cwd" 2> /dev/null; then
     printf 'litevps: cannot go to %s\n' "$cwd" >&2
     exit 126
   fi
-  hash "$1"  # Found now, before the job's own PATH is set.
   unset LC_ALL
   [[ -z $had_locale ]] || export LC_ALL=$locale
-  # From here on the job's variables hide ours: only positional parameters are used.
-  (( ${#environment[@]} == 0 )) || export "${environment[@]}"
-  [[ $1 == setpriv ]] || exec -a bash "$@"
+  [[ $1 != "$BASH" ]] || exec -a bash "$@"
   exec "$@"
 }
 
@@ -252,15 +321,17 @@ wait_for_command() {  # set `status`
 }
 
 start_and_wait() {
-  local out err watchdog_pid input=/dev/null
-  printf '%s' "$command" > "$job.command"
+  local out= err= watchdog_pid input=/dev/null end=exit
   if (( staged_bytes >= 0 )); then
     input=$staged
   elif [[ -n $has_stdin ]]; then
-    printf '%s' "$stdin" > "$job.stdin"
+    printf '%s' "$stdin" > "$job.stdin" || return 1
     input=$job.stdin
   fi
+  umask 0  # So that whoever the command becomes can open /dev/stdout anew; nobody else gets into the folder.
   exec {out}>> "$job.stdout" {err}>> "$job.stderr"
+  umask "$mask"
+  [[ -n $err ]] || { [[ -z $out ]] || exec {out}>&-; return 1; }
   stamp
   printf '%s\n' "$stamp" > "$job.started"
   [[ -s $job.started ]] || { exec {out}>&- {err}>&-; return 1; }
@@ -271,7 +342,8 @@ start_and_wait() {
   watchdog_pid=$!
   wait_for_command
   # Known here even where a full disk keeps it from being written down.
-  decide exit "$status" && verdict=exit ms=$elapsed_ms
+  ! was_full || end=crowded
+  decide "$end" "$status" && verdict=$end ms=$elapsed_ms
   kill -KILL "$watchdog_pid"
   wait "$watchdog_pid"
   exec {out}>&- {err}>&-
@@ -289,18 +361,32 @@ await_other() {  # another launcher, of this connection or one before, runs the 
   done
 }
 
-run_job() {  # TIMEOUT_S LIMIT HEAD TAIL STDIN_BYTES LENGTH...
-  local timeout_s=$1 limit=$2 head=$3 tail=$4 staged_bytes=$5 staged=$job.stdin.$BASHPID
-  local started_here= verdict= status ms=0 has_stdin= command cwd user stdin environment=() field
-  shift 5
+unseen_since_boot() {  # status 0 if nothing is known of the job, which was asked for before the guest was booted
+  local uptime
+  [[ ! -e $job.owner.1 && ! -e $job.started && ! -e $job.ended ]] || return
+  read -r uptime _ < /proc/uptime
+  (( age_s > ${uptime%.*} ))
+}
+
+run_job() {  # TIMEOUT_S LIMIT HEAD TAIL AGE_S STDIN_BYTES LENGTH...
+  local timeout_s=$1 limit=$2 head=$3 tail=$4 age_s=$5 staged_bytes=$6 staged=$job.stdin.$BASHPID
+  local started_here= verdict= status ms=0 late= has_stdin= command cwd user stdin environment=() field
+  shift 6
   has_stdin=${4#-}
   for field in command cwd user stdin; do read_field "$1" "$field" || exit 1; shift; done
   while (( $# )); do read_field "$1" "environment[${#environment[@]}]" || exit 1; shift; done
-  if (( staged_bytes >= 0 )); then head -c "$staged_bytes" > "$staged"; fi
+  unseen_since_boot && { staged=/dev/null; late=yes; }
+  ! is_full || give_up_reserve
+  if (( staged_bytes >= 0 )); then
+    # By tee, which goes on reading where there is no room: the next request must not begin within this one.
+    head -c "$staged_bytes" | tee "$staged" > /dev/null
+    (( PIPESTATUS[1] == 0 )) || { rm -f "$staged"; printf 'failed\n'; return; }
+  fi
+  [[ -z $late ]] || { printf 'outcome lost 0 0 0 - 0 0 0 - 0 0\n'; return; }
   have_cgroup
   claim "$cgroup"
   case $? in
-    0) start_and_wait || { printf 'failed\n'; return; } ;;
+    0) start_and_wait || { give_up_reserve && start_and_wait; } || { printf 'failed\n'; return; } ;;
     1) (( staged_bytes < 0 )) || rm -f "$staged"; await_other ;;
     2) printf 'failed\n'; return ;;
   esac
@@ -316,10 +402,10 @@ read_field() {  # LENGTH NAME
 
 send_outcome() {
   local tries=0
-  until [[ -n $verdict ]] || read -r verdict status ms < "$job.ended" || (( ++tries > 100 )); do nap 0.01; done
+  until [[ -n $verdict ]] || read -r verdict status ms _ < "$job.ended" || (( ++tries > 100 )); do nap 0.01; done
   # Decided by one who died before he could write it down: only a verdict that kills is left so.
   [[ -n $verdict ]] || verdict=lost status=0 ms=0
-  if [[ $verdict != exit ]] && ! kill_all; then
+  if [[ $verdict != exit && $verdict != crowded ]] && ! kill_all; then
     printf 'stuck\n'
     return
   fi
@@ -372,7 +458,7 @@ end_job() {  # VERDICT
   claim ''
   decide "$1" 0
   until read -r verdict status _ < "$job.ended" || (( ++tries > 100 )); do nap 0.01; done
-  if [[ $verdict == exit ]] || kill_all; then printf 'done\n'; else printf 'stuck\n'; fi
+  if [[ $verdict == exit || $verdict == crowded ]] || kill_all; then printf 'done\n'; else printf 'stuck\n'; fi
 }
 
 discard_job() {
@@ -384,20 +470,33 @@ discard_job() {
 tidy() {
   local id files=()
   # That it was started and has ended stays known for a while, lest somebody who asks late starts it again.
-  for id in "${discarded[@]}"; do files+=("$jobs/$id".{command,group,stdout,stderr,stdin*,owner.*}); done
-  (( ${#files[@]} == 0 )) || rm -f "${files[@]}"
+  for id in "${discarded[@]}"; do files+=("$jobs/$id".{group,stdout,stderr,stdin*,owner.*}); done
   discarded=()
-  (( EPOCHSECONDS < swept_at + sweep_s )) || sweep
+  remove "${files[@]}"
+  (( EPOCHSECONDS < swept_at + sweep_s )) || sweep "$marks_kept_s"
+  is_full || have_reserve
 }
 
-sweep() {  # remove what nobody asked about for long, and what launchers left behind
-  local job from_us folder name
+remove() {  # FILE...
+  (( $# == 0 )) || note_full
+  while (( $# )); do
+    rm -f -- "${@:1:1000}"
+    shift "$(( $# < 1000 ? $# : 1000 ))"
+  done
+}
+
+sweep() {  # MARKS_KEPT_S: remove what nobody asked about for long, and what launchers left behind
+  local job ended_at files=() folder name
   swept_at=$EPOCHSECONDS
   for job in "$jobs"/*.ended; do
+    [[ -e $job ]] || continue
     job=${job%.ended}
-    read -r from_us _ < "$job.started" || from_us=0
-    (( from_us / 1000000 + kept_s > EPOCHSECONDS )) || rm -f "$job".*
+    read -r _ _ _ ended_at < "$job.ended" || { read -r ended_at _ < "$job.started" && (( ended_at /= 1000000 )); }
+    # What was discarded has no owner any more.
+    if [[ -e $job.owner.1 ]]; then (( ended_at += kept_s )); else (( ended_at += $1 )); fi
+    (( ended_at > EPOCHSECONDS )) || files+=("$job".*)
   done
+  remove "${files[@]}"
   [[ -n $cgroups ]] || return
   for folder in "$cgroups"/*/; do
     name=${folder%/}
@@ -418,10 +517,14 @@ start_time_of "$BASHPID"
 own_start=$start_time
 swept_at=$EPOCHSECONDS
 discarded=()
-[[ -d $jobs ]] || mkdir -p -m 700 "$jobs"
-# A pipe that is never readable: to wait on it for a time costs no process.
-[[ -p $jobs/.never ]] || mkfifo "$jobs/.never"
+mask=$(umask)
+while read -r key kilobytes _; do
+  [[ $key != MemTotal: ]] || (( kilobytes * 1024 / memory_part > output_bytes_max )) \
+    || output_bytes_max=$(( kilobytes * 1024 / memory_part ))
+done < /proc/meminfo
+have_place
 exec {never}<> "$jobs/.never"
+is_full || have_reserve
 cgroups= cgroup= cgroups_made=0
 if [[ -e $cgroup_root/cgroup.controllers ]]; then
   [[ -d $cgroup_root/litevps ]] || mkdir -p "$cgroup_root/litevps"
@@ -441,6 +544,7 @@ while :; do
   verb=${request%% *} id=${request#* }
   words=${id#"${id%% *}"} id=${id%% *}
   request= job=$jobs/$id
+  [[ ! -e $jobs_before/$id.owner.1 ]] || job=$jobs_before/$id
   case $verb in
     run) run_job $words ;;
     end) end_job $words ;;

@@ -1,6 +1,7 @@
 """A launcher: the script that runs jobs in a guest, at the other end of one channel."""
 
 import asyncio
+import math
 import re
 import secrets
 import shlex
@@ -16,7 +17,8 @@ from domain.ids import JobId
 SCRIPT = files(__package__).joinpath("launcher.bash").read_bytes()
 assert SCRIPT.isascii(), "the guest's bash may count characters where we count bytes"
 OUTPUT_BYTES_MAX = 256 * 1024 * 1024
-"""How much a stream may come to in the guest; a job that writes more is ended, exit code 153 (128 + SIGXFSZ)."""
+"""How much a stream may come to in the guest, which keeps it in memory and so takes a sixteenth of that where it is
+less; a job that writes more is ended, exit code 153 (128 + SIGXFSZ)."""
 STDIN_INLINE_BYTES_MAX = 65_536
 READY_TIMEOUT_S = 20.0
 ANSWER_TIMEOUT_S = 60.0
@@ -31,7 +33,9 @@ SIZE_BYTES_MAX = 2**53
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LOST = "the guest was restarted, or what watched over the command was killed"
-_TOO_MUCH = f"ended, since it wrote more than {OUTPUT_BYTES_MAX} bytes to a stream"
+_TOO_MUCH = "ended, since it wrote more to a stream than the guest keeps: a sixteenth of its memory, at most 256 MiB"
+_CROWDED = "some of its output may be missing: the guest's /run/litevps was full, which keeps the output of commands"
+_NO_ROOM = "not started: the guest's /run/litevps is full, which commands need: remove what fills it or restart the VPS"
 
 
 class LauncherBroken(Exception):
@@ -76,9 +80,12 @@ class Launcher:
             raise
         return launcher
 
-    async def run(self, job: JobSpec) -> JobOutcome:
-        """Have the job started, if it never was, and wait for its end, however long."""
-        self._process.stdin.write(_run_request(job))
+    async def run(self, job: JobSpec, *, age_s: float) -> JobOutcome:
+        """Have the job started, if it never was, and wait for its end, however long.
+
+        ``age_s``: how long ago it was asked for; a guest booted since then does not start what it does not know.
+        """
+        self._process.stdin.write(_run_request(job, age_s))
         await self._process.stdin.drain()
         words = await self._header()
         if words[0] == "failed":
@@ -131,13 +138,13 @@ class Launcher:
         stdout = await self._stream(out, limit)
         stderr = await self._stream(err, limit)
         return JobOutcome(
-            exit_code=status if verdict in ("exit", "output") else None,
+            exit_code=status if verdict in ("exit", "crowded", "output") else None,
             timed_out=verdict == "timeout",
             cancelled=verdict == "cancelled",
             duration_ms=duration_ms,
             stdout=stdout,
             stderr=stderr,
-            error={"lost": _LOST, "output": _TOO_MUCH}.get(verdict),
+            error={"lost": _LOST, "crowded": _CROWDED, "output": _TOO_MUCH}.get(verdict),
         )
 
     async def _stream(self, measured: _Measured, limit: int) -> StreamOutput:
@@ -189,7 +196,7 @@ def _measured(words: list[str], limit: int) -> _Measured:
     return measured
 
 
-def _run_request(job: JobSpec) -> bytes:
+def _run_request(job: JobSpec, age_s: float) -> bytes:
     """Return the request in bytes: a line of numbers, then every text by its length, nothing to interpret."""
     stdin = None if job.stdin is None else job.stdin.encode()
     staged = stdin is not None and (len(stdin) > STDIN_INLINE_BYTES_MAX or b"\0" in stdin)
@@ -207,7 +214,7 @@ def _run_request(job: JobSpec) -> bytes:
         raise ValueError("NUL cannot be part of a command, a folder, a user or a variable")
     head, tail = head_and_tail_bytes(job.output_limit_bytes)
     staged_bytes = len(stdin) if staged and stdin is not None else -1
-    numbers = [job.timeout_s, job.output_limit_bytes, head, tail, staged_bytes]
+    numbers = [job.timeout_s, job.output_limit_bytes, head, tail, math.ceil(age_s), staged_bytes]
     lengths = ["-" if field is None else str(len(field)) for field in fields]
     line = " ".join(["run", str(job.job_id), *map(str, numbers), *lengths]) + "\n"
     texts = b"".join(field for field in fields if field)
@@ -223,5 +230,5 @@ def _not_started() -> JobOutcome:
         duration_ms=0,
         stdout=nothing,
         stderr=nothing,
-        error="the guest has no room for the command's folder",
+        error=_NO_ROOM,
     )

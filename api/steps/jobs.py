@@ -140,7 +140,7 @@ async def _present(workshop: Workshop, job_id: JobId) -> Job:
 async def _run_watched(workshop: Workshop, job: Job, vps: Vps) -> JobOutcome:
     """Await the shell, and give up on it once the VPS is stopped or deleted."""
     reach("exec:before-guest")
-    spec = jobs.spec_of(job, OUTPUT_LIMIT_BYTES)
+    spec = jobs.spec_of(job, OUTPUT_LIMIT_BYTES, workshop.clock.now())
     running = asyncio.create_task(workshop.shell.run(address_of(vps), spec))
     try:
         while not (await asyncio.wait([running], timeout=WATCH_S))[0]:

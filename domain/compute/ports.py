@@ -162,6 +162,8 @@ class JobSpec(msgspec.Struct, frozen=True):
     env: dict[str, str] = {}
     stdin: str | None = None
     user: str | None = None
+    age_s: float = 0
+    """How long ago it was asked for. A guest that was booted since then never starts it: it may have run before."""
 
 
 class StreamOutput(msgspec.Struct, frozen=True):

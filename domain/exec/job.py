@@ -14,7 +14,7 @@ from domain.exec.commands import RunJob
 from domain.exec.events import JobFinished, JobRequested
 from domain.exec.limits import wrong_fields
 from domain.ids import AccountId, JobId, VpsId, job_stream
-from domain.time import Instant
+from domain.time import MICROSECONDS_PER_SECOND, Instant
 
 Status = Literal["pending", "running", "done", "timeout", "cancelled"]
 
@@ -130,7 +130,7 @@ def finish(job: Job, outcome: JobOutcome, now: Instant) -> tuple[Event, ...]:
     )
 
 
-def spec_of(job: Job, output_limit_bytes: int) -> JobSpec:
+def spec_of(job: Job, output_limit_bytes: int, now: Instant) -> JobSpec:
     """Return the job as the guest's shell is told of it."""
     return JobSpec(
         job_id=job.job_id,
@@ -141,6 +141,7 @@ def spec_of(job: Job, output_limit_bytes: int) -> JobSpec:
         env=msgspec.json.decode(job.env, type=dict[str, str]) if job.env else {},
         stdin=job.stdin,
         user=job.user,
+        age_s=max(0, now - job.requested_at) / MICROSECONDS_PER_SECOND,
     )
 
 

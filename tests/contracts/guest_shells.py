@@ -39,6 +39,7 @@ def job(
     env: dict[str, str] | None = None,
     stdin: str | None = None,
     user: str | None = None,
+    age_s: float = 0,
 ) -> JobSpec:
     """Return a job with the usual bounds."""
     return JobSpec(
@@ -50,6 +51,7 @@ def job(
         env=env or {},
         stdin=stdin,
         user=user,
+        age_s=age_s,
     )
 
 

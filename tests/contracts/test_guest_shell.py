@@ -12,6 +12,7 @@ import pytest
 from adapters.ssh.guest_shell import SshGuestShell
 from adapters.ssh.keys import new_host_key
 from domain.compute.ports import GuestUnreachable, HostKeyChanged, Hypervisor
+from domain.exec.limits import STRING_BYTES_MAX
 from domain.ids import JobId
 from tests.contracts.guest_shells import RealGuest, Way, booted_guest, job, simulated_way, until_told
 
@@ -90,6 +91,41 @@ async def test_folder_variables_user_and_input_reach_the_command_as_they_are(way
     assert outcome.exit_code == 0
 
 
+VARIABLES_OF_BASH = {"UID": "1000", "EUID": "7", "SECONDS": "5", "GROUPS": "8", "DIRSTACK": "/x", "FUNCNAME": "f"}
+
+
+async def test_variables_reach_what_the_command_starts_also_those_that_bash_has_itself(way: Way) -> None:
+    value = "two\nlines \"quoted\" '$(exit 7)' \\ ü"
+    asked = job("env", env={**VARIABLES_OF_BASH, "PLAIN": value, "EMPTY": "", "LITEVPS_JOB_ID": "another's"})
+    told = (await way.shell.run(way.address, asked)).stdout.text.decode()
+    assert {f"{name}={value}" for name, value in VARIABLES_OF_BASH.items()} <= set(told.splitlines())
+    assert f"\nPLAIN={value}\n" in f"\n{told}"
+    assert "EMPTY=" in told.splitlines()
+    assert f"LITEVPS_JOB_ID={asked.job_id}" in told.splitlines()
+
+
+async def test_the_longest_command_and_the_longest_variable_are_run(way: Way) -> None:
+    command = "exit 3".ljust(STRING_BYTES_MAX)
+    assert (await way.shell.run(way.address, job(command))).exit_code == 3
+    outcome = await way.shell.run(way.address, job("echo $A | wc -c", env={"A": "x" * (STRING_BYTES_MAX - 2)}))
+    assert (outcome.stdout.text.strip(), outcome.exit_code) == (b"%d" % (STRING_BYTES_MAX - 1), 0)
+
+
+async def test_the_devices_of_the_streams_are_the_streams(way: Way) -> None:
+    asked = job("cat /dev/stdin > /dev/stdout; echo err > /dev/stderr", stdin="in")
+    outcome = await way.shell.run(way.address, asked)
+    assert (outcome.stdout.text, outcome.stderr.text, outcome.exit_code) == (b"in", b"err\n", 0)
+
+
+async def test_a_job_that_is_older_than_the_boot_and_not_known_is_lost_and_never_started(way: Way) -> None:
+    mark = f"/tmp/mark-{uuid4()}"
+    asked = job(f"echo ran > {mark}", age_s=1_000_000, stdin="0123456789" * 20_000)
+    outcome = await way.shell.run(way.address, asked)
+    assert outcome.exit_code is None
+    assert outcome.error
+    assert (await way.shell.run(way.address, job(f"cat {mark}"))).exit_code == 1
+
+
 async def test_large_input_reaches_the_command_whole(way: Way) -> None:
     outcome = await way.shell.run(way.address, job("wc -c", stdin="0123456789" * 20_000))
     assert outcome.stdout.text.strip() == b"200000"
@@ -128,6 +164,16 @@ async def test_output_past_the_limit_keeps_both_ends_and_the_truth_about_the_who
     assert stdout.text.endswith(b"\0end\n")
     left_out = int(stdout.text.split(b"[... ")[1].split()[0])
     assert len(stdout.text) - len(b"\n[... %d bytes left out ...]\n" % left_out) + left_out == len(whole)
+
+
+@pytest.mark.parametrize("shift", range(3))
+async def test_output_is_cut_between_characters(way: Way, shift: int) -> None:
+    asked = job(f"echo {'x' * shift}{'€' * 1_000}", output_limit_bytes=1_000)
+    stdout = (await way.shell.run(way.address, asked)).stdout
+    head, _, rest = stdout.text.decode().partition("\n[... ")
+    left_out, _, tail = rest.partition(" bytes left out ...]\n")
+    assert (set(head) - {"x"}, set(tail)) == ({"€"}, {"€", "\n"})
+    assert stdout.size_bytes == shift + 3_001 == len(head.encode()) + int(left_out) + len(tail.encode())
 
 
 async def test_past_its_time_a_command_is_ended_and_its_output_so_far_told(way: Way) -> None:

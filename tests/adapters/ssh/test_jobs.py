@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -9,12 +10,13 @@ import pytest
 from adapters.ssh import launcher
 from adapters.ssh.guest_shell import SshGuestShell
 from domain.compute.ports import Hypervisor, JobOutcome, JobSpec
+from domain.exec.limits import STRING_BYTES_MAX
 from domain.ids import JobId
 from tests.contracts.guest_shells import RealGuest, Way, booted_guest, job, until_told
 
 pytestmark = [pytest.mark.anyio, pytest.mark.host]
 
-JOBS = "/var/lib/litevps/jobs"
+JOBS = "/run/litevps/jobs"
 SLEEPERS = "pgrep -r R,S,D -fa '^sleep 987' || true"
 NO_CGROUPS = "umount -l /sys/fs/cgroup"
 CGROUPS_AGAIN = "mount -t cgroup2 cgroup2 /sys/fs/cgroup"
@@ -171,12 +173,12 @@ async def test_what_is_kept_of_a_job_is_removed_once_it_was_collected(way: Way) 
 
 
 async def test_a_job_is_not_done_again_after_it_was_discarded(way: Way) -> None:
-    asked = job(f"echo once >> {JOBS}/witness")
+    asked = job("echo once >> /root/witness")
     await run(way, asked)
     await way.shell.discard(way.address, asked.job_id)
     await until_removed(way, asked.job_id)
     assert (await run(way, asked)).exit_code == 0
-    assert (await run(way, job(f"cat {JOBS}/witness; rm {JOBS}/witness"))).stdout.text == b"once\n"
+    assert (await run(way, job("cat /root/witness; rm /root/witness"))).stdout.text == b"once\n"
 
 
 async def test_a_job_that_writes_without_end_is_ended_and_told_why(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,3 +220,41 @@ async def test_a_command_sees_its_own_environment_and_none_of_ours(way: Way) -> 
     assert {"MINE", "LC_ALL", "HOME", "PATH", "LITEVPS_JOB_ID"} <= names
     assert not names & {"SSH_CLIENT", "SSH_CONNECTION"}
     assert [line for line in lines if line.isdigit()] == ["0", "1", "2", "3"]
+
+
+async def test_a_job_that_a_service_of_before_keeps_on_the_disk_is_found_there(way: Way) -> None:
+    asked = job("echo again")
+    file = f"/var/lib/litevps/jobs/{asked.job_id}"
+    begun = "echo 'earlier-boot 1 1 ' > $f.owner.1; echo '1 1' > $f.started; echo so far > $f.stdout"
+    await run(way, job(f"f={file}; mkdir -p ${{f%/*}}; {begun}"))
+    assert (await run(way, asked)).stdout.text == b"so far\n"
+
+
+async def test_whoever_the_command_is_run_as_can_open_its_streams_anew(way: Way) -> None:
+    asked = job("cat /dev/stdin; echo err | tee /dev/stderr > /dev/null", user="nobody", stdin="in")
+    outcome = await run(way, asked)
+    assert (outcome.stdout.text, outcome.stderr.text, outcome.exit_code) == (b"in", b"err\n", 0)
+
+
+async def test_a_string_longer_than_execve_takes_cannot_be_run_which_is_why_it_is_refused(way: Way) -> None:
+    assert (await run(way, job("exit 3".ljust(STRING_BYTES_MAX + 1)))).exit_code == 126
+    assert (await run(way, job("true", env={"A": "x" * (STRING_BYTES_MAX - 1)}))).exit_code == 126
+
+
+SET_BY_BASH = {
+    "BASH": "x", "BASHOPTS": "extglob", "BASH_VERSION": "x", "EPOCHREALTIME": "x", "EPOCHSECONDS": "x", "IFS": "x",
+    "LINENO": "x", "OPTIND": "9", "PS4": "x", "PWD": "/nowhere", "SHELLOPTS": "verbose", "_": "x",
+}  # fmt: skip
+KEPT_BACK_BY_BASH = {
+    "BASHPID": "x", "BASH_ARGV0": "x", "BASH_COMMAND": "x", "BASH_SUBSHELL": "x", "COMP_WORDBREAKS": "x",
+    "HISTCMD": "x", "OLDPWD": "/nowhere", "PPID": "x", "RANDOM": "x", "SRANDOM": "x",
+}  # fmt: skip
+
+
+async def test_what_bash_itself_does_to_its_variables_is_what_the_page_says(way: Way) -> None:
+    page = (Path(__file__).parents[3] / "docs/explanation/exec.md").read_text()
+    outcome = await run(way, job("env", env={**SET_BY_BASH, **KEPT_BACK_BY_BASH}))
+    told = dict(line.partition("=")[::2] for line in outcome.stdout.text.decode().splitlines() if "=" in line)
+    assert [name for name, value in SET_BY_BASH.items() if told.get(name, value) == value] == []
+    assert [name for name in KEPT_BACK_BY_BASH if name in told] == []
+    assert [name for name in (*SET_BY_BASH, *KEPT_BACK_BY_BASH) if f"`{name}`" not in page] == []

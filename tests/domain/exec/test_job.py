@@ -117,6 +117,7 @@ def test_a_lost_job_is_over_without_an_exit_code() -> None:
 
 
 def test_the_guest_is_told_the_job_as_it_was_asked_for() -> None:
-    spec = jobs.spec_of(requested(), 1000)
+    spec = jobs.spec_of(requested(), 1000, at(27.5))
 
     assert (spec.job_id, spec.command, spec.timeout_s, spec.env) == (COMMAND.job_id, "uname -a", 30, {"A": "1"})
+    assert spec.age_s == 7.5
