@@ -60,7 +60,7 @@ async def balance(customer: Customer) -> int:
 
 async def forget_pauses(house: House) -> None:
     """Have nothing be left alone any longer."""
-    house.runtime.cash_desk.leases._table.rows.clear()  # type: ignore[attr-defined]
+    house.runtime.cash_desk.leases.table.rows.clear()  # type: ignore[attr-defined]
 
 
 async def spend(house: House, customer: Customer, vps_id: str, micros: int) -> None:
