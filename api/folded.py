@@ -14,13 +14,19 @@ from domain.ids import StreamId
 from domain.ports import EventStore, Recorded, Sealer, Snapshots
 
 STATES_MAX = 20_000
-"""How many states are kept; beyond, the one unused for longest is dropped and read again when wanted."""
+STATES_BYTES_MAX = 64 * 1024 * 1024
+"""How many states are kept, and how large they may be together as MessagePack, of which they take some times as much in
+memory; beyond, the one unused for longest is dropped and read again when wanted."""
+MEASURED_EVERY_EVENTS_MAX = 256
+"""A state is measured when it is first kept, again when it has as many events more, and at the latest after so many."""
 SNAPSHOT_EVERY_EVENTS = 50
 """About so much of a stream is read when it is first read after a start, whatever its age."""
 TAIL_EVENTS_MAX = 2_000
 """About so much of one stream is read by one statement."""
 FOLDED_AT_ONCE_CHARACTERS = 20_000
 """So much of a long history is folded before whoever waits gets a turn: a millisecond or so."""
+
+_to_measure = msgspec.msgpack.Encoder(enc_hook=repr)
 
 
 class Folded(msgspec.Struct, frozen=True, gc=False):
@@ -39,6 +45,9 @@ class FoldedStreams:
         self._sealer = sealer
         self._snapshots = snapshots
         self._kept: OrderedDict[StreamId, Folded] = OrderedDict()
+        self._measured: dict[StreamId, tuple[int, int]] = {}
+        """Of each state that is kept its size in bytes, and at which version it was measured."""
+        self._size_bytes = 0
         self._snapshotted: dict[StreamId, int] = {}
         self._forgotten = 0
         """How often everything was forgotten: what is being read from before is not kept."""
@@ -137,12 +146,30 @@ class FoldedStreams:
 
     def _keep_newer(self, stream: StreamId, folded: Folded) -> None:
         kept = self._kept.get(stream)
-        if kept is None or kept.fold is not folded.fold or kept.version <= folded.version:
-            self._kept[stream] = folded
-            self._kept.move_to_end(stream)
-        while len(self._kept) > STATES_MAX:
-            dropped, _ = self._kept.popitem(last=False)
-            self._snapshotted.pop(dropped, None)
+        if kept is not None and kept.fold is folded.fold and kept.version > folded.version:
+            return
+        if folded.fold.has_ended is not None and folded.fold.has_ended(folded.state):
+            self._drop(stream)
+            return
+        self._kept[stream] = folded
+        self._kept.move_to_end(stream)
+        self._measure(stream, folded)
+        # The last one stays, however large: it is wanted now.
+        while len(self._kept) > STATES_MAX or (self._size_bytes > STATES_BYTES_MAX and len(self._kept) > 1):
+            self._drop(next(iter(self._kept)))
+
+    def _measure(self, stream: StreamId, folded: Folded) -> None:
+        size_bytes, version = self._measured.get(stream, (0, 0))
+        if version <= folded.version < version + min(version, MEASURED_EVERY_EVENTS_MAX):
+            return
+        measured = len(_to_measure.encode(folded.state))
+        self._size_bytes += measured - size_bytes
+        self._measured[stream] = (measured, folded.version)
+
+    def _drop(self, stream: StreamId) -> None:
+        self._kept.pop(stream, None)
+        self._size_bytes -= self._measured.pop(stream, (0, 0))[0]
+        self._snapshotted.pop(stream, None)
 
 
 def step(folded: Folded, event: Event) -> Folded:

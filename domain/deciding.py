@@ -22,6 +22,8 @@ class Fold(msgspec.Struct, Generic[S], frozen=True, eq=False):
     """The type of the state where it is worth keeping snapshots; it must hold nothing personal."""
     snapshot_version: int = 1
     """Counted up whenever ``evolve`` comes to another state from the same events: older ones are dropped."""
+    has_ended: Callable[[S], bool] | None = None
+    """Tells of a state that hardly anything follows, such as a finished job: it is not kept in memory."""
 
 
 class View(msgspec.Struct, Generic[S], frozen=True, eq=False):

@@ -96,6 +96,10 @@ class MinuteTaken(Exception):
     """A minute of a VPS is used already, or is not the next one."""
 
 
+FEED_BYTES_MAX = 8 * 1024 * 1024
+"""Payload and metadata of events that are read from the feed at once; the last of them may go past it."""
+
+
 class StoreFailed(Exception):
     """The store did not do what it was asked for. Nothing of it is recorded, unless OutcomeUnknown says otherwise."""
 
@@ -145,7 +149,11 @@ class EventStore(Protocol):
         ...
 
     async def read_feed(self, after: int, limit: int) -> list[Recorded]:
-        """Return at most ``limit`` events past a position, in order of position, none left out."""
+        """Return the next events past a position, in order of position, none left out between them.
+
+        At least one where there is any, at most ``limit``, and fewer once they have ``FEED_BYTES_MAX`` together: only
+        an empty list says that there are no more.
+        """
         ...
 
     async def head(self) -> int:

@@ -5,12 +5,14 @@ import heapq
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from itertools import accumulate
 from uuid import UUID
 
 from domain.appends import Span, check_claims, minute_spans, version_spans
 from domain.ids import StreamId
 from domain.leaf_hash import leaf_hash
 from domain.ports import (
+    FEED_BYTES_MAX,
     Append,
     Appended,
     Claim,
@@ -102,9 +104,11 @@ class MemoryEventStore:
         return [event for event in self._streams.get(stream, []) if after < event.version <= until]
 
     async def read_feed(self, after: int, limit: int) -> list[Recorded]:
-        """Return at most ``limit`` events past a position, in order of position, none left out."""
+        """Return the events past a position, in order, none left out; see ``EventStore.read_feed``."""
         await asyncio.sleep(0)
-        return self._events[max(after, 0) : max(after, 0) + limit]
+        found = self._events[max(after, 0) : max(after, 0) + limit]
+        sizes = accumulate(len(event.payload.encode()) + len(event.metadata.encode()) for event in found)
+        return found[: 1 + sum(size < FEED_BYTES_MAX for size in sizes)]
 
     async def head(self) -> int:
         """Return the last position, 0 in an empty store."""

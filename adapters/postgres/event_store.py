@@ -14,7 +14,7 @@ from adapters.postgres.recorded_rows import READ_FEED, READ_STREAM, recorded_row
 from adapters.postgres.replay import replay
 from adapters.postgres.stream_reader import StreamReader
 from domain.ids import StreamId
-from domain.ports import Append, Appended, Claim, Recorded
+from domain.ports import FEED_BYTES_MAX, Append, Appended, Claim, Recorded
 from domain.time import Instant
 
 _FIND_CLAIM = Statement(
@@ -97,8 +97,8 @@ class PostgresEventStore:
         return recorded_rows(await self._pool.run(READ_STREAM, [stream.bytes, int4(after), int4(until)]))
 
     async def read_feed(self, after: int, limit: int) -> list[Recorded]:
-        """Return at most ``limit`` events past a position, in order of position, none left out."""
-        return recorded_rows(await self._pool.run(READ_FEED, [int8(after), int8(limit)]))
+        """Return the events past a position, in order, none left out; see ``EventStore.read_feed``."""
+        return recorded_rows(await self._pool.run(READ_FEED, [int8(after), int8(limit), int8(FEED_BYTES_MAX)]))
 
     def replay(self, after: int = 0) -> AsyncIterator[list[Recorded]]:
         """Yield all events past a position, in lists; the fast way to read very many."""

@@ -30,7 +30,12 @@ READ_STREAM = Statement(
 )
 READ_FEED = Statement(
     "read_feed",
-    f"SELECT {COLUMNS} FROM ledger.event AS e WHERE e.position > $1 ORDER BY e.position LIMIT $2",  # noqa: S608
+    # Sizes are known without the text, which is fetched of those rows alone that are returned.
+    f"SELECT {COLUMNS} FROM ("  # noqa: S608
+    "SELECT n.*, sum(octet_length(n.payload) + octet_length(n.metadata)) OVER (ORDER BY n.position"
+    " ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS bytes_before FROM"
+    " (SELECT * FROM ledger.event AS a WHERE a.position > $1 ORDER BY a.position LIMIT $2) AS n"
+    ") AS e WHERE coalesce(e.bytes_before, 0) < $3 ORDER BY e.position",
 )
 
 

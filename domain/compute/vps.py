@@ -105,7 +105,12 @@ def evolve(vps: Vps | None, event: Event) -> Vps | None:
     return _evolved(vps, event)
 
 
-FOLD: Fold[Vps | None] = Fold(initial=None, evolve=evolve)
+def has_ended(vps: Vps | None) -> bool:
+    """Return whether nothing is left of a VPS."""
+    return vps is not None and vps.deleted
+
+
+FOLD: Fold[Vps | None] = Fold(initial=None, evolve=evolve, has_ended=has_ended)
 
 
 def vps_view(vps_id: VpsId) -> View[Vps | None]:

@@ -66,7 +66,12 @@ def evolve(job: Job | None, event: Event) -> Job | None:
             return job
 
 
-FOLD: Fold[Job | None] = Fold(initial=None, evolve=evolve)
+def has_ended(job: Job | None) -> bool:
+    """Return whether nothing more can come of a job."""
+    return job is not None and job.finished is not None
+
+
+FOLD: Fold[Job | None] = Fold(initial=None, evolve=evolve, has_ended=has_ended)
 
 
 def job_view(job_id: JobId) -> View[Job | None]:

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from domain.ports import Append, VersionConflict
+from domain.ports import FEED_BYTES_MAX, Append, VersionConflict
 from tests.contracts.event_stores import Store, event, events, feed, new_stream, store, stores
 
 __all__ = ["store", "stores"]
@@ -132,3 +132,20 @@ async def test_the_latest_snapshot_is_kept_and_none_is_needed(store: Store) -> N
     assert await store.load_snapshots([stream]) == {}
     assert await feed(store) == before
     await store.append(Append((event(stream, 4),)))
+
+
+async def test_the_feed_is_read_by_bytes_as_well_as_by_count(store: Store) -> None:
+    quarter = '"' + "x" * (FEED_BYTES_MAX // 4) + '"'
+    for _ in range(10):
+        await store.append(Append((event(new_stream(), 1, quarter),)))
+    await store.append(Append((event(new_stream(), 1, '"' + "y" * 2 * FEED_BYTES_MAX + '"'),)))
+    await store.append(Append(events(new_stream(), 1, 5)))
+
+    seen: list[int] = []
+    batches = []
+    while batch := await store.read_feed(len(seen), 1_000):
+        seen += [one.position for one in batch]
+        batches.append(len(batch))
+
+    assert seen == list(range(1, 17)), "none is left out, and one that is too large by itself comes all the same"
+    assert batches == [4, 4, 3, 5]

@@ -50,7 +50,7 @@ STORE: tuple[Mutation, ...] = (
         "api/steps/attending.py",
         "            except (StoreFailed, Undone):",
         "            except Exception:",
-        "tests/api/test_worker.py -k unforeseen",
+        "tests/api/test_work_that_fails.py",
     ),
     Mutation(
         "a command at which something unforeseen happens ends",
@@ -64,7 +64,7 @@ STORE: tuple[Mutation, ...] = (
         "api/worker.py",
         "async with asyncio.timeout(JOB_TURN_S):",
         "async with asyncio.timeout(None):",
-        "tests/api/test_worker.py -k long_commands",
+        "tests/api/test_work_that_fails.py",
     ),
     Mutation(
         "jobs that are leased or postponed are left out of the queue",
@@ -86,5 +86,33 @@ STORE: tuple[Mutation, ...] = (
         "    except StoreFailed:\n        raise\n",
         "    except Exception:\n        raise\n",
         "tests/api/alerts/test_sending.py -k cannot_be_made",
+    ),
+    Mutation(
+        "states are kept by their size",
+        "api/folded.py",
+        "self._size_bytes > STATES_BYTES_MAX and",
+        "False and",
+        "tests/api/test_folded.py",
+    ),
+    Mutation(
+        "a state that grows is measured again",
+        "api/folded.py",
+        "version + min(version, MEASURED_EVERY_EVENTS_MAX)",
+        "version + 1_000_000",
+        "tests/api/test_folded.py",
+    ),
+    Mutation(
+        "a state that has ended is not kept",
+        "api/folded.py",
+        "if folded.fold.has_ended is not None and folded.fold.has_ended(folded.state):",
+        "if folded.fold.has_ended is not None and not folded.fold:",
+        "tests/api/test_folded.py",
+    ),
+    Mutation(
+        "the feed is read by bytes",
+        "adapters/postgres/recorded_rows.py",
+        "WHERE coalesce(e.bytes_before, 0) < $3",
+        "WHERE $3::bigint > 0",
+        "tests/contracts/test_event_store_reading.py",
     ),
 )

@@ -1,0 +1,72 @@
+"""Work that fails in ways nobody foresaw, or takes long, ends, and keeps nobody else's waiting."""
+
+import asyncio
+
+import pytest
+
+from adapters.simulated.hypervisor import SimulatedHypervisor
+from api.steps.jobs import request_job
+from api.steps.workshop import Workshop
+from domain.compute import steps
+from domain.deciding import View
+from domain.exec.commands import RunJob
+from domain.exec.events import JobFinished
+from domain.exec.job import Job, job_view
+from domain.ids import JobId, VpsId
+from tests.api.compute_world import IDS, World
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_step_at_which_something_unforeseen_happens_each_time_ends_in_an_error_with_a_way_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("domain.compute.steps.DEADLINES_S", {**steps.DEADLINES_S, "prepare": 0.05})
+    monkeypatch.setattr("api.steps.attending.HOST_PAUSE_S", 0.01)
+    world = World()
+    workshop = await world.founded()
+
+    async def broken(*_: object) -> None:
+        raise ValueError("a name that no host takes")
+
+    async with world.working(workshop):
+        with monkeypatch.context() as mistake:
+            mistake.setattr(SimulatedHypervisor, "ensure_prepared", broken)
+            poisoned = await world.create(workshop)
+            (vps,) = await world.settled(workshop, poisoned)
+            assert (vps.state, vps.error) == ("error", "the host could not start the guest in time")
+
+        await world.ask(workshop, "start", poisoned)
+        (vps,) = await world.settled(workshop, poisoned)
+        assert vps.state == "running"
+
+
+async def test_many_long_commands_do_not_keep_the_collection_of_another_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("api.worker.JOBS_COLLECTED_MAX", 4)
+    monkeypatch.setattr("api.worker.JOB_TURN_S", 0.05)
+    world = World()
+    workshop = await world.founded()
+    async with world.working(workshop):
+        vps_id = await world.create(workshop)
+        await world.settled(workshop, vps_id)
+        for number in range(20):
+            await _request(world, workshop, vps_id, f"sleep {100 + number}")
+        world.clock.advance(1)
+        last = await _request(world, workshop, vps_id, "echo done")
+        world.clock.advance(20)  # From now on all of them are taken to be abandoned.
+
+        async with asyncio.timeout(10):
+            while (seen := (await workshop.ledger.read(last)).of(last)) is None or seen.finished is None:
+                world.clock.advance(0.1)
+                await asyncio.sleep(0.01)
+
+    assert seen.finished.exit_code == 0
+    assert len(await world.events(JobFinished)) == 1
+
+
+async def _request(world: World, workshop: Workshop, vps_id: VpsId, text: str) -> View[Job | None]:
+    command = RunJob(job_id=JobId(IDS.new()), account_id=world.account_id, vps_id=vps_id, command=text, timeout_s=3600)
+    await request_job(workshop, command, world.context("exec"), timeout_s_max=3600)
+    return job_view(command.job_id)
