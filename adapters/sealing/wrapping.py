@@ -70,7 +70,9 @@ class Wrapping:
         if found is None and self._ring.read_again():
             found = self._ring.find(master_key_id)
         if found is None:
-            raise WrongMasterKey(f"the master key {master_key_id.hex()} wrapped keys of this database: it is needed")
+            raise WrongMasterKey(
+                f"the keys of this database were wrapped by another master key, {master_key_id.hex()}: it is needed"
+            )
         return found
 
     def _opened_by_any(self, master_keys: KeyRing, what: bytes, body: bytes) -> bytes | None:

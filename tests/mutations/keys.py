@@ -10,7 +10,11 @@ _SEALER = "adapters/sealing/sealer.py"
 
 KEYS: tuple[Mutation, ...] = (
     Mutation(
-        "sealed text opens in its own place only", "domain/sealed.py", "if header != expected:", "if False:", _CODEC
+        "sealed text opens in its own place only",
+        _SEALER,
+        "header, body = header_of(account_id, event_id, field), body_of(sealed, account_id, event_id, field)",
+        'header, _, body = sealed.rpartition(".")',
+        _CODEC,
     ),
     Mutation(
         "an audit finds sealed text in another place",
