@@ -9,7 +9,7 @@ from domain.events import Event
 from domain.ids import VpsId
 from domain.money import MicroUsd
 from domain.pricing.price_book import Plan, Price, PriceBook
-from domain.wallet.events import VpsAdmitted, VpsLimitsSet, VpsReleased
+from domain.wallet.events import MeterStarted, VpsAdmitted, VpsLimitsSet, VpsReleased
 from domain.wallet.vps_limits import (
     SetVpsLimits,
     VpsDiskLimitReached,
@@ -52,7 +52,10 @@ def test_more_disk_than_the_limit_is_refused() -> None:
 def test_what_is_off_counts_and_what_is_to_be_deleted_does_not() -> None:
     with pytest.raises(VpsLimitReached):
         check_vps_limits(wallet(2, VpsReleased(vps(0), 1, at(9), "stop")), BOOK, OF_ALL, 5)
-    check_vps_limits(wallet(2, VpsReleased(vps(0), 1, at(9), "delete")), BOOK, OF_ALL, 10)
+    ran = MeterStarted(vps(0), 1, at(8))
+    deleting = wallet(2, ran, VpsReleased(vps(0), 1, at(9), "delete"))
+    assert deleting.meters[vps(0)].deleted, "its last minutes are still to be settled"
+    check_vps_limits(deleting, BOOK, OF_ALL, 10)
 
 
 def test_an_account_with_limits_of_its_own_has_those() -> None:
