@@ -56,6 +56,8 @@ class FoldedStreams:
         """Keep no state that was folded up to now."""
         self._forgotten += 1
         self._kept.clear()
+        self._measured.clear()
+        self._size_bytes = 0
 
     async def read(self, views: Sequence[View[Any]]) -> dict[StreamId, Folded]:
         """Return the present state of each view, in one round trip for what is in memory already."""

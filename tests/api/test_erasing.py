@@ -104,6 +104,15 @@ async def test_the_process_that_erases_forgets_what_it_had_read() -> None:
         assert await email_of(here.runtime, ann.id) == ERASED
 
 
+async def test_what_was_forgotten_takes_no_room_any_more() -> None:
+    async with house() as here:
+        await here.register("ann@example.com")
+        streams = here.runtime.ledger._streams
+        assert streams._size_bytes > 0
+        here.runtime.ledger.forget()
+        assert (streams._size_bytes, streams._measured) == (0, {})
+
+
 async def test_what_is_being_read_while_an_account_is_erased_is_not_kept() -> None:
     async with house() as here:
         ann = await here.register("ann@example.com")
