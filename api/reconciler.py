@@ -1,7 +1,8 @@
 """The reconciler: compares what hosts show with what the ledger says, and records and mends what differs."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Literal, assert_never
 
 import structlog
@@ -68,7 +69,8 @@ class Reconciler:
                 finding = compare(vps, guest, hypervisor.host_id, seen.collected_at)
                 if finding == "orphan" and guest is not None:
                     orphans.add(vps_id)
-                await self._mend(hypervisor, finding, vps_id, vps, guest, seen.collected_at)
+                with _left_for_later(hypervisor.host_id, vps_id):
+                    await self._mend(hypervisor, finding, vps_id, vps, guest, seen.collected_at)
         self._forget_orphans_but(hypervisor.host_id, orphans)
 
     async def _mend(
@@ -201,10 +203,15 @@ class Reconciler:
                     since = self._absent_since.setdefault((host_id, vps_id), seen.collected_at)
                     if seen.collected_at - since < seconds(self._orphan_grace_s):
                         continue
-                    # What the host does not show may be there all the same: it is told once more.
-                    await (
-                        hypervisor.ensure_removed(vps_id) if vps.deleted else hypervisor.ensure_off(vps_id, grace_s=0)
-                    )
+                    with _left_for_later(host_id, vps_id):
+                        # What the host does not show may be there all the same: it is told once more.
+                        await (
+                            hypervisor.ensure_removed(vps_id)
+                            if vps.deleted
+                            else hypervisor.ensure_off(vps_id, grace_s=0)
+                        )
+                        await self._release_late(host_id, vps_id, seen.collected_at)
+                    continue
                 await self._release_late(host_id, vps_id, seen.collected_at)
         for known_host, vps_id in list(self._absent_since):
             if known_host == host_id and vps_id not in absent:
@@ -228,3 +235,12 @@ class Reconciler:
         for known_host, vps_id in list(self._orphan_since):
             if known_host == host_id and vps_id not in present:
                 del self._orphan_since[known_host, vps_id]
+
+
+@contextmanager
+def _left_for_later(host_id: HostId, vps_id: VpsId) -> Iterator[None]:
+    """Have one guest with which its host can do nothing keep none of the others waiting."""
+    try:
+        yield
+    except HypervisorUnavailable as problem:
+        _log.warning("left for the next look", host_id=str(host_id), vps_id=str(vps_id), problem=str(problem))

@@ -45,9 +45,11 @@ async def connect(
     except (asyncssh.HostKeyNotVerifiable, asyncssh.KeyExchangeFailed) as error:
         greeted.close()
         raise HostKeyChanged(str(error)) from error
-    except (OSError, asyncssh.Error, TimeoutError) as error:
+    except Exception as error:
+        # Of any kind: what a guest sends is its owner's, and asyncssh lets some of it break its own parts, such as a
+        # greeting that is no ASCII.
         greeted.close()
-        raise GuestUnreachable(f"login failed: {error}") from error
+        raise GuestUnreachable(f"login failed: {error!r}") from error
     except BaseException:
         greeted.close()
         raise

@@ -42,6 +42,8 @@ class Attention:
         self._slot = slot
         self._step: Step | None = None
         self._begun_s = 0.0
+        self._host_failed_s: float | None = None
+        """When the host failed last at this step; what comes after that is not held against the guest."""
         self._launched_s: float | None = None
         self._rebooted = False
 
@@ -51,7 +53,7 @@ class Attention:
             if self._ending.is_set():
                 raise Undone("the worker ends")
             if step != self._step:
-                self._step, self._begun_s, self._rebooted = step, _now_s(), False
+                self._step, self._begun_s, self._rebooted, self._host_failed_s = step, _now_s(), False, None
             try:
                 await self._take(vps, step)
             except HostKeyChanged:
@@ -65,11 +67,14 @@ class Attention:
                 await self._missed(vps, step, problem)
 
     async def _missed(self, vps: Vps, step: Step, problem: Exception) -> None:
+        if isinstance(problem, HypervisorUnavailable):
+            self._host_failed_s = _now_s()
         if step.deadline_s is None:
             raise Undone(f"{step.name}: {problem}") from problem
         if _now_s() - self._begun_s >= step.deadline_s:
             _log.warning("step missed its deadline", vps_id=str(vps.vps_id), step=step.name, problem=str(problem))
-            by_guest = isinstance(problem, GuestUnreachable)
+            # A guest that its host kept from booting for a while had not all of the time to do so.
+            by_guest = isinstance(problem, GuestUnreachable) and self._host_failed_s is None
             await ending.give_up(self._workshop, vps, step, _told(step, problem), by_guest=by_guest)
             return
         if _now_s() - self._begun_s >= SLOT_KEPT_S:
@@ -103,7 +108,8 @@ class Attention:
         # Also the first thing done by a worker that takes over from one that died.
         if self._launched_s is None or _now_s() - self._launched_s >= RELAUNCH_EVERY_S:
             await self._launch(vps, step)
-        await booting.login(self._workshop, vps, step, since_s=self._begun_s)
+        since_s = self._begun_s if self._host_failed_s is None else self._host_failed_s
+        await booting.login(self._workshop, vps, step, since_s=since_s)
 
     async def _reboot(self, vps: Vps, step: Step) -> None:
         if not self._rebooted:

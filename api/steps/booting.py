@@ -1,6 +1,7 @@
 """The steps that lead to a guest that runs: a place, a disk, a start, a login, a restart."""
 
 import asyncio
+from collections.abc import Awaitable
 
 from api.capacity import room_views
 from api.failpoints import reach
@@ -9,11 +10,14 @@ from api.steps.host_keys import host_key
 from api.steps.workshop import Workshop, address_of, spec_of
 from domain.compute import outcomes
 from domain.compute.ports import Hypervisor, HypervisorUnavailable
-from domain.compute.steps import Step
+from domain.compute.steps import Step, next_step
 from domain.compute.vps import Vps, vps_view
 from domain.deciding import Decision
 from domain.time import Instant, seconds
 from domain.wallet.wallet import wallet_view
+
+LOOK_AGAIN_S = 1.0
+"""How often it is asked, while a guest keeps us waiting, whether the step is still to be taken."""
 
 
 async def place(workshop: Workshop, vps: Vps, step: Step) -> None:
@@ -59,7 +63,8 @@ async def login(workshop: Workshop, vps: Vps, step: Step, *, since_s: float) -> 
     ``since_s``: when it was tried first, by the clock of the loop.
     """
     reach("login:before-guest")
-    await workshop.shell.login(address_of(vps))
+    if not await _while_wanted(workshop, vps, step, workshop.shell.login(address_of(vps))):
+        return
     at, waited = workshop.clock.now(), seconds(asyncio.get_running_loop().time() - since_s)
     reach("login:after-guest")
     view, wallet = vps_view(vps.vps_id), wallet_view(vps.account_id)
@@ -74,13 +79,15 @@ async def reboot(workshop: Workshop, vps: Vps, step: Step) -> None:
     """Have the guest's operating system started anew."""
     await workshop.shell.forget(vps.vps_id)
     reach("reboot:before-host")
-    await hypervisor_of(workshop, vps).ensure_rebooted(vps.vps_id, grace_s=step.grace_s)
+    rebooting = hypervisor_of(workshop, vps).ensure_rebooted(vps.vps_id, grace_s=step.grace_s)
+    await _while_wanted(workshop, vps, step, rebooting)
     reach("reboot:after-host")
 
 
 async def login_again(workshop: Workshop, vps: Vps, step: Step) -> None:
     """Try once to log in after a restart."""
-    await workshop.shell.login(address_of(vps))
+    if not await _while_wanted(workshop, vps, step, workshop.shell.login(address_of(vps))):
+        return
     view = vps_view(vps.vps_id)
 
     def decide(sight: Sight, now: Instant) -> Decision:
@@ -96,3 +103,21 @@ def hypervisor_of(workshop: Workshop, vps: Vps) -> Hypervisor:
     if hypervisor is None:
         raise HypervisorUnavailable("this process does not drive the host")
     return hypervisor
+
+
+async def _while_wanted(workshop: Workshop, vps: Vps, step: Step, effect: Awaitable[object]) -> bool:
+    """Wait for what a guest can draw out, for as long as the step is to be taken; return whether it came to its end.
+
+    What a guest is on for after its stop or delete was accepted is free: it must not hold that up by never answering.
+    """
+    under_way = asyncio.ensure_future(effect)
+    try:
+        while not (await asyncio.wait([under_way], timeout=LOOK_AGAIN_S))[0]:
+            if next_step(await workshop.vps(vps.vps_id)) != step:
+                return False
+        await under_way
+        return True
+    finally:
+        if not under_way.done():
+            under_way.cancel()
+            await asyncio.wait([under_way])

@@ -2,12 +2,15 @@
 
 import asyncio
 from contextlib import suppress
+from typing import Any
 
+import msgspec
 import pytest
 
-from api.steps import attending
+from api.steps import attending, booting
 from api.steps.workshop import Workshop
 from domain.compute import steps
+from domain.compute.ports import GuestAddress, GuestShell
 from domain.ids import VpsId
 from domain.wallet.boots import TooManyFailedStarts
 from domain.wallet.events import BootEnded
@@ -23,6 +26,25 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(steps.DEADLINES_S, "launch", 0.05)
     monkeypatch.setattr(attending, "LOGIN_PAUSE_S", 0.01)
     monkeypatch.setattr(attending, "HOST_PAUSE_S", 0.01)
+
+
+class DrawnOut:
+    """A shell into guests whose login never comes to an end."""
+
+    def __init__(self, inner: GuestShell) -> None:
+        self._inner = inner
+        self.begun = asyncio.Event()
+        self.given_up = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def login(self, _address: GuestAddress) -> None:
+        self.begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.given_up = True
 
 
 async def endings(world: World) -> list[str]:
@@ -73,6 +95,49 @@ async def test_a_host_that_starts_nothing_is_not_the_guests_fault() -> None:
 
     assert (vps.state, vps.generation) == ("error", 5)
     assert await endings(world) == []
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_guest_that_its_host_kept_from_booting_for_a_while_is_not_to_blame(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(steps.DEADLINES_S, "login", 0.3)
+    monkeypatch.setattr(attending, "RELAUNCH_EVERY_S", 0.02)
+    world = World(boot_s=10**6)
+    workshop = await world.founded()
+    async with world.working(workshop):
+        vps_id = await world.create(workshop)
+        await until_launched(world, workshop, vps_id)
+        world.host.faults.fail_next("ensure_running")
+        world.host.reboot()
+        (vps,) = await world.settled(workshop, vps_id)
+
+    assert vps.state == "error"
+    assert await endings(world) == []
+
+
+@pytest.mark.parametrize("asked", ["stop", "delete"])
+async def test_a_guest_that_draws_its_login_out_is_off_as_soon_as_its_owner_wants_it(
+    asked: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(booting, "LOOK_AGAIN_S", 0.01)
+    world = World()
+    workshop = await world.founded()
+    async with world.working(workshop):
+        vps_id = await world.create(workshop)
+        await world.settled(workshop, vps_id)
+        await world.ask(workshop, "stop", vps_id)
+        await world.settled(workshop, vps_id)
+    drawn_out = DrawnOut(workshop.shell)
+    workshop = msgspec.structs.replace(workshop, shell=drawn_out)
+    async with world.working(workshop):
+        await world.ask(workshop, "start", vps_id)
+        await drawn_out.begun.wait()
+        await world.ask(workshop, asked, vps_id)
+        await world.settled(workshop, vps_id)
+
+    assert not any(guest.running for guest in world.host.guests.values())
+    assert drawn_out.given_up
 
 
 async def test_guests_that_never_answer_are_bounded_also_where_they_are_deleted_and_made_anew() -> None:

@@ -217,3 +217,24 @@ async def test_a_host_that_does_not_answer_has_nothing_freed() -> None:
     vps = await workshop.vps(vps_id)
     assert vps is not None
     assert vps.state == "running"
+
+
+async def test_a_guest_with_which_its_host_can_do_nothing_keeps_no_other_waiting() -> None:
+    world = World()
+    workshop = await world.founded()
+    reconciler = Reconciler(workshop)
+    async with world.working(workshop):
+        stuck, off = await world.create(workshop), await world.create(workshop, name="other")
+        await world.settled(workshop, stuck, off)
+        world.clock.advance(30)
+        world.host.halt_guest(stuck)
+        world.host.crash_guest(off)
+        world.host.faults.fail_next("ensure_off", times=100)
+
+        for _ in range(3):
+            await reconciler.look()
+            world.clock.advance(20)
+
+    assert [vps.state for vps in await world.settled(workshop, stuck, off)] == ["stopped", "stopped"]
+    reserved = (await world.reserved()).by_vps
+    assert (reserved[stuck].on, reserved[off].on) == (True, False)

@@ -59,9 +59,37 @@ FREE: tuple[Mutation, ...] = (
     Mutation(
         "a host that does not start a guest is to blame itself",
         "api/steps/attending.py",
-        "by_guest = isinstance(problem, GuestUnreachable)",
+        "by_guest = isinstance(problem, GuestUnreachable) and self._host_failed_s is None",
         "by_guest = True",
         "tests/api/test_failed_starts.py",
+    ),
+    Mutation(
+        "a guest that its host kept from booting is not to blame",
+        "api/steps/attending.py",
+        " and self._host_failed_s is None",
+        "",
+        "tests/api/test_failed_starts.py",
+    ),
+    Mutation(
+        "whatever breaks a login is the guest's doing",
+        "adapters/ssh/connection.py",
+        "    except Exception as error:",
+        "    except (OSError, asyncssh.Error, TimeoutError) as error:",
+        "tests/adapters/ssh/test_strangers.py",
+    ),
+    Mutation(
+        "a login that is drawn out ends with the stop",
+        "api/steps/booting.py",
+        "            if next_step(await workshop.vps(vps.vps_id)) != step:",
+        "            if False:",
+        "tests/api/test_failed_starts.py",
+    ),
+    Mutation(
+        "a guest with which its host can do nothing keeps no other waiting",
+        "api/reconciler.py",
+        '    except HypervisorUnavailable as problem:\n        _log.warning("left',
+        '    except ZeroDivisionError as problem:\n        _log.warning("left',
+        "tests/api/test_reconciler.py",
     ),
     Mutation(
         "a guest that booted in vain has no grace",

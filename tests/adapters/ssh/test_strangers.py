@@ -39,6 +39,18 @@ async def test_a_guest_that_takes_the_connection_but_does_not_greet_is_given_up_
     server.close()
 
 
+async def test_a_guest_that_greets_in_no_ascii_is_unreachable_and_no_fault_of_ours() -> None:
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"SSH-2.0-\xff\r\n")
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(greet, "127.0.0.1", 0)
+    with pytest.raises(GuestUnreachable):
+        await SshGuestShell(new_host_key()[0]).login(address(server.sockets[0].getsockname()[1]))
+    server.close()
+
+
 async def test_a_guest_that_refuses_the_services_key_is_unreachable() -> None:
     async with asyncssh_guest(lambda _: None, lets_in=False) as port:
         with pytest.raises(GuestUnreachable):
