@@ -23,6 +23,8 @@ RELAUNCH_EVERY_S = 10.0
 """How often a guest that does not answer is looked after: it may have gone off in the meantime."""
 SLOT_KEPT_S = 20.0
 """How long a step may be tried in vain before others have the slot: nobody may hold it by never answering."""
+HALT_SLOT_KEPT_S = 5.0
+"""The same for a guest that is to shut down: until then, all that wait for its slot are on at no cost."""
 
 _log = structlog.get_logger(__name__)
 
@@ -94,7 +96,7 @@ class Attention:
             case "reboot":
                 await self._reboot(vps, step)
             case "halt":
-                await ending.halt(self._workshop, vps, step)
+                await self._halt(vps, step)
             case "remove":
                 await ending.remove(self._workshop, vps, step)
             case _:
@@ -110,6 +112,13 @@ class Attention:
             await self._launch(vps, step)
         since_s = self._begun_s if self._host_failed_s is None else self._host_failed_s
         await booting.login(self._workshop, vps, step, since_s=since_s)
+
+    async def _halt(self, vps: Vps, step: Step) -> None:
+        leaving = asyncio.get_running_loop().call_later(HALT_SLOT_KEPT_S, self._slot.leave)
+        try:
+            await ending.halt(self._workshop, vps, step)
+        finally:
+            leaving.cancel()
 
     async def _reboot(self, vps: Vps, step: Step) -> None:
         if not self._rebooted:

@@ -1,13 +1,16 @@
 """VPSs share workers, slots and hosts, and none is in another's way."""
 
 import asyncio
+from typing import Any
 
 import msgspec
 import pytest
 
-from api.worker import BOOTING_MAX
+from api.worker import BOOTING_MAX, ENDING_MAX
 from domain.compute import steps
 from domain.compute.events import VpsFailed, VpsRunning
+from domain.compute.ports import HostObservation, Hypervisor
+from domain.ids import VpsId
 from tests.api.compute_world import World, until
 
 pytestmark = pytest.mark.anyio
@@ -30,6 +33,47 @@ async def test_guests_that_never_answer_do_not_keep_others_from_booting(monkeypa
         assert {(await workshop.vps(one)).state for one in silent} == {"creating"}  # type: ignore[union-attr]
         world.clock.advance(3600)
         assert {one.state for one in await world.settled(workshop, *silent)} == {"running"}
+
+
+class Deaf:
+    """A host whose guests ignore their power button for as long as they may."""
+
+    def __init__(self, inner: Hypervisor, deaf: set[VpsId]) -> None:
+        self._inner = inner
+        self._deaf = deaf
+        self.pressed: set[VpsId] = set()
+        self.grace_over = asyncio.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def ensure_off(self, vps_id: VpsId, *, grace_s: float) -> HostObservation:
+        if vps_id in self._deaf:
+            self.pressed.add(vps_id)
+            await self.grace_over.wait()
+        return await self._inner.ensure_off(vps_id, grace_s=grace_s)
+
+
+async def test_guests_that_ignore_their_power_button_do_not_keep_others_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.steps.attending.HALT_SLOT_KEPT_S", 0.05)
+    world = World()
+    workshop = await world.founded()
+    deaf_ids: set[VpsId] = set()
+    host = Deaf(workshop.hypervisors[world.host.host_id], deaf_ids)
+    workshop = msgspec.structs.replace(workshop, hypervisors={world.host.host_id: host})
+    async with world.working(workshop):
+        vps_id = await world.create(workshop)
+        deaf_ids |= {await world.create(workshop, name=f"deaf-{k}") for k in range(ENDING_MAX)}
+        await world.settled(workshop, vps_id, *deaf_ids)
+        for one in deaf_ids:
+            await world.ask(workshop, "stop", one)
+        await until(lambda: host.pressed == deaf_ids)
+
+        await world.ask(workshop, "stop", vps_id)
+        (vps,) = await world.settled(workshop, vps_id)
+        assert vps.power == "off"
+        host.grace_over.set()
+        assert {one.power for one in await world.settled(workshop, *deaf_ids)} == {"off"}
 
 
 async def test_two_workers_share_the_work_and_do_nothing_twice() -> None:

@@ -92,6 +92,13 @@ FREE: tuple[Mutation, ...] = (
         "tests/api/test_reconciler.py",
     ),
     Mutation(
+        "guests that ignore their power button keep no other on",
+        "api/steps/attending.py",
+        ".call_later(HALT_SLOT_KEPT_S, self._slot.leave)",
+        ".call_later(HALT_SLOT_KEPT_S, lambda: None)",
+        "tests/api/test_worker_sharing.py",
+    ),
+    Mutation(
         "a guest that booted in vain has no grace",
         "domain/compute/steps.py",
         'STOP_GRACE_S if vps.power == "up" else 0.0',
