@@ -1,6 +1,7 @@
 """All mutations there are, by what they are about."""
 
 from tests.mutations.capacity import CAPACITY
+from tests.mutations.customers import CUSTOMERS
 from tests.mutations.exec import EXEC
 from tests.mutations.free import FREE
 from tests.mutations.keys import KEYS
@@ -15,5 +16,5 @@ from tests.mutations.tokens import TOKENS
 from tests.mutations.wire import WIRE
 
 MUTATIONS: tuple[Mutation, ...] = (
-    *(*MONEY, *FREE, *MAIL, *TOKENS, *PAYING, *TICK, *STORE, *KEYS, *EXEC, *PEOPLE, *WIRE, *CAPACITY),
+    *(*MONEY, *FREE, *CUSTOMERS, *MAIL, *TOKENS, *PAYING, *TICK, *STORE, *KEYS, *EXEC, *PEOPLE, *WIRE, *CAPACITY),
 )
