@@ -10,7 +10,7 @@ import structlog
 from api.http.call import Arrival, Call
 from api.http.wrong_credentials import WrongCredentials
 from api.runtime import Runtime
-from domain.accounts.account import Unauthorized, account_view, session_is_good
+from domain.accounts.account import Unauthorized, account_view, session_has_ended, session_is_good
 from domain.accounts.ports import Session
 from domain.ids import AccountId, TokenId
 from domain.ports import Claim, StoreFailed
@@ -21,6 +21,8 @@ from domain.wallet.wallet import wallet_view
 
 TOKENS_KNOWN_MAX = 10_000
 """Of how many tokens a process remembers whose they are; that never changes, only whether they are good."""
+SESSIONS_KNOWN_MAX = 10_000
+"""Of how many sessions a process remembers that they have ended; they never begin again."""
 USED_EVERY = MINUTE
 """How exact it is kept when a token was last used."""
 _SCHEME = b"bearer "
@@ -54,6 +56,8 @@ class Authentication:
         self._wrong = WrongCredentials(runtime)
         self._looked_up_s = 0.0
         self._tokens: OrderedDict[str, Credential] = OrderedDict()
+        self._ended: OrderedDict[str, None] = OrderedDict()
+        """By ``jti``."""
         self._used: dict[TokenId, Instant] = {}
 
     async def shown(self, arrival: Arrival) -> Credential:
@@ -65,7 +69,8 @@ class Authentication:
         if secret.startswith(_TOKEN_BEGINS):
             return await self._token(secret, arrival.client)
         session = self._runtime.sessions.read(secret, self._runtime.clock.now())
-        if session is None:
+        # One that has ended is not counted among its account's requests: whoever has it could keep the owner out.
+        if session is None or session.jti in self._ended:
             raise Unauthorized
         return Credential(session.account_id, session)
 
@@ -78,6 +83,8 @@ class Authentication:
             session = credential.session
             assert session is not None, "a credential is a session or a token"
             if not session_is_good(sight.of(account), session.jti, session.password_number):
+                if session_has_ended(sight.of(account), session.jti, session.password_number):
+                    self._remember_ended(session.jti)
                 raise Unauthorized
             call.session = session
         else:
@@ -130,6 +137,11 @@ class Authentication:
             raise refusal
         self._looked_up_s = now_s
         return await self._find(digest)
+
+    def _remember_ended(self, jti: str) -> None:
+        self._ended[jti] = None
+        if len(self._ended) > SESSIONS_KNOWN_MAX:
+            self._ended.popitem(last=False)
 
     async def _note_use(self, token_id: TokenId, now: Instant) -> None:
         noted = self._used.get(token_id)

@@ -115,7 +115,7 @@ ENDPOINTS = (
         description=(
             "First with `email` and a solved CAPTCHA: 202 whether the address has an account or not; if it has, a code"
             " is mailed there, at most 3 an hour. By that alone no session and no password ends. Then with `code` and"
-            " `new_password`: the code is good once, for 30 minutes, until another one was asked for, and for 5 wrong"
+            " `new_password`: the code is good once, for an hour, until another one was asked for, and for 5 wrong"
             " guesses. Another password ends every JWT. Waits of the login do not hold this up."
         ),
         who="public",

@@ -163,6 +163,11 @@ def session_is_good(account: Account, jti: str, password_number: int) -> bool:
     return account.is_open and password_number == account.password_number and jti not in account.ended_sessions
 
 
+def session_has_ended(account: Account, jti: str, password_number: int) -> bool:
+    """Tell whether a session will never be good again, whatever is recorded from now on."""
+    return account.closed or password_number < account.password_number or jti in account.ended_sessions
+
+
 def _with_ended(ended: dict[str, Instant], event: SessionEnded) -> dict[str, Instant]:
     # A session that ends now expires within its life from now, so whatever expired that long before it
     # has expired by now: without a clock, old entries go.

@@ -13,13 +13,14 @@ from domain.alerts.events import PasswordResetDone, PasswordResetFailed, Passwor
 from domain.deciding import NOTHING, Decision, recorded_in
 from domain.ids import account_stream, alerts_stream
 from domain.ports import Claim
-from domain.time import MINUTE, Instant
+from domain.time import HOUR, Instant
 
 RESET_SCOPE = "password-reset"
 """Of the keyed hash that a code is made by, and of the claim by which its account is found."""
-RESET_LIFE = 30 * MINUTE
+RESET_LIFE = HOUR
+"""No shorter than the window of ``RESETS_OF_ADDRESS``: while no code is mailed any more, the last one is still good."""
 RESETS_OF_ADDRESS = Quota("password-reset-address", 3, 3600)
-"""How many codes are mailed to one address, so that nobody is flooded and the last code stays good for a while."""
+"""How many codes are mailed to one address, so that nobody is flooded, and the last code stays good for a while."""
 
 
 class RequestReset(msgspec.Struct, frozen=True):

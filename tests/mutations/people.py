@@ -231,4 +231,18 @@ PEOPLE: tuple[Mutation, ...] = (
         "        pass\n",
         "tests/api/http/test_password_reset.py",
     ),
+    Mutation(
+        "sessions: one that has ended uses up nothing",
+        "api/http/auth.py",
+        "                    self._remember_ended(session.jti)\n",
+        "                    pass\n",
+        "tests/api/http/test_wrong_credentials.py",
+    ),
+    Mutation(
+        "reset: a code lasts as long as no other is mailed",
+        "domain/accounts/resetting.py",
+        "RESET_LIFE = HOUR",
+        "RESET_LIFE = Instant(HOUR // 2)",
+        "tests/api/http/test_password_reset.py",
+    ),
 )

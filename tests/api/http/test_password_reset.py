@@ -108,6 +108,11 @@ async def test_a_code_ends_with_time_with_a_newer_one_and_with_guesses(mailed: M
     assert await login(mailed, PASSWORD) == 200
 
 
+async def test_whoever_asks_for_others_keeps_nobody_from_a_good_code() -> None:
+    # Beyond its share an address is mailed none for the rest of the window: the last one has to last as long.
+    assert RESETS_OF_ADDRESS.window_s * MICROSECONDS_PER_SECOND <= RESET_LIFE
+
+
 async def test_a_code_of_one_kind_is_none_of_another(mailed: Mailed) -> None:
     await ask(mailed, mailed.ann.email)
     assert await mailed.show(await mailed.code()) == 400

@@ -10,7 +10,7 @@ import pytest
 from api.http import auth
 from domain.ports import StoreUnavailable
 from domain.tokens.token import digest_of
-from tests.api.houses import ROOMY, Customer, House, house
+from tests.api.houses import PASSWORD, ROOMY, Customer, House, house
 from tests.api.http.holders import make
 
 pytestmark = pytest.mark.anyio
@@ -105,3 +105,27 @@ async def test_a_token_that_is_made_now_bears_a_mark(here: House) -> None:
     assert len({digest_of(here.runtime.token_secrets.new()) for _ in range(10)}) == 10
     for other in (made_up(), secret[:-1] + "_", secret[:-1], secret + "A", "vtk_", "vtk_é"):
         assert not here.runtime.token_secrets.is_marked(other) or other == secret
+
+
+@pytest.mark.parametrize("end", ["logout", "password"])
+async def test_a_session_that_has_ended_uses_up_nothing_of_its_account(
+    here: House, ann: Customer, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    counted: list[Any] = []
+    count = here.runtime.rate_counters.count
+
+    async def counting(tries: Any) -> Any:
+        counted.extend(quota.name for quota, _ in tries)
+        return await count(tries)
+
+    ended = ann.token
+    if end == "logout":
+        assert (await ann.ask("POST", "/api/auth/logout")).status_code == 204
+    else:
+        body = {"password": PASSWORD, "new_password": "battery staple"}
+        assert (await ann.ask("PUT", "/api/me/password", json=body)).status_code == 204
+    assert await shown(here, ended) == 401
+    monkeypatch.setattr(here.runtime.rate_counters, "count", counting)
+
+    assert [await shown(here, ended) for _ in range(20)] == [401] * 4 + [429] * 16
+    assert "session" not in counted
