@@ -15,6 +15,7 @@ from domain.accounts.events import (
     RolesSet,
     SessionEnded,
 )
+from domain.accounts.sessions import NONE_ENDED, EndedSessions
 from domain.deciding import NOTHING, Decision, Fold, View, recorded_in
 from domain.errors import Refusal
 from domain.events import Event
@@ -58,8 +59,7 @@ class Account(msgspec.Struct, frozen=True):
     password_number: int = 0
     """Counts passwords from 1. A session is good for the password that it began with."""
     roles: tuple[Role, ...] = ()
-    ended_sessions: dict[str, Instant] = {}
-    """By ``jti``: when the session would have expired anyway. Replaced, never changed."""
+    ended_sessions: EndedSessions = NONE_ENDED
     closed: bool = False
     """Its owner has closed it: nobody logs in, and no session or token of it is good."""
     closing_finished: bool = False
@@ -91,7 +91,7 @@ def evolve(account: Account, event: Event) -> Account:
                 account,
                 password_hash=event.password_hash,
                 password_number=account.password_number + 1,
-                ended_sessions={},
+                ended_sessions=NONE_ENDED,
             )
         case PasswordRehashed():
             return msgspec.structs.replace(account, password_hash=event.password_hash)
@@ -168,10 +168,7 @@ def session_has_ended(account: Account, jti: str, password_number: int) -> bool:
     return account.closed or password_number < account.password_number or jti in account.ended_sessions
 
 
-def _with_ended(ended: dict[str, Instant], event: SessionEnded) -> dict[str, Instant]:
+def _with_ended(ended: EndedSessions, event: SessionEnded) -> EndedSessions:
     # A session that ends now expires within its life from now, so whatever expired that long before it
     # has expired by now: without a clock, old entries go.
-    earliest_now = event.expires_at - SESSION_LIFE
-    kept = {jti: expires_at for jti, expires_at in ended.items() if expires_at > earliest_now}
-    kept[event.jti] = event.expires_at
-    return kept
+    return ended.and_one(event.jti, event.expires_at, Instant(event.expires_at - SESSION_LIFE))
