@@ -130,7 +130,8 @@ class KeyKeeper:
         known = {one.name.removeprefix(PREFIX): one for one in await self._signing()}
         if kid not in known:
             raise RotationRefused(f"there is no key {kid} that signs sessions")
-        others = [one for name, one in known.items() if name != kid and (one.ends_at is None or one.ends_at > now)]
+        # One that is to end signs no more once another has begun to, and never again.
+        others = [one for name, one in known.items() if name != kid and one.ends_at is None]
         if not any((one.signs_from or Instant(0)) <= now for one in others):
             raise RotationRefused(f"{kid} is the only key that signs: rotate first, and wait until the next one does")
         await self._secrets.end(f"{PREFIX}{kid}", now)

@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
+import jwt
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from psycopg_pool import AsyncConnectionPool
 
+from adapters.jwt import JwtSessions
 from adapters.sealing import rotation
 from adapters.sealing.key_tables import PostgresKeyTable
 from adapters.sealing.master_key import KeyRing, add_master_key, parse_master_keys, read_or_make_ring, ring_of
@@ -243,3 +245,26 @@ async def test_another_jwt_key_signs_once_all_know_it_and_the_old_one_ends_after
     await site.keeper().retire_jwt("1")
     ended = {one.kid: one.ends_at for one in await signing_keys(site.secrets, sealer.wrapping, sealer.wrapping.current)}
     assert ended == {"1": site.clock.now(), "2": None}
+
+
+@pytest.mark.parametrize("waited_s", [0, 61])
+async def test_the_key_that_is_to_sign_for_long_is_not_retired_while_the_others_are_to_end(
+    site: Site, waited_s: int
+) -> None:
+    sealer = await site.process()
+    await signing_keys(site.secrets, sealer.wrapping, sealer.wrapping.current)
+    kid, _ = await site.keeper().rotate_jwt()
+    site.clock.advance(waited_s)
+
+    with pytest.raises(RotationRefused, match="only key that signs"):
+        await site.keeper().retire_jwt(kid)
+    third, _ = await site.keeper().rotate_jwt()
+    site.clock.advance(61)
+    await site.keeper().retire_jwt(kid)
+
+    keys = await signing_keys(site.secrets, sealer.wrapping, sealer.wrapping.current)
+    sessions = JwtSessions({keys[0].kid: keys[0].key}, keys[0].kid)
+    sessions.use(keys)
+    token, session = sessions.issue(AccountId(UUID(int=7)), 1, site.clock.now())
+    assert jwt.get_unverified_header(token)["kid"] == third
+    assert sessions.read(token, site.clock.now()) == session
