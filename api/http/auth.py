@@ -21,8 +21,8 @@ from domain.wallet.wallet import wallet_view
 
 TOKENS_KNOWN_MAX = 10_000
 """Of how many tokens a process remembers whose they are; that never changes, only whether they are good."""
-SESSIONS_KNOWN_MAX = 10_000
-"""Of how many sessions a process remembers that they have ended; they never begin again."""
+ENDED_KNOWN_MAX = 10_000
+"""Of how many sessions and tokens it remembers that they ended, or never were: none of them will ever be good."""
 USED_EVERY = MINUTE
 """How exact it is kept when a token was last used."""
 _SCHEME = b"bearer "
@@ -43,6 +43,11 @@ class Credential(msgspec.Struct, frozen=True):
     token_id: TokenId | None = None
 
     @property
+    def name(self) -> str:
+        """What it is told from others by."""
+        return str(self.token_id) if self.session is None else self.session.jti
+
+    @property
     def counted_as(self) -> tuple[str, str]:
         """Return by which quota and subject its requests are counted."""
         return ("session", str(self.account_id)) if self.token_id is None else ("token", str(self.token_id))
@@ -57,10 +62,17 @@ class Authentication:
         self._looked_up_s = 0.0
         self._tokens: OrderedDict[str, Credential] = OrderedDict()
         self._ended: OrderedDict[str, None] = OrderedDict()
-        """By ``jti``."""
         self._used: dict[TokenId, Instant] = {}
 
     async def shown(self, arrival: Arrival) -> Credential:
+        """Return the session or token that a request shows. Raises Unauthorized for what is not ours, or has ended."""
+        credential = await self._shown(arrival)
+        # One that has ended is not counted among its account's requests: whoever has it could keep the owner out.
+        if credential.name in self._ended:
+            raise Unauthorized
+        return credential
+
+    async def _shown(self, arrival: Arrival) -> Credential:
         """Return the session or token that a request shows. Raises Unauthorized for what is not ours."""
         header = arrival.headers.get(b"authorization", b"")
         if header[: len(_SCHEME)].lower() != _SCHEME:
@@ -69,8 +81,7 @@ class Authentication:
         if secret.startswith(_TOKEN_BEGINS):
             return await self._token(secret, arrival.client)
         session = self._runtime.sessions.read(secret, self._runtime.clock.now())
-        # One that has ended is not counted among its account's requests: whoever has it could keep the owner out.
-        if session is None or session.jti in self._ended:
+        if session is None:
             raise Unauthorized
         return Credential(session.account_id, session)
 
@@ -84,14 +95,19 @@ class Authentication:
             assert session is not None, "a credential is a session or a token"
             if not session_is_good(sight.of(account), session.jti, session.password_number):
                 if session_has_ended(sight.of(account), session.jti, session.password_number):
-                    self._remember_ended(session.jti)
+                    self._note_end(credential.name)
                 raise Unauthorized
             call.session = session
         else:
             token = token_view(credential.token_id)
             sight = await self._runtime.ledger.read(account, wallet, PRICES, token)
-            call.token = good(sight.of(token), now)
+            try:
+                call.token = good(sight.of(token), now)
+            except Unauthorized:
+                self._note_end(credential.name)
+                raise
             if not sight.of(account).is_open:
+                self._note_end(credential.name)
                 raise Unauthorized
             await self._note_use(credential.token_id, now)
         call.account = sight.of(account)
@@ -111,14 +127,22 @@ class Authentication:
         if (known := self._tokens.get(digest)) is not None:
             self._tokens.move_to_end(digest)
             return known
+        if digest in self._ended:
+            raise Unauthorized
         marked = self._runtime.token_secrets.is_marked(secret)
         claim = await (self._find(digest) if marked else self._find_unmarked(digest, client))
         if claim is None or claim.kept is None:
+            self._note_end(digest)
             raise Unauthorized
         self._tokens[digest] = Credential(AccountId(UUID(bytes=claim.kept)), token_id=TokenId(claim.holder))
         if len(self._tokens) > TOKENS_KNOWN_MAX:
             self._tokens.popitem(last=False)
         return self._tokens[digest]
+
+    def _note_end(self, name: str) -> None:
+        self._ended[name] = None
+        if len(self._ended) > ENDED_KNOWN_MAX:
+            self._ended.popitem(last=False)
 
     async def _find(self, digest: str) -> Claim | None:
         return await self._runtime.store.find_claim(CLAIM_SCOPE, bytes.fromhex(digest))
@@ -137,11 +161,6 @@ class Authentication:
             raise refusal
         self._looked_up_s = now_s
         return await self._find(digest)
-
-    def _remember_ended(self, jti: str) -> None:
-        self._ended[jti] = None
-        if len(self._ended) > SESSIONS_KNOWN_MAX:
-            self._ended.popitem(last=False)
 
     async def _note_use(self, token_id: TokenId, now: Instant) -> None:
         noted = self._used.get(token_id)

@@ -234,7 +234,7 @@ PEOPLE: tuple[Mutation, ...] = (
     Mutation(
         "sessions: one that has ended uses up nothing",
         "api/http/auth.py",
-        "                    self._remember_ended(session.jti)\n",
+        "                    self._note_end(credential.name)\n",
         "                    pass\n",
         "tests/api/http/test_wrong_credentials.py",
     ),

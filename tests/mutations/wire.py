@@ -150,4 +150,11 @@ WIRE: tuple[Mutation, ...] = (
         'if not re.search(f"^{_CURSOR}$", page.cursor):',
         "tests/api/http/test_patterns.py",
     ),
+    Mutation(
+        "what has ended is remembered",
+        "api/http/auth.py",
+        "        self._ended[name] = None\n",
+        "        self._ended.clear()\n",
+        _WRONG,
+    ),
 )

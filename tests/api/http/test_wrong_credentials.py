@@ -89,6 +89,32 @@ async def test_made_up_ones_beyond_cost_next_to_nothing(
     assert looked_up == ["token"]
 
 
+async def test_what_has_ended_is_not_looked_up_again(
+    here: House, ann: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ci = await make(ann)
+    (kept,) = (await ann.ask("GET", "/api/tokens")).json()
+    await ann.ask("DELETE", f"/api/tokens/{kept['id']}")
+    await ann.ask("POST", "/api/auth/logout")
+    looked_up: list[Any] = []
+    read, find = here.runtime.ledger.read, here.runtime.store.find_claim
+
+    async def finding(scope: str, key: bytes) -> Any:
+        looked_up.append(scope)
+        return await find(scope, key)
+
+    async def reading(*views: Any) -> Any:
+        looked_up.append(views)
+        return await read(*views)
+
+    monkeypatch.setattr(here.runtime.ledger, "read", reading)
+    monkeypatch.setattr(here.runtime.store, "find_claim", finding)
+    tried = [await shown(here, credential) for credential in (ci.token, ann.token) * 10]
+
+    assert tried == [401] * 5 + [429] * 15
+    assert len(looked_up) == 2
+
+
 async def test_counters_that_are_away_let_nobody_in(here: House, monkeypatch: pytest.MonkeyPatch) -> None:
     async def away(_: Any) -> Any:
         raise StoreUnavailable("away")
