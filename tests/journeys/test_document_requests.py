@@ -43,8 +43,9 @@ class Asking:
         self._connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
         self._numbers = itertools.count(1)
         login = {"email": f"hostile-{os.getpid()}@example.com", "password": PASSWORD}
-        self._login = Sent("POST", "/api/auth/login", {}, json.dumps(login).encode())
-        registration = json.dumps({**login, "cf-turnstile-response": "XXXX.DUMMY.TOKEN.XXXX"}).encode()
+        solved = {"cf-turnstile-response": "XXXX.DUMMY.TOKEN.XXXX"}
+        self._login = Sent("POST", "/api/auth/login", {}, json.dumps(login | solved).encode())
+        registration = json.dumps(login | solved).encode()
         status, _, told = self.send(Sent("POST", "/api/auth/register", {}, registration), token="")
         assert status == 201, told
         self.token: str = json.loads(told)["token"]
