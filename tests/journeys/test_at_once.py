@@ -8,8 +8,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from domain.compute.events import HostRegistered
 from tests.guests import free_port, new_key_pair
-from tests.journeys.paying_processes import Payer, Ports, Processes
+from tests.journeys.paying_processes import Payer, Ports, Processes, waiting
 
 pytestmark = [pytest.mark.slow, pytest.mark.anyio]
 
@@ -36,6 +37,8 @@ async def test_a_hundred_tokens_keys_and_vpss_at_once(processes: Processes) -> N
     assert credited.returncode == 0, credited.stderr
     nano = min(ann.ask("GET", "/api/pricing").json(), key=lambda plan: plan["price_hourly"])
     assert nano["price_hourly"] == 0.0042
+    processes.start_work()  # It brings the host on which there is to be room.
+    until_there_is_a_host(processes)
     numbers = range(AT_ONCE)
 
     tokens = await posted_at_once(processes, ann, "/api/tokens", [{"name": f"ci-{n}"} for n in numbers])
@@ -47,6 +50,13 @@ async def test_a_hundred_tokens_keys_and_vpss_at_once(processes: Processes) -> N
     assert tokens == {201: AT_ONCE}
     assert added == {201: AT_ONCE}
     assert created == {201: 10, 402: AT_ONCE - 10}
+
+
+def until_there_is_a_host(processes: Processes) -> None:
+    for _ in waiting(60):
+        if processes.events(HostRegistered):
+            return
+    raise AssertionError(f"no host is registered: {processes.log_tail()}")
 
 
 async def posted_at_once(
