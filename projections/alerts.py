@@ -1,15 +1,20 @@
 """Alerts: who is to be told of what, and which mail waits to be sent; addresses are not looked at."""
 
 from collections.abc import Sequence
+from typing import get_args
 from uuid import UUID
 
 import msgspec
 
+from domain.alerts.alerts import KINDS
+from domain.alerts.codes import CodeKind
 from domain.alerts.events import (
     AddressGiven,
     AlertRaised,
     AlertsEnded,
     AlertsSwitchedOff,
+    CodeRequested,
+    EmailVerificationRequested,
     MailFailed,
     MailGivenUp,
     MailSent,
@@ -80,7 +85,7 @@ _from_json = msgspec.json.Decoder(Due)
 _FOLLOWED: tuple[type[Event], ...] = (*FOLLOWED, AlertRaised)
 _Ending = AddressGiven | AlertsSwitchedOff | AlertsEnded
 """After these, nothing that was to be told before is told any more."""
-_Mailing = _Ending | VerificationRequested | PasswordResetRequested | AlertRaised | MailSent | MailFailed | MailGivenUp
+_Mailing = _Ending | CodeRequested | AlertRaised | MailSent | MailFailed | MailGivenUp
 
 
 class _MailDue(msgspec.Struct):
@@ -169,19 +174,23 @@ def _follow_one_mail(mails: dict[UUID, _MailDue], event: _Mailing) -> None:
         case AddressGiven() | AlertsSwitchedOff():
             _remove(mails, owner, "alert", "verification")
         case AlertsEnded():
-            _remove(mails, owner, "alert", "verification", "password-reset")
-        case VerificationRequested():
-            _remove(mails, owner, "verification")
-            mails[event.verification_id] = _MailDue(owner, "verification", event.requested_at)
+            _remove(mails, owner, "alert", *get_args(CodeKind))
+        case VerificationRequested() | EmailVerificationRequested():
+            _replace(mails, event, event.verification_id)
         case PasswordResetRequested():
-            _remove(mails, owner, "password-reset")
-            mails[event.reset_id] = _MailDue(owner, "password-reset", event.requested_at)
+            _replace(mails, event, event.reset_id)
         case AlertRaised():
             mails.setdefault(event.notice_id, _MailDue(owner, "alert", event.happened_at))
         case MailFailed():
             mails[event.notice_id].due_at = event.retry_at
         case MailSent() | MailGivenUp():
             mails.pop(event.notice_id, None)
+
+
+def _replace(mails: dict[UUID, _MailDue], event: CodeRequested, code_id: UUID) -> None:
+    kind = KINDS[type(event)]
+    _remove(mails, event.account_id, kind)
+    mails[code_id] = _MailDue(event.account_id, kind, event.requested_at)
 
 
 def _remove(mails: dict[UUID, _MailDue], owner: AccountId, *kinds: str) -> None:
@@ -227,8 +236,8 @@ ALERTS = ReadModel(
     name="alerts",
     tables=("alert_watch", "alert_due", "mail_due"),
     sql=_SQL,
-    events=(*FOLLOWED, VerificationRequested, PasswordResetRequested, AlertRaised, MailSent, MailFailed, MailGivenUp),
+    events=(*FOLLOWED, *get_args(CodeRequested), AlertRaised, MailSent, MailFailed, MailGivenUp),
     apply=_apply,
     keeps=(Due,),
-    fold_version=3,
+    fold_version=4,
 )

@@ -6,15 +6,14 @@ from uuid import UUID
 
 import structlog
 
-from api.alerts.texts import About, account_name, alert_mail, password_reset_mail, verification_mail
+from api.alerts.texts import About, account_name, alert_mail, code_mail
 from api.failpoints import reach
 from api.ledger import Context
 from api.runtime import Runtime
-from domain.accounts.account import account_view
-from domain.accounts.resetting import RESET_SCOPE
+from domain.accounts.account import Account, account_view
 from domain.alerts import sending
 from domain.alerts.alerts import Alerts, Notice, alerts_view
-from domain.alerts.codes import CODE_SCOPE, code_of
+from domain.alerts.codes import OWN_CODES, code_under
 from domain.alerts.ports import Mail, Mailer, MailRefused, MailUnavailable
 from domain.compute.vps import vps_view
 from domain.deciding import Decision
@@ -75,8 +74,9 @@ async def _send_leased(runtime: Runtime, mailer: Mailer, account_id: AccountId, 
 
 
 async def _send(runtime: Runtime, mailer: Mailer, account_id: AccountId, notice_id: UUID) -> bool:
-    view, now = alerts_view(account_id), runtime.clock.now()
-    alerts = (await runtime.ledger.read(view)).of(view)
+    view, owner, now = alerts_view(account_id), account_view(account_id), runtime.clock.now()
+    sight = await runtime.ledger.read(view, owner)
+    alerts, account = sight.of(view), sight.of(owner)
     notice = sending.due_notice(alerts, notice_id, now)
     if notice is None:
         return False  # The read model was a moment behind.
@@ -85,11 +85,11 @@ async def _send(runtime: Runtime, mailer: Mailer, account_id: AccountId, notice_
         context = Context(actor=Actor("service", part="alerts"), account_id=account_id, step="mail-end")
         await runtime.ledger.execute((view,), lambda sight, at: decide(sight.of(view), at), context)
 
-    if sending.is_stale(alerts, notice, now):
+    if sending.is_stale(account, alerts, notice, now):
         await record(lambda seen, at: sending.given_up(seen, account_id, notice_id, "stale", "", at))
         return False
     try:
-        mail = await _mail_of(runtime, account_id, alerts, notice)
+        mail = await _mail_of(runtime, account, alerts, notice)
         reach("mail:before-server")
         await mailer.send(mail)
         reach("mail:after-server")
@@ -114,28 +114,24 @@ async def _send(runtime: Runtime, mailer: Mailer, account_id: AccountId, notice_
     return True
 
 
-async def _mail_of(runtime: Runtime, account_id: AccountId, alerts: Alerts, notice: Notice) -> Mail:
+async def _mail_of(runtime: Runtime, account: Account, alerts: Alerts, notice: Notice) -> Mail:
     url = runtime.settings.url
-    if notice.kind == "password-reset":
-        assert alerts.reset is not None, "a reset that is over is stale"
-        view = account_view(account_id)
-        to = (await runtime.ledger.read(view)).of(view).email
-        code = code_of(notice.id, runtime.sealer.keyed_hash(RESET_SCOPE, str(notice.id)))
-        return password_reset_mail(notice, to, url, code, alerts.reset.expires_at)
-    assert alerts.email is not None, "without an address there are no such notices"
-    if notice.kind == "verification":
-        assert alerts.verification is not None, "a verification that is over is stale"
-        code = code_of(notice.id, runtime.sealer.keyed_hash(CODE_SCOPE, str(notice.id)))
-        return verification_mail(notice, alerts.email, url, code, alerts.verification.expires_at)
-    return alert_mail(notice, alerts.email, url, await _about(runtime, account_id, notice))
+    if notice.kind == "alert":
+        assert alerts.email is not None, "without an address there are no such notices"
+        return alert_mail(notice, alerts.email, url, await _about(runtime, account, notice))
+    to = account.email if notice.kind in OWN_CODES else alerts.email
+    assert to is not None, "without an address no code is mailed to it"
+    code = code_under(runtime.sealer, notice.kind, notice.id)
+    return code_mail(notice, to, url, code, alerts.codes[notice.kind].expires_at)
 
 
-async def _about(runtime: Runtime, account_id: AccountId, notice: Notice) -> About:
+async def _about(runtime: Runtime, account: Account, notice: Notice) -> About:
     vps_ids = {alert.vps_id for alert in notice.alerts if alert.vps_id is not None}
-    account, wallet, now = account_view(account_id), wallet_view(account_id), runtime.clock.now()
-    sight = await runtime.ledger.read(account, wallet, PRICES)
+    assert account.id is not None, "nobody else is told of anything"
+    wallet, now = wallet_view(account.id), runtime.clock.now()
+    sight = await runtime.ledger.read(wallet, PRICES)
     return About(
-        account=account_name(account_id, sight.of(account).email),
+        account=account_name(account.id, account.email),
         names=await _names(runtime, vps_ids),
         now=now,
         lasts_until=exhausts_at(sight.of(wallet), sight.of(PRICES), now),

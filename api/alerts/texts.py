@@ -6,9 +6,10 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 import msgspec
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, StrictUndefined, Template
 
 from domain.alerts.alerts import Notice
+from domain.alerts.codes import CodeKind
 from domain.alerts.events import AlertKind, AlertRaised
 from domain.alerts.ports import Mail
 from domain.events import ERASED
@@ -42,6 +43,21 @@ for example by
 
 It works once. If you know nothing of this, do nothing: without the code
 no alerts are sent to you.
+"""
+_OWN_ADDRESS = """\
+Somebody, most likely you, made an account with LiteVPS with this address.
+To tell that the address is yours, show this code before {{ expires_at }}:
+
+    {{ code }}
+
+for example by
+
+    curl -X POST {{ url }}/api/auth/verify-email \\
+      -H 'Content-Type: application/json' \\
+      -d '{"code":"{{ code }}"}'
+
+It works once. If you know nothing of this, do nothing: without the code
+nobody is taken for the owner of this address.
 """
 _RESET = """\
 Somebody, maybe you, wants another password for the LiteVPS account of this
@@ -110,8 +126,15 @@ LINE_CHARACTERS_MAX = 76
 """Longer lines would be broken for the way, which is hard to read where a mail is looked at raw."""
 # Plain text: nothing in it is markup, and what VPSs are called was checked when they were made.
 _ENVIRONMENT = Environment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)  # noqa: S701
-_VERIFICATION_TEXT = _ENVIRONMENT.from_string(_VERIFICATION)
-_RESET_TEXT = _ENVIRONMENT.from_string(_RESET)
+_CODES: dict[CodeKind, tuple[str, Template]] = {
+    "verification": (
+        "LiteVPS: shall alerts come to this address?",
+        _ENVIRONMENT.from_string(_VERIFICATION),
+    ),
+    "verify-email": ("LiteVPS: is this address yours?", _ENVIRONMENT.from_string(_OWN_ADDRESS)),
+    "password-reset": ("LiteVPS: another password?", _ENVIRONMENT.from_string(_RESET)),
+}
+"""Subject and text of the mails that bring codes."""
 _ALERTS_TEXT = _ENVIRONMENT.from_string(_ALERTS)
 
 
@@ -137,17 +160,12 @@ def account_name(account_id: AccountId, email: str) -> str:
     return str(account_id) if email == ERASED else email
 
 
-def verification_mail(notice: Notice, to: str, url: str, code: str, expires_at: Instant) -> Mail:
-    """Return the mail that brings a code to an address; whose account it is, a stranger there does not learn."""
-    text = _VERIFICATION_TEXT.render(url=url, code=code, expires_at=to_rfc3339(_whole_seconds(expires_at)))
-    subject = "LiteVPS: shall alerts come to this address?"
-    return Mail(to, subject, text, _message_id(notice.id, url), kind="verification")
-
-
-def password_reset_mail(notice: Notice, to: str, url: str, code: str, expires_at: Instant) -> Mail:
-    """Return the mail that brings the code for another password to an account's own address."""
-    text = _RESET_TEXT.render(url=url, code=code, expires_at=to_rfc3339(_whole_seconds(expires_at)))
-    return Mail(to, "LiteVPS: another password?", text, _message_id(notice.id, url), kind="password-reset")
+def code_mail(notice: Notice, to: str, url: str, code: str, expires_at: Instant) -> Mail:
+    """Return the mail that brings a code; whose account it is, a stranger at the address does not learn."""
+    assert notice.kind != "alert", "an alert brings no code"
+    subject, template = _CODES[notice.kind]
+    text = template.render(url=url, code=code, expires_at=to_rfc3339(_whole_seconds(expires_at)))
+    return Mail(to, subject, text, _message_id(notice.id, url), kind=notice.kind)
 
 
 def alert_mail(notice: Notice, to: str, url: str, about: About) -> Mail:

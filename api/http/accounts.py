@@ -1,6 +1,7 @@
 """Accounts over HTTP: registration, login, logout, who one is, another password."""
 
 import asyncio
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
@@ -9,6 +10,7 @@ from api.http.call import NO_CONTENT, Answer, Call, told
 from api.http.endpoint import Endpoint, Told
 from api.http.errors import Busy, CaptchaDown, CaptchaFailed, RateLimited
 from api.http.idempotency import act
+from api.http.mailed_codes import is_within, new_code
 from api.http.passwords import (
     PASSWORD_REFUSALS,
     Captcha,
@@ -21,11 +23,13 @@ from api.http.passwords import (
 from api.http.rendering import Balance, Micros, balance_number
 from api.settings import Settings
 from domain.accounts import account as accounts
-from domain.accounts import logins
+from domain.accounts import logins, verifying
 from domain.accounts.commands import ChangePassword, EndSession, RegisterAccount
 from domain.accounts.emails import checked_email, email_form
 from domain.accounts.passwords import checked_password
 from domain.accounts.ports import Quota
+from domain.accounts.verifying import VERIFICATIONS_OF_ADDRESS, RequestVerification
+from domain.alerts.alerts import alerts_view
 from domain.events import Actor
 from domain.ids import AccountId
 from domain.ports import ClaimTaken
@@ -82,13 +86,14 @@ class Me(msgspec.Struct, frozen=True):
 
     id: UUID
     email: str
+    email_verified: Annotated[bool, msgspec.Meta(description="Whether a code that was mailed there was shown.")]
     balance: Balance
     balance_micros: Micros
     roles: tuple[str, ...]
 
 
 async def register(call: Call) -> Answer:
-    """Make an account and its wallet, and log it in."""
+    """Make an account and its wallet, have a code mailed to its address, and log it in."""
     body: Registration = call.body
     runtime = call.runtime
     email = checked_email(body.email)
@@ -100,11 +105,13 @@ async def register(call: Call) -> Answer:
         raise accounts.EmailTaken
     account_id = AccountId(runtime.ids.new())
     command = RegisterAccount(account_id, body.email, email_key, await runtime.passwords.hash(password))
-    views = (accounts.account_view(account_id), wallet_view(account_id))
+    verification = RequestVerification(*new_code(call, "verify-email"))
+    is_mailed = await is_within(call, VERIFICATIONS_OF_ADDRESS, email_key)
+    views = (accounts.account_view(account_id), wallet_view(account_id), alerts_view(account_id))
     try:
         outcome = await runtime.ledger.execute(
             views,
-            lambda _sight, _now: accounts.register(command),
+            lambda _sight, now: verifying.register(command, verification if is_mailed else None, now),
             call.context_of(account_id, "register", Actor("account", account_id)),
         )
     except ClaimTaken:
@@ -156,7 +163,10 @@ async def me(call: Call) -> Answer:
     account = call.owner
     assert call.balance is not None
     roles: tuple[str, ...] = account.roles
-    return told(200, Me(call.account_id, account.email, balance_number(call.balance), call.balance, roles))
+    return told(
+        200,
+        Me(call.account_id, account.email, account.email_verified, balance_number(call.balance), call.balance, roles),
+    )
 
 
 async def change_password(call: Call) -> Answer:
@@ -175,6 +185,10 @@ async def change_password(call: Call) -> Answer:
     return NO_CONTENT
 
 
+_REGISTER_DESCRIPTION = (
+    "Needs the token of a solved CAPTCHA, so this is for people rather than programs. The address is mailed a code that"
+    " verifies it (`POST /api/auth/verify-email`); nothing waits for that."
+)
 _LOGIN_DESCRIPTION = (
     "Good for 12 hours. After wrong passwords, the network that they came from has to wait ever longer for this"
     " e-mail address; so have all networks that it never logged in from, once many were wrong. `cf-turnstile-response`,"
@@ -195,7 +209,7 @@ def _of_sessions(settings: Settings) -> tuple[Endpoint, ...]:
             name="register",
             tag="accounts",
             summary="Make an account",
-            description="Needs the token of a solved CAPTCHA, so this is for people rather than programs.",
+            description=_REGISTER_DESCRIPTION,
             who="public",
             handle=register,
             body=Registration,
@@ -254,7 +268,14 @@ _OF_ONES_OWN = (
                 200,
                 "The account.",
                 Me,
-                {"id": _ID, "email": _EMAIL, "balance": 10.5, "balance_micros": 10_500_000, "roles": []},
+                {
+                    "id": _ID,
+                    "email": _EMAIL,
+                    "email_verified": True,
+                    "balance": 10.5,
+                    "balance_micros": 10_500_000,
+                    "roles": [],
+                },
             ),
         ),
     ),

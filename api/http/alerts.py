@@ -1,34 +1,29 @@
-"""Alerts over HTTP: where mail about the balance goes, and the code that proves the address."""
+"""Alerts over HTTP: where mail about the balance goes."""
 
 from datetime import datetime
 from typing import Annotated
-from uuid import UUID
 
 import msgspec
 
 from api.http import rate_limits
-from api.http.call import NO_CONTENT, Answer, Call, told
+from api.http.call import Answer, Call, told
 from api.http.endpoint import Endpoint, Told
 from api.http.errors import RateLimited
+from api.http.mailed_codes import new_code
 from api.http.rendering import Amount, AskedAmount, amount_number, asked_amount
 from domain.accounts.emails import checked_email
 from domain.accounts.ports import Quota
 from domain.alerts import alerts
-from domain.alerts.alerts import Alerts, CodeRefused, GivenUp, alerts_view
-from domain.alerts.codes import CODE_SCOPE, code_of, digest_of, verification_of
-from domain.alerts.commands import SetAlerts, VerifyAddress
-from domain.alerts.events import AddressVerified, GivenUpCause
+from domain.alerts.alerts import Alerts, GivenUp, alerts_view
+from domain.alerts.commands import SetAlerts
+from domain.alerts.events import GivenUpCause
 from domain.errors import Invalid
-from domain.events import Actor
-from domain.ids import AccountId
 from domain.money import MicroUsd
 from domain.time import to_datetime
 
 OF_ACCOUNT = Quota("verification-account", 5, 3600)
 OF_ADDRESS = Quota("verification-address", 3, 3600)
 """How many codes are mailed for one account, and to one address, so that nobody is flooded with mail."""
-OF_CLIENT = Quota("verify-email", 10, 60)
-CODE_CHARACTERS_MAX = 100
 
 _EXAMPLE = {"email": "ops@example.com", "verified": False, "thresholds": [5, 1], "undelivered": None}
 
@@ -75,12 +70,6 @@ class AlertsTold(msgspec.Struct, frozen=True):
     ]
 
 
-class ShownCode(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The code that came by mail."""
-
-    code: Annotated[str, msgspec.Meta(max_length=CODE_CHARACTERS_MAX)]
-
-
 async def put_alerts(call: Call) -> Answer:
     """Have alerts go to an address, which is mailed a code unless it is verified; or to none."""
     body: WantedAlerts = call.body
@@ -91,9 +80,7 @@ async def put_alerts(call: Call) -> Answer:
     thresholds = alerts.checked_thresholds(_thresholds(body.thresholds))
     if alerts.needs_verification((await runtime.ledger.read(view)).of(view), email):
         await _check_flood(call, email)
-    verification_id = runtime.ids.new()
-    code = code_of(verification_id, runtime.sealer.keyed_hash(CODE_SCOPE, str(verification_id)))
-    command = SetAlerts(body.email, thresholds, verification_id, digest_of(code))
+    command = SetAlerts(body.email, thresholds, *new_code(call, "verification"))
     outcome = await runtime.ledger.execute(
         (view,),
         lambda sight, now: alerts.set_alerts(sight.of(view), call.account_id, command, now),
@@ -106,28 +93,6 @@ async def get_alerts(call: Call) -> Answer:
     """Tell where alerts go."""
     view = alerts_view(call.account_id)
     return told(200, _told((await call.runtime.ledger.read(view)).of(view)))
-
-
-async def verify_email(call: Call) -> Answer:
-    """Take a code: what a wrong, an expired and an unknown one are answered is the same."""
-    body: ShownCode = call.body
-    runtime = call.runtime
-    verification_id = verification_of(body.code)
-    if verification_id is None:
-        raise CodeRefused
-    claim = await runtime.store.find_claim(CODE_SCOPE, verification_id.bytes)
-    if claim is None:
-        raise CodeRefused
-    account_id = AccountId(claim.holder)
-    view, command = alerts_view(account_id), VerifyAddress(verification_id, digest_of(body.code))
-    outcome = await runtime.ledger.execute(
-        (view,),
-        lambda sight, now: alerts.verify(sight.of(view), account_id, command, now),
-        call.context_of(account_id, "verify-email", Actor("anonymous")),
-    )
-    if not any(isinstance(event, AddressVerified) for _, event in outcome.events):
-        raise CodeRefused
-    return NO_CONTENT
 
 
 async def _switch_off(call: Call, body: WantedAlerts) -> Answer:
@@ -208,20 +173,5 @@ ENDPOINTS = (
                 {**_EXAMPLE, "undelivered": _UNDELIVERED},
             ),
         ),
-    ),
-    Endpoint(
-        method="POST",
-        path="/api/auth/verify-email",
-        name="verify_email",
-        tag="accounts",
-        summary="Verify an e-mail address",
-        description="By the code that was mailed there: good once, for 24 hours, until another was asked for.",
-        who="public",
-        handle=verify_email,
-        body=ShownCode,
-        body_example={"code": code_of(UUID(int=1), bytes(range(16)))},
-        told=(Told(204, "The address is verified."),),
-        refusals=(CodeRefused, RateLimited),
-        quota=OF_CLIENT,
     ),
 )

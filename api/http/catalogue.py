@@ -16,6 +16,7 @@ from api.http import (
     ssh_keys,
     statements,
     tokens,
+    verify_email,
     vps_endpoints,
 )
 from api.http import exec as exec_
@@ -43,6 +44,7 @@ def declared(settings: Settings) -> tuple[Endpoint, ...]:
     """Return every endpoint that the document tells of."""
     return (
         *accounts.endpoints(settings),
+        *verify_email.ENDPOINTS,
         *password_reset.ENDPOINTS,
         *closing.ENDPOINTS,
         *alerts.ENDPOINTS,

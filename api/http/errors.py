@@ -13,7 +13,7 @@ from domain.accounts.erasing import NotErasable
 from domain.accounts.logins import CaptchaOrWait, InvalidCredentials, TooManyAttempts
 from domain.accounts.public_keys import NotAPublicKey
 from domain.accounts.ssh_keys import SshKeyTaken, TooManySshKeys
-from domain.alerts.alerts import CodeRefused
+from domain.alerts.codes import CodeRefused
 from domain.compute.capacity import NoCapacity
 from domain.compute.vps import VpsIsCreating, VpsIsStopping, VpsNotRunning
 from domain.errors import Contended, Fact, Invalid, NotFound, Refusal

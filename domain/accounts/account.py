@@ -8,6 +8,7 @@ from domain.accounts.events import (
     AccountErased,
     AccountRegistered,
     ClosingFinished,
+    EmailVerified,
     ErasureFinished,
     PasswordChanged,
     PasswordRehashed,
@@ -58,6 +59,8 @@ class Account(msgspec.Struct, frozen=True):
     password_hash: str = ""
     password_number: int = 0
     """Counts passwords from 1. A session is good for the password that it began with."""
+    email_verified: bool = False
+    """Whoever reads mail at ``email`` has shown so; nothing depends on it."""
     roles: tuple[Role, ...] = ()
     ended_sessions: EndedSessions = NONE_ENDED
     closed: bool = False
@@ -95,6 +98,8 @@ def evolve(account: Account, event: Event) -> Account:
             )
         case PasswordRehashed():
             return msgspec.structs.replace(account, password_hash=event.password_hash)
+        case EmailVerified():
+            return msgspec.structs.replace(account, email_verified=True)
         case SessionEnded():
             return msgspec.structs.replace(account, ended_sessions=_with_ended(account.ended_sessions, event))
         case AccountClosed():

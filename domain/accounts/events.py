@@ -42,6 +42,12 @@ class PasswordRehashed(Event, frozen=True, tag="accounts.password-rehashed.v1"):
     password_hash: Personal
 
 
+class EmailVerified(Event, frozen=True, tag="accounts.email-verified.v1"):
+    """Whoever reads mail at the account's address has shown a code that was mailed there; recorded once."""
+
+    account_id: AccountId
+
+
 class SessionEnded(Event, frozen=True, tag="accounts.session-ended.v1"):
     """One JWT is refused from here on; after ``expires_at`` it would be anyway."""
 

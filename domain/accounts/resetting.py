@@ -1,22 +1,21 @@
 """Another password by a code that is mailed to the account's own address, for who does not know the present one."""
 
-import hmac
 from uuid import UUID
 
 import msgspec
 
 from domain.accounts.account import Account
-from domain.accounts.events import PasswordChanged
+from domain.accounts.events import EmailVerified, PasswordChanged
 from domain.accounts.ports import Quota
-from domain.alerts.alerts import TRIES_MAX, Alerts, CodeRefused
+from domain.alerts import codes
+from domain.alerts.alerts import Alerts
+from domain.alerts.codes import RESET_SCOPE, CodeRefused
 from domain.alerts.events import PasswordResetDone, PasswordResetFailed, PasswordResetRequested
 from domain.deciding import NOTHING, Decision, recorded_in
 from domain.ids import account_stream, alerts_stream
 from domain.ports import Claim
 from domain.time import HOUR, Instant
 
-RESET_SCOPE = "password-reset"
-"""Of the keyed hash that a code is made by, and of the claim by which its account is found."""
 RESET_LIFE = HOUR
 """No shorter than the window of ``RESETS_OF_ADDRESS``: while no code is mailed any more, the last one is still good."""
 RESETS_OF_ADDRESS = Quota("password-reset-address", 3, 3600)
@@ -52,12 +51,9 @@ def request_reset(account: Account, command: RequestReset, now: Instant) -> Deci
 
 def is_right(account: Account, alerts: Alerts, reset_id: UUID, code_digest: str, now: Instant) -> bool:
     """Tell whether a code is the one that was mailed. Raises CodeRefused where none could be right any more."""
-    reset = alerts.reset
-    if not account.is_open or reset is None or reset.id != reset_id:
+    if not account.is_open:
         raise CodeRefused
-    if now >= reset.expires_at or reset.failures >= TRIES_MAX:
-        raise CodeRefused
-    return hmac.compare_digest(reset.code_digest, code_digest)
+    return codes.is_right(alerts.codes.get("password-reset"), reset_id, code_digest, now)
 
 
 def fail_reset(account: Account, alerts: Alerts, reset_id: UUID, code_digest: str, now: Instant) -> Decision:
@@ -68,12 +64,17 @@ def fail_reset(account: Account, alerts: Alerts, reset_id: UUID, code_digest: st
 
 
 def reset_password(account: Account, alerts: Alerts, command: ResetPassword, now: Instant) -> Decision:
-    """Decide on another password, which ends every session and uses the code up. Raises CodeRefused."""
+    """Decide on another password, which ends every session and uses the code up. Raises CodeRefused.
+
+    Whoever shows the code reads mail at the account's address, which verifies that as well.
+    """
     if account.id is None or not is_right(account, alerts, command.reset_id, command.code_digest, now):
         raise CodeRefused
+    verified = () if account.email_verified else (EmailVerified(account.id),)
     return Decision(
         events=(
             (alerts_stream(account.id), PasswordResetDone(account.id, command.reset_id)),
             (account_stream(account.id), PasswordChanged(account.id, command.password_hash)),
+            *((account_stream(account.id), event) for event in verified),
         )
     )

@@ -1,6 +1,5 @@
 """The alerts of an account: where they go, how an address is verified, what is raised."""
 
-import hmac
 from collections.abc import Sequence
 from typing import Literal
 from uuid import UUID
@@ -9,11 +8,11 @@ import msgspec
 
 from domain.accounts.emails import checked_email, email_form
 from domain.alerts import events as recorded
-from domain.alerts.codes import CODE_SCOPE
+from domain.alerts.codes import CODE_SCOPE, OWN_CODES, CodeKind, MailedCode, is_right
 from domain.alerts.commands import SetAlerts, VerifyAddress
 from domain.alerts.following import Due
 from domain.deciding import NOTHING, Decision, Fold, View, recorded_in
-from domain.errors import Invalid, Refusal
+from domain.errors import Invalid
 from domain.events import Event
 from domain.ids import AccountId, alerts_stream
 from domain.money import MicroUsd
@@ -24,33 +23,28 @@ THRESHOLDS_DEFAULT = (MicroUsd(1_000_000),)
 THRESHOLDS_MAX = 10
 THRESHOLD_MAX = MicroUsd(1_000_000_000_000)
 CODE_LIFE = 24 * HOUR
-TRIES_MAX = 5
-"""Wrong codes of one verification; then the right one is refused as well."""
 NOTICE_ALERTS_MAX = 50
 """Alerts in one mail; what is left goes in the next."""
 
 
-class CodeRefused(Refusal):
-    """The code is unknown, used, replaced, expired, or was guessed at too often; which of it is not told."""
-
-    code = "code_refused"
-    sentence = "code is wrong or has expired"
-
-
-class Verification(msgspec.Struct, frozen=True):
-    """A code that was mailed and not shown yet."""
-
-    id: UUID
-    code_digest: str
-    expires_at: Instant
-    failures: int = 0
+KINDS: dict[type[Event], CodeKind] = {
+    recorded.VerificationRequested: "verification",
+    recorded.VerificationFailed: "verification",
+    recorded.EmailVerificationRequested: "verify-email",
+    recorded.EmailVerificationFailed: "verify-email",
+    recorded.EmailVerificationDone: "verify-email",
+    recorded.PasswordResetRequested: "password-reset",
+    recorded.PasswordResetFailed: "password-reset",
+    recorded.PasswordResetDone: "password-reset",
+}
+"""Of which kind of code an event tells."""
 
 
 class Notice(msgspec.Struct, frozen=True):
     """A mail that is to be sent."""
 
     id: UUID
-    kind: Literal["alert", "verification", "password-reset"]
+    kind: Literal["alert"] | CodeKind
     due_at: Instant
     """When it is tried next."""
     begun_at: Instant
@@ -75,13 +69,12 @@ class Alerts(msgspec.Struct, frozen=True):
     email: str | None = None
     verified: bool = False
     thresholds: tuple[MicroUsd, ...] = ()
-    verification: Verification | None = None
+    codes: dict[CodeKind, MailedCode] = {}
+    """Those that were mailed and not shown yet. Replaced, never changed."""
     notices: dict[UUID, Notice] = {}
     """By id, in the order in which they came to be; those sent or given up are gone."""
     undelivered: GivenUp | None = None
     """None once a later mail to the same address was sent."""
-    reset: Verification | None = None
-    """A code that was mailed to the account's own address, for another password."""
     raised_until: int = 0
     """The position up to which everything that was to be raised has been."""
     ended: bool = False
@@ -94,32 +87,33 @@ def evolve(alerts: Alerts, event: Event) -> Alerts:
         case recorded.AddressGiven():
             # What was to be told to another address is not told to this one.
             fresh = Alerts(email=event.email, thresholds=alerts.thresholds, raised_until=alerts.raised_until)
-            return replace(fresh, reset=alerts.reset, notices=_of_resets(alerts))
+            return replace(fresh, codes=_own_codes(alerts), notices=_own_notices(alerts))
         case recorded.ThresholdsSet():
             return replace(alerts, thresholds=event.thresholds)
-        case recorded.VerificationRequested():
-            return _with_verification(alerts, event)
-        case recorded.VerificationFailed():
-            verification = alerts.verification
-            assert verification is not None
-            return replace(alerts, verification=replace(verification, failures=verification.failures + 1))
+        case recorded.VerificationRequested() | recorded.EmailVerificationRequested():
+            return _with_new_code(alerts, event, event.verification_id)
+        case recorded.PasswordResetRequested():
+            return _with_new_code(alerts, event, event.reset_id)
+        case recorded.VerificationFailed() | recorded.EmailVerificationFailed() | recorded.PasswordResetFailed():
+            return _with_failure(alerts, KINDS[type(event)])
         case recorded.AddressVerified():
-            return replace(alerts, verified=True, verification=None)
+            return replace(alerts, verified=True, codes=_without_code(alerts, "verification"))
+        case recorded.EmailVerificationDone() | recorded.PasswordResetDone():
+            return replace(alerts, codes=_without_code(alerts, KINDS[type(event)]))
         case recorded.AlertRaised():
             return _with_alert(alerts, event)
         case recorded.MailFailed():
             notice = alerts.notices[event.notice_id]
             return _with_notice(alerts, replace(notice, due_at=event.retry_at, attempts=event.attempt))
         case recorded.MailSent():
-            mended = event.notice_id not in _of_resets(alerts)
+            mended = event.notice_id not in _own_notices(alerts)
             undelivered = None if mended else alerts.undelivered
             return replace(alerts, notices=_without(alerts, event.notice_id), undelivered=undelivered)
         case recorded.MailGivenUp():
             return replace(alerts, notices=_without(alerts, event.notice_id), undelivered=_given_up(alerts, event))
-        case recorded.PasswordResetRequested() | recorded.PasswordResetFailed() | recorded.PasswordResetDone():
-            return _with_reset(alerts, event)
         case recorded.AlertsSwitchedOff():
-            return Alerts(raised_until=alerts.raised_until, reset=alerts.reset, notices=_of_resets(alerts))
+            kept = Alerts(raised_until=alerts.raised_until)
+            return replace(kept, codes=_own_codes(alerts), notices=_own_notices(alerts))
         case recorded.AlertsEnded():
             return Alerts(raised_until=alerts.raised_until, ended=True)
         case _:
@@ -186,14 +180,9 @@ def verify(alerts: Alerts, account_id: AccountId, command: VerifyAddress, now: I
 
     Raises CodeRefused where no code could be right any more.
     """
-    verification = alerts.verification
-    if verification is None or verification.id != command.verification_id:
-        raise CodeRefused
-    if now >= verification.expires_at or verification.failures >= TRIES_MAX:
-        raise CodeRefused
-    right = hmac.compare_digest(verification.code_digest, command.code_digest)
+    right = is_right(alerts.codes.get("verification"), command.verification_id, command.code_digest, now)
     event = recorded.AddressVerified if right else recorded.VerificationFailed
-    return recorded_in(alerts_stream(account_id), event(account_id, verification.id))
+    return recorded_in(alerts_stream(account_id), event(account_id, command.verification_id))
 
 
 def raise_alerts(alerts: Alerts, account_id: AccountId, due: Sequence[Due], notice_id: UUID) -> Decision:
@@ -221,7 +210,8 @@ def raise_alerts(alerts: Alerts, account_id: AccountId, due: Sequence[Due], noti
 
 def end_alerts(alerts: Alerts, account_id: AccountId) -> tuple[Event, ...]:
     """Return what is recorded when an account is closed; nothing where it never had alerts."""
-    nothing_waits = alerts.email is None and alerts.reset is None and not alerts.notices
+    # A code that was mailed already needs no end of its own: none is right for an account that is closed.
+    nothing_waits = alerts.email is None and not alerts.notices
     return () if alerts.ended or nothing_waits else (recorded.AlertsEnded(account_id),)
 
 
@@ -241,41 +231,38 @@ def _without(alerts: Alerts, notice_id: UUID) -> dict[UUID, Notice]:
     return {id_: notice for id_, notice in alerts.notices.items() if id_ != notice_id}
 
 
-def _of_resets(alerts: Alerts) -> dict[UUID, Notice]:
-    return {id_: notice for id_, notice in alerts.notices.items() if notice.kind == "password-reset"}
+def _own_codes(alerts: Alerts) -> dict[CodeKind, MailedCode]:
+    return {kind: code for kind, code in alerts.codes.items() if kind in OWN_CODES}
 
 
-def _with_reset(
-    alerts: Alerts,
-    event: recorded.PasswordResetRequested | recorded.PasswordResetFailed | recorded.PasswordResetDone,
-) -> Alerts:
-    replace, reset = msgspec.structs.replace, alerts.reset
-    match event:
-        case recorded.PasswordResetRequested():
-            at, others = event.requested_at, {i: n for i, n in alerts.notices.items() if n.kind != "password-reset"}
-            notice = Notice(event.reset_id, "password-reset", due_at=at, begun_at=at)
-            reset = Verification(event.reset_id, event.code_digest, event.expires_at)
-            return replace(alerts, reset=reset, notices={**others, notice.id: notice})
-        case recorded.PasswordResetFailed():
-            assert reset is not None
-            return replace(alerts, reset=replace(reset, failures=reset.failures + 1))
-        case recorded.PasswordResetDone():
-            return replace(alerts, reset=None)
+def _own_notices(alerts: Alerts) -> dict[UUID, Notice]:
+    return {id_: notice for id_, notice in alerts.notices.items() if notice.kind in OWN_CODES}
 
 
 def _given_up(alerts: Alerts, event: recorded.MailGivenUp) -> GivenUp | None:
-    if event.notice_id in _of_resets(alerts):
+    if event.notice_id in _own_notices(alerts):
         return alerts.undelivered
     assert alerts.email is not None, "without an address there are no notices"
     since = event.at if alerts.undelivered is None else alerts.undelivered.since
     return GivenUp(alerts.email, since, event.cause, event.reason)
 
 
-def _with_verification(alerts: Alerts, event: recorded.VerificationRequested) -> Alerts:
-    verification = Verification(event.verification_id, event.code_digest, event.expires_at)
-    others = {id_: notice for id_, notice in alerts.notices.items() if notice.kind != "verification"}
-    notice = Notice(verification.id, "verification", due_at=event.requested_at, begun_at=event.requested_at)
-    return msgspec.structs.replace(alerts, verification=verification, notices={**others, notice.id: notice})
+def _with_new_code(alerts: Alerts, event: recorded.CodeRequested, code_id: UUID) -> Alerts:
+    kind, at = KINDS[type(event)], event.requested_at
+    code = MailedCode(code_id, event.code_digest, event.expires_at)
+    others = {id_: notice for id_, notice in alerts.notices.items() if notice.kind != kind}
+    notice = Notice(code_id, kind, due_at=at, begun_at=at)
+    return msgspec.structs.replace(alerts, codes={**alerts.codes, kind: code}, notices={**others, notice.id: notice})
+
+
+def _with_failure(alerts: Alerts, kind: CodeKind) -> Alerts:
+    code = alerts.codes[kind]
+    code = msgspec.structs.replace(code, failures=code.failures + 1)
+    return msgspec.structs.replace(alerts, codes={**alerts.codes, kind: code})
+
+
+def _without_code(alerts: Alerts, kind: CodeKind) -> dict[CodeKind, MailedCode]:
+    return {one: code for one, code in alerts.codes.items() if one != kind}
 
 
 def _with_alert(alerts: Alerts, event: recorded.AlertRaised) -> Alerts:

@@ -54,6 +54,31 @@ class AddressVerified(Event, frozen=True, tag="alerts.address-verified.v1"):
     verification_id: UUID
 
 
+class EmailVerificationRequested(Event, frozen=True, tag="alerts.email-verification-requested.v1"):
+    """A code is to be mailed to the address that the account was made with, ending any of its kind before."""
+
+    account_id: AccountId
+    verification_id: UUID
+    code_digest: str
+    """SHA-256 of the code, in hexadecimal."""
+    requested_at: Instant
+    expires_at: Instant
+
+
+class EmailVerificationFailed(Event, frozen=True, tag="alerts.email-verification-failed.v1"):
+    """A wrong code was tried; after a few the right one is good for nothing either."""
+
+    account_id: AccountId
+    verification_id: UUID
+
+
+class EmailVerificationDone(Event, frozen=True, tag="alerts.email-verification-done.v1"):
+    """The code was shown, and is used up; that the address is verified, the account itself records."""
+
+    account_id: AccountId
+    verification_id: UUID
+
+
 class PasswordResetRequested(Event, frozen=True, tag="alerts.password-reset-requested.v1"):
     """Somebody asked for another password: a code is to be mailed to the account's own address, ending any before."""
 
@@ -77,6 +102,10 @@ class PasswordResetDone(Event, frozen=True, tag="alerts.password-reset-done.v1")
 
     account_id: AccountId
     reset_id: UUID
+
+
+CodeRequested = VerificationRequested | EmailVerificationRequested | PasswordResetRequested
+"""A code is to be mailed."""
 
 
 class AlertRaised(Event, frozen=True, tag="alerts.alert-raised.v1"):

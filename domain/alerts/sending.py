@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from domain.accounts.account import Account
 from domain.alerts.alerts import Alerts, Notice
 from domain.alerts.events import GivenUpCause, MailFailed, MailGivenUp, MailSent
 from domain.deciding import NOTHING, Decision, recorded_in
@@ -22,11 +23,16 @@ def due_notice(alerts: Alerts, notice_id: UUID, now: Instant) -> Notice | None:
     return None if notice is None or notice.due_at > now else notice
 
 
-def is_stale(alerts: Alerts, notice: Notice, now: Instant) -> bool:
-    """Tell whether a mail is of no use any more: its code has expired, or what it tells is days old."""
+def is_stale(account: Account, alerts: Alerts, notice: Notice, now: Instant) -> bool:
+    """Tell whether a mail is of no use any more: its code has expired, or what it tells is days old.
+
+    One that was asked for in the moment in which the account was closed is of no use either.
+    """
+    if not account.is_open:
+        return True
     if notice.kind != "alert":
-        verification = alerts.verification if notice.kind == "verification" else alerts.reset
-        return verification is None or now >= verification.expires_at
+        code = alerts.codes.get(notice.kind)
+        return code is None or now >= code.expires_at
     return now - notice.begun_at > STALE_AFTER
 
 

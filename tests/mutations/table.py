@@ -13,8 +13,24 @@ from tests.mutations.people import PEOPLE
 from tests.mutations.store import STORE
 from tests.mutations.tick import TICK
 from tests.mutations.tokens import TOKENS
+from tests.mutations.verifying import VERIFYING
 from tests.mutations.wire import WIRE
 
 MUTATIONS: tuple[Mutation, ...] = (
-    *(*MONEY, *FREE, *CUSTOMERS, *MAIL, *TOKENS, *PAYING, *TICK, *STORE, *KEYS, *EXEC, *PEOPLE, *WIRE, *CAPACITY),
+    *(
+        *MONEY,
+        *FREE,
+        *CUSTOMERS,
+        *MAIL,
+        *TOKENS,
+        *PAYING,
+        *TICK,
+        *STORE,
+        *KEYS,
+        *EXEC,
+        *PEOPLE,
+        *VERIFYING,
+        *WIRE,
+        *CAPACITY,
+    ),
 )

@@ -48,6 +48,12 @@ class Mailed(msgspec.Struct, eq=False):
         await look_after_mail(self.house.runtime)
         return self.in_folder()
 
+    async def forget_mails(self) -> None:
+        """Have what is due sent, and forget all mail so far."""
+        await look_after_mail(self.house.runtime)
+        for file in self.folder.iterdir():
+            file.unlink()
+
     def in_folder(self) -> list[EmailMessage]:
         """Return all mail so far, the oldest first."""
         return [parsed(file.read_bytes()) for file in sorted(self.folder.glob("*.eml"))]
@@ -68,8 +74,7 @@ class Mailed(msgspec.Struct, eq=False):
         """Have the customer told at these thresholds, and forget the mail with the code."""
         await self.ann.ask("PUT", ALERTS_PATH, json={"email": OPS, "thresholds": thresholds})
         assert await self.show(await self.code()) == 204
-        for file in self.folder.iterdir():
-            file.unlink()
+        await self.forget_mails()
 
     async def vps(self, name: str = "web-01") -> VpsId:
         """Have a VPS that is being made."""
@@ -117,7 +122,9 @@ async def mailed_house(folder: Path) -> AsyncIterator[Mailed]:
         leases = LeaseTable(clock)
         workshop = msgspec.structs.replace(made.runtime.workshop, leases=MemoryLeases(leases, uuid4()))
         made.runtime = msgspec.structs.replace(made.runtime, mailer=FolderMailer(folder, clock), workshop=workshop)
-        yield Mailed(made, clock, folder, await made.register("ann@example.com"), leases)
+        mailed = Mailed(made, clock, folder, await made.register("ann@example.com"), leases)
+        await mailed.forget_mails()
+        yield mailed
 
 
 async def stop_vps(owner: Customer, vps_id: VpsId, reason: StopReason) -> None:

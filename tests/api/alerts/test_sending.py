@@ -89,7 +89,7 @@ async def test_a_mail_that_nobody_takes_is_tried_again_and_nothing_is_lost(maile
     mailed.folder.unlink()
     mailed.clock.advance(30)
     assert len(await mailed.mails()) == 1
-    assert len(await mailed.recorded(MailSent)) == 2
+    assert len(await mailed.recorded(MailSent)) == 3, "two codes, and the alert"
 
 
 async def test_a_mail_that_cannot_be_made_waits_longer_each_time_and_is_given_up(

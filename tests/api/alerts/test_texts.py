@@ -4,8 +4,9 @@ from uuid import UUID
 
 import pytest
 
-from api.alerts.texts import LINE_CHARACTERS_MAX, About, account_name, alert_mail, verification_mail
+from api.alerts.texts import LINE_CHARACTERS_MAX, About, account_name, alert_mail, code_mail
 from domain.alerts.alerts import Notice
+from domain.alerts.codes import SCOPES, CodeKind
 from domain.alerts.events import AlertKind, AlertRaised
 from domain.events import ERASED
 from domain.ids import AccountId, EventId, VpsId
@@ -90,9 +91,10 @@ def test_an_account_whose_address_is_erased_is_named_by_its_id() -> None:
     assert account_name(ANN, ERASED) == str(ANN)
 
 
-def test_a_code_stands_on_a_line_of_its_own() -> None:
+@pytest.mark.parametrize("kind", SCOPES)
+def test_a_code_stands_on_a_line_of_its_own(kind: CodeKind) -> None:
     code = "a" * 52
-    mail = verification_mail(Notice(NOTICE, "verification", NOW, NOW), "ops@example.com", URL, code, NOW)
+    mail = code_mail(Notice(NOTICE, kind, NOW, NOW), "ops@example.com", URL, code, NOW)
 
     assert f"\n    {code}\n" in mail.text
     assert "before 2026-11-26T00:00:00Z" in mail.text

@@ -21,7 +21,7 @@ async def test_whoever_registers_is_logged_in(here: House) -> None:
     me = await here.client.get("/api/me", headers={"authorization": f"Bearer {response.json()['token']}"})
     assert me.status_code == 200
     assert me.text == (
-        f'{{"id":"{response.json()["id"]}","email":"Ann@example.com","balance":0.0000,"balance_micros":0,"roles":[]}}'
+        f'{{"id":"{response.json()["id"]}","email":"Ann@example.com","email_verified":false,"balance":0.0000,"balance_micros":0,"roles":[]}}'
     )
     assert me.headers["x-balance-remaining"] == "0.0000"
 

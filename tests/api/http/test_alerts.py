@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from api.ledger import Context, Sight
-from domain.alerts.alerts import TRIES_MAX, alerts_view
+from domain.alerts.alerts import alerts_view
+from domain.alerts.codes import TRIES_MAX
 from domain.alerts.events import AlertsSwitchedOff, GivenUpCause
 from domain.alerts.ports import MailRefused
 from domain.alerts.sending import given_up

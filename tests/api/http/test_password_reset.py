@@ -12,7 +12,7 @@ from adapters.turnstile import TEST_TOKEN
 from domain.accounts.account import account_view
 from domain.accounts.events import PasswordChanged
 from domain.accounts.resetting import RESET_LIFE, RESETS_OF_ADDRESS
-from domain.alerts.alerts import TRIES_MAX
+from domain.alerts.codes import TRIES_MAX
 from domain.alerts.events import PasswordResetRequested
 from domain.time import MICROSECONDS_PER_SECOND
 from tests.api.alerts.mailed_house import OPS, Mailed, code_in, mailed_house
@@ -28,7 +28,7 @@ REFUSED = (400, "code_refused")
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have answers told at once."""
-    monkeypatch.setattr("api.http.password_reset.ANSWER_TAKES_S", 0.0)
+    monkeypatch.setattr("api.http.mailed_codes.ANSWER_TAKES_S", 0.0)
     monkeypatch.setattr("api.http.accounts.FAILURE_TAKES_S", 0.0)
 
 

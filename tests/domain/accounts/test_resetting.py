@@ -8,10 +8,11 @@ import pytest
 from domain.accounts import account as accounts
 from domain.accounts import resetting
 from domain.accounts.account import Account
-from domain.accounts.events import AccountClosed, AccountRegistered, PasswordChanged
+from domain.accounts.events import AccountClosed, AccountRegistered, EmailVerified, PasswordChanged
 from domain.accounts.resetting import RESET_LIFE, RequestReset, ResetPassword
 from domain.alerts import alerts as mailing
-from domain.alerts.alerts import TRIES_MAX, Alerts, CodeRefused
+from domain.alerts.alerts import Alerts
+from domain.alerts.codes import TRIES_MAX, CodeRefused
 from domain.alerts.events import (
     AddressGiven,
     AlertsEnded,
@@ -67,6 +68,7 @@ def test_the_code_gives_another_password_and_is_used_up_in_the_same_append() -> 
     assert decision.events == (
         (alerts_stream(ANN), PasswordResetDone(ANN, FIRST)),
         (account_stream(ANN), PasswordChanged(ANN, "other")),
+        (account_stream(ANN), EmailVerified(ANN)),
     )
     with pytest.raises(CodeRefused):
         resetting.reset_password(OPEN, after(requested(), PasswordResetDone(ANN, FIRST)), showing(), NOW)
@@ -97,6 +99,20 @@ def test_wrong_codes_are_counted_and_the_right_one_is_not() -> None:
         (alerts_stream(ANN), PasswordResetFailed(ANN, FIRST)),
     )
     assert resetting.fail_reset(OPEN, alerts, FIRST, f"digest {FIRST}", NOW).events == ()
+
+
+def test_an_older_code_is_no_guess_at_the_newer_one() -> None:
+    alerts = after(requested(FIRST), requested(SECOND))
+
+    with pytest.raises(CodeRefused):
+        resetting.fail_reset(OPEN, alerts, FIRST, f"digest {FIRST}", NOW)
+
+
+def test_an_address_that_is_verified_already_is_not_verified_again() -> None:
+    verified = accounts.evolve(OPEN, EmailVerified(ANN))
+    decision = resetting.reset_password(verified, after(requested()), showing(), NOW)
+
+    assert EmailVerified(ANN) not in [event for _, event in decision.events]
 
 
 def test_where_alerts_go_changes_nothing_for_a_code_that_goes_to_the_account() -> None:

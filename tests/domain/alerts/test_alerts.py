@@ -6,8 +6,8 @@ from uuid import UUID
 import pytest
 
 from domain.alerts import alerts as subject
-from domain.alerts.alerts import CODE_LIFE, NOTICE_ALERTS_MAX, TRIES_MAX, Alerts, CodeRefused, Notice
-from domain.alerts.codes import code_of, digest_of, verification_of
+from domain.alerts.alerts import CODE_LIFE, NOTICE_ALERTS_MAX, Alerts, Notice
+from domain.alerts.codes import TRIES_MAX, CodeRefused, code_of, digest_of, id_in
 from domain.alerts.commands import SetAlerts, VerifyAddress
 from domain.alerts.events import (
     AddressGiven,
@@ -238,8 +238,8 @@ def test_a_closed_account_has_no_alerts_any_more() -> None:
 def test_a_code_names_its_verification_and_survives_how_people_copy_it() -> None:
     code = code_of(FIRST, bytes(range(32)))
 
-    assert verification_of(f" {code.upper()}\n") == FIRST
+    assert id_in(f" {code.upper()}\n") == FIRST
     assert digest_of(f" {code.upper()}\n") == digest_of(code)
     assert code_of(FIRST, bytes(range(1, 33))) != code
     for wrong in ("", "abc", "!" * 52, code + "a", code[:-8], "ä" * 52):
-        assert verification_of(wrong) is None
+        assert id_in(wrong) is None

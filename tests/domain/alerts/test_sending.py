@@ -3,6 +3,7 @@
 from functools import reduce
 from uuid import UUID
 
+from domain.accounts.account import Account
 from domain.alerts import sending as subject
 from domain.alerts.alerts import CODE_LIFE, Alerts, evolve
 from domain.alerts.events import AddressGiven, AlertRaised, MailFailed, MailGivenUp, MailSent, VerificationRequested
@@ -13,6 +14,7 @@ from domain.time import HOUR, MINUTE, Instant
 ANN = AccountId(UUID(int=1))
 NOTICE, CODE = UUID(int=11), UUID(int=12)
 NOW = Instant(1_000_000_000_000)
+OPEN = Account(ANN, "ann@example.com")
 
 
 def waiting(*more: Event) -> Alerts:
@@ -60,7 +62,8 @@ def test_a_code_that_has_expired_and_an_alert_that_is_days_old_are_stale() -> No
     alerts = waiting()
     code, notice = alerts.notices[CODE], alerts.notices[NOTICE]
 
-    assert not subject.is_stale(alerts, code, Instant(NOW + CODE_LIFE - 1))
-    assert subject.is_stale(alerts, code, Instant(NOW + CODE_LIFE))
-    assert not subject.is_stale(alerts, notice, Instant(NOW + subject.STALE_AFTER))
-    assert subject.is_stale(alerts, notice, Instant(NOW + subject.STALE_AFTER + 1))
+    assert subject.is_stale(Account(ANN, closed=True), alerts, code, NOW)
+    assert not subject.is_stale(OPEN, alerts, code, Instant(NOW + CODE_LIFE - 1))
+    assert subject.is_stale(OPEN, alerts, code, Instant(NOW + CODE_LIFE))
+    assert not subject.is_stale(OPEN, alerts, notice, Instant(NOW + subject.STALE_AFTER))
+    assert subject.is_stale(OPEN, alerts, notice, Instant(NOW + subject.STALE_AFTER + 1))
