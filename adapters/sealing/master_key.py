@@ -4,6 +4,7 @@ import base64
 import binascii
 import os
 import secrets
+import stat
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -137,11 +138,19 @@ def read_or_make_master_key(file: Path) -> MasterKey:
 
 def _write(file: Path, lines: Sequence[str]) -> None:
     descriptor, draft = tempfile.mkstemp(prefix=f"{file.name}.", dir=file.parent)
-    with os.fdopen(descriptor, "w") as new:
-        new.write("".join(f"{line}\n" for line in lines))
-        new.flush()
-        os.fsync(new.fileno())
-    Path(draft).replace(file)
+    try:
+        with os.fdopen(descriptor, "w") as new:
+            # Whoever could read it still can: the service may be another user than whoever rotates keys.
+            before = file.stat()
+            os.fchown(descriptor, before.st_uid, before.st_gid)
+            os.fchmod(descriptor, stat.S_IMODE(before.st_mode))
+            new.write("".join(f"{line}\n" for line in lines))
+            new.flush()
+            os.fsync(new.fileno())
+        Path(draft).replace(file)
+    except BaseException:
+        Path(draft).unlink(missing_ok=True)
+        raise
     _sync_folder(file.parent)
 
 

@@ -1,12 +1,22 @@
 """The master key is made once, kept from others, and never used itself."""
 
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from adapters.sealing.master_key import BadMasterKey, MasterKey, parse_master_key, read_or_make_master_key
+from adapters.sealing.master_key import (
+    BadMasterKey,
+    MasterKey,
+    add_master_key,
+    parse_master_key,
+    read_or_make_master_key,
+    read_or_make_ring,
+    remove_master_key,
+    ring_of,
+)
 
 
 def test_a_key_made_at_the_first_start_is_the_key_of_the_second(tmp_path: Path) -> None:
@@ -59,3 +69,20 @@ def test_what_is_derived_never_changes_between_releases() -> None:
     expected = "bdd55cd3a85223bf177cf9ab30dbe59a6e7309e14476c9344c59ae63fa4bcca2"
 
     assert MasterKey(bytes(range(32))).derive("keyed hash").hex() == expected
+
+
+def test_whoever_could_read_the_file_still_can_after_it_was_changed(tmp_path: Path) -> None:
+    file = tmp_path / "master.key"
+    first = read_or_make_ring(file).first
+    file.chmod(0o640)
+    if os.geteuid() == 0:
+        os.chown(file, 65_534, 65_533)
+    before = file.stat()
+
+    made = add_master_key(file)
+    remove_master_key(file, first.id)
+
+    after = file.stat()
+    assert (after.st_mode, after.st_uid, after.st_gid) == (before.st_mode, before.st_uid, before.st_gid)
+    assert [one.id for one in ring_of(file, private=False)] == [made.id]
+    assert list(tmp_path.iterdir()) == [file]
