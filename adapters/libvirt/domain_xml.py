@@ -11,7 +11,8 @@ from domain.compute.ports import GuestSpec
 METADATA_URI = "urn:litevps:guest:1"
 METADATA_PREFIX = "litevps"
 _QEMU_URI = "http://libvirt.org/schemas/domain/qemu/1.0"
-_KERNEL_ARGUMENTS = "console=ttyS0 quiet"
+_KERNEL_ARGUMENTS = "console=ttyS0 quiet no_timer_check"
+"""Without the check of the timer: an emulated one may be late on a busy host, and the kernel would panic."""
 _CARD_SLOT = "0x10"
 """A PCI slot that libvirt does not give to anything itself: it does not know of the card."""
 

@@ -109,7 +109,7 @@ def _plain_domain(spec: GuestSpec, image: GuestImage, images: str, guest: str, *
     <domain type='{"kvm" if kvm else "qemu"}' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
       <name>{domain_name(spec.vps_id)}</name><memory unit='MiB'>{spec.memory_mb}</memory><vcpu>{spec.vcpu}</vcpu>
       <os><type arch='x86_64' machine='pc'>hvm</type><kernel>{images}/{image.key}/kernel</kernel>
-        <initrd>{images}/{image.key}/initrd</initrd><cmdline>console=ttyS0 quiet</cmdline></os>
+        <initrd>{images}/{image.key}/initrd</initrd><cmdline>console=ttyS0 quiet no_timer_check</cmdline></os>
       <features><acpi/></features><cpu mode='{"host-passthrough" if kvm else "maximum"}'/>
       <devices>
         {disk.format("qcow2", f"{guest}/disk.qcow2", "<target dev='vda' bus='virtio'/>")}

@@ -1,6 +1,9 @@
 """What answers at a guest's address may be no guest of ours, or a guest that means ill."""
 
 import asyncio
+import contextlib
+import socket
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -14,6 +17,7 @@ from adapters.ssh.guest_shell import SshGuestShell
 from adapters.ssh.keys import new_host_key
 from domain.compute.ports import GuestAddress, GuestUnreachable
 from domain.ids import VpsId
+from tests.api.http.loop_steps import measured_steps
 from tests.contracts.guest_shells import job
 
 pytestmark = pytest.mark.anyio
@@ -49,6 +53,26 @@ async def test_a_guest_that_greets_in_no_ascii_is_unreachable_and_no_fault_of_ou
     with pytest.raises(GuestUnreachable):
         await SshGuestShell(new_host_key()[0]).login(address(server.sockets[0].getsockname()[1]))
     server.close()
+
+
+async def test_a_guest_that_floods_us_with_empty_packets_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adapters.ssh.connection.LOGIN_TIMEOUT_S", 2.0)
+    ignore = b"\x02" + bytes(4)  # SSH_MSG_IGNORE with nothing in it (RFC 4253 §11.2), not encrypted yet.
+    packet = (12).to_bytes(4, "big") + b"\x06" + ignore + bytes(6)
+
+    def flood(listening: socket.socket) -> None:
+        connection, _ = listening.accept()
+        with contextlib.suppress(OSError), connection:
+            connection.sendall(b"SSH-2.0-guest\r\n")
+            while True:
+                connection.sendall(packet * 16_384)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=flood, args=(listening,), daemon=True).start()
+        with measured_steps(monkeypatch) as steps, pytest.raises(GuestUnreachable):
+            await SshGuestShell(new_host_key()[0]).login(address(listening.getsockname()[1]))
+
+    assert steps.longest_s < 0.2, "hundreds of milliseconds at once, were it read by the quarter of a megabyte"
 
 
 async def test_a_guest_that_refuses_the_services_key_is_unreachable() -> None:
