@@ -22,7 +22,7 @@ def test_a_secret_is_no_flag(typed: Type, command: tuple[str, ...], name: str) -
         assert answer.exit_code == 2
         assert f"LITEVPS_{name.upper()}_FILE" in " ".join(answer.output.split())
         assert "hunter2" not in answer.output
-    assert flag not in typed(*command, "--help").output
+    assert flag not in typed(*command, "--help").output.split()
 
 
 def test_a_secret_counts_from_a_file(tmp_path: Path) -> None:
