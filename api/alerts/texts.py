@@ -46,7 +46,7 @@ no alerts are sent to you.
 """
 _OWN_ADDRESS = """\
 Somebody, most likely you, made an account with LiteVPS with this address.
-To tell that the address is yours, show this code before {{ expires_at }}:
+To tell that it is yours, show this code before {{ expires_at }}:
 
     {{ code }}
 
