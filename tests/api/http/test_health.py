@@ -75,4 +75,4 @@ async def test_a_service_without_a_mail_server_is_ready_and_tells_how_much_waits
 
     response = await here.client.get("/api/ready")
 
-    assert (response.status_code, response.json()["mail"]) == (200, "no mail server is set: 1 wait")
+    assert (response.status_code, response.json()["mail"]) == (200, "no mail server is set: 2 wait")
