@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from domain.books.postings import postings
+from domain.compute.events import HostRegistered
 from domain.events import Event
 from domain.payments.events import PaymentReceived, StripeBalanceMoved, StripeEventApplied, StripeEventReceived
 from domain.wallet.events import FundsAdded, FundsTaken, MinutesMetered, ReceivablePaid
@@ -96,6 +97,7 @@ def test_what_goes_back_beyond_the_balance_freezes_the_account_until_it_is_paid(
     first, second = ann.pay(10), ann.pay(5)
     _until(lambda: ann.balance() == 15_000_000, "both payments are credited")
     plan = ann.ask("GET", "/api/pricing").json()[0]["id"]
+    _until(lambda: len(processes.events(HostRegistered)) == 1, "there is a host with room")
     vps_id = ann.ask("POST", "/api/vps", {"name": "web", "plan_id": plan}).json()["id"]
     _until(lambda: ann.vps(vps_id)["state"] == "running", "the VPS runs")
     _until(lambda: ann.vps(vps_id)["metered_minutes"] >= 1, "a minute is paid")
