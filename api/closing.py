@@ -7,6 +7,7 @@ import structlog
 
 from api.ledger import Context, Sight
 from api.runtime import Runtime
+from api.streams import events_between
 from domain.accounts.account import EMAIL_CLAIM, account_view
 from domain.accounts.closing import close, finish, is_to_go_back, may_finish
 from domain.accounts.commands import CloseAccount
@@ -127,7 +128,10 @@ def _as_things_stand(wallet: Wallet, refunded: MicroUsd = ZERO) -> Progress:
 async def _more_to_go_back(runtime: Runtime, wallet: View[Wallet], before: Sight, after: Sight) -> bool:
     """Tell whether money came in since a sight of the wallet, so that it may not be among what was just refunded."""
     versions = before.version(wallet.stream), after.version(wallet.stream)
-    return any(is_to_go_back(decode(one)) for one in await runtime.store.read_stream(wallet.stream, *versions))
+    async for recorded in events_between(runtime.store, wallet.stream, *versions):
+        if is_to_go_back(decode(recorded)):
+            return True
+    return False
 
 
 async def _finish(

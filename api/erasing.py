@@ -11,6 +11,7 @@ from api.failpoints import reach
 from api.ledger import Context
 from api.operators import OPERATOR
 from api.runtime import Runtime
+from api.streams import events_between
 from domain.accounts.account import account_view
 from domain.accounts.commands import EraseAccount
 from domain.accounts.emails import email_form
@@ -29,8 +30,6 @@ EVERY_S = 5.0
 BATCH_MAX = 100
 LEASE_S = 120.0
 LEASE_SCOPE = "erasure"
-READ_AT_ONCE = 1_000
-"""Events of a stream that are looked through at a time."""
 
 _log = structlog.get_logger(__name__)
 
@@ -151,11 +150,8 @@ async def _emails(runtime: Runtime, account_id: AccountId) -> set[str]:
 
 async def _events_of(runtime: Runtime, stream: StreamId, wanted: Callable[[str], bool]) -> list[Event]:
     last = (await runtime.store.versions([stream])).get(stream, 0)
-    found: list[Event] = []
-    for after in range(0, last, READ_AT_ONCE):
-        recorded = await runtime.store.read_stream(stream, after, min(last, after + READ_AT_ONCE))
-        found += [decode(one, runtime.sealer) for one in recorded if wanted(one.type)]
-    return found
+    recorded = events_between(runtime.store, stream, 0, last)
+    return [decode(one, runtime.sealer) async for one in recorded if wanted(one.type)]
 
 
 def _is_token(name: str) -> bool:

@@ -11,7 +11,7 @@ from domain.codec import accounts_of, decode, with_sealed_payload
 from domain.deciding import Fold, View
 from domain.events import Event
 from domain.ids import StreamId
-from domain.ports import EventStore, Recorded, Sealer, Snapshots
+from domain.ports import EventStore, Recorded, Sealer, Snapshots, may_be_cut
 
 STATES_MAX = 20_000
 STATES_BYTES_MAX = 64 * 1024 * 1024
@@ -22,7 +22,7 @@ MEASURED_EVERY_EVENTS_MAX = 256
 SNAPSHOT_EVERY_EVENTS = 50
 """About so much of a stream is read when it is first read after a start, whatever its age."""
 TAIL_EVENTS_MAX = 2_000
-"""About so much of one stream is read by one statement."""
+"""About so much of one stream is read by one statement, and less where its events are large."""
 FOLDED_AT_ONCE_CHARACTERS = 20_000
 """So much of a long history is folded before whoever waits gets a turn: a millisecond or so."""
 
@@ -60,15 +60,19 @@ class FoldedStreams:
         self._size_bytes = 0
 
     async def read(self, views: Sequence[View[Any]]) -> dict[StreamId, Folded]:
-        """Return the present state of each view, in one round trip for what is in memory already."""
+        """Return the state of each view at one moment, in one round trip for what is in memory already."""
         forgotten = self._forgotten
         seen, cold = await self._head_starts(views)
         if cold:
             await self._fold_long(seen, cold)
-        tail = await self._store.read_streams([(stream, folded.version) for stream, folded in seen.items()])
-        if tail:
-            await self._sealer.load(accounts_of(with_sealed_payload(tail)))
-            await self._fold_tail(seen, tail)
+        while True:
+            tail = await self._store.read_streams([(stream, folded.version) for stream, folded in seen.items()])
+            if tail:
+                await self._sealer.load(accounts_of(with_sealed_payload(tail)))
+                await self._fold_tail(seen, tail)
+            # The last read is of all streams and gives all that is left: it is at its moment that they are seen.
+            if not may_be_cut(tail):
+                break
         for stream, folded in seen.items():
             if forgotten == self._forgotten:
                 self._keep_newer(stream, folded)

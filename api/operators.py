@@ -7,6 +7,7 @@ import msgspec
 
 from api.ledger import Context, Sight
 from api.runtime import Runtime
+from api.streams import events_between
 from domain.accounts import account as accounts
 from domain.accounts.commands import RegisterAccount
 from domain.accounts.emails import checked_email, email_form
@@ -187,7 +188,7 @@ async def _find_in_wallet(runtime: Runtime, account_id: AccountId, event_id: Eve
     until = (await runtime.ledger.read(wallet)).version(wallet.stream)
     while until:
         after = max(0, until - LOOKED_THROUGH_AT_ONCE)
-        for recorded in await runtime.store.read_stream(wallet_stream(account_id), after, until):
+        async for recorded in events_between(runtime.store, wallet_stream(account_id), after, until):
             if decode_metadata(recorded).id == event_id:
                 return decode(recorded)
         until = after

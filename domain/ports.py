@@ -96,8 +96,16 @@ class MinuteTaken(Exception):
     """A minute of a VPS is used already, or is not the next one."""
 
 
-FEED_BYTES_MAX = 8 * 1024 * 1024
-"""Payload and metadata of events that are read from the feed at once; the last of them may go past it."""
+READ_BYTES_MAX = 8 * 1024 * 1024
+"""Payload and metadata of events that are read at once; the last of them may go past it."""
+
+
+def may_be_cut(events: Sequence[Recorded]) -> bool:
+    """Return whether a read of streams may have ended at ``READ_BYTES_MAX``: then more is read past these events.
+
+    A character has at most 4 bytes, so what is not that long is all there is; of what is, another read tells.
+    """
+    return sum(len(event.payload) + len(event.metadata) for event in events) >= READ_BYTES_MAX // 4
 
 
 class StoreFailed(Exception):
@@ -137,7 +145,10 @@ class EventStore(Protocol):
         ...
 
     async def read_streams(self, after: Sequence[tuple[StreamId, int]]) -> list[Recorded]:
-        """Return the events of each stream past the version told, in order of position."""
+        """Return the events of each stream past the version told, in order of position, as of one moment.
+
+        At least one where there is any, and no more once they have ``READ_BYTES_MAX`` together, see ``may_be_cut``.
+        """
         ...
 
     async def versions(self, streams: Collection[StreamId]) -> dict[StreamId, int]:
@@ -145,13 +156,16 @@ class EventStore(Protocol):
         ...
 
     async def read_stream(self, stream: StreamId, after: int, until: int) -> list[Recorded]:
-        """Return the events of one stream past version ``after`` up to version ``until``, in order."""
+        """Return the events of one stream past version ``after`` up to version ``until``, in order.
+
+        At least one where there is any, and no more once they have ``READ_BYTES_MAX`` together.
+        """
         ...
 
     async def read_feed(self, after: int, limit: int) -> list[Recorded]:
         """Return the next events past a position, in order of position, none left out between them.
 
-        At least one where there is any, at most ``limit``, and fewer once they have ``FEED_BYTES_MAX`` together: only
+        At least one where there is any, at most ``limit``, and fewer once they have ``READ_BYTES_MAX`` together: only
         an empty list says that there are no more.
         """
         ...

@@ -4,15 +4,14 @@ import asyncio
 import heapq
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
-from itertools import accumulate
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from uuid import UUID
 
 from domain.appends import Span, check_claims, minute_spans, version_spans
 from domain.ids import StreamId
 from domain.leaf_hash import leaf_hash
 from domain.ports import (
-    FEED_BYTES_MAX,
+    READ_BYTES_MAX,
     Append,
     Appended,
     Claim,
@@ -79,7 +78,7 @@ class MemoryEventStore:
         return Appended(first_position, first_position + len(append.events) - 1, recorded_at)
 
     async def read_streams(self, after: Sequence[tuple[UUID, int]]) -> list[Recorded]:
-        """Return the events of each stream past the version told, in order of position."""
+        """Return the events of each stream past the version told; see ``EventStore.read_streams``."""
         await asyncio.sleep(0)
         least: dict[UUID, int] = {}
         for stream, version in after:
@@ -88,7 +87,7 @@ class MemoryEventStore:
         for stream, version in least.items():
             events = self._streams.get(stream, [])
             tails.append(events[bisect_left(events, version + 1, key=_version) :])
-        found = list(heapq.merge(*tails, key=_position))
+        found = _first_of(heapq.merge(*tails, key=_position))
         # An answer is old by the time it arrives: what others append meanwhile must be met with a conflict.
         await asyncio.sleep(0)
         return found
@@ -99,16 +98,14 @@ class MemoryEventStore:
         return {stream: self._streams[stream][-1].version for stream in streams if self._streams.get(stream)}
 
     async def read_stream(self, stream: UUID, after: int, until: int) -> list[Recorded]:
-        """Return the events of one stream past version ``after`` up to version ``until``, in order."""
+        """Return the events of one stream past ``after`` up to ``until``; see ``EventStore.read_stream``."""
         await asyncio.sleep(0)
-        return [event for event in self._streams.get(stream, []) if after < event.version <= until]
+        return _first_of(event for event in self._streams.get(stream, []) if after < event.version <= until)
 
     async def read_feed(self, after: int, limit: int) -> list[Recorded]:
         """Return the events past a position, in order, none left out; see ``EventStore.read_feed``."""
         await asyncio.sleep(0)
-        found = self._events[max(after, 0) : max(after, 0) + limit]
-        sizes = accumulate(len(event.payload.encode()) + len(event.metadata.encode()) for event in found)
-        return found[: 1 + sum(size < FEED_BYTES_MAX for size in sizes)]
+        return _first_of(self._events[max(after, 0) : max(after, 0) + limit])
 
     async def head(self) -> int:
         """Return the last position, 0 in an empty store."""
@@ -179,6 +176,18 @@ class MemoryEventStore:
 
 def _is_over(claim: Claim, now: Instant) -> bool:
     return claim.expires_at is not None and claim.expires_at <= now
+
+
+def _first_of(events: Iterable[Recorded]) -> list[Recorded]:
+    """Return the first of some events, no more once they have ``READ_BYTES_MAX`` together."""
+    first: list[Recorded] = []
+    size = 0
+    for event in events:
+        if size >= READ_BYTES_MAX:
+            break
+        first.append(event)
+        size += len(event.payload.encode()) + len(event.metadata.encode())
+    return first
 
 
 def _version(event: Recorded) -> int:

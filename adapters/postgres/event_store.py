@@ -14,7 +14,7 @@ from adapters.postgres.recorded_rows import READ_FEED, READ_STREAM, recorded_row
 from adapters.postgres.replay import replay
 from adapters.postgres.stream_reader import StreamReader
 from domain.ids import StreamId
-from domain.ports import FEED_BYTES_MAX, Append, Appended, Claim, Recorded
+from domain.ports import READ_BYTES_MAX, Append, Appended, Claim, Recorded
 from domain.time import Instant
 
 _FIND_CLAIM = Statement(
@@ -83,7 +83,7 @@ class PostgresEventStore:
         return await self._writer.append(append)
 
     async def read_streams(self, after: Sequence[tuple[StreamId, int]]) -> list[Recorded]:
-        """Return the events of each stream past the version told, in order of position."""
+        """Return the events of each stream past the version told; see ``EventStore.read_streams``."""
         return await self._reader.read(after)
 
     async def versions(self, streams: Collection[StreamId]) -> dict[StreamId, int]:
@@ -93,12 +93,13 @@ class PostgresEventStore:
         return {stream_id(stream or b""): read_int(version) for stream, version in found}
 
     async def read_stream(self, stream: StreamId, after: int, until: int) -> list[Recorded]:
-        """Return the events of one stream past version ``after`` up to version ``until``, in order."""
-        return recorded_rows(await self._pool.run(READ_STREAM, [stream.bytes, int4(after), int4(until)]))
+        """Return the events of one stream past ``after`` up to ``until``; see ``EventStore.read_stream``."""
+        bounds = [int4(after), int4(until), int8(READ_BYTES_MAX)]
+        return recorded_rows(await self._pool.run(READ_STREAM, [stream.bytes, *bounds]))
 
     async def read_feed(self, after: int, limit: int) -> list[Recorded]:
         """Return the events past a position, in order, none left out; see ``EventStore.read_feed``."""
-        return recorded_rows(await self._pool.run(READ_FEED, [int8(after), int8(limit), int8(FEED_BYTES_MAX)]))
+        return recorded_rows(await self._pool.run(READ_FEED, [int8(after), int8(limit), int8(READ_BYTES_MAX)]))
 
     def replay(self, after: int = 0) -> AsyncIterator[list[Recorded]]:
         """Yield all events past a position, in lists; the fast way to read very many."""

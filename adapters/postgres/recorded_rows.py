@@ -15,27 +15,40 @@ STREAMS_REMEMBERED_MAX = 65_536
 
 COLUMNS = "e.position, e.stream, e.version, e.type, e.payload, e.metadata, e.happened_at, e.recorded_at, e.leaf_hash"
 
+
+def _by_bytes(events: str, bytes_max: str) -> str:
+    """Return the statement that reads the first of some events, in order of position, as far as so many bytes go."""
+    # Sizes are known without the text, which is fetched of those rows alone that are returned.
+    return (
+        f"SELECT {COLUMNS} FROM ("  # noqa: S608
+        "SELECT n.*, sum(octet_length(n.payload) + octet_length(n.metadata)) OVER (ORDER BY n.position"
+        " ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS bytes_before FROM"
+        f" ({events}) AS n) AS e WHERE coalesce(e.bytes_before, 0) < {bytes_max} ORDER BY e.position"
+    )
+
+
 READ_STREAMS = Statement(
     "read_streams",
     # OFFSET 0: each stream is looked up by itself. Where few streams are very long, to go through all events
     # would seem cheaper, though hardly anything of them is past the versions that are told.
-    f"SELECT {COLUMNS} FROM unnest($1::uuid[], $2::integer[]) AS w (stream, after)"  # noqa: S608
-    f" CROSS JOIN LATERAL (SELECT {COLUMNS} FROM ledger.event AS e WHERE e.stream = w.stream AND e.version > w.after"
-    " ORDER BY e.version OFFSET 0) AS e ORDER BY e.position",
+    _by_bytes(
+        f"SELECT {COLUMNS} FROM unnest($1::uuid[], $2::integer[]) AS w (stream, after)"  # noqa: S608
+        f" CROSS JOIN LATERAL (SELECT {COLUMNS} FROM ledger.event AS e WHERE e.stream = w.stream"
+        " AND e.version > w.after ORDER BY e.version OFFSET 0) AS e",
+        "$3::bigint",
+    ),
 )
 READ_STREAM = Statement(
     "read_stream",
-    f"SELECT {COLUMNS} FROM ledger.event AS e"  # noqa: S608
-    " WHERE e.stream = $1::uuid AND e.version > $2::integer AND e.version <= $3::integer ORDER BY e.version",
+    _by_bytes(
+        f"SELECT {COLUMNS} FROM ledger.event AS e"  # noqa: S608
+        " WHERE e.stream = $1::uuid AND e.version > $2::integer AND e.version <= $3::integer",
+        "$4::bigint",
+    ),
 )
 READ_FEED = Statement(
     "read_feed",
-    # Sizes are known without the text, which is fetched of those rows alone that are returned.
-    f"SELECT {COLUMNS} FROM ("  # noqa: S608
-    "SELECT n.*, sum(octet_length(n.payload) + octet_length(n.metadata)) OVER (ORDER BY n.position"
-    " ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS bytes_before FROM"
-    " (SELECT * FROM ledger.event AS a WHERE a.position > $1 ORDER BY a.position LIMIT $2) AS n"
-    ") AS e WHERE coalesce(e.bytes_before, 0) < $3 ORDER BY e.position",
+    _by_bytes("SELECT * FROM ledger.event AS a WHERE a.position > $1 ORDER BY a.position LIMIT $2", "$3"),
 )
 
 

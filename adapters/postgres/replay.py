@@ -46,7 +46,8 @@ async def replay(url: str, after: int = 0) -> AsyncIterator[list[Recorded]]:
 def _arrived(pgconn: PGconn) -> Iterator[bytes]:
     """Yield rows that are here already, not more than ``BATCH_EVENTS``.
 
-    PostgreSQL sends each row in a message of its own, and the trailer last; what follows is for the driver.
+    PostgreSQL sends each row in a message of its own, and the trailer last; what follows is for the driver. Nothing is
+    waited for, so it is no more than libpq's buffer holds: a few dozen KiB, or twice the largest row so far.
     """
     for _ in range(BATCH_EVENTS - 1):
         length, row = pgconn.get_copy_data(1)

@@ -4,14 +4,16 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from adapters.postgres.binary import UUID, bytes_array, int4_array
+from adapters.postgres.binary import UUID, bytes_array, int4_array, int8
 from adapters.postgres.read_pool import ReadPool
 from adapters.postgres.recorded_rows import READ_STREAMS, recorded_rows
 from domain.ids import StreamId
-from domain.ports import Recorded
+from domain.ports import READ_BYTES_MAX, Recorded, may_be_cut
 
 READS_MAX = 2
 """Round trips under way at once; callers who come meanwhile share the next one."""
+
+_BYTES_MAX = int8(READ_BYTES_MAX)
 
 _Caller = tuple[dict[StreamId, int], "asyncio.Future[list[Recorded]]"]
 """The version after which it wants each stream, and its answer."""
@@ -27,7 +29,7 @@ class StreamReader:
         self._is_due = False
 
     async def read(self, after: Sequence[tuple[StreamId, int]]) -> list[Recorded]:
-        """Return the events of each stream past the version told, in order of position."""
+        """Return the events of each stream past the version told; see ``EventStore.read_streams``."""
         if not after:
             return []
         wanted: dict[StreamId, int] = {}
@@ -61,14 +63,20 @@ class StreamReader:
         try:
             result = await self._pool.run(
                 READ_STREAMS,
-                [bytes_array(UUID, (stream.bytes for stream in least)), int4_array(least.values())],
+                [bytes_array(UUID, (stream.bytes for stream in least)), int4_array(least.values()), _BYTES_MAX],
             )
         except Exception as error:  # noqa: BLE001 — told to every caller.
             for _, answer in callers:
                 if not answer.done():
                     answer.set_exception(error)
             return
-        _share(callers, recorded_rows(result))
+        events = recorded_rows(result)
+        if len(callers) > 1 and may_be_cut(events):
+            # One of them has much to read. Each is asked for by itself: only so it can tell whether there is more.
+            for caller in callers:
+                await self._read_for([caller])
+            return
+        _share(callers, events)
 
 
 def _want(after: Iterable[tuple[StreamId, int]], wanted: dict[StreamId, int]) -> None:

@@ -11,8 +11,9 @@ from api.http.call import NO_CONTENT, Answer, Call, told
 from api.http.idempotency import act
 from api.http.pages import Page, made_at, paged
 from api.http.quotes import quoted
-from api.http.vps_rendering import VpsTold, vps_events, vps_told
+from api.http.vps_rendering import VpsTold, vps_event, vps_told
 from api.ledger import Sight
+from api.streams import events_between
 from domain.accounts.ssh_keys import authorized_keys, ssh_keys_view
 from domain.compute import admission
 from domain.compute import vps as vpss
@@ -230,9 +231,10 @@ async def list_vps_events(call: Call) -> Answer:
     """Tell the whole recorded life of a VPS, newest first."""
     vps_id = VpsId(call.id_in_path("vps_id"))
     view = vps_view(vps_id)
-    vpss.owned((await call.runtime.ledger.read(view)).of(view), call.account_id)
-    recorded = await call.runtime.store.read_streams([(view.stream, 0)])
-    return paged(call, [(f"{event.position:019d}", event) for event in vps_events(recorded)])
+    sight = await call.runtime.ledger.read(view)
+    vpss.owned(sight.of(view), call.account_id)
+    recorded = events_between(call.runtime.store, view.stream, 0, sight.version(view.stream))
+    return paged(call, [(f"{one.position:019d}", vps_event(one)) async for one in recorded])
 
 
 async def _change(

@@ -1,6 +1,5 @@
 """How a VPS and its recorded life are told."""
 
-from collections.abc import Sequence
 from typing import Any, Literal
 from uuid import UUID
 
@@ -122,12 +121,8 @@ def vps_told(vps: Vps, meter: Meter | None, book: PriceBook, now: Instant) -> Vp
     )
 
 
-def vps_events(recorded: Sequence[Recorded]) -> list[VpsEvent]:
-    """Return the events of a VPS as they are told, oldest first; what is personal is left out."""
-    return [_told(one) for one in recorded]
-
-
-def _told(recorded: Recorded) -> VpsEvent:
+def vps_event(recorded: Recorded) -> VpsEvent:
+    """Return an event of a VPS as it is told; what is personal is left out."""
     event = codec.decode(recorded)
     facts = msgspec.to_builtins(event)
     hidden = {"type", "account_id", "vps_id", *personal_fields(type(event))}

@@ -8,6 +8,7 @@ import msgspec
 from api.runtime import Runtime
 from api.seeing.minutes import Minute, lines_in, minute_of
 from api.seeing.reading import seen
+from api.streams import events_between
 from domain import codec
 from domain.compute.events import HostObserved
 from domain.compute.host import host_view
@@ -76,7 +77,7 @@ async def explain_minutes(
         meter_events = await meter_events_of(connection, vps_id)
     found: dict[int, Recording] = {}
     for first, last in rows:
-        for recorded in await runtime.store.read_stream(wallet_stream(account_id), first - 1, last):
+        async for recorded in events_between(runtime.store, wallet_stream(account_id), first - 1, last):
             cause, lines = lines_in(recorded)
             for line in lines:
                 if line.vps_id != vps_id:
@@ -151,7 +152,7 @@ async def _observation(runtime: Runtime, last: Recording) -> Recorded | None:
     view, stream = host_view(start.host_id), host_stream(start.host_id)
     head = (await runtime.ledger.read(view)).version(stream)
     first = await _first_recorded_since(runtime.store, start.host_id, Instant(at - CLOCKS_APART), head)
-    for recorded in await runtime.store.read_stream(stream, first - 1, first - 1 + OBSERVATIONS_MAX):
+    async for recorded in events_between(runtime.store, stream, first - 1, first - 1 + OBSERVATIONS_MAX):
         if recorded.position > last.recorded.position:
             return None
         event = codec.decode(recorded)

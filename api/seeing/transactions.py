@@ -8,6 +8,7 @@ import msgspec
 from api.runtime import Runtime
 from api.seeing.minutes import Minute, comes_in_stretches, lines_in, minutes_between
 from api.seeing.reading import seen, vpss_in_the_clear
+from api.streams import events_between
 from api.wording import KINDS, not_charged, with_reason
 from domain.compute.vps import Vps
 from domain.ids import AccountId, TokenId, VpsId, wallet_stream
@@ -166,8 +167,8 @@ async def _opened(
     lines: dict[int, tuple[str, tuple[MinuteLine, ...]]] = {}
     if versions:
         stream = wallet_stream(account_id)
-        read = await runtime.store.read_stream(stream, min(versions) - 1, max(versions))
-        lines = {event.version: lines_in(event) for event in read}
+        read = events_between(runtime.store, stream, min(versions) - 1, max(versions))
+        lines = {event.version: lines_in(event) async for event in read}
     created = await _creation_of(connection, account_id, [of_event for _, of_event in lines.values()])
     shown: list[Shown] = []
     for entry in entries:

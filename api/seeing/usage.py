@@ -9,6 +9,7 @@ import msgspec
 from api.runtime import Runtime
 from api.seeing.minutes import Minute, lines_in, minute_of
 from api.seeing.reading import seen, vpss_in_the_clear
+from api.streams import events_between
 from domain.ids import AccountId, TokenId, VpsId, wallet_stream
 from domain.money import MicroUsd, charge_for_minutes
 from domain.time import HOUR, MINUTE, Instant
@@ -121,7 +122,7 @@ async def _one_by_one(
         # By its version, not by its price: a price that comes again is another row.
         wanted[row.vps_id, row.cause, row.price_version].append(range(row.first_version, row.last_version + 1))
     first, last = min(row.first_version for row in rows), max(row.last_version for row in rows)
-    for event in await runtime.store.read_stream(wallet_stream(account_id), first - 1, last):
+    async for event in events_between(runtime.store, wallet_stream(account_id), first - 1, last):
         cause, lines = lines_in(event)
         for line in lines:
             if not any(event.version in found for found in wanted.get((line.vps_id, cause, line.price_version), ())):

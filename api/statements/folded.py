@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator
 
 from api.statements.source import Drawn
+from api.streams import events_between
 from domain import codec
 from domain.compute.events import VpsRequested
 from domain.events import Event
@@ -32,7 +33,9 @@ class FoldedStatements:
         """Return the statement of a month, reasons unsealed; None where there was no wallet by its end."""
         until = await self._store.head()
         await self._sealer.load([account_id])
-        recorded = await self._store.read_streams([(wallet_stream(account_id), 0)])
+        stream = wallet_stream(account_id)
+        last = (await self._store.versions([stream])).get(stream, 0)
+        recorded = [one async for one in events_between(self._store, stream, 0, last)]
         if not recorded or recorded[0].recorded_at >= month.ends:
             return None
         told = [(one, codec.decode(one, self._sealer)) for one in recorded if one.recorded_at < month.ends]
@@ -63,8 +66,8 @@ class FoldedStatements:
     async def names(self, account_id: AccountId, vps_ids: Collection[VpsId]) -> dict[VpsId, str]:
         """Return the names of VPSs of an account, those among them that are gone as well."""
         await self._sealer.load([account_id])
-        recorded = await self._store.read_streams([(vps_stream(vps_id), 0) for vps_id in vps_ids])
-        events = (codec.decode(one, self._sealer) for one in recorded if one.version == 1)
+        first = [one for vps_id in vps_ids for one in await self._store.read_stream(vps_stream(vps_id), 0, 1)]
+        events = (codec.decode(one, self._sealer) for one in first)
         return {event.vps_id: event.name for event in events if isinstance(event, VpsRequested)}
 
     async def _everything(self) -> list[Told]:

@@ -1,6 +1,7 @@
 """States are kept in memory by their size, as long as something may follow."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -31,6 +32,26 @@ class Watched(MemoryEventStore):
         return await super().read_streams(after)
 
 
+class Held(MemoryEventStore):
+    """Takes note of how much was read at once."""
+
+    def __init__(self) -> None:
+        super().__init__(ManualClock())
+        self.most_bytes = 0
+        self.after_first_read: Callable[[], Awaitable[None]] | None = None
+
+    async def read_streams(self, after: Sequence[tuple[UUID, int]]) -> list[Recorded]:
+        read = await super().read_streams(after)
+        self.most_bytes = max(self.most_bytes, sum(len(one.payload) for one in read))
+        if self.after_first_read is not None:
+            then, self.after_first_read = self.after_first_read, None
+            await then()
+        return read
+
+
+LENGTH: Fold[int] = Fold(
+    initial=0, evolve=lambda length, event: length + len(event.reason) if isinstance(event, FundsCredited) else length
+)
 TEXT: Fold[str] = Fold(
     initial="", evolve=lambda text, event: text + event.reason if isinstance(event, FundsCredited) else text
 )
@@ -83,6 +104,46 @@ async def test_a_state_that_has_ended_is_not_kept(monkeypatch: pytest.MonkeyPatc
     assert store.read_anew == [view.stream]
 
 
-async def record(ledger: Ledger, view: View[str], event: Event) -> None:
+async def test_a_history_of_large_events_is_folded_without_all_of_it_being_held_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("adapters.memory.event_store.READ_BYTES_MAX", 100_000)
+    monkeypatch.setattr("domain.ports.READ_BYTES_MAX", 100_000)
+    room, store = Room(), Held()
+    writer = room.ledger(store)
+    views = [View(StreamId(IDS.new()), LENGTH) for _ in range(3)]
+    for _ in range(20):
+        for view in views:
+            credited = FundsCredited(AccountId(view.stream), IDS.new(), MicroUsd(1), "x" * 20_000)
+            await record(writer, view, credited)
+
+    store.most_bytes = 0
+    sight = await room.ledger(store).read(*views)
+
+    assert [sight.of(view) for view in views] == [400_000] * 3
+    assert store.most_bytes < 150_000, "of 1.6 MB"
+
+
+async def test_what_is_read_in_parts_is_seen_as_of_one_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adapters.memory.event_store.READ_BYTES_MAX", 100_000)
+    monkeypatch.setattr("domain.ports.READ_BYTES_MAX", 100_000)
+    room, store = Room(), Held()
+    writer = room.ledger(store)
+    heavy, light = View(StreamId(IDS.new()), LENGTH), View(StreamId(IDS.new()), LENGTH)
+    for _ in range(20):
+        await record(writer, heavy, FundsCredited(AccountId(heavy.stream), IDS.new(), MicroUsd(1), "x" * 20_000))
+    await record(writer, light, FundsCredited(AccountId(light.stream), IDS.new(), MicroUsd(1), "x"))
+
+    async def append_to_both() -> None:
+        for view in (light, heavy):
+            await record(writer, view, FundsCredited(AccountId(view.stream), IDS.new(), MicroUsd(1), "x"))
+
+    store.after_first_read = append_to_both
+    sight = await room.ledger(store).read(light, heavy)
+
+    assert (sight.of(light), sight.of(heavy)) == (2, 400_001), "both as they were when the last part was read"
+
+
+async def record(ledger: Ledger, view: View[Any], event: Event) -> None:
     context = Context(actor=Actor("service", part="test"), account_id=AccountId(view.stream))
     await ledger.execute([view], lambda _sight, _now: recorded_in(view.stream, event), context)

@@ -6,12 +6,16 @@ import time
 
 import pytest
 
-from domain.ports import FEED_BYTES_MAX, Append, VersionConflict
+from domain.ids import StreamId
+from domain.ports import READ_BYTES_MAX, Append, Recorded, VersionConflict, may_be_cut
+from domain.time import Instant
 from tests.contracts.event_stores import Store, event, events, feed, new_stream, store, stores
 
 __all__ = ["store", "stores"]
 
 pytestmark = pytest.mark.anyio
+
+QUARTER = '"' + "x" * (READ_BYTES_MAX // 4) + '"'
 
 
 async def test_streams_are_read_past_a_version_in_order_of_position(store: Store) -> None:
@@ -135,10 +139,9 @@ async def test_the_latest_snapshot_is_kept_and_none_is_needed(store: Store) -> N
 
 
 async def test_the_feed_is_read_by_bytes_as_well_as_by_count(store: Store) -> None:
-    quarter = '"' + "x" * (FEED_BYTES_MAX // 4) + '"'
     for _ in range(10):
-        await store.append(Append((event(new_stream(), 1, quarter),)))
-    await store.append(Append((event(new_stream(), 1, '"' + "y" * 2 * FEED_BYTES_MAX + '"'),)))
+        await store.append(Append((event(new_stream(), 1, QUARTER),)))
+    await store.append(Append((event(new_stream(), 1, '"' + "y" * 2 * READ_BYTES_MAX + '"'),)))
     await store.append(Append(events(new_stream(), 1, 5)))
 
     seen: list[int] = []
@@ -149,3 +152,57 @@ async def test_the_feed_is_read_by_bytes_as_well_as_by_count(store: Store) -> No
 
     assert seen == list(range(1, 17)), "none is left out, and one that is too large by itself comes all the same"
     assert batches == [4, 4, 3, 5]
+
+
+async def test_streams_are_read_by_bytes_and_whoever_asks_again_has_all_of_them(store: Store) -> None:
+    heavy, other, light = new_stream(), new_stream(), new_stream()
+    await store.append(Append(events(light, 1, 3)))
+    for version in range(1, 7):
+        await store.append(Append((event(heavy, version, QUARTER), event(other, version, QUARTER))))
+    await store.append(Append((event(light, 4),)))
+
+    versions: dict[StreamId, int] = dict.fromkeys((heavy, other, light), 0)
+    parts = []
+    while part := await store.read_streams(list(versions.items())):
+        parts.append([(one.stream, one.version) for one in part])
+        versions |= {one.stream: one.version for one in part}
+        assert may_be_cut(part) == (len(parts) < 4)
+
+    assert [len(part) for part in parts] == [7, 4, 4, 1]
+    assert parts[0][:5] == [(light, 1), (light, 2), (light, 3), (heavy, 1), (other, 1)], "in order of position"
+    assert versions == {heavy: 6, other: 6, light: 4}
+
+
+async def test_whoever_asks_at_the_same_time_for_little_gets_all_of_it(store: Store) -> None:
+    heavy, light = new_stream(), new_stream()
+    for version in range(1, 11):
+        await store.append(Append((event(heavy, version, QUARTER),)))
+    await store.append(Append(events(light, 1, 3)))
+
+    results = await asyncio.gather(
+        *(store.read_streams([(heavy, 0)]) for _ in range(3)), *(store.read_streams([(light, 0)]) for _ in range(3))
+    )
+
+    assert [[one.version for one in got] for got in results] == 3 * [[1, 2, 3, 4]] + 3 * [[1, 2, 3]]
+
+
+async def test_a_part_of_a_stream_is_read_by_bytes(store: Store) -> None:
+    stream = new_stream()
+    for version in range(1, 7):
+        await store.append(Append((event(stream, version, QUARTER),)))
+    await store.append(Append((event(stream, 7, '"' + "y" * 2 * READ_BYTES_MAX + '"'),)))
+
+    assert [one.version for one in await store.read_stream(stream, 0, 7)] == [1, 2, 3, 4]
+    assert [one.version for one in await store.read_stream(stream, 4, 7)] == [5, 6, 7]
+    assert [one.version for one in await store.read_stream(stream, 6, 7)] == [7], "too large by itself, it comes alone"
+
+
+def recorded(payload: str) -> Recorded:
+    return Recorded(1, new_stream(), 1, "test.happened.v1", payload, "{}", Instant(1), Instant(1), b"")
+
+
+def test_an_answer_that_was_cut_is_known_by_its_length_whatever_its_characters() -> None:
+    heavy = recorded(chr(0x1F4B8) * (READ_BYTES_MAX // 4))
+
+    assert may_be_cut([heavy])
+    assert not may_be_cut([recorded("x" * (READ_BYTES_MAX // 4 - 100))])

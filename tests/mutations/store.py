@@ -109,10 +109,24 @@ STORE: tuple[Mutation, ...] = (
         "tests/api/test_folded.py",
     ),
     Mutation(
-        "the feed is read by bytes",
+        "the feed and streams are read by bytes",
         "adapters/postgres/recorded_rows.py",
-        "WHERE coalesce(e.bytes_before, 0) < $3",
-        "WHERE $3::bigint > 0",
+        "WHERE coalesce(e.bytes_before, 0) < {bytes_max}",
+        "WHERE {bytes_max} > 0",
         "tests/contracts/test_event_store_reading.py",
+    ),
+    Mutation(
+        "who asks for little beside who asks for much is given all of it",
+        "adapters/postgres/stream_reader.py",
+        "if len(callers) > 1 and may_be_cut(events):",
+        "if not callers:",
+        "tests/contracts/test_event_store_reading.py",
+    ),
+    Mutation(
+        "what is read in parts is read to its end",
+        "api/folded.py",
+        "if not may_be_cut(tail):",
+        "if tail or not tail:",
+        "tests/api/test_folded.py",
     ),
 )

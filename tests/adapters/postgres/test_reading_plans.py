@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.mark.parametrize(
     ("statement", "types"),
-    [(READ_STREAMS.sql, "uuid[], integer[]"), (READ_STREAM.sql, "uuid, integer, integer")],
+    [(READ_STREAMS.sql, "uuid[], integer[], bigint"), (READ_STREAM.sql, "uuid, integer, integer, bigint")],
     ids=["many", "one"],
 )
 async def test_streams_are_looked_up_also_where_one_of_them_is_nearly_all_there_is(
