@@ -20,7 +20,7 @@ from adapters.guest_image.root_folder import ImageNotBuilt
 from adapters.ids import TimeOrderedIds
 from adapters.libvirt_host.host import HostNotStarted
 from adapters.passwords import Argon2Passwords
-from adapters.postgres.blobs import PostgresJobOutputs
+from adapters.postgres.blobs import PostgresBlobs
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.evidence import PostgresEvidence
 from adapters.postgres.last_uses import PostgresLastUses
@@ -157,12 +157,13 @@ async def opened_runtime(
         sealer = AccountSealer(key_ring(settings), PostgresKeyTable(pool), secrets)
         await sealer.check_master_key()
         sessions = await opened_sessions(sealer, secrets)
-        ledger = Ledger(store, sealer, clock, ids, store)
+        blobs = PostgresBlobs(pool)
+        ledger = Ledger(store, sealer, clock, ids, store, blobs)
         look = partial(look_for_signing_keys, sessions, sealer, secrets)
         await _closed_by(stack, KeyWatch(database.service_url, partial(let_go, sealer, ledger), look)).open()
         read_models = _closed_by(stack, ReadModels(database.service_url))
         await read_models.open()
-        ground = _Ground(store, ledger, sealer, clock, ids, pool, read_models)
+        ground = _Ground(store, ledger, sealer, clock, ids, pool, blobs, read_models)
         workshop = await _opened_workshop(stack, settings, ground, with_hosts=with_hosts, say=say)
         payments = await stack.enter_async_context(opened_payments(settings, workshop, ids, read_models))
         yield Runtime(
@@ -204,6 +205,7 @@ class _Ground(msgspec.Struct, frozen=True, eq=False):
     clock: Clock
     ids: Ids
     pool: AsyncConnectionPool[Any]
+    blobs: PostgresBlobs
     read_models: ReadModels
 
 
@@ -226,7 +228,7 @@ async def _opened_workshop(
         service_key=public_key,
         leases=PostgresLeases(ground.pool, ground.ids.new()),
         work=TabledWork(ground.read_models),
-        job_outputs=PostgresJobOutputs(ground.pool),
+        blobs=ground.blobs,
         settle=partial(settle_account, ground.ledger),
     )
     await register_hosts(workshop, compute)

@@ -8,14 +8,14 @@ from contextlib import contextmanager
 _VARIABLE = "LITEVPS_FAIL_AT"
 
 POINTS: dict[str, tuple[str, ...]] = {
-    "create": ("append",),
+    "create": ("blobs", "append"),
     "place": ("append",),
     "prepare": ("host", "append"),
     "launch": ("host", "append"),
     "login": ("guest", "append"),
     "observe": ("host", "append"),
     "tick": ("append",),
-    "exec": ("append", "guest", "output"),
+    "exec": ("blobs", "append", "guest", "output"),
     "exec-end": ("append",),
     "restart": ("append",),
     "reboot": ("host", "append"),

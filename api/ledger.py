@@ -8,6 +8,7 @@ import msgspec
 from api.failpoints import reach
 from api.folded import Folded, FoldedStreams, step
 from api.stream_locks import StreamLocks
+from domain.blobs import Blobs
 from domain.codec import encode, is_personal
 from domain.deciding import Decision, View
 from domain.errors import Contended
@@ -102,12 +103,20 @@ class Ledger:
     """Reads and changes the truth. Safe to share among tasks; any number of processes may have one."""
 
     def __init__(
-        self, store: EventStore, sealer: Sealer, clock: Clock, ids: Ids, snapshots: Snapshots | None = None
+        self,
+        store: EventStore,
+        sealer: Sealer,
+        clock: Clock,
+        ids: Ids,
+        snapshots: Snapshots | None = None,
+        blobs: Blobs | None = None,
     ) -> None:
+        """``blobs``: where texts are kept that events only tell of; None where nothing is recorded that has any."""
         self._store = store
         self._sealer = sealer
         self._clock = clock
         self._ids = ids
+        self._blobs = blobs
         self._streams = FoldedStreams(store, sealer, snapshots)
         self._locks = StreamLocks()
 
@@ -155,6 +164,12 @@ class Ledger:
             return Outcome((), (), 0, now, Sight(seen)), frozenset()
         streams = frozenset(stream for stream, _ in decision.events)
         append, event_ids = await self._encoded(decision, seen, context, now)
+        if decision.blobs:
+            # First: an event tells of nothing that is not kept. What is kept and never told of is swept.
+            assert self._blobs is not None, "a ledger that records texts beside its events is given a place for them"
+            reach(f"{context.step}:before-blobs")
+            await self._blobs.keep(decision.blobs)
+            reach(f"{context.step}:after-blobs")
         reach(f"{context.step}:before-append")
         try:
             appended = await self._store.append(append)

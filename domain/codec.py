@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from domain.blobs import Blob
 from domain.events import ERASED, Event, Metadata, all_events, personal_fields, stored_name
 from domain.ids import AccountId, EventId, StreamId
 from domain.ports import NewEvent, Recorded, Sealer
@@ -24,8 +25,18 @@ def _host_registered_v2(fields: dict[str, Any]) -> dict[str, Any]:
     return {**fields, "type": "compute.host-registered.v2"}  # Processors and disk are left open.
 
 
+def _job_requested_v2(fields: dict[str, Any]) -> dict[str, Any]:
+    return {**fields, "type": "exec.job-requested.v2"}  # All texts stood in the event.
+
+
+def _vps_requested_v2(fields: dict[str, Any]) -> dict[str, Any]:
+    return {**fields, "type": "compute.vps-requested.v2"}  # User data stood in the event.
+
+
 UPCASTS: dict[str, Upcast] = {
     "compute.host-registered.v1": _host_registered_v2,
+    "compute.vps-requested.v1": _vps_requested_v2,
+    "exec.job-requested.v1": _job_requested_v2,
     "wallet.meter-started.v1": _meter_started_v2,
 }
 """By stored name; applied again and again until the name is one that has none. None may give a personal field
@@ -110,10 +121,18 @@ def misplaced_fields(event: Event, metadata: Metadata) -> Iterator[str]:
     for struct, personal in ((event, _personal(type(event))), (metadata, _METADATA_PERSONAL)):
         for name in personal:
             sealed = getattr(struct, name)
-            if sealed is None:
+            if not isinstance(sealed, str):
                 continue
             if metadata.account_id is None or not is_in_place(sealed, metadata.account_id, metadata.id, name):
                 yield name
+
+
+def blobs_of(event: Event) -> Iterator[tuple[str, Blob]]:
+    """Return the texts that are kept beside an event, each with the name of its field."""
+    for name in _personal(type(event)):
+        told = getattr(event, name)
+        if isinstance(told, Blob):
+            yield name, told
 
 
 def accounts_of(events: Iterable[Recorded]) -> set[AccountId]:
@@ -151,7 +170,7 @@ def _sealed_json(struct: msgspec.Struct, personal: tuple[str, ...], metadata: Me
     changes = {}
     for name in personal:
         text = getattr(struct, name)
-        if text is not None:
+        if isinstance(text, str):
             assert metadata.account_id is not None, f"{type(struct).__name__}.{name} is personal, but to whom?"
             changes[name] = _sealed(name, text, metadata, sealer)
     if changes:
@@ -172,7 +191,7 @@ def _sealed(name: str, text: str, metadata: Metadata, sealer: Sealer) -> str:
 
 def _unseal_fields(fields: dict[str, Any], personal: tuple[str, ...], owner: _Owner, sealer: Sealer) -> None:
     for name in personal:
-        if fields.get(name) is not None:
+        if isinstance(fields.get(name), str):
             if owner.account_id is None:
                 raise SealBroken(f"{name} of event {owner.id} belongs to no account: run `litevps audit verify`")
             fields[name] = sealer.unseal(owner.account_id, owner.id, name, fields[name])

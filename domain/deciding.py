@@ -5,6 +5,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from domain.blobs import KeptBlob
 from domain.events import Event
 from domain.ids import StreamId
 from domain.ports import Claim
@@ -39,6 +40,8 @@ class Decision(msgspec.Struct, frozen=True):
     events: tuple[tuple[StreamId, Event], ...] = ()
     claims: tuple[Claim, ...] = ()
     releases: tuple[tuple[str, bytes], ...] = ()
+    blobs: tuple[KeptBlob, ...] = ()
+    """Texts that the events tell of: kept before the events are recorded."""
 
 
 NOTHING = Decision()

@@ -11,8 +11,8 @@ from domain.ids import AccountId, EventId
 Personal = Annotated[str, msgspec.Meta(extra={"personal": True})]
 """Text that tells of a person: stored sealed under the key of the account that the event is about.
 
-Only a field of type ``Personal`` or ``Personal | None`` at the top level of an event or of the metadata
-is sealed; what has more structure is put in as its JSON text.
+Only a field of type ``Personal``, ``Personal | None`` or ``Personal | Blob | None`` at the top level of an event or of
+the metadata is sealed; what has more structure is put in as its JSON text. Of a ``Blob``, the text is kept elsewhere.
 """
 
 ERASED = "[erased]"

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import msgspec
 
-from domain.ids import StreamId, VpsId
+from domain.ids import AccountId, StreamId, VpsId
 from domain.time import Instant
 
 
@@ -22,6 +22,8 @@ class Evidence(msgspec.Struct, frozen=True):
     """Who holds claims that never expire, by scope; one entry a claim."""
     missing_guards: tuple[str, ...]
     """What ought to keep events from being changed and is not in force, in words."""
+    blobs: dict[StreamId, dict[str, tuple[AccountId, str]]]
+    """What is kept beside the events that they tell of, by stream and field: whose it is, and its digest."""
 
 
 class EvidenceSource(Protocol):

@@ -213,6 +213,10 @@ class Sealer(Protocol):
         """
         ...
 
+    def is_erased(self, account_id: AccountId) -> bool:
+        """Return whether the key of an account was erased; ``load`` comes before."""
+        ...
+
     async def erase(self, account_id: AccountId) -> None:
         """Delete an account's key for good, and have every process let go of it."""
         ...

@@ -5,6 +5,7 @@ from uuid import UUID
 
 import msgspec
 
+from domain.blobs import Blob
 from domain.exec.events import JobFinished, JobRequested
 from domain.ids import AccountId, JobId, TokenId, VpsId
 from domain.time import Instant
@@ -20,7 +21,9 @@ CREATE TABLE job (
     actor_id uuid,
     address text,
     request_id text,
-    command text NOT NULL,
+    command text,
+    command_bytes bigint,
+    command_sha256 text,
     timeout_seconds integer NOT NULL,
     background boolean NOT NULL,
     requested_at bigint NOT NULL,
@@ -42,14 +45,14 @@ CREATE INDEX job_open ON job (requested_at) WHERE status = 'running';
 """
 _INSERT = """
     INSERT INTO job (
-        id, vps_id, account_id, token_id, actor_kind, actor_id, address, request_id, command,
-        timeout_seconds, background, requested_at, position,
+        id, vps_id, account_id, token_id, actor_kind, actor_id, address, request_id,
+        command, command_bytes, command_sha256, timeout_seconds, background, requested_at, position,
         status, exit_code, duration_ms, stdout_bytes, stdout_sha256, stderr_bytes, stderr_sha256,
         truncated, error, finished_at
     )
     SELECT * FROM unnest(
-        %b::uuid[], %b::uuid[], %b::uuid[], %b::uuid[], %b::text[], %b::uuid[], %b::text[], %b::text[], %b::text[],
-        %b::integer[], %b::boolean[], %b::bigint[], %b::bigint[],
+        %b::uuid[], %b::uuid[], %b::uuid[], %b::uuid[], %b::text[], %b::uuid[], %b::text[], %b::text[],
+        %b::text[], %b::bigint[], %b::text[], %b::integer[], %b::boolean[], %b::bigint[], %b::bigint[],
         %b::text[], %b::integer[], %b::bigint[], %b::bigint[], %b::text[], %b::bigint[], %b::text[],
         %b::boolean[], %b::text[], %b::bigint[]
     )
@@ -71,9 +74,10 @@ _FINISH = """
 """
 _COUNT_OF_VPS = "SELECT count(*) FROM job WHERE vps_id = %s"
 _OF_VPS = """
-    SELECT id, vps_id, account_id, token_id, actor_kind, actor_id, address, request_id, command,
-        timeout_seconds, background, requested_at, status, exit_code, duration_ms,
-        stdout_bytes, stdout_sha256, stderr_bytes, stderr_sha256, truncated, error, finished_at
+    SELECT id, vps_id, account_id, token_id, actor_kind, actor_id, address, request_id,
+        command, command_bytes, command_sha256, timeout_seconds, background, requested_at,
+        status, exit_code, duration_ms, stdout_bytes, stdout_sha256, stderr_bytes, stderr_sha256,
+        truncated, error, finished_at
     FROM job WHERE vps_id = %s ORDER BY position DESC LIMIT %s OFFSET %s
 """
 
@@ -90,8 +94,11 @@ class JobRow(msgspec.Struct, frozen=True):
     address: str | None
     """Sealed."""
     request_id: str | None
-    command: str
-    """Sealed."""
+    command: str | None
+    """Sealed; None where it is kept beside the event."""
+    command_bytes: int | None
+    """Of one that is kept there, as ``Blob`` tells it."""
+    command_sha256: str | None
     timeout_seconds: int
     background: bool
     requested_at: Instant
@@ -136,10 +143,11 @@ _RUNNING = ("running", None, None, None, None, None, None, None, None, None)
 
 
 def _requested(job: JobRequested, entry: Entry) -> tuple[object, ...]:
-    told = entry.metadata
+    told, command = entry.metadata, job.command
     return (
         *(job.vps_id, job.account_id, job.token_id),
-        *(told.actor.kind, told.actor.id, told.address, told.request_id, job.command),
+        *(told.actor.kind, told.actor.id, told.address, told.request_id),
+        *((None, command.size_bytes, command.sha256) if isinstance(command, Blob) else (command, None, None)),
         *(job.timeout_seconds, job.background, job.requested_at, entry.recorded.position),
     )
 

@@ -7,13 +7,18 @@ from uuid import UUID
 import psycopg
 
 from domain.evidence import Evidence
-from domain.ids import StreamId, VpsId
+from domain.ids import AccountId, StreamId, VpsId
 from domain.time import Instant
 
 _HEAD = "SELECT position, recorded_at FROM ledger.head"
 _STREAM_HEADS = "SELECT stream, version FROM ledger.stream_head"
 _MINUTE_HEADS = "SELECT vps, n FROM ledger.minute_head"
 _CLAIMS = "SELECT scope, holder FROM ledger.claim WHERE expires_at IS NULL"
+# The output of jobs is told of by no digest of what is kept.
+_BLOBS = """
+    SELECT stream, field, account_id, encode(sha256(convert_to(sealed, 'UTF8')), 'hex') FROM work.blob
+    WHERE field NOT IN ('stdout', 'stderr')
+"""
 _TRIGGERS = """
     SELECT t.tgname FROM pg_trigger AS t JOIN pg_proc AS p ON p.oid = t.tgfoid
     WHERE t.tgrelid = 'ledger.event'::regclass AND t.tgenabled = 'A'
@@ -50,12 +55,16 @@ class PostgresEvidence:
             holders: defaultdict[str, list[UUID]] = defaultdict(list)
             for scope, holder in await _rows(connection, _CLAIMS):
                 holders[scope].append(holder)
+            blobs: defaultdict[StreamId, dict[str, tuple[AccountId, str]]] = defaultdict(dict)
+            for stream, field, account_id, sha256 in await _rows(connection, _BLOBS):
+                blobs[StreamId(stream)][field] = AccountId(account_id), sha256
             return Evidence(
                 position=position,
                 recorded_at=Instant(recorded_at),
                 stream_heads={StreamId(stream): version for stream, version in await _rows(connection, _STREAM_HEADS)},
                 minute_heads={VpsId(vps): n for vps, n in await _rows(connection, _MINUTE_HEADS)},
                 claim_holders={scope: tuple(of_scope) for scope, of_scope in holders.items()},
+                blobs=blobs,
                 missing_guards=await _missing_guards(connection),
             )
 

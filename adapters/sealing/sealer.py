@@ -132,6 +132,10 @@ class AccountSealer:
         except (InvalidTag, ValueError) as error:
             raise SealBroken(f"not what was sealed as {header}: run `litevps audit verify`") from error
 
+    def is_erased(self, account_id: AccountId) -> bool:
+        """Return whether the key of an account was erased; it must have been loaded."""
+        return self._at_hand(account_id).erased
+
     async def erase(self, account_id: AccountId) -> None:
         """Delete an account's key for good, and have every process let go of it.
 

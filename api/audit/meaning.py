@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 
+from api.audit.blobs import KeptTexts
 from api.audit.corrections import Corrections
 from api.audit.findings import Check
 from api.audit.payments import Payments
@@ -44,6 +45,7 @@ class Meaning:
         self._open: defaultdict[str, int] = defaultdict(int)
         self._wallets, self._payments = Wallets(), Payments()
         self._statements = Statements(self._wallets)
+        self._texts = KeptTexts()
         self.corrections = Corrections()
         self._minutes: dict[VpsId, int] = {}
         self._paid_until: dict[VpsId, int] = {}
@@ -61,7 +63,8 @@ class Meaning:
         """Return the checks that these are."""
         money = (self._wallets, self._payments, self.corrections, self._statements)
         of_money = chain.from_iterable(part.checks for part in money)
-        return self.shapes, self.seals, self.postings, *of_money, self.held, self.minutes, self.claims
+        of_texts = self.shapes, self.seals, self._texts.check
+        return *of_texts, self.postings, *of_money, self.held, self.minutes, self.claims
 
     @property
     def open_items(self) -> dict[str, MicroUsd]:
@@ -81,6 +84,7 @@ class Meaning:
             else:
                 for field in codec.misplaced_fields(event, metadata):
                     self.seals.fault(f"position {recorded.position}: {field} was sealed for another place")
+                self._texts.see(recorded, event)
                 self._see(recorded, event)
 
     def conclude(self, evidence: Evidence) -> None:
@@ -89,6 +93,7 @@ class Meaning:
         self._wallets.conclude()
         self._payments.conclude()
         self.corrections.conclude()
+        self._texts.conclude(evidence)
         for account in (chart.REFUNDS_PAYABLE, chart.DISPUTE_RESERVE):
             self.held.expect(self._open[account] <= 0, f"{account}: {self._open[account]} micro-USD too much")
         for vps_id in evidence.minute_heads.keys() | self._minutes.keys():

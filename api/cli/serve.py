@@ -12,6 +12,7 @@ import uvloop
 
 from api import bootstrap, closing, erasing, garbage
 from api.alerts import postman
+from api.blobs import sweep_blobs
 from api.cli.flags import flags_again, with_settings
 from api.cli.opening import migrated, say
 from api.cli.output import told
@@ -23,7 +24,7 @@ from api.payments import sweeping
 from api.reconciler import Reconciler
 from api.rounds import Rounds
 from api.runtime import Runtime
-from api.schedules import Schedules
+from api.schedules import SWEEP_EVERY_S, Schedules
 from api.serving import GRACEFUL_S, HttpServer, Part, PartEnded, http_server, listen, run_parts
 from api.settings import Loaded, Settings, SettingsRefused, check_servable
 from api.statements.making import ISSUE_EVERY_S, issue_due
@@ -109,7 +110,10 @@ def _host_parts(runtime: Runtime) -> dict[str, Part]:
         observe=reconciler.look,
         settle=runtime.settle_due,
         sweep=runtime.sweep_claims,
-        also=[("garbage", garbage.look_through, garbage.LOOK_THROUGH_EVERY_S)],
+        also=[
+            ("blobs", partial(sweep_blobs, runtime.workshop.blobs), SWEEP_EVERY_S),
+            ("garbage", garbage.look_through, garbage.LOOK_THROUGH_EVERY_S),
+        ],
     )
     post = Rounds("mail", partial(postman.look_after_mail, runtime), every_s=postman.EVERY_S)
     erasures = Rounds("erasures", partial(erasing.finish_erasures, runtime), every_s=erasing.EVERY_S)

@@ -16,7 +16,6 @@ from domain.compute.vps import VpsNotRunning, owned, vps_view
 from domain.errors import Contended, NotFound
 from domain.exec.commands import RunJob
 from domain.exec.job import Job, job_view
-from domain.exec.ports import KeptOutput
 from domain.ids import JobId, VpsId
 from domain.ports import Claim, ClaimTaken
 from domain.settings.settings import SETTINGS_VIEW
@@ -74,15 +73,15 @@ async def get_job(call: Call) -> Answer:
         raise NotFound
     vps = vps_view(job.vps_id)
     owned((await call.runtime.ledger.read(vps)).of(vps), call.account_id)
-    output = await call.runtime.workshop.job_outputs.find(job_id) or KeptOutput("", "")
-    stdout, stderr = await job_steps.output_text(call.runtime.workshop, job, output)
+    stdout, stderr = await job_steps.output_text(call.runtime.workshop, job)
+    texts = await job_steps.input_texts(call.runtime.workshop, job)
     end = job.finished
     return told(
         200,
         JobTold(
             id=job_id,
             vps_id=job.vps_id,
-            command=job.command,
+            command=texts["command"] or "",
             status=job.status,
             stdout=stdout if end else "",
             stderr=stderr if end else "",
@@ -99,8 +98,8 @@ async def get_job(call: Call) -> Answer:
 
 
 async def _ended(call: Call, job_id: JobId, *, replayed: bool) -> Answer:
-    job, output = await _collected(call, job_id)
-    done = await _done(call, job, output)
+    job = await _collected(call, job_id)
+    done = await _done(call, job)
     # Minutes may have been paid while the command ran.
     wallet = wallet_view(call.account_id)
     call.wallet = (await call.runtime.ledger.read(wallet)).of(wallet)
@@ -114,7 +113,7 @@ async def _ended(call: Call, job_id: JobId, *, replayed: bool) -> Answer:
     return told(200, done, *headers)
 
 
-async def _collected(call: Call, job_id: JobId) -> tuple[Job, KeptOutput]:
+async def _collected(call: Call, job_id: JobId) -> Job:
     """Wait for the end of a job. Raises Refusing where the service ends before it; the job goes on in the guest."""
     collecting = asyncio.ensure_future(job_steps.collect_job(call.runtime.workshop, job_id))
     ending = asyncio.ensure_future(call.runtime.ending.wait())
@@ -132,9 +131,9 @@ async def _collected(call: Call, job_id: JobId) -> tuple[Job, KeptOutput]:
     return collecting.result()
 
 
-async def _done(call: Call, job: Job, output: KeptOutput) -> CommandDone:
+async def _done(call: Call, job: Job) -> CommandDone:
     assert job.finished is not None, "a job that was collected has ended"
-    stdout, stderr = await job_steps.output_text(call.runtime.workshop, job, output)
+    stdout, stderr = await job_steps.output_text(call.runtime.workshop, job)
     return CommandDone(
         stdout=stdout,
         stderr=stderr,

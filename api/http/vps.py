@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from api.blobs import aside_of
 from api.capacity import room_views
 from api.http.call import NO_CONTENT, Answer, Call, told
 from api.http.idempotency import act
@@ -15,6 +16,7 @@ from api.http.vps_rendering import VpsTold, vps_event, vps_told
 from api.ledger import Sight
 from api.streams import events_between
 from domain.accounts.ssh_keys import authorized_keys, ssh_keys_view
+from domain.blobs import Aside
 from domain.compute import admission
 from domain.compute import vps as vpss
 from domain.compute.boot_script import SCRIPT_BYTES_MAX
@@ -24,7 +26,7 @@ from domain.compute.sizes import choose_plan
 from domain.compute.vps import Vps, vps_view
 from domain.deciding import Decision, View
 from domain.errors import Invalid
-from domain.ids import PlanId, SshKeyId, VpsId
+from domain.ids import PlanId, SshKeyId, VpsId, vps_stream
 from domain.pricing.price_book import PRICES
 from domain.settings.settings import SETTINGS_VIEW
 from domain.time import Instant
@@ -83,11 +85,14 @@ async def create_vps(call: Call) -> Answer:
     vps_id = VpsId(call.runtime.ids.new())
     vps, wallet = vps_view(vps_id), wallet_view(call.account_id)
     _check_sizes(call.body)
+    body: NewVps = call.body
+    texts, stream = {"user_data": body.user_data}, vps_stream(vps_id)
+    aside = (await aside_of(call.runtime.sealer, stream, call.account_id, texts)).get("user_data")
     hosts = await room_views(call.runtime.workshop)
     views: tuple[View[Any], ...] = (vps, wallet, ssh_keys_view(call.account_id), PRICES, *hosts.views)
 
     def decide(sight: Sight, now: Instant) -> Decision:
-        command, rooms = _wanted(call, sight, vps_id, now), hosts.rooms(sight, new=True)
+        command, rooms = _wanted(call, sight, vps_id, now, aside), hosts.rooms(sight, new=True)
         settings = sight.of(SETTINGS_VIEW)
         return admission.create_vps(
             sight.of(vps),
@@ -102,7 +107,7 @@ async def create_vps(call: Call) -> Answer:
 
     if call.query.dry_run:
         sight, now = await call.runtime.ledger.read(*views), call.runtime.clock.now()
-        plan = sight.of(PRICES).plan(_wanted(call, sight, vps_id, now).plan_id)
+        plan = sight.of(PRICES).plan(_wanted(call, sight, vps_id, now, aside).plan_id)
         return quoted(
             sight.of(wallet),
             sight.of(PRICES),
@@ -116,7 +121,7 @@ async def create_vps(call: Call) -> Answer:
     return await act(call, views, decide, lambda sight, now: _one(call, sight, vps_id, now, 201), "create")
 
 
-def _wanted(call: Call, sight: Sight, vps_id: VpsId, now: Instant) -> CreateVps:
+def _wanted(call: Call, sight: Sight, vps_id: VpsId, now: Instant, user_data_aside: Aside | None) -> CreateVps:
     body: NewVps = call.body
     plan = choose_plan(
         sight.of(PRICES),
@@ -139,6 +144,7 @@ def _wanted(call: Call, sight: Sight, vps_id: VpsId, now: Instant) -> CreateVps:
         ssh_key_ids=key_ids,
         authorized_keys=authorized_keys(sight.of(ssh_keys_view(call.account_id)), key_ids),
         user_data=body.user_data,
+        user_data_aside=user_data_aside,
         labels=body.labels,
         token_id=call.token_id,
     )

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable
 
+from api.blobs import texts_of
 from api.capacity import room_views
 from api.failpoints import reach
 from api.ledger import Sight
@@ -13,6 +14,7 @@ from domain.compute.ports import Hypervisor, HypervisorUnavailable
 from domain.compute.steps import Step, next_step
 from domain.compute.vps import Vps, vps_view
 from domain.deciding import Decision
+from domain.ids import vps_stream
 from domain.time import Instant, seconds
 from domain.wallet.wallet import wallet_view
 
@@ -34,7 +36,11 @@ async def prepare(workshop: Workshop, vps: Vps, step: Step) -> None:
     """Have disk and seed ready on the host."""
     private, public = host_key(workshop.sealer, vps.vps_id)
     reach("prepare:before-host")
-    await hypervisor_of(workshop, vps).ensure_prepared(spec_of(vps, workshop.service_key, host_key_private=private))
+    hypervisor = hypervisor_of(workshop, vps)
+    stream, told = vps_stream(vps.vps_id), {"user_data": vps.user_data}
+    texts = await texts_of(workshop.blobs, workshop.sealer, stream, vps.account_id, told)
+    spec = spec_of(vps, workshop.service_key, host_key_private=private, user_data=texts["user_data"])
+    await hypervisor.ensure_prepared(spec)
     reach("prepare:after-host")
     view = vps_view(vps.vps_id)
 

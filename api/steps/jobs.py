@@ -6,21 +6,22 @@ from contextlib import suppress
 
 import structlog
 
+from api.blobs import aside_of, texts_of
 from api.failpoints import reach
 from api.ledger import Context, Sight
 from api.steps.workshop import Workshop, address_of
+from domain.blobs import BlobBroken, KeptBlob, opened_blob, sealed_blob
 from domain.compute.ports import GuestUnreachable, HostKeyChanged, JobOutcome
 from domain.compute.vps import Vps, vps_view
-from domain.deciding import Decision, recorded_in
+from domain.deciding import NOTHING, Decision, recorded_in
 from domain.errors import Contended
 from domain.events import Actor
 from domain.exec import job as jobs
 from domain.exec.commands import RunJob
 from domain.exec.job import Job, job_view
-from domain.exec.ports import KeptOutput
-from domain.ids import EventId, JobId, job_stream
+from domain.ids import JobId, job_stream
 from domain.ports import Claim, StoreFailed, StoreUnable, StoreUnavailable
-from domain.sealed import AccountIsErased
+from domain.sealed import AccountIsErased, SealBroken
 from domain.time import Instant, seconds
 
 OUTPUT_LIMIT_BYTES = 1024 * 1024
@@ -36,6 +37,9 @@ UNFORESEEN_RETRY_S_MAX = 30.0
 LOST_AFTER_S = 90.0
 """How long past its time limit a job in a guest that cannot be reached is waited for."""
 
+_OUTPUT = ("stdout", "stderr")
+"""The fields under which the output of a job is kept beside its events."""
+
 _log = structlog.get_logger(__name__)
 _discards: set[asyncio.Task[None]] = set()
 
@@ -47,12 +51,16 @@ async def request_job(
 
     Raises Invalid, NotFound, VpsNotRunning; ClaimTaken where one of ``claims`` is.
     """
-    job, vps = job_view(command.job_id), vps_view(command.vps_id)
+    job, vps, stream = job_view(command.job_id), vps_view(command.vps_id), job_stream(command.job_id)
+    # What a command reads is often large, and a secret: it is never in the event.
+    aside = await aside_of(workshop.sealer, stream, command.account_id, jobs.texts_of(command), always=("stdin",))
 
     def decide(sight: Sight, now: Instant) -> Decision:
-        events = jobs.request(sight.of(job), sight.of(vps), command, timeout_s_max=timeout_s_max, now=now)
-        stream = job_stream(command.job_id)
-        return Decision(events=tuple((stream, event) for event in events), claims=claims if events else ())
+        events = jobs.request(sight.of(job), sight.of(vps), command, aside=aside, timeout_s_max=timeout_s_max, now=now)
+        if not events:
+            return NOTHING
+        blobs = tuple(one.kept for one in aside.values())
+        return Decision(events=tuple((stream, event) for event in events), claims=claims, blobs=blobs)
 
     outcome = await workshop.ledger.execute([job, vps], decide, context)
     requested = outcome.sight.of(job)
@@ -62,8 +70,8 @@ async def request_job(
 
 async def run_job(
     workshop: Workshop, command: RunJob, context: Context, *, timeout_s_max: int, claims: tuple[Claim, ...] = ()
-) -> tuple[Job, KeptOutput]:
-    """Run a command and await its end; return the finished job and its output, still sealed.
+) -> Job:
+    """Run a command and await its end; return the finished job.
 
     Cancelled, or gone with its process, the job goes on in the guest and is collected by a worker. Raises
     what ``request_job`` raises.
@@ -72,8 +80,8 @@ async def run_job(
     return await collect_job(workshop, job.job_id)
 
 
-async def collect_job(workshop: Workshop, job_id: JobId) -> tuple[Job, KeptOutput]:
-    """Wait for a job's end, whoever began it, record it, and return it with its output, still sealed."""
+async def collect_job(workshop: Workshop, job_id: JobId) -> Job:
+    """Wait for a job's end, whoever began it, record it, and return it."""
     job = await _present(workshop, job_id)
     if job.finished is None:
         leasing = asyncio.create_task(_hold(workshop, job_id))
@@ -84,14 +92,21 @@ async def collect_job(workshop: Workshop, job_id: JobId) -> tuple[Job, KeptOutpu
             leasing.cancel()
             await asyncio.wait([leasing])
         _discard_later(workshop, job)
-    output = await workshop.job_outputs.find(job_id)
-    return job, output or KeptOutput(stdout="", stderr="")
+    return job
 
 
-async def output_text(workshop: Workshop, job: Job, output: KeptOutput) -> tuple[str, str]:
-    """Return both streams of a job as text; what is no UTF-8 is replaced. Both are "" once erased."""
+async def output_text(workshop: Workshop, job: Job) -> tuple[str, str]:
+    """Return both streams of a job as text; what is no UTF-8 is replaced. Both are "" where nothing is kept."""
+    kept = await workshop.blobs.find(job_stream(job.job_id), _OUTPUT)
     await workshop.sealer.load([job.account_id])
-    return _opened(workshop, job, "stdout", output.stdout), _opened(workshop, job, "stderr", output.stderr)
+    stdout, stderr = (_opened(workshop, job, field, kept.get(field, "")) for field in _OUTPUT)
+    return stdout, stderr
+
+
+async def input_texts(workshop: Workshop, job: Job) -> dict[str, str | None]:
+    """Return command, env and stdin of a job, wherever they are kept. Raises BlobBroken, SealBroken."""
+    told = {"command": job.command, "env": job.env, "stdin": job.stdin}
+    return await texts_of(workshop.blobs, workshop.sealer, job_stream(job.job_id), job.account_id, told)
 
 
 async def _outcome(workshop: Workshop, job: Job) -> JobOutcome | None:
@@ -117,6 +132,9 @@ async def _outcome(workshop: Workshop, job: Job) -> JobOutcome | None:
             return await _run_watched(workshop, job, vps)
         except HostKeyChanged:
             return jobs.lost_outcome(job, "the guest has another host key", now)
+        except (BlobBroken, SealBroken):
+            _log.exception("input of a command cannot be read", job_id=str(job.job_id))
+            return jobs.lost_outcome(job, "its input could not be read", now)
         except GuestUnreachable as problem:
             _log.info("guest of a job is unreachable", job_id=str(job.job_id), problem=str(problem))
             reason, pause_s = "the guest did not answer", RETRY_S
@@ -140,7 +158,8 @@ async def _present(workshop: Workshop, job_id: JobId) -> Job:
 async def _run_watched(workshop: Workshop, job: Job, vps: Vps) -> JobOutcome:
     """Await the shell, and give up on it once the VPS is stopped or deleted."""
     reach("exec:before-guest")
-    spec = jobs.spec_of(job, OUTPUT_LIMIT_BYTES, workshop.clock.now())
+    texts = await input_texts(workshop, job)
+    spec = jobs.spec_of(job, texts, OUTPUT_LIMIT_BYTES, workshop.clock.now())
     running = asyncio.create_task(workshop.shell.run(address_of(vps), spec))
     try:
         while not (await asyncio.wait([running], timeout=WATCH_S))[0]:
@@ -189,26 +208,25 @@ async def _record_end(workshop: Workshop, job: Job, outcome: JobOutcome) -> Job:
 async def _keep_output(workshop: Workshop, job: Job, outcome: JobOutcome) -> None:
     await workshop.sealer.load([job.account_id], create=True)
     try:
-        output = KeptOutput(
-            stdout=_sealed(workshop, job, "stdout", outcome.stdout.text),
-            stderr=_sealed(workshop, job, "stderr", outcome.stderr.text),
-        )
+        streams = zip(_OUTPUT, (outcome.stdout, outcome.stderr), strict=True)
+        output = [_sealed(workshop, job, field, stream.text) for field, stream in streams]
     except AccountIsErased:
         return  # The end of the job is recorded all the same.
     reach("exec:before-output")
-    await workshop.job_outputs.keep(job.job_id, job.account_id, output)
+    await workshop.blobs.keep(output)
     reach("exec:after-output")
 
 
-def _sealed(workshop: Workshop, job: Job, field: str, content: bytes) -> str:
+def _sealed(workshop: Workshop, job: Job, field: str, content: bytes) -> KeptBlob:
     # Sealed text is text; base64 keeps bytes that are none.
-    return workshop.sealer.seal(job.account_id, EventId(job.job_id), field, base64.b64encode(content).decode())
+    text = base64.b64encode(content).decode()
+    return sealed_blob(job_stream(job.job_id), job.account_id, field, text, workshop.sealer)
 
 
 def _opened(workshop: Workshop, job: Job, field: str, sealed: str) -> str:
     if not sealed:
         return ""
-    text = workshop.sealer.unseal(job.account_id, EventId(job.job_id), field, sealed)
+    text = opened_blob(job_stream(job.job_id), job.account_id, field, sealed, workshop.sealer)
     try:
         content = base64.b64decode(text, validate=True)
     except ValueError:

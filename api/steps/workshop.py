@@ -6,12 +6,12 @@ from typing import Any
 import msgspec
 
 from api.ledger import Context, Decide, Ledger, Outcome
+from domain.blobs import Blobs
 from domain.compute.ports import GuestAddress, GuestShell, GuestSpec, Hypervisor
 from domain.compute.vps import Vps, vps_view
 from domain.compute.work import Leases, OpenWork
 from domain.deciding import View
 from domain.events import Actor
-from domain.exec.ports import JobOutputs
 from domain.ids import AccountId, HostId, VpsId
 from domain.ports import Clock, EventStore, Sealer
 
@@ -29,7 +29,8 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """The public half of the key by which the service logs into guests."""
     leases: Leases
     work: OpenWork
-    job_outputs: JobOutputs
+    blobs: Blobs
+    """What commands were given and came out with, and scripts for the first boot."""
     settle: Callable[[AccountId], Awaitable[object]]
     """Pays what is due of one account, before a meter of it is closed."""
 
@@ -46,8 +47,8 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         return await self.ledger.execute(views, decide, context)
 
 
-def spec_of(vps: Vps, service_key: str, *, host_key_private: str = "") -> GuestSpec:
-    """Return what a host must know of a VPS that has its place."""
+def spec_of(vps: Vps, service_key: str, *, host_key_private: str = "", user_data: str | None = None) -> GuestSpec:
+    """Return what a host must know of a VPS that has its place; the last two, to prepare it."""
     assert vps.ssh_port is not None, "a VPS is placed before it is made"
     return GuestSpec(
         vps_id=vps.vps_id,
@@ -60,7 +61,7 @@ def spec_of(vps: Vps, service_key: str, *, host_key_private: str = "") -> GuestS
         ssh_port=vps.ssh_port,
         authorized_keys=(service_key, *vps.authorized_keys),
         host_key_private=host_key_private,
-        user_data=vps.user_data,
+        user_data=user_data,
     )
 
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+import msgspec
+
 from domain.compute import capacity
 from domain.compute import vps as life
 from domain.compute.boot_script import wrong_boot_script
@@ -63,7 +65,9 @@ def create_vps(
     place = capacity.reserve(rooms, command, 1)
     admitted = admit(wallet, book, admission, now)
     requested = life.create(command, now)
-    return _with_place(place, both(command.account_id, command.vps_id, admitted, (*requested, *_placed(place, now))))
+    made = both(command.account_id, command.vps_id, admitted, (*requested, *_placed(place, now)))
+    blobs = () if command.user_data_aside is None else (command.user_data_aside.kept,)
+    return msgspec.structs.replace(_with_place(place, made), blobs=blobs)
 
 
 def start_vps(

@@ -3,6 +3,7 @@
 from typing import Literal
 from uuid import UUID
 
+from domain.blobs import Blob
 from domain.compute.ports import GuestSeen
 from domain.events import Event, Personal
 from domain.ids import AccountId, HostId, PlanId, SshKeyId, TokenId, VpsId
@@ -13,7 +14,7 @@ OffReason = Literal["requested", "unpaid", "limit", "frozen", "expired", "guest"
 """``guest``: it went off by itself; ``lost``: it is not the start that we made; ``failed``: after an error."""
 
 
-class VpsRequested(Event, frozen=True, tag="compute.vps-requested.v1"):
+class VpsRequested(Event, frozen=True, tag="compute.vps-requested.v2"):
     """A VPS was asked for and admitted; it is made as generation 1."""
 
     vps_id: VpsId
@@ -27,7 +28,7 @@ class VpsRequested(Event, frozen=True, tag="compute.vps-requested.v1"):
     ssh_key_ids: tuple[SshKeyId, ...]
     authorized_keys: Personal
     """The customer's OpenSSH public keys, one a line."""
-    user_data: Personal | None
+    user_data: Personal | Blob | None
     labels: Personal | None
     """JSON object of strings."""
     token_id: TokenId | None

@@ -4,6 +4,7 @@ from typing import Literal, assert_never
 
 import msgspec
 
+from domain.blobs import Blob
 from domain.compute import events as recorded
 from domain.compute.commands import CreateVps
 from domain.deciding import Fold, View
@@ -53,7 +54,7 @@ class Vps(msgspec.Struct, frozen=True, kw_only=True):
     image: str
     ssh_key_ids: tuple[SshKeyId, ...]
     authorized_keys: tuple[str, ...]
-    user_data: str | None
+    user_data: str | Blob | None
     labels: str | None
     """JSON object of strings, as it was recorded."""
     token_id: TokenId | None
@@ -132,7 +133,7 @@ def create(command: CreateVps, now: Instant) -> tuple[Event, ...]:
             image=command.image,
             ssh_key_ids=command.ssh_key_ids,
             authorized_keys="\n".join(command.authorized_keys),
-            user_data=command.user_data,
+            user_data=command.user_data if command.user_data_aside is None else command.user_data_aside.told,
             labels=msgspec.json.encode(command.labels).decode() if command.labels else None,
             token_id=command.token_id,
             created_at=now,

@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from domain.blobs import Blob
 from domain.events import Event, Personal
 from domain.ids import AccountId, JobId, TokenId, VpsId
 from domain.time import Instant
@@ -9,7 +10,7 @@ from domain.time import Instant
 JobEnd = Literal["done", "timeout", "cancelled"]
 
 
-class JobRequested(Event, frozen=True, tag="exec.job-requested.v1"):
+class JobRequested(Event, frozen=True, tag="exec.job-requested.v2"):
     """A command is to run; recorded before anything reaches the guest."""
 
     job_id: JobId
@@ -19,13 +20,13 @@ class JobRequested(Event, frozen=True, tag="exec.job-requested.v1"):
     generation: int
     """The start of the VPS that the command runs in: with it, the command is over."""
     requested_at: Instant
-    command: Personal
+    command: Personal | Blob
     timeout_seconds: int
     background: bool
     cwd: Personal | None = None
-    env: Personal | None = None
+    env: Personal | Blob | None = None
     """JSON object of strings."""
-    stdin: Personal | None = None
+    stdin: Personal | Blob | None = None
     user: Personal | None = None
 
 

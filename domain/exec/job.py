@@ -1,10 +1,13 @@
 """A job: a command that runs in a guest, from its request to its end."""
 
 import hashlib
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Literal
 
 import msgspec
 
+from domain.blobs import Aside, Blob
 from domain.compute.ports import JobOutcome, JobSpec, StreamOutput
 from domain.compute.vps import Vps, VpsNotRunning, owned
 from domain.deciding import Fold, View
@@ -26,13 +29,14 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     account_id: AccountId
     vps_id: VpsId
     generation: int
-    command: str
+    command: str | Blob
     timeout_s: int
     background: bool
     requested_at: Instant
     cwd: str | None
-    env: str | None
-    stdin: str | None
+    env: str | Blob | None
+    """JSON object of strings."""
+    stdin: str | Blob | None
     user: str | None
     finished: JobFinished | None = None
 
@@ -79,12 +83,24 @@ def job_view(job_id: JobId) -> View[Job | None]:
     return View(job_stream(job_id), FOLD)
 
 
+def texts_of(command: RunJob) -> dict[str, str | None]:
+    """Return by field of the event what of a command may be too large for it."""
+    env = msgspec.json.encode(command.env).decode() if command.env else None
+    return {"command": command.command, "env": env, "stdin": command.stdin}
+
+
 def request(
-    job: Job | None, vps: Vps | None, command: RunJob, *, timeout_s_max: int, now: Instant
+    job: Job | None,
+    vps: Vps | None,
+    command: RunJob,
+    *,
+    timeout_s_max: int,
+    now: Instant,
+    aside: Mapping[str, Aside] = MappingProxyType({}),
 ) -> tuple[Event, ...]:
     """Return what is recorded before a command reaches the guest; nothing where it was before.
 
-    Raises Invalid, NotFound, VpsNotRunning.
+    ``aside``: by field, which of its texts are kept beside the event. Raises Invalid, NotFound, VpsNotRunning.
     """
     if job is not None and job.account_id == command.account_id:
         return ()
@@ -93,6 +109,7 @@ def request(
     vps = owned(vps, command.account_id)
     if not vps.usable:
         raise VpsNotRunning
+    told = {field: one.told for field, one in aside.items()}
     return (
         JobRequested(
             job_id=command.job_id,
@@ -101,12 +118,12 @@ def request(
             token_id=command.token_id,
             generation=vps.generation,
             requested_at=now,
-            command=command.command,
+            command=told.get("command", command.command),
             timeout_seconds=command.timeout_s,
             background=command.background,
             cwd=command.cwd,
-            env=msgspec.json.encode(command.env).decode() if command.env else None,
-            stdin=command.stdin,
+            env=told.get("env", texts_of(command)["env"]),
+            stdin=told.get("stdin", command.stdin),
             user=command.user,
         ),
     )
@@ -135,16 +152,18 @@ def finish(job: Job, outcome: JobOutcome, now: Instant) -> tuple[Event, ...]:
     )
 
 
-def spec_of(job: Job, output_limit_bytes: int, now: Instant) -> JobSpec:
-    """Return the job as the guest's shell is told of it."""
+def spec_of(job: Job, texts: Mapping[str, str | None], output_limit_bytes: int, now: Instant) -> JobSpec:
+    """Return the job as the guest's shell is told of it. ``texts``: command, env and stdin, wherever they are kept."""
+    command, env = texts["command"], texts["env"]
+    assert command is not None, "every job has a command"
     return JobSpec(
         job_id=job.job_id,
-        command=job.command,
+        command=command,
         timeout_s=job.timeout_s,
         output_limit_bytes=output_limit_bytes,
         cwd=job.cwd,
-        env=msgspec.json.decode(job.env, type=dict[str, str]) if job.env else {},
-        stdin=job.stdin,
+        env=msgspec.json.decode(env, type=dict[str, str]) if env else {},
+        stdin=texts["stdin"],
         user=job.user,
         age_s=max(0, now - job.requested_at) / MICROSECONDS_PER_SECOND,
     )

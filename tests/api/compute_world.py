@@ -6,9 +6,11 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
+import msgspec
+
 from adapters.ids import TimeOrderedIds
+from adapters.memory.blobs import MemoryBlobs
 from adapters.memory.event_store import MemoryEventStore
-from adapters.memory.job_outputs import MemoryJobOutputs
 from adapters.memory.leases import LeaseTable, MemoryLeases
 from adapters.memory.open_work import MemoryOpenWork
 from adapters.sealing.key_tables import MemoryKeyTable
@@ -19,6 +21,7 @@ from adapters.simulated.faults import SimulatedCrash
 from adapters.simulated.guest_shell import SimulatedGuestShell
 from adapters.simulated.host import SimulatedHost
 from adapters.simulated.hypervisor import SimulatedHypervisor
+from api.blobs import aside_of
 from api.capacity import ensure_registered, room_views
 from api.ledger import Context, Ledger, Sight
 from api.metering import settle_account
@@ -93,7 +96,7 @@ class World:
         self.store = MemoryEventStore(self.clock)
         self.keys = MemoryKeyTable()
         self.leases = LeaseTable(self.clock)
-        self.outputs = MemoryJobOutputs()
+        self.blobs = MemoryBlobs(self.store, self.clock)
         self.host = SimulatedHost(HostId(UUID(int=1)), self.clock, boot_s=boot_s)
         self.account_id = AccountId(IDS.new())
         self.registered = HostRegistered(
@@ -104,7 +107,8 @@ class World:
         """Return what a service has just after its start: nothing remembered."""
         life = life or Life()
         sealer = AccountSealer(MasterKey(b"k" * 32), self.keys)
-        ledger = Ledger(life.bind(self.store), sealer, self.clock, IDS, snapshots=self.store)
+        store, blobs = life.bind(self.store), life.bind(self.blobs)
+        ledger = Ledger(store, sealer, self.clock, IDS, snapshots=self.store, blobs=blobs)
         hypervisor = life.bind(SimulatedHypervisor(self.host))
 
         async def pay(account_id: AccountId) -> None:
@@ -120,7 +124,7 @@ class World:
             service_key=SERVICE_KEY,
             leases=life.bind(MemoryLeases(self.leases, IDS.new())),
             work=MemoryOpenWork(life.bind(self.store), self.leases),
-            job_outputs=life.bind(self.outputs),
+            blobs=life.bind(self.blobs),
             settle=pay,
         )
         return workshop
@@ -146,11 +150,17 @@ class World:
         actor = Actor(kind="account", id=self.account_id)
         return Context(actor=actor, account_id=self.account_id, step=step)
 
-    async def create(self, workshop: Workshop, *, vps_id: VpsId | None = None, name: str = "web") -> VpsId:
+    async def create(
+        self, workshop: Workshop, *, vps_id: VpsId | None = None, name: str = "web", user_data: str | None = None
+    ) -> VpsId:
         """Ask for a VPS, as its owner does."""
         vps_id = vps_id or VpsId(IDS.new())
         view, wallet = vps_view(vps_id), wallet_view(self.account_id)
-        command = self.command(vps_id, name)
+        texts = {"user_data": user_data}
+        aside = await aside_of(workshop.sealer, view.stream, self.account_id, texts)
+        command = msgspec.structs.replace(
+            self.command(vps_id, name), user_data=user_data, user_data_aside=aside.get("user_data")
+        )
         hosts = await room_views(workshop)
 
         def decide(sight: Sight, now: Instant) -> Decision:

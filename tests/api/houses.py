@@ -14,9 +14,9 @@ from adapters.clock import SystemClock
 from adapters.ids import TimeOrderedIds
 from adapters.jwt import JwtSessions
 from adapters.memory.alert_work import MemoryAlertWork
+from adapters.memory.blobs import MemoryBlobs
 from adapters.memory.due_accounts import MemoryDueAccounts
 from adapters.memory.event_store import MemoryEventStore
-from adapters.memory.job_outputs import MemoryJobOutputs
 from adapters.memory.last_uses import MemoryLastUses
 from adapters.memory.leases import LeaseTable, MemoryLeases
 from adapters.memory.open_closings import MemoryOpenClosings
@@ -177,7 +177,8 @@ def memory_runtime(settings: Settings, clock: Clock, host: SimulatedHost) -> Run
     master_key = MasterKey(bytes(range(32)))
     sealer = AccountSealer(master_key, MemoryKeyTable())
     ids = TimeOrderedIds()
-    ledger = Ledger(store, sealer, clock, ids, store)
+    blobs = MemoryBlobs(store, clock)
+    ledger = Ledger(store, sealer, clock, ids, store, blobs)
 
     leases = LeaseTable(clock)
     workshop = Workshop(
@@ -190,7 +191,7 @@ def memory_runtime(settings: Settings, clock: Clock, host: SimulatedHost) -> Run
         service_key=SERVICE_KEY,
         leases=MemoryLeases(leases, uuid4()),
         work=MemoryOpenWork(store, leases),
-        job_outputs=MemoryJobOutputs(),
+        blobs=blobs,
         settle=partial(settle_account, ledger),
     )
     stripe = _stripe(clock)

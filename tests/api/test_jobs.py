@@ -1,22 +1,28 @@
 """A command's end is recorded, whoever awaited it, and whatever became of its guest."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 
+import msgspec
 import pytest
 
-from adapters.memory.job_outputs import MemoryJobOutputs
+from adapters.memory.blobs import MemoryBlobs
+from adapters.simulated.faults import SimulatedCrash
 from adapters.simulated.guest_shell import SimulatedGuestShell
-from api.steps.jobs import LOST_AFTER_S, collect_job, output_text, request_job, run_job
+from api.blobs import sweep_blobs
+from api.failpoints import armed
+from api.steps.jobs import LOST_AFTER_S, collect_job, input_texts, output_text, request_job, run_job
 from api.steps.workshop import Workshop
+from domain.blobs import INLINE_BYTES_MAX, Blob
 from domain.compute.vps import VpsNotRunning
 from domain.errors import Invalid
+from domain.exec import job as jobs
 from domain.exec.commands import RunJob
 from domain.exec.events import JobFinished, JobRequested
 from domain.exec.job import Job
-from domain.ids import JobId, VpsId
+from domain.ids import JobId, StreamId, VpsId, job_stream
 from domain.ports import TooLargeToStore
-from tests.api.compute_world import IDS, World, until
+from tests.api.compute_world import IDS, Life, World, until
 
 pytestmark = pytest.mark.anyio
 
@@ -38,8 +44,8 @@ class Site:
 
     async def run(self, command: RunJob, workshop: Workshop | None = None) -> tuple[Job, str, str]:
         workshop = workshop or self.workshop
-        job, output = await run_job(workshop, command, self.world.context("exec"), timeout_s_max=600)
-        return job, *await output_text(workshop, job, output)
+        job = await run_job(workshop, command, self.world.context("exec"), timeout_s_max=600)
+        return job, *await output_text(workshop, job)
 
 
 @pytest.fixture
@@ -69,9 +75,9 @@ async def test_a_command_is_recorded_before_and_its_end_after(site: Site) -> Non
 async def test_output_is_kept_sealed(site: Site) -> None:
     job, *_ = await site.run(site.command("echo secret"))
 
-    kept = await site.world.outputs.find(job.job_id)
-    assert kept is not None
-    assert "secret" not in kept.stdout
+    kept = await site.world.blobs.find(job_stream(job.job_id), ("stdout", "stderr"))
+    assert kept.keys() == {"stdout", "stderr"}
+    assert "secret" not in kept["stdout"]
 
 
 async def test_the_same_job_asked_for_again_is_the_same_answer_and_runs_once(site: Site) -> None:
@@ -100,10 +106,10 @@ async def test_a_job_that_nobody_awaits_any_more_is_collected_by_a_worker(site: 
     awaited.cancel()
     site.world.clock.advance(20)
 
-    await until(lambda: site.world.outputs.holds(command.job_id))
-    job, output = await collect_job(site.workshop, command.job_id)
+    await until(lambda: site.world.blobs.holds(job_stream(command.job_id)))
+    job = await collect_job(site.workshop, command.job_id)
     assert len(await site.world.events(JobFinished)) == 1
-    assert await output_text(site.workshop, job, output) == ("done\n", "")
+    assert await output_text(site.workshop, job) == ("done\n", "")
 
 
 async def test_a_job_that_never_began_is_not_begun_long_after_its_time(site: Site) -> None:
@@ -111,11 +117,11 @@ async def test_a_job_that_never_began_is_not_begun_long_after_its_time(site: Sit
     await request_job(site.workshop, command, site.world.context("exec"), timeout_s_max=600)
     site.world.clock.advance(3600)
 
-    job, output = await collect_job(site.workshop, command.job_id)
+    job = await collect_job(site.workshop, command.job_id)
 
     assert job.finished is not None
     assert (job.finished.end, job.finished.exit_code) == ("cancelled", None)
-    assert await output_text(site.workshop, job, output) == ("", "")
+    assert await output_text(site.workshop, job) == ("", "")
 
 
 async def test_a_job_that_took_long_leaves_no_lease(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,9 +161,8 @@ async def test_erased_output_reads_as_nothing(site: Site) -> None:
     job, *_ = await site.run(site.command("echo gone"))
     await site.workshop.sealer.erase(site.world.account_id)
 
-    kept = await site.world.outputs.find(job.job_id)
-    assert kept is not None
-    assert await output_text(site.workshop, job, kept) == ("", "")
+    assert site.world.blobs.holds(job_stream(job.job_id))
+    assert await output_text(site.workshop, job) == ("", "")
 
 
 async def test_a_command_at_which_something_unforeseen_happens_each_time_ends_past_its_deadline(
@@ -189,7 +194,7 @@ async def test_a_command_whose_output_cannot_be_kept_ends_past_its_deadline(
         raise TooLargeToStore("too large")
 
     with monkeypatch.context() as mistake:
-        mistake.setattr(MemoryJobOutputs, "keep", too_large)
+        mistake.setattr(MemoryBlobs, "keep", too_large)
         command = site.command("echo out", timeout_s=5)
         with pytest.raises(TooLargeToStore):
             await site.run(command)
@@ -198,3 +203,71 @@ async def test_a_command_whose_output_cannot_be_kept_ends_past_its_deadline(
 
     assert job.finished is not None
     assert (job.finished.exit_code, job.finished.error) == (None, "its output could not be kept")
+
+
+async def test_what_a_command_reads_is_kept_beside_its_event_and_read_by_it(site: Site) -> None:
+    command = msgspec.structs.replace(site.command("cat"), stdin="a secret\n")
+    job, stdout, _ = await site.run(command)
+
+    [requested] = await site.world.events(JobRequested)
+    assert isinstance(requested, JobRequested)
+    assert isinstance(requested.stdin, Blob)
+    assert requested.stdin == job.stdin
+    assert (requested.stdin.size_bytes, stdout) == (9, "a secret\n")
+
+
+async def test_a_large_command_and_environment_are_kept_beside_their_event(site: Site) -> None:
+    large = "x" * INLINE_BYTES_MAX
+    command = msgspec.structs.replace(site.command(f"echo {large}; echo $LARGE"), env={"LARGE": large})
+    job, stdout, _ = await site.run(command)
+
+    assert isinstance(job.command, Blob)
+    assert isinstance(job.env, Blob)
+    assert stdout == f"{large}\n" * 2
+    assert await input_texts(site.workshop, job) == jobs.texts_of(command)
+    for recorded in await site.world.store.read_feed(0, 1_000):
+        assert len(recorded.payload) < INLINE_BYTES_MAX
+
+
+async def test_of_a_command_that_is_refused_nothing_is_kept(site: Site) -> None:
+    command = msgspec.structs.replace(site.command("cat", timeout_s=601), stdin="too long")
+    with pytest.raises(Invalid):
+        await site.run(command)
+
+    assert not site.world.blobs.holds(job_stream(command.job_id))
+
+
+async def test_what_was_kept_for_a_command_that_was_never_recorded_is_swept(site: Site) -> None:
+    life = Life()
+    command = msgspec.structs.replace(site.command("cat"), stdin="in")
+    with armed("exec:after-blobs", life.crash), pytest.raises(SimulatedCrash):
+        await site.run(command, site.world.workshop(life))
+    kept, other = job_stream(command.job_id), msgspec.structs.replace(site.command("cat"), stdin="other")
+    await site.run(other)
+    assert site.world.blobs.holds(kept)
+    site.world.clock.advance(3_601)
+
+    await sweep_blobs(site.workshop.blobs)
+
+    assert not site.world.blobs.holds(kept)
+    assert site.world.blobs.holds(job_stream(other.job_id))
+
+
+@pytest.mark.parametrize("damage", ["taken out", "of another command"])
+async def test_a_command_whose_input_is_not_what_was_asked_for_is_not_run(
+    site: Site, monkeypatch: pytest.MonkeyPatch, damage: str
+) -> None:
+    find = site.world.blobs.find
+
+    async def damaged(stream: StreamId, fields: Collection[str]) -> dict[str, str]:
+        found = await find(stream, fields)
+        return {} if damage == "taken out" else {field: sealed[:-1] for field, sealed in found.items()}
+
+    command = msgspec.structs.replace(site.command("touch /tmp/ran; cat"), stdin="in")
+    with monkeypatch.context() as meddling:
+        meddling.setattr(site.world.blobs, "find", damaged)
+        job = await run_job(site.workshop, command, site.world.context("exec"), timeout_s_max=600)
+
+    assert job.finished is not None
+    assert (job.finished.exit_code, job.finished.error) == (None, "its input could not be read")
+    assert (await site.run(site.command("ls /tmp/ran")))[0].finished.exit_code != 0  # type: ignore[union-attr]

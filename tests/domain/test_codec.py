@@ -1,6 +1,5 @@
 """What was recorded is read for ever: stored bytes do not change, and old shapes are read as new ones."""
 
-import asyncio
 import json
 from typing import Any
 from uuid import UUID
@@ -8,18 +7,16 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from adapters.sealing.key_tables import MemoryKeyTable
-from adapters.sealing.master_key import MasterKey
 from adapters.sealing.sealer import AccountSealer
 from domain import codec
 from domain.codec import accounts_of, decode, decode_metadata, encode, misplaced_fields, with_sealed_payload
-from domain.compute.events import HostRegistered
 from domain.events import ERASED, Actor, Event, Metadata, Personal, all_events, personal_fields, stored_name
-from domain.ids import AccountId, EventId, HostId, StreamId, VpsId
+from domain.ids import AccountId, EventId, StreamId
 from domain.ports import NewEvent, Recorded
 from domain.sealed import AccountIsErased, SealBroken
 from domain.time import Instant
 from domain.wallet.events import MeterStarted
+from tests.domain.conftest import ALICE
 from tests.sealed_text import opened
 
 pytestmark = pytest.mark.anyio
@@ -37,7 +34,6 @@ class RoomNamed(Event, frozen=True, tag="test.room-named.v2"):
     floor: int
 
 
-ALICE = AccountId(UUID("018f0000-0000-7000-8000-00000000000a"))
 BOB = AccountId(UUID("018f0000-0000-7000-8000-00000000000b"))
 EVENT = EventId(UUID("018f0000-0000-7000-8000-0000000000e1"))
 ROOM = StreamId(UUID("018f0000-0000-7000-8000-00000000000c"))
@@ -46,9 +42,6 @@ PLAIN = Metadata(id=EVENT, actor=Actor("service", part="worker"))
 OF_ALICE = Metadata(id=EVENT, actor=Actor("account", ALICE), account_id=ALICE, address="192.0.2.7", user_agent="curl")
 
 # Golden: written once, by the first release. If one of these tests fails, recorded history would be lost.
-WRAPPED_KEY_OF_ALICE = bytes.fromhex(
-    "2ecd36125955ef280849608e8c8c3ffa383ea928b086820bb63ec7720cb37739ad52bc728c5cd2df5902ee3b17aa8cf7d688ac6c33648dd9b64b0ab5"
-)
 SEALED_KITCHEN = (
     "s1.018f000000007000800000000000000a.018f00000000700080000000000000e1.name"
     ".Y3-QpHZOawK1QHu1shDnaj4w80KYCGBSqzCd4ZNthQ41gA"
@@ -61,24 +54,6 @@ FIRST_METADATA_OF_ALICE = (
 )
 FIRST_ROOM_NAMED = f'{{"type":"test.room-named.v1","title":"{SEALED_KITCHEN}"}}'
 
-FIRST_METER_STARTED = (
-    '{"type":"wallet.meter-started.v1","vps_id":"018f0000-0000-7000-8000-00000000000a","generation":2,'
-    '"at":1700000000000000}'
-)
-SECOND_METER_STARTED = (
-    '{"type":"wallet.meter-started.v2","vps_id":"018f0000-0000-7000-8000-00000000000a","generation":2,'
-    '"at":1700000000000000,"host_id":"018f0000-0000-7000-8000-00000000000c","start_id":"boot/1"}'
-)
-FIRST_HOST_REGISTERED = (
-    '{"type":"compute.host-registered.v1","host_id":"018f0000-0000-7000-8000-00000000000c","name":"host-1",'
-    '"ssh_host":"127.0.0.1","port_from":22000,"port_to":22999,"memory_mb":2048}'
-)
-
-
-@pytest.fixture
-def sealer() -> AccountSealer:
-    return asyncio.run(_with_the_key_of_alice())
-
 
 @pytest.fixture
 def renamed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,14 +61,6 @@ def renamed(monkeypatch: pytest.MonkeyPatch) -> None:
         return {"type": "test.room-named.v2", "name": fields["title"], "floor": 0}
 
     monkeypatch.setitem(codec.UPCASTS, "test.room-named.v1", from_v1)
-
-
-async def _with_the_key_of_alice() -> AccountSealer:
-    keys = MemoryKeyTable()
-    await keys.add({ALICE: WRAPPED_KEY_OF_ALICE})
-    sealer = AccountSealer(MasterKey(bytes(range(32))), keys)
-    await sealer.load([ALICE])
-    return sealer
 
 
 def recorded(new: NewEvent) -> Recorded:
@@ -113,29 +80,6 @@ def test_an_event_is_stored_in_the_same_bytes_as_in_the_first_release(sealer: Ac
 def test_what_the_first_release_stored_is_read(sealer: AccountSealer) -> None:
     assert decode(stored("test.room-opened.v1", FIRST_ROOM_OPENED), sealer) == RoomOpened(doors=2)
     assert decode_metadata(stored("test.room-opened.v1", FIRST_ROOM_OPENED)) == PLAIN
-
-
-def test_a_meter_that_was_started_before_it_told_its_host_leaves_it_open() -> None:
-    started = decode(stored("wallet.meter-started.v1", FIRST_METER_STARTED))
-
-    assert started == MeterStarted(VpsId(ALICE), 2, NOW, host_id=None, start_id=None)
-
-
-def test_a_host_that_was_registered_before_it_told_its_processors_and_disk_leaves_them_open() -> None:
-    registered = decode(stored("compute.host-registered.v1", FIRST_HOST_REGISTERED))
-
-    assert registered == HostRegistered(
-        HostId(ROOM), "host-1", "127.0.0.1", 22_000, 22_999, 2_048, vcpu=None, disk_gb=None
-    )
-
-
-def test_a_meter_tells_where_its_vps_runs_in_the_same_bytes_as_at_first(sealer: AccountSealer) -> None:
-    started = MeterStarted(VpsId(ALICE), 2, NOW, HostId(ROOM), "boot/1")
-
-    new = encode(ROOM, 1, started, PLAIN, NOW, sealer)
-
-    assert (new.type, new.payload) == ("wallet.meter-started.v2", SECOND_METER_STARTED)
-    assert decode(recorded(new)) == started
 
 
 def test_an_event_is_known_by_its_older_names_too() -> None:

@@ -26,6 +26,7 @@ POLL_S = 0.1
 LOG_SHOWN_MAX = 20_000
 REQUEST_TIMEOUT_S = 60.0
 EMAIL = "ada@example.com"
+SCRIPT = "#!/bin/sh\n" + "# More than stands in an event.\n" * 200
 _EVENTS = """
     SELECT position, stream, version, type, payload, metadata, happened_at, recorded_at, leaf_hash
     FROM ledger.event WHERE type = ANY(%s) ORDER BY position
@@ -155,7 +156,7 @@ class Customer:
 
     def create(self, key: str) -> None:
         """Ask for a VPS, once a key."""
-        answer = self._ask("POST", "/api/vps", {"name": "web", "vcpu": 1}, key)
+        answer = self._ask("POST", "/api/vps", {"name": "web", "vcpu": 1, "user_data": SCRIPT}, key)
         assert answer.status_code == httpx.codes.CREATED, answer.text
         self.vps_id = answer.json()["id"]
 
@@ -164,9 +165,9 @@ class Customer:
         answer = self._ask("POST", f"/api/vps/{self.vps_id}/{verb}", None, key)
         assert answer.status_code in (httpx.codes.OK, httpx.codes.ACCEPTED), answer.text
 
-    def exec(self, command: str, key: str) -> dict[str, Any]:
+    def exec(self, command: str, key: str, stdin: str | None = None) -> dict[str, Any]:
         """Run a command, once a key."""
-        answer = self._ask("POST", f"/api/vps/{self.vps_id}/exec", {"command": command}, key)
+        answer = self._ask("POST", f"/api/vps/{self.vps_id}/exec", {"command": command, "stdin": stdin}, key)
         assert answer.status_code == httpx.codes.OK, answer.text
         done: dict[str, Any] = answer.json()
         return done

@@ -5,7 +5,9 @@ from contextlib import contextmanager
 
 import psycopg
 import pytest
+from psycopg_pool import AsyncConnectionPool
 
+from adapters.postgres.blobs import PostgresBlobs
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.evidence import PostgresEvidence
 from api.audit.findings import Report
@@ -23,8 +25,11 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 async def store(database_url: str) -> AsyncIterator[PostgresEventStore]:
     """Give the event store with a small history in it, and every read model up with it."""
-    async with PostgresEventStore(database_url) as store:
-        history = History(store)
+    async with (
+        PostgresEventStore(database_url) as store,
+        AsyncConnectionPool(database_url, min_size=1, max_size=1, open=False, kwargs={"autocommit": True}) as pool,
+    ):
+        history = History(store, blobs=PostgresBlobs(pool))
         for micros in (1_000_000, 2_000_000):
             account_id = await history.registered(micros)
             vps_id = await history.vps_requested(account_id)
@@ -32,7 +37,7 @@ async def store(database_url: str) -> AsyncIterator[PostgresEventStore]:
             await history.minutes_metered(account_id, vps_id, 1, 1)
             await history.minutes_metered(account_id, vps_id, 2, 5)
             await history.key_added(account_id, "laptop")
-            job_id = await history.job_requested(account_id, vps_id, "uname -a")
+            job_id = await history.job_requested(account_id, vps_id, "cat", stdin="a secret")
             await history.job_finished(account_id, vps_id, job_id, exit_code=0)
         await history.money_moved(account_id)
         reading = ReadModels(database_url)
@@ -142,6 +147,21 @@ DAMAGES = {
            ))::text WHERE position = 3""",
         "what is personal is sealed for its own account, event and field",
         "position 3: address was sealed for another place",
+    ),
+    "a text beside an event": (
+        "UPDATE work.blob SET sealed = sealed || 'A'",
+        "every text that is kept beside an event is the one that it tells of",
+        "stdin is kept as another",
+    ),
+    "a text beside an event, given to another account": (
+        "UPDATE work.blob SET account_id = gen_random_uuid()",
+        "every text that is kept beside an event is the one that it tells of",
+        "stdin is kept as another, or for another account",
+    ),
+    "a text beside an event taken out": (
+        "DELETE FROM work.blob",
+        "every text that is kept beside an event is the one that it tells of",
+        "stdin is not kept",
     ),
     "a minute used twice": (
         """UPDATE ledger.event SET payload = replace(payload, ',2,5,', ',1,5,')

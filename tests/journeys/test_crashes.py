@@ -19,6 +19,7 @@ from domain.compute.vps import Vps, VpsIsStopping
 from domain.errors import NotFound
 from domain.exec.commands import RunJob
 from domain.exec.events import JobFinished, JobRequested
+from domain.exec.job import job_view
 from domain.ids import JobId, VpsId
 from tests.api.compute_world import IDS, PRICE_HOURLY, Life, World
 from tests.journeys.minutes import check_minutes, minutes_of
@@ -26,6 +27,7 @@ from tests.journeys.minutes import check_minutes, minutes_of
 pytestmark = pytest.mark.anyio
 
 FUNDS = 1_000_000
+SCRIPT = "#!/bin/sh\n" + "echo ready\n" * 500
 IN_TROUBLE = ("fail", "differ")
 """What is only recorded where something goes wrong with a guest."""
 
@@ -88,7 +90,9 @@ class Journey:
 
     async def create(self) -> None:
         if self.placed:
-            await self.world.create(self.workshop, vps_id=self.vps_id)
+            if await self.world.workshop().vps(self.vps_id) is None:
+                self.vps_id = VpsId(IDS.new())  # As a request that is repeated has a new one, unless it was recorded.
+                await self.world.create(self.workshop, vps_id=self.vps_id, user_data=SCRIPT)
         elif await self.world.workshop().vps(self.vps_id) is None:
             await self.world.create_unplaced(self.workshop, vps_id=self.vps_id)
         assert (await self.settled()).state == "running"
@@ -102,14 +106,18 @@ class Journey:
         self.world.clock.advance(70)
 
     async def exec(self) -> None:
+        view = job_view(self.job_id)
+        if (await self.world.workshop().ledger.read(view)).of(view) is None:
+            self.job_id = JobId(IDS.new())
         command = RunJob(
             job_id=self.job_id,
             account_id=self.world.account_id,
             vps_id=self.vps_id,
-            command="echo once >> /root/file; cat /root/file",
+            command="cat >> /root/file; cat /root/file",
             timeout_s=30,
+            stdin="once\n",
         )
-        job, _ = await run_job(self.workshop, command, self.world.context("exec"), timeout_s_max=600)
+        job = await run_job(self.workshop, command, self.world.context("exec"), timeout_s_max=600)
         assert job.finished is not None
         assert (job.finished.exit_code, job.finished.stdout_bytes) == (0, len("once\n"))
 

@@ -26,14 +26,16 @@ from api.first_start import ensure_plans
 from api.http.app import App
 from api.ledger import Context
 from api.operators import OPERATOR, credit
+from api.runtime import Runtime
+from api.steps.jobs import input_texts
 from domain.accounts.account import account_view
 from domain.accounts.commands import EraseAccount
 from domain.alerts.ports import Mail
-from domain.deciding import recorded_in
+from domain.blobs import put_aside, sealed_blob
+from domain.deciding import Decision
 from domain.events import ERASED, Actor
 from domain.exec.events import JobRequested
-from domain.exec.job import job_view
-from domain.exec.ports import KeptOutput
+from domain.exec.job import Job, job_view
 from domain.ids import AccountId, JobId, VpsId, job_stream
 from domain.money import MicroUsd
 from projections.catalogue import READ_MODELS
@@ -59,6 +61,7 @@ MARKERS = {
         "agent",
         "command",
         "env",
+        "stdin",
         "out",
     )
 } | {"address": ADDRESS, "userhome": "/home/markerperson7f3e"}
@@ -133,7 +136,7 @@ async def live(here: House, ann: Customer) -> list[str]:
     key = await post(ann, "/api/ssh-keys", {"name": MARKERS["key"], "public_key": public_key})
     wanted = {"name": MARKERS["vps"], "ssh_key_ids": [key["id"]], "labels": {MARKERS["label"]: "x"}}
     wanted["plan_id"] = await here.nano()
-    made = await post(ann, "/api/vps", wanted | {"user_data": f"#!/bin/sh\necho {MARKERS['script']}\n"})
+    made = await post(ann, "/api/vps", wanted | {"user_data": "#!/bin/sh\n" + f"echo {MARKERS['script']}\n" * 300})
     token = await post(ann, "/api/tokens", {"name": MARKERS["token"]})
     by_token = {"authorization": f"Bearer {token['token']}"}
     assert (await here.client.get("/api/vps", headers=by_token)).status_code == 200
@@ -151,8 +154,12 @@ async def post(ann: Customer, path: str, body: dict[str, Any]) -> dict[str, Any]
 
 
 async def run(here: House, ann: Customer, vps_id: VpsId) -> None:
-    """Record a command and keep its output, as if it had run in a guest."""
+    """Record a command, and keep what it read and its output, as if it had run in a guest."""
     runtime, job_id = here.runtime, JobId(uuid4())
+    stream, stdin = job_stream(job_id), MARKERS["stdin"] * 2_000
+    texts = {"command": f"echo {MARKERS['command']}", "env": json.dumps({"SECRET": MARKERS["env"]}), "stdin": stdin}
+    aside = put_aside(stream, ann.id, texts, runtime.sealer)
+    assert aside.keys() == {"stdin"}
     job = JobRequested(
         job_id=job_id,
         account_id=ann.id,
@@ -160,21 +167,28 @@ async def run(here: House, ann: Customer, vps_id: VpsId) -> None:
         token_id=None,
         generation=1,
         requested_at=runtime.clock.now(),
-        command=f"echo {MARKERS['command']}",
+        command=texts["command"],
         timeout_seconds=30,
         background=False,
         cwd=MARKERS["userhome"],
-        env=json.dumps({"SECRET": MARKERS["env"]}),
+        env=texts["env"],
+        stdin=aside["stdin"].told,
         user="root",
     )
+    decision = Decision(events=((stream, job),), blobs=(aside["stdin"].kept,))
     context = Context(Actor("account", ann.id), ann.id, address=ADDRESS, user_agent=MARKERS["agent"])
-    await runtime.ledger.execute(
-        (job_view(job_id),), lambda _sight, _now: recorded_in(job_stream(job_id), job), context
-    )
-    await runtime.sealer.load([ann.id])
+    await runtime.ledger.execute((job_view(job_id),), lambda _sight, _now: decision, context)
+    assert await input_texts(runtime.workshop, await job_of(runtime, job_id)) == texts
     text = base64.b64encode(MARKERS["out"].encode()).decode()
-    sealed = runtime.sealer.seal(ann.id, job_id, "stdout", text)  # type: ignore[arg-type]
-    await runtime.workshop.job_outputs.keep(job_id, ann.id, KeptOutput(stdout=sealed, stderr=sealed))
+    output = [sealed_blob(stream, ann.id, field, text, runtime.sealer) for field in ("stdout", "stderr")]
+    await runtime.workshop.blobs.keep(output)
+
+
+async def job_of(runtime: Runtime, job_id: JobId) -> Job:
+    view = job_view(job_id)
+    job = (await runtime.ledger.read(view)).of(view)
+    assert job is not None
+    return job
 
 
 async def mail_to(here: House, ann: Customer) -> None:
@@ -236,7 +250,7 @@ async def test_of_an_erased_account_nothing_personal_is_readable_anywhere(
         view = account_view(ann.id)
         assert (await second.runtime.ledger.read(view)).of(view).email == ann.email
 
-        assert set(rows_of(owner_url, ann.id)) == {"work.job_output", "answers", "last uses"}
+        assert set(rows_of(owner_url, ann.id)) == {"work.blob", "answers", "last uses"}
         await ann.ask("DELETE", "/api/me", json={"password": PASSWORD})
         await closing.finish_closings(here.runtime)
         operates = Context(actor=OPERATOR)

@@ -80,7 +80,7 @@ class Journey:
         self.customer.await_state("running")
 
     def exec(self) -> None:
-        done = self.customer.exec("echo once >> /root/file; cat /root/file", "exec")
+        done = self.customer.exec("cat >> /root/file; cat /root/file", "exec", stdin="once\n")
         assert (done["exit_code"], done["stdout"]) == (0, "once\n")
 
     def reboot(self) -> None:

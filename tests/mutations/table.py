@@ -1,5 +1,6 @@
 """All mutations there are, by what they are about."""
 
+from tests.mutations.blobs import BLOBS
 from tests.mutations.capacity import CAPACITY
 from tests.mutations.customers import CUSTOMERS
 from tests.mutations.exec import EXEC
@@ -27,6 +28,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         *TICK,
         *STORE,
         *KEYS,
+        *BLOBS,
         *EXEC,
         *PEOPLE,
         *VERIFYING,

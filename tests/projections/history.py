@@ -11,6 +11,7 @@ from domain import ids
 from domain.accounts.account import EMAIL_CLAIM
 from domain.accounts.events import AccountRegistered, RolesSet, SshKeyAdded, SshKeyRemoved
 from domain.alerts.events import AddressGiven, AddressVerified, AlertRaised, MailSent, VerificationRequested
+from domain.blobs import Blobs, put_aside
 from domain.codec import decode_metadata, encode
 from domain.compute.events import (
     VpsDeleteRequested,
@@ -51,8 +52,8 @@ HOURLY = MicroUsd(4_200)
 class History:
     """Records events one append after the other, and remembers the version of each stream."""
 
-    def __init__(self, store: EventStore, sealer: AccountSealer | None = None) -> None:
-        self.store = store
+    def __init__(self, store: EventStore, sealer: AccountSealer | None = None, blobs: Blobs | None = None) -> None:
+        self.store, self.blobs = store, blobs
         self.sealer = sealer or AccountSealer(MasterKey(bytes(32)), MemoryKeyTable())
         self.clock = ManualClock()
         self._versions: defaultdict[StreamId, int] = defaultdict(int)
@@ -212,9 +213,18 @@ class History:
         await self.record(account_id, (ids.wallet_stream(account_id), event))
         return amount
 
-    async def job_requested(self, account_id: AccountId, vps_id: VpsId, command: str) -> JobId:
-        """Record a command that is to run."""
+    async def job_requested(
+        self, account_id: AccountId, vps_id: VpsId, command: str, stdin: str | None = None
+    ) -> JobId:
+        """Record a command that is to run; its input is kept beside it."""
         job_id = JobId(uuid4())
+        await self.sealer.load([account_id], create=True)
+        texts = {"command": command, "stdin": stdin}
+        aside = put_aside(ids.job_stream(job_id), account_id, texts, self.sealer, always=("stdin",))
+        if aside:
+            assert self.blobs is not None, "a history with input is given a place for it"
+            await self.blobs.keep([one.kept for one in aside.values()])
+        told = {field: one.told for field, one in aside.items()}
         event = JobRequested(
             job_id=job_id,
             account_id=account_id,
@@ -222,9 +232,10 @@ class History:
             token_id=None,
             generation=1,
             requested_at=self.clock.now(),
-            command=command,
+            command=told.get("command", command),
             timeout_seconds=30,
             background=False,
+            stdin=told.get("stdin"),
         )
         await self.record(account_id, (ids.job_stream(job_id), event))
         return job_id

@@ -138,7 +138,7 @@ async def test_a_job_tells_who_asked_and_how_it_ended(history: History, followed
         [job], count = await jobs_of_vps(connection, vps_id, 20, 0)
     assert (job.status, job.exit_code, job.duration_ms, count) == ("done", 3, 142, 1)
     assert (job.actor_kind, job.actor_id) == ("account", ada)
-    assert opened(history.sealer, job.command) == "uname -a"
+    assert opened(history.sealer, job.command or "") == "uname -a"
     assert opened(history.sealer, job.address or "") == "192.0.2.7"
 
 

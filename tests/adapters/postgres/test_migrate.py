@@ -67,6 +67,24 @@ def test_processes_that_start_at_once_apply_each_migration_once(empty_owner_url:
     assert sorted(map(len, applied)) == [0, 0, 0, 2]
 
 
+def test_output_that_was_kept_before_there_were_blobs_is_found_among_them(empty_owner_url: str) -> None:
+    before = [one for one in migrations() if one.name < "0009"]
+    migrate(empty_owner_url, None, before)
+    with psycopg.connect(empty_owner_url) as owner:
+        owner.execute(
+            "INSERT INTO work.job_output (job_id, account_id, stdout, stderr)"
+            " SELECT gen_random_uuid(), gen_random_uuid(), 'out ' || n, 'err' FROM generate_series(1, 3) AS n"
+        )
+        kept = owner.execute("SELECT job_id, account_id, stdout, stderr FROM work.job_output").fetchall()
+
+    migrate(empty_owner_url, None)
+
+    with psycopg.connect(empty_owner_url) as owner:
+        blobs = owner.execute("SELECT stream, account_id, field, sealed, is_recorded FROM work.blob").fetchall()
+    outputs = {(job_id, account_id, "stdout", out, True) for job_id, account_id, out, _ in kept}
+    assert set(blobs) == outputs | {(job_id, account_id, "stderr", err, True) for job_id, account_id, _, err in kept}
+
+
 def test_the_service_logs_in_and_owns_nothing(database_url: str) -> None:
     with psycopg.connect(database_url) as connection:
         owned = connection.execute("SELECT relname FROM pg_class WHERE relowner = current_user::regrole").fetchall()

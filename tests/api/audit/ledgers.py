@@ -81,7 +81,7 @@ def checks_of(*events: Event | tuple[Instant, Event], address_holders: tuple[UUI
     minute_heads = {
         line.vps_id: line.n_to for event in events if isinstance(event, MinutesMetered) for line in event.lines
     }
-    meaning.conclude(Evidence(len(batch), FIRST, {}, minute_heads, {EMAIL_CLAIM: address_holders}, ()))
+    meaning.conclude(Evidence(len(batch), FIRST, {}, minute_heads, {EMAIL_CLAIM: address_holders}, (), {}))
     return meaning.checks
 
 

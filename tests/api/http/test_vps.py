@@ -6,9 +6,15 @@ from uuid import UUID
 
 import pytest
 
+from adapters.memory.blobs import MemoryBlobs
+from adapters.simulated.hypervisor import SimulatedHypervisor
 from api.steps.jobs import collect_job
+from domain.blobs import Blob
+from domain.compute.events import VpsRequested
+from domain.compute.ports import GuestSpec
 from domain.ids import JobId
 from tests.api.houses import Customer, House
+from tests.api.http.funds import recorded
 
 pytestmark = pytest.mark.anyio
 
@@ -94,7 +100,7 @@ async def test_a_vps_is_stopped_started_and_restarted(here: House, ann: Customer
 
     events = await ann.ask("GET", f"/api/vps/{vps_id}/events", params={"limit": 100})
     told = [one["event"] for one in events.json()]
-    assert told[-1] == "compute.vps-requested.v1"
+    assert told[-1] == "compute.vps-requested.v2"
     assert told.count("compute.vps-running.v1") == 2
 
 
@@ -244,3 +250,36 @@ async def test_a_start_can_be_quoted_as_well(here: House, bob: Customer) -> None
     assert (on.json()["would_be"], on.json()["required"]) == (200, 0.0042)
     assert (off.status_code, off.json()["would_be"]) == (200, 202)
     assert (await bob.ask("GET", f"/api/vps/{vps_id}")).json()["state"] == "stopped"
+
+
+async def test_a_large_script_for_the_first_boot_is_kept_beside_its_event_and_comes_to_the_host(
+    here: House, ann: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripts: list[str | None] = []
+    prepare = SimulatedHypervisor.ensure_prepared
+
+    async def prepared(hypervisor: SimulatedHypervisor, spec: GuestSpec) -> None:
+        scripts.append(spec.user_data)
+        await prepare(hypervisor, spec)
+
+    monkeypatch.setattr(SimulatedHypervisor, "ensure_prepared", prepared)
+    script = "#!/bin/sh\n" + "echo ready\n" * 1_000
+    async with here.working():
+        body = {"name": "a", "plan_id": await here.nano(), "user_data": script}
+        vps_id = (await ann.ask("POST", "/api/vps", json=body)).json()["id"]
+        await ann.until(vps_id, "running")
+
+    [requested] = await recorded(here, VpsRequested)
+    assert isinstance(requested, VpsRequested)
+    assert isinstance(requested.user_data, Blob)
+    assert (requested.user_data.size_bytes, set(scripts)) == (len(script), {script})
+
+
+async def test_of_a_vps_that_is_refused_no_script_is_kept(here: House, bob: Customer) -> None:
+    body = {"name": "a", "plan_id": await here.nano(), "user_data": "#!/bin/sh\n" + "echo ready\n" * 1_000}
+
+    assert (await bob.ask("POST", "/api/vps", json=body)).status_code == 402
+
+    blobs = here.runtime.workshop.blobs
+    assert isinstance(blobs, MemoryBlobs)
+    assert not blobs.kept

@@ -5,6 +5,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from domain.blobs import Aside, Blob, KeptBlob
 from domain.compute.output import whole_output
 from domain.compute.ports import JobOutcome
 from domain.compute.vps import Vps, VpsNotRunning
@@ -13,7 +14,7 @@ from domain.exec import job as jobs
 from domain.exec.commands import RunJob
 from domain.exec.events import JobFinished, JobRequested
 from domain.exec.job import Job
-from domain.ids import AccountId, JobId
+from domain.ids import AccountId, JobId, job_stream
 from tests.domain.compute.lives import ACCOUNT, VPS, at, vps_in
 
 COMMAND = RunJob(
@@ -50,6 +51,16 @@ def test_a_command_is_recorded_before_it_runs() -> None:
 
     assert isinstance(event, JobRequested)
     assert (event.command, event.timeout_seconds, event.env, event.generation) == ("uname -a", 30, '{"A":"1"}', 1)
+
+
+def test_what_is_kept_beside_the_event_is_only_told_of_in_it() -> None:
+    stdin = Aside(Blob(7, "c0ffee"), KeptBlob(job_stream(COMMAND.job_id), "stdin", ACCOUNT, "sealed"))
+    command = msgspec.structs.replace(COMMAND, stdin="a secret")
+
+    (event,) = jobs.request(None, vps_in("running"), command, timeout_s_max=600, now=at(20), aside={"stdin": stdin})
+
+    assert isinstance(event, JobRequested)
+    assert (event.command, event.stdin) == ("uname -a", stdin.told)
 
 
 def test_a_command_asked_for_twice_is_recorded_once() -> None:
@@ -117,7 +128,7 @@ def test_a_lost_job_is_over_without_an_exit_code() -> None:
 
 
 def test_the_guest_is_told_the_job_as_it_was_asked_for() -> None:
-    spec = jobs.spec_of(requested(), 1000, at(27.5))
+    spec = jobs.spec_of(requested(), jobs.texts_of(COMMAND), 1000, at(27.5))
 
     assert (spec.job_id, spec.command, spec.timeout_s, spec.env) == (COMMAND.job_id, "uname -a", 30, {"A": "1"})
     assert spec.age_s == 7.5

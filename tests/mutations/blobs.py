@@ -1,0 +1,80 @@
+"""Mutations of what is kept beside the events: it is there first, is what its event tells of, and can be erased."""
+
+from tests.mutations.mutation import Mutation
+
+_DOMAIN = "tests/domain/test_blobs.py"
+_CONTRACT = "tests/contracts/test_blobs.py"
+_JOBS = "tests/api/test_jobs.py"
+
+BLOBS: tuple[Mutation, ...] = (
+    Mutation(
+        "what is kept is what its event tells of",
+        "domain/blobs.py",
+        "    if digest_of(sealed) != told.sha256:\n",
+        "    if False:\n",
+        f"{_DOMAIN} {_JOBS}",
+    ),
+    Mutation(
+        "an event does not tell a digest of the text itself",
+        "domain/blobs.py",
+        "Blob(len(text.encode()), digest_of(kept.sealed))",
+        "Blob(len(text.encode()), digest_of(text))",
+        _DOMAIN,
+    ),
+    Mutation(
+        "bytes make a text large",
+        "domain/blobs.py",
+        "len(text.encode()) > INLINE_BYTES_MAX",
+        "len(text) > INLINE_BYTES_MAX",
+        _DOMAIN,
+    ),
+    Mutation(
+        "what a command reads is never in its event",
+        "api/steps/jobs.py",
+        'jobs.texts_of(command), always=("stdin",)',
+        "jobs.texts_of(command)",
+        f"{_JOBS} -k beside_its_event",
+    ),
+    Mutation(
+        "it is kept before its event",
+        "api/ledger.py",
+        "            await self._blobs.keep(decision.blobs)\n",
+        "",
+        f"{_JOBS} -k beside_its_event",
+    ),
+    Mutation(
+        "nothing is swept that an event tells of",
+        "adapters/postgres/blobs.py",
+        "EXISTS (SELECT FROM ledger.stream_head AS h WHERE h.stream = b.stream)",
+        "false",
+        _CONTRACT,
+    ),
+    Mutation(
+        "what no event tells of yet is left for an hour",
+        "adapters/postgres/blobs.py",
+        " AND b.kept_at < clock_timestamp() - interval '1 hour'",
+        "",
+        _CONTRACT,
+    ),
+    Mutation(
+        "what is kept stays as it was",
+        "adapters/postgres/blobs.py",
+        "ON CONFLICT (stream, field) DO NOTHING",
+        "ON CONFLICT (stream, field) DO UPDATE SET sealed = excluded.sealed",
+        _CONTRACT,
+    ),
+    Mutation(
+        "what is kept goes with its account",
+        "adapters/postgres/leftovers.py",
+        "            await connection.execute(_BLOBS, [account_id])\n",
+        "",
+        "tests/journeys/test_erasure.py",
+    ),
+    Mutation(
+        "an audit finds what is not kept, or as another",
+        "api/audit/blobs.py",
+        "self.check.expect(holds, ",
+        "self.check.expect(True, ",
+        "tests/journeys/test_audit.py -k beside",
+    ),
+)
