@@ -1,5 +1,6 @@
 """Authentication: from the Authorization header to an account whose session or token is good right now."""
 
+import math
 import time
 from collections import OrderedDict
 from uuid import UUID
@@ -59,7 +60,7 @@ class Authentication:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._wrong = WrongCredentials(runtime)
-        self._looked_up_s = 0.0
+        self._looked_up_s = -math.inf
         self._tokens: OrderedDict[str, Credential] = OrderedDict()
         self._ended: OrderedDict[str, None] = OrderedDict()
         self._used: dict[TokenId, Instant] = {}
