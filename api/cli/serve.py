@@ -88,7 +88,7 @@ async def _serve(settings: Settings, *, http: bool, hosts: bool) -> None:
         parts["read models"] = _runner(runtime).run
         if database.ensure_running is not None:
             parts["database"] = partial(watch_database, database.ensure_running)
-        garbage.look_seldom()
+        parts["garbage"] = garbage.look_now_and_then
         ending = f"ending: waiting at most {GRACEFUL_S} s for requests under way" if http else "ending"
         await run_parts(
             parts, _announcement(settings, server, operator_file), ending=partial(say, ending), hurry=runtime.ending.set
@@ -110,10 +110,7 @@ def _host_parts(runtime: Runtime) -> dict[str, Part]:
         observe=reconciler.look,
         settle=runtime.settle_due,
         sweep=runtime.sweep_claims,
-        also=[
-            ("blobs", partial(sweep_blobs, runtime.workshop.blobs), SWEEP_EVERY_S),
-            ("garbage", garbage.look_through, garbage.LOOK_THROUGH_EVERY_S),
-        ],
+        also=[("blobs", partial(sweep_blobs, runtime.workshop.blobs), SWEEP_EVERY_S)],
     )
     post = Rounds("mail", partial(postman.look_after_mail, runtime), every_s=postman.EVERY_S)
     erasures = Rounds("erasures", partial(erasing.finish_erasures, runtime), every_s=erasing.EVERY_S)

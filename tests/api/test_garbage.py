@@ -1,5 +1,6 @@
 """Garbage that is old is looked for when it is asked for, and only then."""
 
+import asyncio
 import gc
 import weakref
 from collections.abc import Iterator
@@ -7,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from api import garbage
+from tests.api.compute_world import until
 
 pytestmark = pytest.mark.anyio
 
@@ -26,8 +28,9 @@ def _as_before() -> Iterator[None]:
     gc.unfreeze()
 
 
-async def test_old_garbage_is_left_alone_until_it_is_looked_for() -> None:
-    garbage.look_seldom()
+async def test_old_garbage_is_left_alone_until_it_is_looked_for_now_and_then() -> None:
+    looking = asyncio.create_task(garbage.look_now_and_then(every_s=0.01))
+    await asyncio.sleep(0)
     node = Node()
     gone = weakref.ref(node)
     gc.collect(0)
@@ -38,5 +41,6 @@ async def test_old_garbage_is_left_alone_until_it_is_looked_for() -> None:
     assert kept
     assert gone() is not None
 
-    await garbage.look_through()
-    assert gone() is None
+    await until(lambda: gone() is None)
+    looking.cancel()
+    await asyncio.wait([looking])

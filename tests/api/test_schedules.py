@@ -56,7 +56,7 @@ async def test_what_else_is_to_be_done_from_time_to_time_rings_as_well() -> None
     async def look() -> None:
         rung.append("look")
 
-    task = asyncio.create_task(Schedules(nothing, nothing, also=[("garbage", look, 0.05)]).run())
+    task = asyncio.create_task(Schedules(nothing, nothing, also=[("blobs", look, 0.05)]).run())
     await until(lambda: len(rung) > 2)
     task.cancel()
     await asyncio.wait([task])
