@@ -5,7 +5,8 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-_VARIABLE = "LITEVPS_FAIL_AT"
+_FAIL_AT = os.environ.get("LITEVPS_FAIL_AT")
+"""Where this process is to end, as it was started; None but in tests."""
 
 POINTS: dict[str, tuple[str, ...]] = {
     "create": ("blobs", "append"),
@@ -77,7 +78,7 @@ def reach(name: str) -> None:
     """
     if _armed and name in _armed:
         _armed.pop(name)()
-    if os.environ.get(_VARIABLE) == name:
+    if name == _FAIL_AT:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
