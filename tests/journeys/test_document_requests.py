@@ -30,7 +30,7 @@ TRIES = 500 if "LITEVPS_LONG" in os.environ else 8
 LOGINS_MAX = 60
 """How often a login is tried again."""
 HOMES = 50
-"""From how many networks the customer logs in by turns: an account lets in few strangers an hour, those it knows always."""
+"""From how many networks the customer logs in by turns: an account lets few strangers in an hour, and all it knows."""
 RUNNING = os.environ.get("LITEVPS_HOSTILE_URL")
 """A running service in development mode to try instead of one made for it; it must trust 127.0.0.1 as a proxy."""
 BY_CONTRACT = {503: "retry-after", 504: "x-request-id"}
