@@ -21,14 +21,36 @@ from domain.tokens.ports import LastUses, TokenSecrets
 from projections.reading import ReadModels
 
 
+class VpsAsked(msgspec.Struct, frozen=True, kw_only=True):
+    """Which part of the VPSs of an account is asked for. A place is the position of the event that asked for it."""
+
+    state: State | None = None
+    is_wanted: Callable[[Vps], bool] | None = None
+    """Of names and labels, which are sealed wherever they are kept; None: whatever they are."""
+    limit: int
+    offset: int = 0
+    before: int | None = None
+    after: int | None = None
+    """At most one of ``before`` and ``after``, and ``offset`` with neither."""
+
+
+class VpsPart(msgspec.Struct, frozen=True):
+    """A part of a list of VPSs, newest first; names and labels are unsealed."""
+
+    shown: Sequence[Vps]
+    total: int | None
+    """How many there are in all; None where there are too many to look through them for it."""
+    older: int | None
+    """The place after which it goes on, if it does."""
+    newer: int | None
+    """The place before which others come, if they do."""
+
+
 class VpsList(Protocol):
     """The one list that needs a read model: the VPSs of an account."""
 
-    async def of_account(self, account_id: AccountId, state: State | None) -> list[Vps]:
-        """Return those that exist for the account now, newest first; names and labels are unsealed.
-
-        Raises ProjectionBehind.
-        """
+    async def of_account(self, account_id: AccountId, asked: VpsAsked) -> VpsPart:
+        """Return a part of those that exist for the account now, newest first. Raises Invalid and ProjectionBehind."""
         ...
 
 

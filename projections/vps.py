@@ -1,7 +1,7 @@
 """The VPSs of each account, as the fold of their own events shows them; names and labels stay sealed."""
 
-from collections.abc import Collection, Sequence
-from typing import get_args
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, LiteralString, get_args
 
 import msgspec
 
@@ -33,13 +33,21 @@ _COUNT = """
     SELECT count(*) FROM vps
     WHERE account_id = %(account_id)s AND NOT gone AND (%(state)s::text IS NULL OR state = %(state)s)
 """
-_OF_ACCOUNT = """
-    SELECT folded, event_id FROM vps
+# Beyond every position where no bound is given: so it stays one that the index can begin at.
+_BEFORE = """
+    SELECT folded, event_id, position FROM vps
     WHERE account_id = %(account_id)s AND NOT gone AND (%(state)s::text IS NULL OR state = %(state)s)
+        AND position < coalesce(%(place)s, 9223372036854775807)
     ORDER BY position DESC LIMIT %(limit)s OFFSET %(offset)s
 """
-_BY_ID = "SELECT folded, event_id FROM vps WHERE id = ANY(%b::uuid[])"
-_BY_IDS = "SELECT folded, event_id FROM vps WHERE id = ANY(%b::uuid[]) AND account_id = %s"
+_AFTER = """
+    SELECT folded, event_id, position FROM vps
+    WHERE account_id = %(account_id)s AND NOT gone AND (%(state)s::text IS NULL OR state = %(state)s)
+        AND position > %(place)s
+    ORDER BY position LIMIT %(limit)s
+"""
+_BY_ID = "SELECT folded, event_id, position FROM vps WHERE id = ANY(%b::uuid[])"
+_BY_IDS = "SELECT folded, event_id, position FROM vps WHERE id = ANY(%b::uuid[]) AND account_id = %s"
 
 _to_json = msgspec.json.Encoder()
 _from_json = msgspec.json.Decoder(Vps)
@@ -51,6 +59,8 @@ class VpsRow(msgspec.Struct, frozen=True):
     vps: Vps
     event_id: EventId
     """Of the event that asked for it, in which name and labels are sealed."""
+    position: int
+    """Of that event: its place in lists, which never changes."""
 
     def opened(self, account_id: AccountId, sealer: Sealer) -> Vps:
         """Return the VPS with name and labels in the clear; the key of the account must be at hand.
@@ -63,36 +73,48 @@ class VpsRow(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(vps, name=name, labels=labels)
 
 
+async def count_of(connection: Connection, account_id: AccountId, state: State | None = None) -> int:
+    """Return how many VPSs exist for an account."""
+    counted = await (await connection.execute(_COUNT, {"account_id": account_id, "state": state})).fetchone()
+    assert counted is not None
+    return int(counted[0])
+
+
 async def vpss_of(
     connection: Connection,
     account_id: AccountId,
     *,
     state: State | None = None,
-    limit: int | None = None,
+    limit: int,
     offset: int = 0,
-) -> tuple[list[VpsRow], int]:
-    """Return VPSs of an account that exist for it, newest first, and how many there are in all.
+    before: int | None = None,
+) -> list[VpsRow]:
+    """Return VPSs of an account that exist for it, newest first, those alone that were asked for before a position."""
+    asked = {"account_id": account_id, "state": state, "limit": limit, "offset": offset, "place": before}
+    return await _rows(connection, _BEFORE, asked)
 
-    ``limit`` None: all of them.
-    """
-    asked = {"account_id": account_id, "state": state, "limit": limit, "offset": offset}
-    counted = await (await connection.execute(_COUNT, asked)).fetchone()
-    assert counted is not None
-    cursor = await connection.execute(_OF_ACCOUNT, asked)
-    return [VpsRow(_from_json.decode(folded), event_id) for folded, event_id in await cursor.fetchall()], counted[0]
+
+async def vpss_after(
+    connection: Connection, account_id: AccountId, *, state: State | None = None, limit: int, after: int
+) -> list[VpsRow]:
+    """Return VPSs of an account that were asked for after a position, oldest first."""
+    asked = {"account_id": account_id, "state": state, "limit": limit, "place": after}
+    return await _rows(connection, _AFTER, asked)
 
 
 async def vpss_by_id(connection: Connection, vps_ids: Sequence[VpsId]) -> list[VpsRow]:
     """Return these VPSs as ``vpss_of`` does, those among them that are gone as well."""
-    cursor = await connection.execute(_BY_ID, [list(vps_ids)])
-    return [VpsRow(_from_json.decode(folded), event_id) for folded, event_id in await cursor.fetchall()]
+    return await _rows(connection, _BY_ID, [list(vps_ids)])
 
 
 async def vpss_by_ids(connection: Connection, account_id: AccountId, vps_ids: Collection[VpsId]) -> dict[VpsId, VpsRow]:
     """Return VPSs of an account, deleted ones included."""
-    cursor = await connection.execute(_BY_IDS, [list(vps_ids), account_id])
-    rows = [VpsRow(_from_json.decode(folded), event_id) for folded, event_id in await cursor.fetchall()]
-    return {row.vps.vps_id: row for row in rows}
+    return {row.vps.vps_id: row for row in await _rows(connection, _BY_IDS, [list(vps_ids), account_id])}
+
+
+async def _rows(connection: Connection, sql: LiteralString, asked: Mapping[str, Any] | Sequence[Any]) -> list[VpsRow]:
+    cursor = await connection.execute(sql, asked)
+    return [VpsRow(_from_json.decode(folded), *told) for folded, *told in await cursor.fetchall()]
 
 
 async def _apply(connection: Connection, batch: Sequence[Entry]) -> None:

@@ -51,7 +51,10 @@ _HEADERS: dict[str, dict[str, Any]] = {
     "RateLimit": {"description": "What is left of the quota.", "schema": {"type": "string"}},
     "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}},
     "WWW-Authenticate": {"description": "Always ``Bearer``.", "schema": {"type": "string"}},
-    "X-Total-Count": {"description": "How many there are in all.", "schema": {"type": "integer"}},
+    "X-Total-Count": {
+        "description": "How many there are in all; absent where too many would have to be looked through for it.",
+        "schema": {"type": "integer"},
+    },
     "Content-Disposition": {"description": "What a file of it is called.", "schema": {"type": "string"}},
     "Link": {"description": "The next and the previous page (RFC 8288).", "schema": {"type": "string"}},
     "Idempotency-Replayed": {

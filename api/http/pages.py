@@ -104,18 +104,19 @@ def part_of(rows: Iterable[tuple[str, object]], page: Page) -> Part:
 
 
 def page_of(
-    call: Call, shown: Sequence[object], total: int, *, older: str | None = None, newer: str | None = None
+    call: Call, shown: Sequence[object], total: int | None, *, older: str | None = None, newer: str | None = None
 ) -> Answer:
     """Return a page, its place in the whole told in headers.
 
     ``older``: the place of its last row, if others follow; ``newer``: that of its first, if others come before.
+    ``total`` None: nobody has counted them.
     """
     links = []
     if older is not None:
         links.append(_link(call, f"before.{older}", "next"))
     if newer is not None:
         links.append(_link(call, f"after.{newer}", "prev"))
-    headers = [("x-total-count", str(total))]
+    headers = [] if total is None else [("x-total-count", str(total))]
     if links:
         headers.append(("link", ", ".join(links)))
     return told(200, shown, *headers)

@@ -1,6 +1,7 @@
 """VPSs over HTTP: what their owner asks of them."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -10,10 +11,11 @@ from api.blobs import aside_of
 from api.capacity import room_views
 from api.http.call import NO_CONTENT, Answer, Call, told
 from api.http.idempotency import act
-from api.http.pages import Page, made_at, paged
+from api.http.pages import Cursor, Page, cursor_of, page_of, paged
 from api.http.quotes import quoted
-from api.http.vps_rendering import VpsTold, vps_event, vps_told
+from api.http.vps_rendering import labels_told, vps_event, vps_told
 from api.ledger import Sight
+from api.runtime import VpsAsked
 from api.streams import events_between
 from domain.accounts.ssh_keys import authorized_keys, ssh_keys_view
 from domain.blobs import Aside
@@ -153,13 +155,23 @@ def _wanted(call: Call, sight: Sight, vps_id: VpsId, now: Instant, user_data_asi
 async def list_vps(call: Call) -> Answer:
     """Tell the VPSs of the account, newest first."""
     page: VpsPage = call.query
-    found = await call.runtime.vps_list.of_account(call.account_id, page.state)
+    cursor = cursor_of(page)
+    place = None if cursor is None else _place(cursor)
+    asked = VpsAsked(
+        state=page.state,
+        is_wanted=None if page.name is None and page.label is None else partial(_is_wanted, page),
+        limit=page.limit,
+        offset=page.offset,
+        before=place if cursor is not None and cursor.side == "before" else None,
+        after=place if cursor is not None and cursor.side == "after" else None,
+    )
+    part = await call.runtime.vps_list.of_account(call.account_id, asked)
     wallet = wallet_view(call.account_id)
     sight = await call.runtime.ledger.read(wallet, PRICES)
     now = call.runtime.clock.now()
     meters, book = sight.of(wallet).meters, sight.of(PRICES)
-    shown = [(made_at(vps.created_at, vps.vps_id), vps_told(vps, meters.get(vps.vps_id), book, now)) for vps in found]
-    return paged(call, [(place, vps) for place, vps in shown if _is_wanted(vps, page)])
+    shown = [vps_told(vps, meters.get(vps.vps_id), book, now) for vps in part.shown]
+    return page_of(call, shown, part.total, older=_key(part.older), newer=_key(part.newer))
 
 
 async def get_vps(call: Call) -> Answer:
@@ -275,10 +287,21 @@ def _check_sizes(body: NewVps) -> None:
         raise Invalid(fields={"plan_id": "required, unless vcpu, memory_mb or disk_gb is told"})
 
 
-def _is_wanted(vps: VpsTold, page: VpsPage) -> bool:
+def _is_wanted(page: VpsPage, vps: Vps) -> bool:
     if page.name is not None and vps.name != page.name:
         return False
     if page.label is None:
         return True
     key, equals, value = page.label.partition("=")
-    return key in vps.labels and (not equals or vps.labels[key] == value)
+    labels = labels_told(vps)
+    return key in labels and (not equals or labels[key] == value)
+
+
+def _place(cursor: Cursor) -> int:
+    if not (cursor.key.isdecimal() and len(cursor.key) <= 18):
+        raise Invalid(fields={"cursor": "is none of this list"})
+    return int(cursor.key)
+
+
+def _key(place: int | None) -> str | None:
+    return None if place is None else str(place)

@@ -17,6 +17,7 @@ from api.http.vps import (
     stop_vps,
 )
 from api.http.vps_rendering import CREATING_EXAMPLE, VPS_EXAMPLE, VpsEvent, VpsTold
+from api.vps_lists import LOOKED_THROUGH_MAX
 from domain.compute.capacity import NoCapacity
 from domain.compute.vps import VpsIsCreating, VpsIsStopping, VpsNotRunning
 from domain.errors import Contended, NotFound
@@ -64,6 +65,11 @@ ENDPOINTS = (
         name="list_vps",
         tag="VPS",
         summary="Which VPSs do I have",
+        description=(
+            "``name`` and ``label`` are kept sealed, so that VPSs are opened one by one to find them. Of more than"
+            f" {LOOKED_THROUGH_MAX:,} VPSs, a page looks through so many: it may show fewer than ``limit``, or none,"
+            " has no total, takes no ``offset``, and its ``Link`` leads on."
+        ),
         who="account",
         scope="vps:read",
         handle=list_vps,

@@ -111,7 +111,7 @@ def vps_told(vps: Vps, meter: Meter | None, book: PriceBook, now: Instant) -> Vp
         ssh_user=SSH_USER,
         ssh_host_key=vps.host_key_public,
         ssh_key_ids=vps.ssh_key_ids,
-        labels=msgspec.json.decode(vps.labels, type=dict[str, str]) if vps.labels else {},
+        labels=labels_told(vps),
         created_at=to_rfc3339(vps.created_at),
         started_at=optional_time(vps.started_at),
         expires_at=None,
@@ -119,6 +119,11 @@ def vps_told(vps: Vps, meter: Meter | None, book: PriceBook, now: Instant) -> Vp
         cost=amount_number(meter.paid if meter else ZERO),
         error=vps.error,
     )
+
+
+def labels_told(vps: Vps) -> dict[str, str]:
+    """Return the labels of a VPS."""
+    return msgspec.json.decode(vps.labels, type=dict[str, str]) if vps.labels else {}
 
 
 def vps_event(recorded: Recorded) -> VpsEvent:

@@ -14,7 +14,7 @@ from projections.catalogue import READ_MODELS
 from projections.generation import RebuildFailed, install, rebuild
 from projections.read_model import Connection, Entry
 from projections.reading import ReadModels
-from projections.vps import VPS, vpss_of
+from projections.vps import VPS, count_of
 from tests.projections.history import History
 
 pytestmark = pytest.mark.anyio
@@ -52,10 +52,10 @@ async def test_reads_and_writes_go_on_during_a_rebuild_and_lose_nothing(
         await history.vps_requested(ada)
         made += 1
         async with followed.at(await history.store.head(), VPS) as connection:
-            assert (await vpss_of(connection, ada))[1] == made
+            assert await count_of(connection, ada) == made
     await rebuilding
     async with followed.at(await history.store.head(), VPS) as connection:
-        assert (await vpss_of(connection, ada))[1] == made
+        assert await count_of(connection, ada) == made
 
 
 async def test_a_rebuild_brings_back_a_read_model_that_had_stopped(

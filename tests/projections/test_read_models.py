@@ -14,7 +14,7 @@ from projections.reading import ReadModels
 from projections.runner import Folding, connect
 from projections.ssh_keys import SSH_KEYS, ssh_keys_of
 from projections.totals import TOTALS, totals, trial_balance
-from projections.vps import VPS, vpss_by_ids, vpss_of
+from projections.vps import VPS, count_of, vpss_after, vpss_by_ids, vpss_of
 from tests.projections.history import PLAN, History
 from tests.sealed_text import opened
 
@@ -26,10 +26,21 @@ async def test_vpss_are_listed_newest_first_with_their_number(history: History, 
     names = ["web-01", "web-02", "web-03"]
     made = [await history.vps_requested(ada, name) for name in names]
     async with followed.at(await history.store.head(), VPS) as connection:
-        page, count = await vpss_of(connection, ada, limit=2)
+        page, count = await vpss_of(connection, ada, limit=2), await count_of(connection, ada)
     assert [row.vps.vps_id for row in page] == [made[2], made[1]]
     assert [opened(history.sealer, row.vps.name) for row in page] == ["web-03", "web-02"]
     assert count == 3
+
+
+async def test_vpss_are_listed_from_a_place_on_in_either_direction(history: History, followed: ReadModels) -> None:
+    ada = await history.registered()
+    made = [await history.vps_requested(ada) for _ in range(5)]
+    async with followed.at(await history.store.head(), VPS) as connection:
+        places = {row.vps.vps_id: row.position for row in await vpss_of(connection, ada, limit=9)}
+        before = await vpss_of(connection, ada, limit=2, before=places[made[3]])
+        after = await vpss_after(connection, ada, limit=2, after=places[made[1]])
+    assert [row.vps.vps_id for row in before] == [made[2], made[1]]
+    assert [row.vps.vps_id for row in after] == [made[2], made[3]]
 
 
 @pytest.mark.parametrize("column", ["folded", "event_id"])
@@ -39,7 +50,7 @@ async def test_a_name_that_was_put_into_another_row_is_not_shown(
     ada = await history.registered()
     made = [await history.vps_requested(ada, f"web-{n:02}") for n in (1, 2)]
     async with followed.at(await history.store.head(), VPS) as connection:
-        [second, first], _ = await vpss_of(connection, ada)
+        [second, first] = await vpss_of(connection, ada, limit=9)
     assert [row.opened(ada, history.sealer).name for row in (first, second)] == ["web-01", "web-02"]
     with psycopg.connect(owner_url, autocommit=True) as owner:
         moved = f"UPDATE {SCHEMA}.vps SET {column} = (SELECT {column} FROM {SCHEMA}.vps WHERE id = %s) WHERE id = %s"
@@ -54,7 +65,7 @@ async def test_what_is_anothers_is_not_opened_for_whoever_asks(history: History,
     ada, bob = await history.registered(), await history.registered(email="bob@example.com")
     await history.vps_requested(ada)
     async with followed.at(await history.store.head(), VPS) as connection:
-        [row], _ = await vpss_of(connection, ada)
+        [row] = await vpss_of(connection, ada, limit=9)
     with pytest.raises(SealBroken):
         row.opened(bob, history.sealer)
 
@@ -64,8 +75,9 @@ async def test_vpss_are_filtered_by_state_as_their_events_fold(history: History,
     runs, creating = await history.vps_requested(ada), await history.vps_requested(ada)
     await history.vps_running(ada, runs)
     async with followed.at(await history.store.head(), VPS) as connection:
-        running, running_count = await vpss_of(connection, ada, state="running")
-        rest, _ = await vpss_of(connection, ada, state="creating")
+        running = await vpss_of(connection, ada, state="running", limit=9)
+        running_count = await count_of(connection, ada, "running")
+        rest = await vpss_of(connection, ada, state="creating", limit=9)
     assert [row.vps.vps_id for row in running] == [runs]
     assert running[0].vps.ssh_port == 22_000
     assert running_count == 1
@@ -76,14 +88,16 @@ async def test_a_vps_that_is_to_go_is_gone_for_its_owner(history: History, follo
     ada = await history.registered()
     await history.vps_delete_requested(ada, await history.vps_requested(ada))
     async with followed.at(await history.store.head(), VPS) as connection:
-        assert await vpss_of(connection, ada) == ([], 0)
+        assert await vpss_of(connection, ada, limit=9) == []
+        assert await count_of(connection, ada) == 0
 
 
 async def test_another_account_sees_nothing_of_a_vps(history: History, followed: ReadModels) -> None:
     await history.vps_requested(await history.registered())
     bob = await history.registered(email="bob@example.com")
     async with followed.at(await history.store.head(), VPS) as connection:
-        assert await vpss_of(connection, bob) == ([], 0)
+        assert await vpss_of(connection, bob, limit=9) == []
+        assert await count_of(connection, bob) == 0
 
 
 async def test_a_balance_is_what_came_in_less_what_minutes_cost(history: History, followed: ReadModels) -> None:

@@ -16,7 +16,7 @@ from projections.generation import SCHEMA
 from projections.read_model import Connection, Entry, ReadModel
 from projections.reading import Progress, ProjectionBehind, ReadModels
 from projections.runner import Folding, NotInstalled, Runner, connect
-from projections.vps import VPS, vpss_of
+from projections.vps import VPS, count_of
 from tests.projections.conftest import running
 from tests.projections.history import History
 
@@ -28,7 +28,7 @@ async def test_a_write_is_seen_by_the_read_that_follows_it(history: History, fol
     for made in range(1, 21):
         await history.vps_requested(ada)
         async with followed.at(await history.store.head(), VPS) as connection:
-            assert (await vpss_of(connection, ada))[1] == made
+            assert await count_of(connection, ada) == made
 
 
 async def test_a_write_is_seen_by_reads_of_another_process(
@@ -39,7 +39,7 @@ async def test_a_write_is_seen_by_reads_of_another_process(
     ada = await history.registered()
     await history.vps_requested(ada)
     async with elsewhere.at(await history.store.head(), VPS) as connection:
-        assert (await vpss_of(connection, ada))[1] == 1
+        assert await count_of(connection, ada) == 1
     await elsewhere.close()
 
 

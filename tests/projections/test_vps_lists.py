@@ -1,0 +1,117 @@
+"""Lists of an account's VPSs by name, label and state: however many it has, a request opens a bounded number."""
+
+from collections.abc import Callable
+from itertools import product
+from typing import Literal
+from unittest.mock import patch
+
+import pytest
+
+from api import vps_lists
+from api.runtime import VpsAsked, VpsPart
+from api.vps_lists import FoldedVpsList, ProjectedVpsList
+from domain.compute.vps import Vps
+from domain.errors import Invalid
+from domain.ids import AccountId
+from projections.reading import ReadModels
+from projections.vps import VPS
+from tests.projections.history import History
+
+pytestmark = pytest.mark.anyio
+
+NAMES = [f"{'web' if number % 3 else 'db'}-{number:02}" for number in range(14)]
+"""Of the VPSs, the oldest first."""
+BOUND = 4
+
+
+def is_db(vps: Vps) -> bool:
+    return vps.name.startswith("db")
+
+
+@pytest.fixture
+async def ada(history: History, followed: ReadModels) -> AccountId:
+    """Return an account with VPSs, beside another that has some too."""
+    ada, bob = await history.registered(), await history.registered(email="bob@example.com")
+    for name in NAMES:
+        await history.vps_requested(ada, name)
+        await history.vps_requested(bob, f"db-of-bob-{name}")
+    await followed.caught_up(await history.store.head(), VPS, timeout_s=30)
+    return ada
+
+
+@pytest.fixture
+def projected(history: History, followed: ReadModels) -> ProjectedVpsList:
+    return ProjectedVpsList(followed, history.store, history.sealer)
+
+
+@pytest.fixture
+def bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a request look through few."""
+    monkeypatch.setattr(vps_lists, "LOOKED_THROUGH_MAX", BOUND)
+    monkeypatch.setattr(vps_lists, "LOOKED_THROUGH_AT_ONCE", 3)
+
+
+async def opened(history: History, lists: ProjectedVpsList, ada: AccountId, asked: VpsAsked) -> tuple[VpsPart, int]:
+    """Return a part, and how many names were opened for it."""
+    with patch.object(history.sealer, "unseal", wraps=history.sealer.unseal) as unseal:
+        part = await lists.of_account(ada, asked)
+    return part, unseal.call_count
+
+
+def names(part: VpsPart) -> list[str]:
+    return [vps.name for vps in part.shown]
+
+
+async def test_a_page_opens_what_it_shows_and_nothing_else(
+    history: History, projected: ProjectedVpsList, ada: AccountId
+) -> None:
+    part, count = await opened(history, projected, ada, VpsAsked(limit=3, offset=2))
+
+    assert names(part) == NAMES[::-1][2:5]
+    assert (part.total, count) == (len(NAMES), 3)
+
+
+@pytest.mark.parametrize("wanted", [None, is_db])
+async def test_the_read_model_tells_what_the_events_do(
+    history: History, projected: ProjectedVpsList, ada: AccountId, wanted: Callable[[Vps], bool] | None
+) -> None:
+    folded = FoldedVpsList(history.store, history.sealer)
+    for limit, offset in product((1, 3, 100), (0, 2, 13, 14)):
+        part = await projected.of_account(ada, VpsAsked(limit=limit, offset=offset, is_wanted=wanted))
+        asked = [VpsAsked(limit=limit, offset=offset, is_wanted=wanted)]
+        for place in filter(None, [part.older, part.newer]):
+            asked += [VpsAsked(limit=limit, is_wanted=wanted, before=place)]
+            asked += [VpsAsked(limit=limit, is_wanted=wanted, after=place)]
+        for one in asked:
+            assert await folded.of_account(ada, one) == await projected.of_account(ada, one)
+
+
+@pytest.mark.usefixtures("bounded")
+@pytest.mark.parametrize("limit", [1, 2, 100])
+@pytest.mark.parametrize("side", ["before", "after"])
+async def test_a_name_is_found_among_many_a_bounded_number_at_a_time(
+    history: History, projected: ProjectedVpsList, ada: AccountId, limit: int, side: Literal["before", "after"]
+) -> None:
+    found: list[str] = []
+    place: int | None = 10**9 if side == "before" else 0
+    while place is not None:
+        before, after = (place, None) if side == "before" else (None, place)
+        asked = VpsAsked(limit=limit, is_wanted=is_db, before=before, after=after)
+        part, count = await opened(history, projected, ada, asked)
+        assert count <= BOUND
+        assert len(part.shown) <= limit
+        assert part.total is None
+        found = found + names(part) if side == "before" else names(part) + found
+        place = part.older if side == "before" else part.newer
+
+    assert found == [name for name in NAMES[::-1] if name.startswith("db")]
+
+
+@pytest.mark.usefixtures("bounded")
+async def test_rows_that_nobody_has_looked_at_cannot_be_passed_over(
+    projected: ProjectedVpsList, ada: AccountId
+) -> None:
+    with pytest.raises(Invalid) as refused:
+        await projected.of_account(ada, VpsAsked(limit=1, offset=1, is_wanted=is_db))
+
+    assert refused.value.facts["fields"] == {"offset": "not with name or label among more than 4 VPSs"}
