@@ -74,14 +74,14 @@ async def get_job(call: Call) -> Answer:
     vps = vps_view(job.vps_id)
     owned((await call.runtime.ledger.read(vps)).of(vps), call.account_id)
     stdout, stderr = await job_steps.output_text(call.runtime.workshop, job)
-    texts = await job_steps.input_texts(call.runtime.workshop, job)
+    command = await job_steps.command_text(call.runtime.workshop, job)
     end = job.finished
     return told(
         200,
         JobTold(
             id=job_id,
             vps_id=job.vps_id,
-            command=texts["command"] or "",
+            command=command,
             status=job.status,
             stdout=stdout if end else "",
             stderr=stderr if end else "",

@@ -10,7 +10,7 @@ from api.blobs import aside_of, texts_of
 from api.failpoints import reach
 from api.ledger import Context, Sight
 from api.steps.workshop import Workshop, address_of
-from domain.blobs import BlobBroken, KeptBlob, opened_blob, sealed_blob
+from domain.blobs import Blob, BlobBroken, KeptBlob, opened_blob, sealed_blob
 from domain.compute.ports import GuestUnreachable, HostKeyChanged, JobOutcome
 from domain.compute.vps import Vps, vps_view
 from domain.deciding import NOTHING, Decision, recorded_in
@@ -103,9 +103,17 @@ async def output_text(workshop: Workshop, job: Job) -> tuple[str, str]:
     return stdout, stderr
 
 
+async def command_text(workshop: Workshop, job: Job) -> str:
+    """Return the command of a job alone, wherever it is kept. Raises BlobBroken, SealBroken, StoreFailed."""
+    return (await _texts(workshop, job, {"command": job.command}))["command"] or ""
+
+
 async def input_texts(workshop: Workshop, job: Job) -> dict[str, str | None]:
-    """Return command, env and stdin of a job, wherever they are kept. Raises BlobBroken, SealBroken."""
-    told = {"command": job.command, "env": job.env, "stdin": job.stdin}
+    """Return command, env and stdin of a job, wherever they are kept. Raises BlobBroken, SealBroken, StoreFailed."""
+    return await _texts(workshop, job, {"command": job.command, "env": job.env, "stdin": job.stdin})
+
+
+async def _texts(workshop: Workshop, job: Job, told: dict[str, str | Blob | None]) -> dict[str, str | None]:
     return await texts_of(workshop.blobs, workshop.sealer, job_stream(job.job_id), job.account_id, told)
 
 

@@ -1,8 +1,12 @@
-"""A command that no guest could run is a 400 that names the field, and nothing of it is recorded."""
+"""Commands over HTTP: one that no guest could run is refused, and what one read is not needed to tell of it."""
+
+from uuid import UUID
 
 import pytest
 
+from adapters.memory.blobs import MemoryBlobs
 from domain.exec.events import JobRequested
+from domain.ids import JobId, job_stream
 from tests.api.houses import Customer, House
 from tests.api.http.funds import recorded
 
@@ -33,6 +37,23 @@ async def test_what_no_guest_could_run_is_400_and_leaves_no_job(here: House, ann
         (400, {field}) for field, _ in BODIES
     ]
     assert await recorded(here, JobRequested) == []
+
+
+async def test_a_command_is_told_of_without_a_look_at_what_it_read(here: House, ann: Customer) -> None:
+    large = "x" * 5_000
+    async with here.working():
+        vps_id = (await ann.ask("POST", "/api/vps", json={"name": "a", "plan_id": await here.nano()})).json()["id"]
+        await ann.until(vps_id, "running")
+        body = {"command": f"cat; true {large}", "env": {"LARGE": large}, "stdin": "in"}
+        done = (await ann.ask("POST", f"/api/vps/{vps_id}/exec", json=body)).json()
+    blobs = here.runtime.workshop.blobs
+    assert isinstance(blobs, MemoryBlobs)
+    for field in ("env", "stdin"):
+        del blobs.kept[job_stream(JobId(UUID(done["job_id"]))), field]
+
+    told = await ann.ask("GET", f"/api/jobs/{done['job_id']}")
+
+    assert (told.status_code, told.json()["command"], told.json()["stdout"]) == (200, body["command"], "in")
 
 
 @pytest.mark.parametrize("text", ["touch /root/ran", "#!/bin/sh\r\ntrue\r\n", "\n#!/bin/sh\n", "#cloud-config\n"])
