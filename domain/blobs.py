@@ -54,8 +54,9 @@ class Blobs(Protocol):
         ...
 
     async def sweep(self) -> int:
-        """Delete some of what was kept an hour ago or longer for a stream in which nothing was ever recorded.
+        """Delete some of what was kept an hour ago or longer, and is of a stream in which nothing was ever recorded.
 
+        So it goes with what is sealed under a key that was erased meanwhile, whatever was recorded.
         Returns how many were looked at, 0 once there is nothing more to look at: whoever asks again goes on.
         """
         ...

@@ -16,10 +16,14 @@ _KEEP = """
     ON CONFLICT (stream, field) DO NOTHING
 """
 _FIND = "SELECT field, sealed FROM work.blob WHERE stream = %s AND field = ANY(%s)"
-# Whoever keeps something records what tells of it right after, or never: within an hour, that is long decided.
+# Whoever keeps something records what tells of it right after, or never: within an hour, that is long decided. What was
+# sealed just before a key was erased may be kept after its account was forgotten: nobody can ever read that.
 _SWEEP = """
     WITH seen AS (
-        SELECT b.stream, b.field, EXISTS (SELECT FROM ledger.stream_head AS h WHERE h.stream = b.stream) AS is_recorded
+        SELECT b.stream, b.field, EXISTS (SELECT FROM ledger.stream_head AS h WHERE h.stream = b.stream)
+            AND NOT EXISTS (
+                SELECT FROM sealing.account_key AS k WHERE k.account_id = b.account_id AND k.erased_at IS NOT NULL
+            ) AS is_recorded
         FROM work.blob AS b
         WHERE NOT b.is_recorded AND b.kept_at < clock_timestamp() - interval '1 hour'
         ORDER BY b.kept_at

@@ -116,3 +116,24 @@ async def test_a_sweep_takes_so_many_at_once_and_goes_on(
 
         assert [await shelf.blobs.sweep() for _ in range(3)] == [2, 2, 0]
         assert await shelf.blobs.find(orphan, ("stdin",)) == {}
+
+
+async def test_what_was_kept_when_the_key_of_its_account_was_gone_is_swept_though_an_event_tells_of_it(
+    database_url: str, owner_url: str
+) -> None:
+    async with postgres_shelf(database_url, owner_url) as shelf:
+        with psycopg.connect(owner_url) as owner:
+            owner.execute(
+                "INSERT INTO sealing.account_key (account_id, wrapped, erased_at)"
+                " VALUES (%s, NULL, now()), (%s, 'k', NULL)",
+                [ACCOUNT, other := AccountId(uuid4())],
+            )
+        late, of_other = StreamId(uuid4()), StreamId(uuid4())
+        await shelf.blobs.keep([blob(late), KeptBlob(of_other, "stdin", other, "sealed")])
+        for stream in (late, of_other):
+            await shelf.record(stream)
+        await shelf.wait(SWEPT_AFTER + 1)
+
+        assert await shelf.blobs.sweep() == 2
+        assert await shelf.blobs.find(late, ("stdin",)) == {}
+        assert await shelf.blobs.find(of_other, ("stdin",)) == {"stdin": "sealed"}
