@@ -21,7 +21,7 @@ from domain.exec.commands import RunJob
 from domain.exec.events import JobFinished, JobRequested
 from domain.exec.job import Job
 from domain.ids import JobId, StreamId, VpsId, job_stream
-from domain.ports import TooLargeToStore
+from domain.ports import Append, Appended, TooLargeToStore
 from tests.api.compute_world import IDS, Life, World, until
 
 pytestmark = pytest.mark.anyio
@@ -251,6 +251,24 @@ async def test_what_was_kept_for_a_command_that_was_never_recorded_is_swept(site
 
     assert not site.world.blobs.holds(kept)
     assert site.world.blobs.holds(job_stream(other.job_id))
+
+
+async def test_what_a_command_reads_is_there_though_its_event_was_held_up_until_it_was_swept(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append = site.world.store.append
+
+    async def held_up(wanted: Append) -> Appended:
+        site.world.clock.advance(3_601)
+        await sweep_blobs(site.workshop.blobs)
+        return await append(wanted)
+
+    command = msgspec.structs.replace(site.command("cat"), stdin="in")
+    with monkeypatch.context() as sleep:
+        sleep.setattr(site.world.store, "append", held_up)
+        job = await request_job(site.workshop, command, site.world.context("exec"), timeout_s_max=600)
+
+    assert (await input_texts(site.workshop, job))["stdin"] == "in"
 
 
 @pytest.mark.parametrize("damage", ["taken out", "of another command"])

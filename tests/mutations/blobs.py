@@ -38,8 +38,8 @@ BLOBS: tuple[Mutation, ...] = (
     Mutation(
         "it is kept before its event",
         "api/ledger.py",
-        "            await self._blobs.keep(decision.blobs)\n",
-        "",
+        'await self._keep(decision.blobs)\n            reach(f"{context.step}:after-blobs")\n',
+        'reach(f"{context.step}:after-blobs")\n',
         f"{_JOBS} -k beside_its_event",
     ),
     Mutation(
@@ -55,6 +55,27 @@ BLOBS: tuple[Mutation, ...] = (
         " AND b.kept_at < clock_timestamp() - interval '1 hour'",
         "",
         _CONTRACT,
+    ),
+    Mutation(
+        "what was kept once the key was gone is swept, whatever was recorded",
+        "adapters/postgres/blobs.py",
+        "k.account_id = b.account_id AND k.erased_at IS NOT NULL",
+        "false",
+        _CONTRACT,
+    ),
+    Mutation(
+        "what an event tells of is there, however late the event came",
+        "api/ledger.py",
+        "self._clock.now() - now > KEPT_AGAIN_AFTER",
+        "False",
+        f"{_JOBS} -k held_up",
+    ),
+    Mutation(
+        "a command is told of without what it read",
+        "api/http/exec.py",
+        "command = await job_steps.command_text(call.runtime.workshop, job)",
+        'command = (await job_steps.input_texts(call.runtime.workshop, job))["command"] or ""',
+        "tests/api/http/test_exec.py",
     ),
     Mutation(
         "what is kept stays as it was",
