@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+from collections.abc import Mapping
 from contextlib import suppress
 
 import structlog
@@ -124,6 +125,7 @@ async def _outcome(workshop: Workshop, job: Job) -> JobOutcome | None:
     """
     view, vps_seen = job_view(job.job_id), vps_view(job.vps_id)
     pause_s = RETRY_S
+    texts: dict[str, str | None] | None = None
     while True:
         sight = await workshop.ledger.read(view, vps_seen)
         present, vps = sight.of(view), sight.of(vps_seen)
@@ -134,10 +136,14 @@ async def _outcome(workshop: Workshop, job: Job) -> JobOutcome | None:
             return jobs.lost_outcome(job, reason or "the vps was deleted", now)
         late = now >= _gives_up_at(job)
         try:
+            if texts is None:
+                # Once, however often the guest is asked. It may take long: then the job may be over, and is seen anew.
+                texts = await input_texts(workshop, job)
+                continue
             if late:
                 # Whoever wanted it has long given up: it is collected if it ever began, and never begun now.
                 await workshop.shell.cancel(address_of(vps), job.job_id)
-            return await _run_watched(workshop, job, vps)
+            return await _run_watched(workshop, job, texts, vps)
         except HostKeyChanged:
             return jobs.lost_outcome(job, "the guest has another host key", now)
         except (BlobBroken, SealBroken):
@@ -163,10 +169,9 @@ async def _present(workshop: Workshop, job_id: JobId) -> Job:
     return present
 
 
-async def _run_watched(workshop: Workshop, job: Job, vps: Vps) -> JobOutcome:
+async def _run_watched(workshop: Workshop, job: Job, texts: Mapping[str, str | None], vps: Vps) -> JobOutcome:
     """Await the shell, and give up on it once the VPS is stopped or deleted."""
     reach("exec:before-guest")
-    texts = await input_texts(workshop, job)
     spec = jobs.spec_of(job, texts, OUTPUT_LIMIT_BYTES, workshop.clock.now())
     running = asyncio.create_task(workshop.shell.run(address_of(vps), spec))
     try:

@@ -14,6 +14,7 @@ from api.failpoints import armed
 from api.steps.jobs import LOST_AFTER_S, collect_job, input_texts, output_text, request_job, run_job
 from api.steps.workshop import Workshop
 from domain.blobs import INLINE_BYTES_MAX, Blob
+from domain.compute.ports import GuestAddress, GuestUnreachable, JobOutcome, JobSpec
 from domain.compute.vps import VpsNotRunning
 from domain.errors import Invalid
 from domain.exec import job as jobs
@@ -269,6 +270,60 @@ async def test_what_a_command_reads_is_there_though_its_event_was_held_up_until_
         job = await request_job(site.workshop, command, site.world.context("exec"), timeout_s_max=600)
 
     assert (await input_texts(site.workshop, job))["stdin"] == "in"
+
+
+async def test_a_command_whose_end_is_recorded_while_its_input_is_read_is_not_run_again(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find, reads, go_on = site.world.blobs.find, 0, asyncio.Event()
+
+    async def slow_at_first(stream: StreamId, fields: Collection[str]) -> dict[str, str]:
+        nonlocal reads
+        reads += 1
+        if reads == 1:
+            await go_on.wait()
+        return await find(stream, fields)
+
+    command = msgspec.structs.replace(site.command("echo once >> /tmp/file"), stdin="in")
+    await request_job(site.workshop, command, site.world.context("exec"), timeout_s_max=600)
+    with monkeypatch.context() as meddling:
+        meddling.setattr(site.world.blobs, "find", slow_at_first)
+        slow = asyncio.create_task(collect_job(site.workshop, command.job_id))
+        await until(lambda: reads == 1)
+        await collect_job(site.world.workshop(), command.job_id)
+        [guest] = site.world.host.guests.values()
+        await until(lambda: command.job_id not in guest.jobs)
+        go_on.set()
+        await slow
+
+    assert (await site.run(site.command("cat /tmp/file")))[1] == "once\n"
+
+
+async def test_what_a_command_reads_is_read_once_however_often_its_guest_is_asked(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.steps.jobs.RETRY_S", 0.01)
+    find, run, reads, tries = site.world.blobs.find, SimulatedGuestShell.run, 0, 0
+
+    async def counted(stream: StreamId, fields: Collection[str]) -> dict[str, str]:
+        nonlocal reads
+        reads += "stdin" in fields
+        return await find(stream, fields)
+
+    async def unreachable_at_first(shell: SimulatedGuestShell, address: GuestAddress, spec: JobSpec) -> JobOutcome:
+        nonlocal tries
+        tries += 1
+        if tries < 5:
+            raise GuestUnreachable("nothing answers")
+        return await run(shell, address, spec)
+
+    command = msgspec.structs.replace(site.command("cat"), stdin="in")
+    with monkeypatch.context() as meddling:
+        meddling.setattr(site.world.blobs, "find", counted)
+        meddling.setattr(SimulatedGuestShell, "run", unreachable_at_first)
+        _, stdout, _ = await site.run(command)
+
+    assert (tries, reads, stdout) == (5, 1, "in")
 
 
 @pytest.mark.parametrize("damage", ["taken out", "of another command"])

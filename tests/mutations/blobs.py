@@ -78,6 +78,13 @@ BLOBS: tuple[Mutation, ...] = (
         "tests/api/http/test_exec.py",
     ),
     Mutation(
+        "a command is seen not to be over once its input is read",
+        "api/steps/jobs.py",
+        "                continue\n            if late:\n",
+        "            if late:\n",
+        f"{_JOBS} -k run_again",
+    ),
+    Mutation(
         "what is kept stays as it was",
         "adapters/postgres/blobs.py",
         "ON CONFLICT (stream, field) DO NOTHING",
