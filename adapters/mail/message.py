@@ -30,8 +30,6 @@ def message_of(mail: Mail, sender: str, now: Instant) -> EmailMessage:
     message["Auto-Submitted"] = "auto-generated"
     message[KIND_HEADER] = mail.kind
     message.set_content(mail.text, charset="utf-8")
-    if mail.html is not None:
-        message.add_alternative(mail.html, subtype="html", charset="utf-8")
     return message
 
 

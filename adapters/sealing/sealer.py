@@ -158,10 +158,6 @@ class AccountSealer:
         message = len(scope_bytes).to_bytes(4, "big") + scope_bytes + text.encode()
         return hmac.digest(self._hashing_key, message, sha256)
 
-    def derive(self, purpose: str) -> bytes:
-        """Return 32 secret bytes for a purpose, such as ``jwt``; the same on every process."""
-        return self._master_key.derive(f"purpose/{purpose}")
-
     async def _find_wrapping_key(self, secrets: SecretTable) -> None:
         current = await secrets.current()
         if current is None:

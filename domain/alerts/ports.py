@@ -21,7 +21,6 @@ class Mail(msgspec.Struct, frozen=True):
     """Without angle brackets. It follows from the notice, so that one sent again after a crash is recognised."""
     kind: str
     """What it tells of, in lower case with hyphens, for whoever sorts mail."""
-    html: str | None = None
 
 
 class MailUnavailable(Exception):

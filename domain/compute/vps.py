@@ -14,7 +14,7 @@ from domain.ids import AccountId, HostId, PlanId, SshKeyId, TokenId, VpsId, vps_
 from domain.time import Instant
 
 State = Literal["creating", "running", "stopped", "error"]
-Pending = Literal["start", "stop", "restart", "delete", "restore"]
+Pending = Literal["start", "stop", "restart", "delete"]
 
 Power = Literal["off", "unknown", "launched", "up"]
 """What is known of the guest: shown off; may be on, since it was to be; on, nobody logged in; logged in."""

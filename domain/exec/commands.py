@@ -13,7 +13,6 @@ class RunJob(msgspec.Struct, frozen=True, kw_only=True):
     vps_id: VpsId
     command: str
     timeout_s: int
-    background: bool = False
     token_id: TokenId | None = None
     cwd: str | None = None
     env: dict[str, str] = {}

@@ -120,7 +120,7 @@ def request(
             requested_at=now,
             command=told.get("command", command.command),
             timeout_seconds=command.timeout_s,
-            background=command.background,
+            background=False,
             cwd=command.cwd,
             env=told.get("env", texts_of(command)["env"]),
             stdin=told.get("stdin", command.stdin),

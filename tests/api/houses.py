@@ -64,6 +64,8 @@ from projections.reading import ReadModels
 ELSEWHERE = HostId(UUID(int=4711))
 ADDRESS = "http://litevps.test"
 PASSWORD = "correct horse"
+JWT_KEY = bytes(range(32))
+"""Signs sessions."""
 SERVICE_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGPKSkwJq1mVKDXN0vPH2ZgRQjLh3PpIlxLF3mLVFbXF service"
 ROOMY = Settings(
     development=True,
@@ -204,7 +206,7 @@ def memory_runtime(settings: Settings, clock: Clock, host: SimulatedHost) -> Run
         clock=clock,
         ids=ids,
         passwords=Argon2Passwords(memory_kib=8),
-        sessions=JwtSessions({"1": sealer.derive("jwt")}, "1"),
+        sessions=JwtSessions({"1": JWT_KEY}, "1"),
         token_secrets=MarkedTokenSecrets(sealer.keyed_hash),
         last_uses=MemoryLastUses(),
         captcha=DevelopmentCaptcha(),

@@ -65,15 +65,6 @@ async def test_a_mail_that_is_sent_again_is_recognised(handed: Handed) -> None:
     assert [message["Message-ID"] for message in handed.messages()] == ["<0197@litevps.test>"] * 2
 
 
-async def test_a_mail_may_have_a_second_form(handed: Handed) -> None:
-    await handed.mailer.send(msgspec.structs.replace(A_MAIL, html="<p>für</p>"))
-
-    (message,) = handed.messages()
-    plain, html = message.iter_parts()
-    assert plain.get_content().replace("\r\n", "\n") == A_MAIL.text
-    assert html.get_content().strip() == "<p>für</p>"
-
-
 @pytest.mark.parametrize(
     "changes",
     [

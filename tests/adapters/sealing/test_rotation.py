@@ -229,7 +229,7 @@ async def test_one_rotation_at_a_time(site: Site) -> None:
 async def test_another_jwt_key_signs_once_all_know_it_and_the_old_one_ends_after_its_last_token(site: Site) -> None:
     sealer = await site.process()
     [first] = await signing_keys(site.secrets, sealer.wrapping, sealer.wrapping.current)
-    assert first.key == sealer.derive("jwt"), "tokens of before stay good"
+    assert first.key == sealer.wrapping.current.derive("purpose/jwt"), "tokens of before stay good"
 
     kid, begins = await site.keeper().rotate_jwt()
     await site.rotate()
