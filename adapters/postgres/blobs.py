@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 from psycopg_pool import AsyncConnectionPool
 
-from adapters.postgres.lent import lent
+from adapters.pooled_connection import pooled_connection
 from domain.blobs import KeptBlob
 from domain.ids import StreamId
 
@@ -50,18 +50,18 @@ class PostgresBlobs:
     async def keep(self, blobs: Sequence[KeptBlob]) -> None:
         """Have these kept; see ``Blobs.keep``."""
         rows = [(blob.stream, blob.field, blob.account_id, blob.sealed) for blob in blobs]
-        async with lent(self._pool) as connection:
+        async with pooled_connection(self._pool) as connection:
             await connection.execute(_KEEP, [list(column) for column in zip(*rows, strict=True)])
 
     async def find(self, stream: StreamId, fields: Collection[str]) -> dict[str, str]:
         """Return what is kept of a stream; see ``Blobs.find``."""
-        async with lent(self._pool) as connection:
+        async with pooled_connection(self._pool) as connection:
             cursor = await connection.execute(_FIND, [stream, list(fields)])
             return dict(await cursor.fetchall())
 
     async def sweep(self) -> int:
         """Delete what no event tells of; see ``Blobs.sweep``."""
-        async with lent(self._pool) as connection:
+        async with pooled_connection(self._pool) as connection:
             cursor = await connection.execute(_SWEEP, [SWEPT_AT_ONCE])
             row = await cursor.fetchone()
         return 0 if row is None else int(row[0])

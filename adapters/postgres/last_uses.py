@@ -5,7 +5,7 @@ from typing import Any
 
 from psycopg_pool import AsyncConnectionPool
 
-from adapters.postgres.lent import lent
+from adapters.pooled_connection import pooled_connection
 from domain.ids import TokenId
 from domain.time import Instant
 
@@ -25,11 +25,11 @@ class PostgresLastUses:
 
     async def note(self, token_id: TokenId, at: Instant) -> None:
         """Keep that a token was used; see ``LastUses.note``. Raises StoreUnavailable."""
-        async with lent(self._pool) as connection:
+        async with pooled_connection(self._pool) as connection:
             await connection.execute(_NOTE, [token_id, at])
 
     async def of(self, token_ids: Collection[TokenId]) -> Mapping[TokenId, Instant]:
         """Return when these tokens were last used; see ``LastUses.of``. Raises StoreUnavailable."""
-        async with lent(self._pool) as connection:
+        async with pooled_connection(self._pool) as connection:
             cursor = await connection.execute(_READ, [list(token_ids)])
             return {TokenId(token_id): Instant(used_at) for token_id, used_at in await cursor.fetchall()}

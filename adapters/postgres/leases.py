@@ -4,7 +4,7 @@ from uuid import UUID
 
 from psycopg_pool import AsyncConnectionPool
 
-from adapters.postgres.lent import lent
+from adapters.pooled_connection import pooled_connection
 
 _TAKE = """
     INSERT INTO work.lease AS held (scope, key, holder, leased_until)
@@ -38,25 +38,25 @@ class PostgresLeases:
     async def take(self, scope: str, key: UUID, lease_s: float) -> int | None:
         """Have a thing to oneself for a while; see ``Leases.take``."""
         # One statement: the row's lock, held for as long as it runs, decides between two who come at once.
-        async with lent(self._pool) as connection:
+        async with pooled_connection(self._pool) as connection:
             cursor = await connection.execute(_TAKE, self._named(scope, key, lease_s=lease_s))
             row = await cursor.fetchone()
         return None if row is None else int(row[0])
 
     async def extend(self, scope: str, key: UUID, lease_s: float) -> bool:
         """Keep it for longer; see ``Leases.extend``."""
-        async with lent(self._pool) as connection:
+        async with pooled_connection(self._pool) as connection:
             cursor = await connection.execute(_EXTEND, self._named(scope, key, lease_s=lease_s))
         return cursor.rowcount == 1
 
     async def done(self, scope: str, key: UUID) -> None:
         """Give it back with nothing left to do."""
-        async with lent(self._pool) as connection:
+        async with pooled_connection(self._pool) as connection:
             await connection.execute(_DONE, self._named(scope, key))
 
     async def postpone(self, scope: str, key: UUID, pause_s: float) -> None:
         """Give it back undone; see ``Leases.postpone``."""
-        async with lent(self._pool) as connection:
+        async with pooled_connection(self._pool) as connection:
             await connection.execute(_POSTPONE, self._named(scope, key, pause_s=pause_s))
 
     def _named(self, scope: str, key: UUID, **more: float) -> dict[str, object]:

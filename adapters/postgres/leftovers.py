@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from psycopg_pool import AsyncConnectionPool
 
-from adapters.postgres.lent import lent
+from adapters.pooled_connection import pooled_connection
 from domain.ids import AccountId, TokenId
 
 _BLOBS = "DELETE FROM work.blob WHERE account_id = %s"
@@ -21,7 +21,7 @@ class PostgresLeftovers:
 
     async def forget(self, account_id: AccountId, emails: Collection[str], token_ids: Collection[TokenId]) -> None:  # noqa: ARG002
         """Destroy what is kept of an account; see ``Leftovers.forget``."""
-        async with lent(self._pool) as connection:
+        async with pooled_connection(self._pool) as connection:
             await connection.execute(_BLOBS, [account_id])
             await connection.execute(_ANSWERS, [account_id])
             await connection.execute(_LAST_USES, [list(token_ids)])

@@ -7,8 +7,8 @@ from typing import Any, Protocol
 import psycopg
 from psycopg_pool import AsyncConnectionPool
 
+from adapters.pooled_connection import pooled_connection
 from adapters.sealing.key_watch import CHANNEL
-from adapters.sealing.lent import lent
 from domain.ids import AccountId
 
 Wrapped = bytes | None
@@ -148,4 +148,4 @@ class PostgresKeyTable:
             await connection.execute("SELECT pg_notify(%s, %s)", [CHANNEL, str(account_id)])
 
     def _lent(self) -> AbstractAsyncContextManager[psycopg.AsyncConnection[Any]]:
-        return lent(self._pool)
+        return pooled_connection(self._pool)

@@ -8,7 +8,7 @@ import msgspec
 import psycopg
 from psycopg_pool import AsyncConnectionPool
 
-from adapters.sealing.lent import lent
+from adapters.pooled_connection import pooled_connection
 from adapters.sealing.wrapping import Wrapping
 from domain.time import Instant
 
@@ -146,7 +146,7 @@ class PostgresSecretTable:
                 await connection.execute("SELECT pg_advisory_unlock(%s)", [_LOCK])
 
     def _lent(self) -> AbstractAsyncContextManager[psycopg.AsyncConnection[Any]]:
-        return lent(self._pool)
+        return pooled_connection(self._pool)
 
 
 _LOCK = 0x6C76_6B65_7973

@@ -1,4 +1,4 @@
-"""Connections lent by a pool, whose loss is told in the words of the ports."""
+"""A connection of a pool, whose loss is told in the words of the ports, for every adapter that keeps tables."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,8 +11,8 @@ from domain.store_failures import store_failure
 
 
 @asynccontextmanager
-async def lent(pool: AsyncConnectionPool[Any]) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
-    """Lend a connection. Raises StoreFailed: StoreUnavailable where there is none, or it is lost meanwhile."""
+async def pooled_connection(pool: AsyncConnectionPool[Any]) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
+    """Give a connection for a while. Raises StoreFailed: StoreUnavailable where there is none, or it is lost."""
     lost: psycopg.AsyncConnection[Any] | None = None
     try:
         async with pool.connection() as connection:
