@@ -8,17 +8,14 @@ from uuid import uuid4
 import psycopg
 import pytest
 from eventsourcing.persistence import StoredEvent
+from eventsourcing.postgres import PostgresDatastore
 from eventsourcing.tests import persistence as suites
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
 
 from adapters.embedded_postgres.server import OWNER, SERVICE_ROLE, SUPERUSER, EmbeddedPostgres
-from adapters.postgres.ledger_thread import LedgerThread
+from adapters.eventsourcing.recorders import LedgerAggregateRecorder, LedgerApplicationRecorder
 from adapters.postgres.migrate import migrate
-from adapters.postgres.recorders import (
-    LedgerAggregateRecorder,
-    LedgerApplicationRecorder,
-    LedgerTrackingRecorder,
-)
 from tests.adapters.postgres.postgres_15 import postgres_15
 
 
@@ -39,24 +36,30 @@ def ledger_of_the_case(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @contextmanager
-def fresh_ledger(server: EmbeddedPostgres) -> Iterator[LedgerThread]:
+def fresh_ledger(server: EmbeddedPostgres) -> Iterator[PostgresDatastore]:
     name = f"test_{secrets.token_hex(6)}"
     with psycopg.connect(server.url(SUPERUSER, "postgres"), autocommit=True) as connection:
         database = sql.Identifier(name)
         connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(database, sql.Identifier(OWNER)))
         try:
             migrate(server.url(OWNER, name), server.service_password)
-            with LedgerThread(server.url(SERVICE_ROLE, name)) as ledger:
+            with datastore(server.url(SERVICE_ROLE, name)) as ledger:
                 yield ledger
         finally:
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(database))
+
+
+def datastore(url: str) -> PostgresDatastore:
+    parts = conninfo_to_dict(url)
+    dbname, host, port, user, password = (str(parts[key]) for key in ("dbname", "host", "port", "user", "password"))
+    return PostgresDatastore(dbname, host, port, user, password, pool_size=8, connect_timeout=30)
 
 
 class TestAggregateRecorder(suites.AggregateRecorderTestCase):
     """Events of aggregates."""
 
     server = "postgres_server"
-    ledger: LedgerThread
+    ledger: PostgresDatastore
 
     def create_recorder(self) -> LedgerAggregateRecorder:
         return LedgerAggregateRecorder(self.ledger)
@@ -66,7 +69,7 @@ class TestApplicationRecorder(suites.ApplicationRecorderTestCase):
     """All events in order."""
 
     server = "postgres_server"
-    ledger: LedgerThread
+    ledger: PostgresDatastore
 
     def create_recorder(self) -> LedgerApplicationRecorder:
         return LedgerApplicationRecorder(self.ledger)
@@ -86,20 +89,10 @@ class TestNonInterleavingNotificationIds(suites.NonInterleavingNotificationIDsBa
     """Two appends at once do not mix."""
 
     server = "postgres_server"
-    ledger: LedgerThread
+    ledger: PostgresDatastore
 
     def create_recorder(self) -> LedgerApplicationRecorder:
         return LedgerApplicationRecorder(self.ledger)
-
-
-class TestTrackingRecorder(suites.TrackingRecorderTestCase):
-    """How far followers have come."""
-
-    server = "postgres_server"
-    ledger: LedgerThread
-
-    def create_recorder(self) -> LedgerTrackingRecorder:
-        return LedgerTrackingRecorder(self.ledger)
 
 
 class TestAggregateRecorderOn15(TestAggregateRecorder):
@@ -115,12 +108,6 @@ class TestApplicationRecorderOn15(TestApplicationRecorder):
 
 
 class TestNonInterleavingNotificationIdsOn15(TestNonInterleavingNotificationIds):
-    """The same on Debian's PostgreSQL."""
-
-    server = "older_server"
-
-
-class TestTrackingRecorderOn15(TestTrackingRecorder):
     """The same on Debian's PostgreSQL."""
 
     server = "older_server"

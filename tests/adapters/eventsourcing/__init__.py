@@ -1,0 +1,1 @@
+"""Tests of the ledger as the log of applications that are written with the library eventsourcing."""
