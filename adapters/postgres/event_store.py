@@ -8,31 +8,31 @@ from adapters.postgres.binary import BYTEA, bytes_array, int4, int4_array, int8,
 from adapters.postgres.binary import UUID as UUID_TYPE
 from adapters.postgres.group_writer import GroupWriter
 from adapters.postgres.head_watch import HeadWatch
-from adapters.postgres.prepared import Statement
+from adapters.postgres.prepared import PreparedQuery
 from adapters.postgres.read_pool import ReadPool
-from adapters.postgres.recorded_rows import READ_FEED, READ_STREAM, recorded_rows, stream_id
+from adapters.postgres.recorded_rows import READ_FEED, READ_STREAM, recorded_rows
 from adapters.postgres.replay import replay
 from adapters.postgres.stream_reader import StreamReader
 from domain.ids import StreamId
 from domain.ports import READ_BYTES_MAX, Append, Appended, Claim, Recorded
 from domain.time import Instant
 
-_FIND_CLAIM = Statement(
+FIND_CLAIM = PreparedQuery(
     "find_claim",
     "SELECT holder, kept, expires_at FROM ledger.claim WHERE scope = $1::text AND key = $2::bytea"
     " AND (expires_at IS NULL OR expires_at > (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)",
 )
-_READ_VERSIONS = Statement(
+_READ_VERSIONS = PreparedQuery(
     "read_versions",
     "SELECT h.stream, h.version FROM unnest($1::uuid[]) AS w (stream)"
     " JOIN ledger.stream_head AS h ON h.stream = w.stream",
 )
-_LOAD_SNAPSHOTS = Statement(
+_LOAD_SNAPSHOTS = PreparedQuery(
     "load_snapshots",
     "SELECT s.stream, s.version, s.state FROM unnest($1::uuid[]) AS w (stream)"
     " JOIN ledger.snapshot AS s ON s.stream = w.stream",
 )
-_SAVE_SNAPSHOTS = Statement(
+_SAVE_SNAPSHOTS = PreparedQuery(
     "save_snapshots",
     "INSERT INTO ledger.snapshot AS s (stream, version, state)"
     # In one order, lest two who save the same ones wait for each other.
@@ -40,8 +40,8 @@ _SAVE_SNAPSHOTS = Statement(
     " ON CONFLICT (stream) DO UPDATE SET version = excluded.version, state = excluded.state"
     " WHERE s.version < excluded.version",
 )
-_DELETE_SNAPSHOTS = Statement("delete_snapshots", "DELETE FROM ledger.snapshot")
-_SWEEP_CLAIMS = Statement("sweep_claims", "SELECT ledger.sweep_claims($1)")
+_DELETE_SNAPSHOTS = PreparedQuery("delete_snapshots", "DELETE FROM ledger.snapshot")
+_SWEEP_CLAIMS = PreparedQuery("sweep_claims", "SELECT ledger.sweep_claims($1)")
 
 
 class PostgresEventStore:
@@ -90,7 +90,7 @@ class PostgresEventStore:
         """Return the last version of each of these streams that has any event."""
         rows = await self._pool.run(_READ_VERSIONS, [bytes_array(UUID_TYPE, (stream.bytes for stream in streams))])
         found = ((rows.get_value(row, 0), rows.get_value(row, 1)) for row in range(rows.ntuples))
-        return {stream_id(stream or b""): read_int(version) for stream, version in found}
+        return {StreamId(UUID(bytes=stream)): read_int(version) for stream, version in found}
 
     async def read_stream(self, stream: StreamId, after: int, until: int) -> list[Recorded]:
         """Return the events of one stream past ``after`` up to ``until``; see ``EventStore.read_stream``."""
@@ -115,7 +115,7 @@ class PostgresEventStore:
 
     async def find_claim(self, scope: str, key: bytes) -> Claim | None:
         """Return who holds a claim that has not expired."""
-        rows = await self._pool.run(_FIND_CLAIM, [scope.encode(), key])
+        rows = await self._pool.run(FIND_CLAIM, [scope.encode(), key])
         if not rows.ntuples:
             return None
         holder, kept, expires_at = (rows.get_value(0, column) for column in range(3))
@@ -130,7 +130,7 @@ class PostgresEventStore:
         """Return, of those streams that have one, the version that was folded last, and the state as bytes."""
         rows = await self._pool.run(_LOAD_SNAPSHOTS, [bytes_array(UUID_TYPE, (stream.bytes for stream in streams))])
         found = (tuple(rows.get_value(row, column) for column in range(3)) for row in range(rows.ntuples))
-        return {stream_id(stream or b""): (read_int(version), state or b"") for stream, version, state in found}
+        return {StreamId(UUID(bytes=stream)): (read_int(version), state or b"") for stream, version, state in found}
 
     async def save_snapshots(self, snapshots: Mapping[StreamId, tuple[int, bytes]]) -> None:
         """Keep states, each with its version, in place of older ones of the same streams."""

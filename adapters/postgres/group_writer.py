@@ -11,11 +11,11 @@ from contextlib import suppress
 
 import psycopg
 
+from adapters.postgres.append_requests import APPEND, AppendRequest, answers, parameters
 from adapters.postgres.binary import read_int
 from adapters.postgres.errors import is_in_the_way, told
+from adapters.postgres.lost_answers import answer_recorded
 from adapters.postgres.prepared import ConnectionLost, PreparedConnection
-from adapters.postgres.requests import APPEND, Request, answers, parameters
-from adapters.postgres.settling import settle
 from domain.ports import Append, Appended, OutcomeUnknown, StoreUnable, StoreUnavailable
 
 REQUESTS_MAX = 500
@@ -41,14 +41,13 @@ IN_THE_WAY_TRIES_MAX = 10
 class GroupWriter:
     """Owns one connection and the order of what is written through it."""
 
-    def __init__(self, url: str, *, any_start: bool = False, on_recorded: Callable[[int], None] | None = None) -> None:
-        """``any_start``: streams may start at any version; ``on_recorded`` is told new positions."""
+    def __init__(self, url: str, *, on_recorded: Callable[[int], None] | None = None) -> None:
+        """``on_recorded`` is told new positions."""
         self._url = url
-        self._any_start = any_start
         self._on_recorded = on_recorded or (lambda _: None)
         self._connection: PreparedConnection | None = None
-        self._queue: deque[Request] = deque()
-        self._patient: deque[Request] = deque()
+        self._queue: deque[AppendRequest] = deque()
+        self._patient: deque[AppendRequest] = deque()
         self._patient_left_out = False
         """Whether the last transaction was for others alone."""
         self._room = asyncio.Semaphore(QUEUE_MAX)
@@ -74,7 +73,7 @@ class GroupWriter:
 
     async def append(self, append: Append) -> Appended:
         """Record all of it or none; see ``EventStore.append``."""
-        request = Request(append)
+        request = AppendRequest(append)
         async with self._room:
             if self._closing or self._task is None:
                 raise StoreUnavailable("the store is closed")
@@ -107,8 +106,8 @@ class GroupWriter:
             async with asyncio.timeout(min(self._last_s * GATHER_SHARE, GATHER_S_MAX)):
                 await self._gathered.wait()
 
-    def _next_batch(self) -> list[Request]:
-        batch: list[Request] = []
+    def _next_batch(self) -> list[AppendRequest]:
+        batch: list[AppendRequest] = []
         touched: set[Hashable] = set()
         _take(self._queue, batch, touched, EVENTS_MAX)
         # Whoever waits for an answer has the transaction alone, but never twice running.
@@ -117,7 +116,7 @@ class GroupWriter:
             _take(self._patient, batch, touched, PATIENT_ITEMS_MAX)
         return batch
 
-    async def _record(self, batch: list[Request]) -> None:
+    async def _record(self, batch: list[AppendRequest]) -> None:
         """Give every request of the batch its answer."""
         loop = asyncio.get_running_loop()
         gives_up_at = loop.time() + OUTAGE_MAX_S
@@ -132,7 +131,7 @@ class GroupWriter:
         except Exception as error:  # noqa: BLE001 — whatever it is, nobody may wait for ever.
             _fail(batch, error)
 
-    async def _find_blamed(self, batch: list[Request], error: psycopg.Error, gives_up_at: float) -> None:
+    async def _find_blamed(self, batch: list[AppendRequest], error: psycopg.Error, gives_up_at: float) -> None:
         """Record what can be recorded of a batch to which the database answered an error, and fail the rest.
 
         It may be the fault of one request, which must not be that of all who came with it: so each half is tried by
@@ -152,7 +151,7 @@ class GroupWriter:
             if one:
                 await self._find_blamed(half, one, gives_up_at)
 
-    async def _answered(self, batch: list[Request], gives_up_at: float) -> psycopg.Error | None:
+    async def _answered(self, batch: list[AppendRequest], gives_up_at: float) -> psycopg.Error | None:
         """Have a batch recorded; return the error that the database answered, in which case nothing of it is.
 
         Raises StoreUnavailable once it was away for too long.
@@ -184,9 +183,9 @@ class GroupWriter:
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, PAUSE_MAX_S)
 
-    async def _send(self, connection: PreparedConnection, batch: Sequence[Request]) -> None:
+    async def _send(self, connection: PreparedConnection, batch: Sequence[AppendRequest]) -> None:
         try:
-            result = await connection.run(APPEND, parameters(batch, self._any_start))
+            result = await connection.run(APPEND, parameters(batch))
         except ConnectionLost:
             for request in batch:
                 request.is_doubtful = True
@@ -211,9 +210,9 @@ class GroupWriter:
                 await connection.close()
 
 
-def _take(queue: deque[Request], batch: list[Request], touched: set[Hashable], items_max: int) -> None:
+def _take(queue: deque[AppendRequest], batch: list[AppendRequest], touched: set[Hashable], items_max: int) -> None:
     """Move requests from a queue to a batch, none of which touches what an earlier one does."""
-    held: list[Request] = []
+    held: list[AppendRequest] = []
     taken = items = size_bytes = 0
     while queue and taken < REQUESTS_MAX and taken + len(held) < SCANNED_MAX:
         request = queue[0]
@@ -233,21 +232,21 @@ def _take(queue: deque[Request], batch: list[Request], touched: set[Hashable], i
     queue.extendleft(reversed(held))
 
 
-async def _unrecorded(connection: PreparedConnection, batch: Sequence[Request]) -> list[Request]:
+async def _unrecorded(connection: PreparedConnection, batch: Sequence[AppendRequest]) -> list[AppendRequest]:
     """Return the requests that are still to be answered, having looked for those that may be recorded."""
     doubtful = [request for request in batch if request.is_doubtful]
     if not doubtful:
         return list(batch)
-    unrecorded = set(await settle(connection, doubtful))
+    unrecorded = set(await answer_recorded(connection, doubtful))
     return [request for request in batch if not request.is_doubtful or request in unrecorded]
 
 
-def _fail_answered(requests: Iterable[Request], error: psycopg.Error) -> None:
+def _fail_answered(requests: Iterable[AppendRequest], error: psycopg.Error) -> None:
     """Tell requests what the database answered; one that may be recorded all the same is told that."""
     for request in requests:
         request.fail(OutcomeUnknown(str(error)) if request.is_doubtful else told(error))
 
 
-def _fail(requests: Iterable[Request], error: Exception) -> None:
+def _fail(requests: Iterable[AppendRequest], error: Exception) -> None:
     for request in requests:
         request.fail(error)

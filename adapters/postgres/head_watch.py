@@ -6,7 +6,7 @@ from contextlib import suppress
 import psycopg
 
 from adapters.postgres.binary import read_int
-from adapters.postgres.prepared import ConnectionLost, PreparedConnection, Statement
+from adapters.postgres.prepared import CONNECT_TIMEOUT_S, PreparedQuery
 from adapters.postgres.read_pool import ReadPool
 
 LOOKS_EVERY_S = 0.5
@@ -14,8 +14,7 @@ LOOKS_EVERY_S = 0.5
 PAUSE_MIN_S, PAUSE_MAX_S = 0.05, 2.0
 """Before listening is tried again; doubled each time."""
 
-_LISTEN = Statement("listen", "LISTEN ledger_head")
-_READ_HEAD = Statement("read_head", "SELECT position FROM ledger.head")
+_READ_HEAD = PreparedQuery("read_head", "SELECT position FROM ledger.head")
 
 
 class HeadWatch:
@@ -70,13 +69,13 @@ class HeadWatch:
     async def _listen(self) -> None:
         pause_s = PAUSE_MIN_S
         while True:
-            with suppress(psycopg.Error, ConnectionLost):
-                connection = await PreparedConnection.open(self._url, lambda position: self.saw(int(position)))
-                try:
-                    await connection.run(_LISTEN, [])
+            with suppress(psycopg.Error):
+                async with await psycopg.AsyncConnection.connect(
+                    self._url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S, application_name="litevps head watch"
+                ) as connection:
+                    await connection.execute("LISTEN ledger_head")
                     pause_s = PAUSE_MIN_S
-                    await connection.wait_lost()
-                finally:
-                    await connection.close()
+                    async for notice in connection.notifies():
+                        self.saw(int(notice.payload))
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, PAUSE_MAX_S)

@@ -5,7 +5,7 @@ are bytes that the caller has made already, and the socket is watched for as lon
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Self
 
 import msgspec
@@ -19,22 +19,25 @@ RUN_TIMEOUT_S = 60.0
 
 Parameter = bytes | None
 
-_SESSION = (
-    # Tables grow by orders of magnitude under plans that are cached; every one of our statements has its index.
-    "SET enable_seqscan = off",
-    "SET enable_hashjoin = off",
-    "SET enable_mergejoin = off",
-    "SET plan_cache_mode = force_generic_plan",
-    "SET jit = off",
-    "SET max_parallel_workers_per_gather = 0",
-    f"SET statement_timeout = {int(RUN_TIMEOUT_S * 1000) - 5000}",
-    "SET idle_in_transaction_session_timeout = 60000",
-)
+SESSION = "; ".join(
+    (
+        # Tables grow by orders of magnitude under plans that are cached; every one of our statements has its index.
+        "SET enable_seqscan = off",
+        "SET enable_hashjoin = off",
+        "SET enable_mergejoin = off",
+        "SET plan_cache_mode = force_generic_plan",
+        "SET jit = off",
+        "SET max_parallel_workers_per_gather = 0",
+        f"SET statement_timeout = {int(RUN_TIMEOUT_S * 1000) - 5000}",
+        "SET idle_in_transaction_session_timeout = 60000",
+    )
+).encode()
+"""How a connection to the ledger is set."""
 _FATAL = (b"FATAL", b"PANIC")
 
 
-class Statement(msgspec.Struct, frozen=True):
-    """A statement with ``$1``, ``$2`` … under a name that is its own."""
+class PreparedQuery(msgspec.Struct, frozen=True):
+    """SQL with ``$1``, ``$2`` … under a name that is its own."""
 
     name: str
     sql: str
@@ -48,7 +51,7 @@ async def connect(url: str) -> psycopg.AsyncConnection:
     """Return a new connection that commits each statement; raises psycopg.OperationalError."""
     connection = await psycopg.AsyncConnection.connect(url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S)
     try:
-        await connection.execute("; ".join(_SESSION).encode())
+        await connection.execute(SESSION)
     except BaseException:
         await connection.close()
         raise
@@ -58,10 +61,7 @@ async def connect(url: str) -> psycopg.AsyncConnection:
 class PreparedConnection:
     """Runs one statement at a time; whoever uses it takes care of that. After ConnectionLost it is of no use."""
 
-    def __init__(
-        self, connection: psycopg.AsyncConnection, on_notice: Callable[[bytes], None] = lambda _: None
-    ) -> None:
-        self._on_notice = on_notice
+    def __init__(self, connection: psycopg.AsyncConnection) -> None:
         self._connection = connection
         self._pgconn: PGconn = connection.pgconn
         self._socket = connection.pgconn.socket
@@ -70,31 +70,30 @@ class PreparedConnection:
         self._answer: asyncio.Future[PGresult] | None = None
         self._last: PGresult | None = None
         self._closed = False
-        self._is_lost = asyncio.Event()
         self._loop.add_reader(self._socket, self._read)
 
     @classmethod
-    async def open(cls, url: str, on_notice: Callable[[bytes], None] = lambda _: None) -> Self:
-        """Connect; raises psycopg.OperationalError. ``on_notice`` is told what notices carry, once it listens."""
-        return cls(await connect(url), on_notice)
+    async def open(cls, url: str) -> Self:
+        """Connect; raises psycopg.OperationalError."""
+        return cls(await connect(url))
 
     @property
     def usable(self) -> bool:
         """Whether a statement may be run: not lost, not closed, none running."""
         return not self._closed and self._answer is None
 
-    async def run(self, statement: Statement, parameters: Sequence[Parameter]) -> PGresult:
+    async def run(self, query: PreparedQuery, parameters: Sequence[Parameter]) -> PGresult:
         """Run a statement by itself, in a transaction of its own, and return its rows in binary.
 
         Raises ConnectionLost, or the psycopg.Error that PostgreSQL answered; then nothing was done.
         """
         assert self.usable, "one statement at a time"
-        name = statement.name.encode()
+        name = query.name.encode()
         try:
-            if statement.name not in self._prepared:
-                self._pgconn.send_prepare(name, statement.sql.encode())
+            if query.name not in self._prepared:
+                self._pgconn.send_prepare(name, query.sql.encode())
                 await self._finish()
-                self._prepared.add(statement.name)
+                self._prepared.add(query.name)
             self._pgconn.send_query_prepared(
                 name, parameters, [Format.BINARY] * len(parameters), result_format=Format.BINARY
             )
@@ -102,10 +101,6 @@ class PreparedConnection:
             self._lose(lost)
             raise ConnectionLost(str(lost)) from lost
         return await self._finish()
-
-    async def wait_lost(self) -> None:
-        """Wait until the connection ends."""
-        await self._is_lost.wait()
 
     async def close(self) -> None:
         """End the connection; what runs on it is lost."""
@@ -151,8 +146,6 @@ class PreparedConnection:
                     self._settle()
                     break
                 self._last = result
-            while notice := self._pgconn.notifies():
-                self._on_notice(notice.extra)
         except psycopg.OperationalError as lost:
             self._lose(lost)
 
@@ -165,7 +158,6 @@ class PreparedConnection:
         if self._closed:
             return
         self._closed = True
-        self._is_lost.set()
         self._loop.remove_reader(self._socket)
         self._loop.remove_writer(self._socket)
         if self._answer is not None and not self._answer.done():

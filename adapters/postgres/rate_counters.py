@@ -7,7 +7,7 @@ from contextlib import suppress
 from hashlib import blake2b
 
 from adapters.postgres.binary import BYTEA, bytes_array, int4_array, int8_array, read_int
-from adapters.postgres.prepared import Statement
+from adapters.postgres.prepared import PreparedQuery
 from adapters.postgres.read_pool import ReadPool
 from domain.accounts.ports import Quota, Tally
 from domain.time import MICROSECONDS_PER_SECOND
@@ -16,7 +16,7 @@ SWEEP_EVERY_S = 60.0
 SWEPT_MAX = 10_000
 
 # A window ends where it did, unless it has, or its end is further off than it is long: then a clock stepped back.
-_COUNT = Statement(
+_COUNT = PreparedQuery(
     "count_tries",
     """
     WITH present AS (SELECT (extract(epoch FROM statement_timestamp()) * 1000000)::bigint AS now),
@@ -34,7 +34,7 @@ _COUNT = Statement(
     RETURNING t.key, t.count, t.ends_at - (SELECT now FROM present)
     """,
 )
-_SWEEP = Statement(
+_SWEEP = PreparedQuery(
     "sweep_tries",
     f"""
     DELETE FROM throttle.tries WHERE key IN (

@@ -8,7 +8,7 @@ import psycopg
 from psycopg.pq.abc import PGresult
 
 from adapters.postgres.errors import is_in_the_way, told
-from adapters.postgres.prepared import ConnectionLost, Parameter, PreparedConnection, Statement
+from adapters.postgres.prepared import ConnectionLost, Parameter, PreparedConnection, PreparedQuery
 from domain.ports import StoreUnavailable
 
 CONNECTIONS_MAX = 4
@@ -29,7 +29,7 @@ class ReadPool:
         self._free = asyncio.Semaphore(CONNECTIONS_MAX)
         self._closed = False
 
-    async def run(self, statement: Statement, parameters: Sequence[Parameter]) -> PGresult:
+    async def run(self, query: PreparedQuery, parameters: Sequence[Parameter]) -> PGresult:
         """Run a statement that does no harm when done twice; return its rows in binary.
 
         Raises StoreUnavailable where it is away, StoreUnable or TooLargeToStore where it answers that it cannot, or
@@ -45,7 +45,7 @@ class ReadPool:
                 if self._closed:
                     raise StoreUnavailable("the store is closed")
                 try:
-                    return await self._try(statement, parameters)
+                    return await self._try(query, parameters)
                 except ConnectionLost as lost:
                     if loop.time() > gives_up_at:
                         raise StoreUnavailable(str(lost)) from lost
@@ -60,21 +60,16 @@ class ReadPool:
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, PAUSE_MAX_S)
 
-    async def run_once(self, statement: Statement, parameters: Sequence[Parameter]) -> PGresult:
-        """Run a statement that may not be done twice; raises ConnectionLost where it may have been done or not."""
-        async with self._free:
-            return await self._try(statement, parameters)
-
     async def close(self) -> None:
         """End all connections."""
         self._closed = True
         while self._idle:
             await _close(self._idle.pop())
 
-    async def _try(self, statement: Statement, parameters: Sequence[Parameter]) -> PGresult:
+    async def _try(self, query: PreparedQuery, parameters: Sequence[Parameter]) -> PGresult:
         connection = await self._lend()
         try:
-            return await connection.run(statement, parameters)
+            return await connection.run(query, parameters)
         finally:
             if connection.usable and not self._closed:
                 self._idle.append(connection)

@@ -1,23 +1,19 @@
-"""Rows of events in binary, and the statements that read them."""
+"""Rows of events in binary, and the queries that read them."""
 
-from functools import lru_cache
-from uuid import UUID
+from collections.abc import Sequence
+from typing import Any
 
+from psycopg.adapt import Transformer
 from psycopg.pq.abc import PGresult
 
-from adapters.postgres.prepared import Statement
-from domain.ids import StreamId
+from adapters.postgres.prepared import PreparedQuery
 from domain.ports import Recorded
-from domain.time import Instant
-
-STREAMS_REMEMBERED_MAX = 65_536
-"""Ids that need not be made anew for each event."""
 
 COLUMNS = "e.position, e.stream, e.version, e.type, e.payload, e.metadata, e.happened_at, e.recorded_at, e.leaf_hash"
 
 
 def _by_bytes(events: str, bytes_max: str) -> str:
-    """Return the statement that reads the first of some events, in order of position, as far as so many bytes go."""
+    """Return the SQL that reads the first of some events, in order of position, as far as so many bytes go."""
     # Sizes are known without the text, which is fetched of those rows alone that are returned.
     return (
         f"SELECT {COLUMNS} FROM ("  # noqa: S608
@@ -27,7 +23,7 @@ def _by_bytes(events: str, bytes_max: str) -> str:
     )
 
 
-READ_STREAMS = Statement(
+READ_STREAMS = PreparedQuery(
     "read_streams",
     # OFFSET 0: each stream is looked up by itself. Where few streams are very long, to go through all events
     # would seem cheaper, though hardly anything of them is past the versions that are told.
@@ -38,7 +34,7 @@ READ_STREAMS = Statement(
         "$3::bigint",
     ),
 )
-READ_STREAM = Statement(
+READ_STREAM = PreparedQuery(
     "read_stream",
     _by_bytes(
         f"SELECT {COLUMNS} FROM ledger.event AS e"  # noqa: S608
@@ -46,40 +42,18 @@ READ_STREAM = Statement(
         "$4::bigint",
     ),
 )
-READ_FEED = Statement(
+READ_FEED = PreparedQuery(
     "read_feed",
     _by_bytes("SELECT * FROM ledger.event AS a WHERE a.position > $1 ORDER BY a.position LIMIT $2", "$3"),
 )
 
 
 def recorded_rows(result: PGresult) -> list[Recorded]:
-    """Return the events of a result of one of these statements."""
-    value = result.get_value
-    return [
-        Recorded(
-            _number(value(row, 0)),
-            stream_id(value(row, 1)),
-            _number(value(row, 2)),
-            _text(value(row, 3)),
-            _text(value(row, 4)),
-            _text(value(row, 5)),
-            Instant(_number(value(row, 6))),
-            Instant(_number(value(row, 7))),
-            value(row, 8) or b"",
-        )
-        for row in range(result.ntuples)
-    ]
+    """Return the events of a result of one of these queries."""
+    rows = Transformer()
+    rows.set_pgresult(result)
+    return rows.load_rows(0, result.ntuples, _recorded)
 
 
-@lru_cache(maxsize=STREAMS_REMEMBERED_MAX)
-def stream_id(content: bytes) -> StreamId:
-    """Return the id that these 16 bytes are."""
-    return StreamId(UUID(bytes=content))
-
-
-def _number(content: bytes | None) -> int:
-    return int.from_bytes(content or b"", "big", signed=True)
-
-
-def _text(content: bytes | None) -> str:
-    return (content or b"").decode()
+def _recorded(columns: Sequence[Any]) -> Recorded:
+    return Recorded(*columns)

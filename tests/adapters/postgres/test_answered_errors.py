@@ -8,10 +8,10 @@ import psycopg
 import pytest
 from psycopg_pool import AsyncConnectionPool
 
+from adapters.pooled_connection import pooled_connection
 from adapters.postgres import group_writer, read_pool
 from adapters.postgres.event_store import PostgresEventStore
-from adapters.postgres.lent import lent
-from adapters.postgres.prepared import Statement
+from adapters.postgres.prepared import PreparedQuery
 from adapters.postgres.read_pool import ReadPool
 from adapters.sealing.key_tables import PostgresKeyTable
 from domain.ids import AccountId
@@ -155,16 +155,16 @@ async def test_readers_tell_it_in_the_same_words(
 ) -> None:
     pool = ReadPool(database_url)
     with pytest.raises(expected) as told:
-        await pool.run(Statement("raise", "SELECT public.raise_error($1)"), [sqlstate.encode()])
+        await pool.run(PreparedQuery("raise", "SELECT public.raise_error($1)"), [sqlstate.encode()])
     assert isinstance(told.value, StoreFailed) == (expected is not psycopg.Error)
-    assert (await pool.run(Statement("one", "SELECT 1"), [])).ntuples == 1, "the pool goes on"
+    assert (await pool.run(PreparedQuery("one", "SELECT 1"), [])).ntuples == 1, "the pool goes on"
     await pool.close()
 
     async with AsyncConnectionPool(database_url, min_size=1, kwargs={"autocommit": True}) as connections:
         with pytest.raises(expected):
-            async with lent(connections) as connection:
+            async with pooled_connection(connections) as connection:
                 await connection.execute("SELECT public.raise_error(%s)", [sqlstate])
-        async with lent(connections) as connection:
+        async with pooled_connection(connections) as connection:
             await connection.execute("SELECT 1")
 
 

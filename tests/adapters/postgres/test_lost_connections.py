@@ -9,7 +9,7 @@ import pytest
 
 from adapters.postgres import group_writer, read_pool
 from adapters.postgres.event_store import PostgresEventStore
-from adapters.postgres.prepared import Statement
+from adapters.postgres.prepared import PreparedQuery
 from domain.ids import VpsId
 from domain.ports import (
     Append,
@@ -165,7 +165,7 @@ async def test_a_database_that_stays_away_is_told_in_time(wire: CuttingWire, mon
 
 async def test_a_statement_that_is_cancelled_is_told_as_what_the_store_cannot_do_now(database_url: str) -> None:
     pool = read_pool.ReadPool(database_url)
-    asleep = asyncio.create_task(pool.run(Statement("sleep", "SELECT pg_sleep(30)"), []))
+    asleep = asyncio.create_task(pool.run(PreparedQuery("sleep", "SELECT pg_sleep(30)"), []))
     async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
         async with asyncio.timeout(10):
             while not asleep.done():
@@ -176,7 +176,7 @@ async def test_a_statement_that_is_cancelled_is_told_as_what_the_store_cannot_do
                 await asyncio.sleep(0.05)
     with pytest.raises(StoreUnable):
         await asleep
-    assert (await pool.run(Statement("one", "SELECT 1"), [])).ntuples == 1
+    assert (await pool.run(PreparedQuery("one", "SELECT 1"), [])).ntuples == 1
     await pool.close()
 
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from adapters.postgres import group_writer, requests
+from adapters.postgres import append_requests, group_writer
+from adapters.postgres.append_requests import AppendRequest
 from adapters.postgres.event_store import PostgresEventStore
-from adapters.postgres.requests import Request
 from domain.ids import StreamId
 from domain.ports import Append, VersionConflict
 from tests.contracts.event_stores import event, new_stream
@@ -23,11 +23,11 @@ def append(*, patient: bool, stream: StreamId | None = None) -> Append:
 def transactions(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return what is in each transaction, as it is sent: p for patient, w for one that is waited for."""
     sent: list[str] = []
-    send = requests.parameters
+    send = append_requests.parameters
 
-    def noted(batch: Sequence[Request], any_start: bool) -> list[bytes | None]:
+    def noted(batch: Sequence[AppendRequest]) -> list[bytes | None]:
         sent.append("".join("p" if request.append.patient else "w" for request in batch))
-        return send(batch, any_start)
+        return send(batch)
 
     monkeypatch.setattr(group_writer, "parameters", noted)
     return sent

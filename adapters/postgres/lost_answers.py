@@ -1,43 +1,43 @@
-"""Settling: what became of appends whose answer was lost with the connection."""
+"""Lost answers: what became of appends whose answer was lost with the connection."""
 
 from collections.abc import Sequence
 
 from psycopg.pq.abc import PGresult
 
+from adapters.postgres.append_requests import AppendRequest
 from adapters.postgres.binary import BYTEA, TEXT, UUID, bytes_array, int4_array, read_int
-from adapters.postgres.prepared import PreparedConnection, Statement
-from adapters.postgres.requests import Request
+from adapters.postgres.prepared import PreparedConnection, PreparedQuery
 from domain.ports import Claim, NewEvent
 
-_FIRST_EVENTS = Statement(
-    "settle_events",
+_FIRST_EVENTS = PreparedQuery(
+    "recorded_first_events",
     "SELECT w.ordinal, e.type, e.payload, e.metadata, e.happened_at, e.position, e.recorded_at"
     " FROM unnest($1::uuid[], $2::integer[]) WITH ORDINALITY AS w (stream, version, ordinal)"
     " JOIN ledger.event AS e ON e.stream = w.stream AND e.version = w.version",
 )
-_CLAIMS = Statement(
-    "settle_claims",
+_CLAIMS = PreparedQuery(
+    "recorded_claims",
     "SELECT c.scope, c.key, c.holder, c.kept, c.expires_at, h.position, h.recorded_at"
     " FROM unnest($1::text[], $2::bytea[]) AS w (scope, key)"
     " JOIN ledger.claim AS c ON c.scope = w.scope AND c.key = w.key, ledger.head AS h",
 )
 
 
-async def settle(connection: PreparedConnection, doubtful: Sequence[Request]) -> list[Request]:
+async def answer_recorded(connection: PreparedConnection, doubtful: Sequence[AppendRequest]) -> list[AppendRequest]:
     """Tell those requests that turn out to be recorded, and return the others, which may be tried again.
 
     An event is known again by all that it was sent with; its metadata carries an id that no other has.
     A request that was still on its way may be recorded after this: then trying it again is refused, since
-    its versions are taken, and it is to be settled once more.
+    its versions are taken, and it is to be looked up once more.
     """
     if not doubtful:
         return []
     with_events = [request for request in doubtful if request.append.events]
     others = [request for request in doubtful if not request.append.events]
-    return await _settle_events(connection, with_events) + await _settle_claims(connection, others)
+    return await _answer_by_events(connection, with_events) + await _answer_by_claims(connection, others)
 
 
-async def _settle_events(connection: PreparedConnection, requests: list[Request]) -> list[Request]:
+async def _answer_by_events(connection: PreparedConnection, requests: list[AppendRequest]) -> list[AppendRequest]:
     first_events = [request.append.events[0] for request in requests]
     result = await connection.run(
         _FIRST_EVENTS,
@@ -57,7 +57,7 @@ async def _settle_events(connection: PreparedConnection, requests: list[Request]
     return unrecorded
 
 
-async def _settle_claims(connection: PreparedConnection, requests: list[Request]) -> list[Request]:
+async def _answer_by_claims(connection: PreparedConnection, requests: list[AppendRequest]) -> list[AppendRequest]:
     """Requests without events: recorded if all their claims are there as they were sent.
 
     One of releases alone can simply be done again.

@@ -1,4 +1,4 @@
-"""Requests: appends made ready to be sent, many of them as one call of the append function."""
+"""Append requests: appends made ready to be sent, many of them as one call of the append function."""
 
 import asyncio
 from collections.abc import Hashable, Iterable, Sequence
@@ -21,12 +21,12 @@ from adapters.postgres.binary import (
     read_int,
     read_int4_array,
 )
-from adapters.postgres.prepared import Parameter, Statement
+from adapters.postgres.prepared import Parameter, PreparedQuery
 from domain.appends import check_claims, minute_spans, version_spans
 from domain.ports import Append, Appended, Claim, ClaimTaken, MinuteTaken, VersionConflict
 from domain.time import Instant
 
-APPEND = Statement(
+APPEND = PreparedQuery(
     "append",
     "SELECT last_position, recorded_at, refused_request, refused_kind, refused_item"
     " FROM ledger.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,"
@@ -43,7 +43,7 @@ _NO_MINUTES = [array(kind, b"", 0) for kind in (INT4, UUID, INT4, INT4)]
 Refused = VersionConflict | ClaimTaken | MinuteTaken
 
 
-class Request:
+class AppendRequest:
     """One append, checked and encoded, and the future of its answer."""
 
     __slots__ = ("answer", "append", "columns", "is_doubtful", "items", "minutes", "size_bytes", "touches")
@@ -89,17 +89,19 @@ class Request:
 
 
 _UUID_LENGTH = b"\0\0\0\x10"
+_FIRST_VERSION_IS_1 = b"\0"
+"""``any_start``: false. Only the recorders of the library ``eventsourcing`` let a stream begin elsewhere."""
 _EVENT_TYPES = (UUID, INT4, TEXT, TEXT, TEXT, INT8)
 
 
-def parameters(batch: Sequence[Request], any_start: bool) -> list[Parameter]:
+def parameters(batch: Sequence[AppendRequest]) -> list[Parameter]:
     """Return a batch as the parameters of ``APPEND``."""
     counts = [len(request.append.events) for request in batch]
     count = sum(counts)
     ordinals = b"".join([int4_item(ordinal) * events for ordinal, events in enumerate(counts)])
     columns = zip(_EVENT_TYPES, zip(*[request.columns for request in batch], strict=True), strict=True)
     return [
-        b"\1" if any_start else b"\0",
+        _FIRST_VERSION_IS_1,
         array(INT4, ordinals, count),
         *[array(kind, b"".join(parts), count) for kind, parts in columns],
         *_claim_parameters(batch),
@@ -108,7 +110,7 @@ def parameters(batch: Sequence[Request], any_start: bool) -> list[Parameter]:
     ]
 
 
-def answers(batch: Sequence[Request], result: PGresult) -> list[tuple[Request, Refused]]:
+def answers(batch: Sequence[AppendRequest], result: PGresult) -> list[tuple[AppendRequest, Refused]]:
     """Tell each recorded request of a batch, and return the refused ones with what each is to be told."""
     last_position, recorded_at = (read_int(result.get_value(0, column)) for column in (0, 1))
     refused = dict(_refusals(batch, result))
@@ -120,7 +122,7 @@ def answers(batch: Sequence[Request], result: PGresult) -> list[tuple[Request, R
     return [(batch[ordinal], error) for ordinal, error in refused.items()]
 
 
-def _refusals(batch: Sequence[Request], result: PGresult) -> Iterable[tuple[int, Refused]]:
+def _refusals(batch: Sequence[AppendRequest], result: PGresult) -> Iterable[tuple[int, Refused]]:
     ordinals, kinds, items = (read_int4_array(result.get_value(0, column)) for column in (2, 3, 4))
     if not ordinals:
         return
@@ -133,11 +135,11 @@ def _refusals(batch: Sequence[Request], result: PGresult) -> Iterable[tuple[int,
             yield ordinal, VersionConflict() if kind == _VERSION else MinuteTaken()
 
 
-def _claims(batch: Sequence[Request]) -> list[tuple[int, Claim]]:
+def _claims(batch: Sequence[AppendRequest]) -> list[tuple[int, Claim]]:
     return [(ordinal, claim) for ordinal, request in enumerate(batch) for claim in request.append.claims]
 
 
-def _claim_parameters(batch: Sequence[Request]) -> list[bytes]:
+def _claim_parameters(batch: Sequence[AppendRequest]) -> list[bytes]:
     rows = _claims(batch)
     if not rows:
         return _NO_CLAIMS
@@ -154,7 +156,7 @@ def _claim_parameters(batch: Sequence[Request]) -> list[bytes]:
     ]
 
 
-def _release_parameters(batch: Sequence[Request]) -> list[bytes]:
+def _release_parameters(batch: Sequence[AppendRequest]) -> list[bytes]:
     rows = [(ordinal, scope, key) for ordinal, request in enumerate(batch) for scope, key in request.append.releases]
     if not rows:
         return _NO_RELEASES
@@ -165,7 +167,7 @@ def _release_parameters(batch: Sequence[Request]) -> list[bytes]:
     ]
 
 
-def _minute_parameters(batch: Sequence[Request]) -> list[bytes]:
+def _minute_parameters(batch: Sequence[AppendRequest]) -> list[bytes]:
     rows = [(ordinal, vps, span) for ordinal, request in enumerate(batch) for vps, span in request.minutes.items()]
     if not rows:
         return _NO_MINUTES
