@@ -102,6 +102,10 @@ class Call:
         self.query: Any = None
         self.idempotency_key: str | None = None
 
+    def let_go_of_body(self) -> None:
+        """Keep nothing of the body any more, for a call that goes on to wait: hundreds may wait at once."""
+        self.body, self.raw_body = None, b""
+
     @property
     def account_id(self) -> AccountId:
         """Whose call it is; only of endpoints that ask for an account."""

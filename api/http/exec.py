@@ -29,39 +29,17 @@ GIVE_UP_S = 2.0
 
 async def exec_command(call: Call) -> Answer:
     """Run a command and tell its output and exit code; under a key, a repeat picks up the same run."""
-    body: Command = call.body
-    vps_id = VpsId(call.id_in_path("vps_id"))
-    workshop = call.runtime.workshop
     begun = await _begun_before(call)
-    if begun is not None:
-        return await _ended(call, begun, replayed=True)
-    settings = (await call.runtime.ledger.read(SETTINGS_VIEW)).of(SETTINGS_VIEW)
-    command = RunJob(
-        job_id=JobId(call.runtime.ids.new()),
-        account_id=call.account_id,
-        vps_id=vps_id,
-        token_id=call.token_id,
-        command=body.command,
-        timeout_s=body.timeout_seconds,
-        cwd=body.cwd,
-        env=body.env,
-        stdin=body.stdin,
-        user=body.user,
-    )
-    try:
-        job = await job_steps.request_job(
-            workshop,
-            command,
-            call.context("exec"),
-            timeout_s_max=settings.exec_max_timeout_seconds,
-            claims=await _claims(call, command.job_id),
-        )
-    except ClaimTaken:
-        # The same request came twice at once: both wait for the one run.
-        begun = await _begun_before(call)
-        assert begun is not None, "what is claimed is kept"
-        return await _ended(call, begun, replayed=True)
-    return await _ended(call, job.job_id, replayed=False)
+    replayed = begun is not None
+    if begun is None:
+        try:
+            begun = await _begin(call)
+        except ClaimTaken:
+            # The same request came twice at once: both wait for the one run.
+            begun, replayed = await _begun_before(call), True
+            assert begun is not None, "what is claimed is kept"
+    call.let_go_of_body()
+    return await _ended(call, begun, replayed=replayed)
 
 
 async def get_job(call: Call) -> Answer:
@@ -95,6 +73,32 @@ async def get_job(call: Call) -> Answer:
             error=end.error if end else None,
         ),
     )
+
+
+async def _begin(call: Call) -> JobId:
+    """Record that the command is to run. Raises what ``request_job`` raises."""
+    body: Command = call.body
+    settings = (await call.runtime.ledger.read(SETTINGS_VIEW)).of(SETTINGS_VIEW)
+    command = RunJob(
+        job_id=JobId(call.runtime.ids.new()),
+        account_id=call.account_id,
+        vps_id=VpsId(call.id_in_path("vps_id")),
+        token_id=call.token_id,
+        command=body.command,
+        timeout_s=body.timeout_seconds,
+        cwd=body.cwd,
+        env=body.env,
+        stdin=body.stdin,
+        user=body.user,
+    )
+    job = await job_steps.request_job(
+        call.runtime.workshop,
+        command,
+        call.context("exec"),
+        timeout_s_max=settings.exec_max_timeout_seconds,
+        claims=await _claims(call, command.job_id),
+    )
+    return job.job_id
 
 
 async def _ended(call: Call, job_id: JobId, *, replayed: bool) -> Answer:

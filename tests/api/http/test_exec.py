@@ -1,5 +1,8 @@
 """Commands over HTTP: one that no guest could run is refused, and what one read is not needed to tell of it."""
 
+import asyncio
+import tracemalloc
+from collections.abc import AsyncIterator
 from uuid import UUID
 
 import pytest
@@ -7,6 +10,7 @@ import pytest
 from adapters.memory.blobs import MemoryBlobs
 from domain.exec.events import JobRequested
 from domain.ids import JobId, job_stream
+from tests.api.compute_world import until
 from tests.api.houses import Customer, House
 from tests.api.http.funds import recorded
 
@@ -54,6 +58,33 @@ async def test_a_command_is_told_of_without_a_look_at_what_it_read(here: House, 
     told = await ann.ask("GET", f"/api/jobs/{done['job_id']}")
 
     assert (told.status_code, told.json()["command"], told.json()["stdout"]) == (200, body["command"], "in")
+
+
+async def test_a_command_that_runs_holds_what_it_reads_no_more_than_once(here: House, ann: Customer) -> None:
+    at_once, megabyte = 8, 1_000_000
+    body = b'{"command":"sleep 60","timeout_seconds":90,"stdin":"' + b"x" * megabyte + b'"}'
+    kept_bytes = megabyte * 4 // 3  # In memory here, in a table elsewhere.
+
+    async def in_parts() -> AsyncIterator[bytes]:
+        yield body[:megabyte]
+        yield body[megabyte:]
+
+    async with here.working():
+        vps_id = (await ann.ask("POST", "/api/vps", json={"name": "a", "plan_id": await here.nano()})).json()["id"]
+        await ann.until(vps_id, "running")
+        tracemalloc.start()
+        try:
+            path, headers = f"/api/vps/{vps_id}/exec", {"content-type": "application/json"}
+            running = [asyncio.create_task(ann.ask("POST", path, headers, content=in_parts())) for _ in range(at_once)]
+            [guest] = here.host.guests.values()
+            await until(lambda: len(guest.jobs) == at_once)
+            held_bytes, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        await ann.ask("POST", f"/api/vps/{vps_id}/stop")
+        await asyncio.gather(*running)
+
+    assert held_bytes < at_once * (kept_bytes + megabyte * 1.5)
 
 
 @pytest.mark.parametrize("text", ["touch /root/ran", "#!/bin/sh\r\ntrue\r\n", "\n#!/bin/sh\n", "#cloud-config\n"])
