@@ -63,7 +63,9 @@ from projections.meters import TabledDueAccounts
 from projections.reading import ReadModels
 
 CONNECTIONS_MAX = 8
-"""Of the pool for sealing keys, leases and kept output; the store and the read models have their own."""
+"""Of the pool for sealing keys, leases and last uses; the store and the read models have their own."""
+BLOB_CONNECTIONS_MAX = 4
+"""Of the pool for blobs: a megabyte that is written or read keeps nobody waiting who only wants a key."""
 _HOSTS_LOCK = "hosts.lock"
 CANNOT_START = (
     BadMasterKey,
@@ -152,12 +154,13 @@ async def opened_runtime(
     clock, ids = SystemClock(), TimeOrderedIds()
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(PostgresEventStore(database.service_url))
-        pool = await stack.enter_async_context(_pool(database.service_url))
+        pool = await stack.enter_async_context(_pool(database.service_url, "work", CONNECTIONS_MAX))
+        blob_pool = await stack.enter_async_context(_pool(database.service_url, "blobs", BLOB_CONNECTIONS_MAX))
         secrets = PostgresSecretTable(pool)
         sealer = AccountSealer(key_ring(settings), PostgresKeyTable(pool), secrets)
         await sealer.check_master_key()
         sessions = await opened_sessions(sealer, secrets)
-        blobs = PostgresBlobs(pool)
+        blobs = PostgresBlobs(blob_pool)
         ledger = Ledger(store, sealer, clock, ids, store, blobs)
         look = partial(look_for_signing_keys, sessions, sealer, secrets)
         await _closed_by(stack, KeyWatch(database.service_url, partial(let_go, sealer, ledger), look)).open()
@@ -258,13 +261,13 @@ def _closed_by(stack: AsyncExitStack, thing: _Thing) -> _Thing:
     return thing
 
 
-def _pool(url: str) -> AsyncConnectionPool[Any]:
+def _pool(url: str, name: str, connections_max: int) -> AsyncConnectionPool[Any]:
     return AsyncConnectionPool(
         url,
         min_size=1,
-        max_size=CONNECTIONS_MAX,
+        max_size=connections_max,
         open=False,
-        kwargs={"autocommit": True, "application_name": "litevps work"},
+        kwargs={"autocommit": True, "application_name": f"litevps {name}"},
     )
 
 
