@@ -107,6 +107,18 @@ async def test_numbers_of_a_month_have_no_gaps_and_are_given_once(here: Months) 
     assert (await here.entries())["number"] == "2026-11-000001"
 
 
+async def test_an_issued_statement_keeps_the_names_of_what_is_deleted_since(here: Months) -> None:
+    await eventful_november(here)
+    await here.until(OVER)
+    issued = await here.entries()
+    vps_ids = {entry["vps_id"] for entry in issued["entries"]} - {None}
+    assert vps_ids
+    for vps_id in vps_ids:
+        assert (await here.ann.ask("DELETE", f"/api/vps/{vps_id}")).status_code == 204
+
+    assert await here.entries() == issued
+
+
 async def number_of(here: Months, customer: Customer) -> str:
     """Return the number of November's statement of somebody."""
     drawn = await here.house.runtime.statements.drawn(customer.id, NOVEMBER)
