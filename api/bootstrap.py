@@ -193,7 +193,7 @@ async def opened_runtime(
             closings=TabledOpenClosings(read_models),
             leftovers=(PostgresLeftovers(pool), mail_folder(settings, clock)),
             mailer=mailer_of(settings, clock),
-            refund_all=partial(request_refund_of_all, payments.desk),
+            refund_all=partial(request_refund_of_all, payments.desk) if payments.can_ask else None,
             cash_desk=payments.desk,
             stand_in=payments.stand_in,
         )

@@ -31,6 +31,8 @@ class OpenedPayments(msgspec.Struct, frozen=True, eq=False):
 
     desk: CashDesk
     stand_in: StandIn | None
+    can_ask: bool
+    """Whether there is anybody who answers: a command that was given no key asks Stripe nothing."""
 
 
 def has_stand_in(settings: Settings) -> bool:
@@ -53,7 +55,7 @@ async def opened_payments(
             leases=workshop.leases,
             open_payments=TabledPayments(read_models, workshop.store),
         )
-        yield OpenedPayments(desk, stand_in)
+        yield OpenedPayments(desk, stand_in, can_ask=stand_in is not None or settings.stripe_secret_key is not None)
 
 
 @asynccontextmanager

@@ -52,5 +52,11 @@ def set_setting(loaded: Loaded, name: str, value: str, form: Form) -> None:
 
 def _show(form: Form, in_force: OperatorSettings) -> None:
     rates = ", ".join(f"{rate.name} {rate.percent}" for rate in in_force.tax)
-    rows = [(name, rates if name == "tax" else str(value)) for name, value in msgspec.structs.asdict(in_force).items()]
-    tell(form, in_force, ("NAME", "VALUE"), rows)
+    values = {**msgspec.structs.asdict(in_force), "tax": rates}
+    tell(form, in_force, ("NAME", "VALUE"), [(name, _as_typed(value)) for name, value in values.items()])
+
+
+def _as_typed(value: object) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return str(value)

@@ -110,6 +110,9 @@ def test_what_operators_set_is_in_force_from_then_on(typed: Type) -> None:
         {"name": "City", "percent_thousandths": 2_500},
     ]
     assert "VAT 19, City 2.5" in typed("settings", "list").stdout
+    assert typed("settings", "set", "refund_keeps_fee", "on").exit_code == 0
+    shown = dict(line.split(maxsplit=1) for line in typed("settings", "list").stdout.splitlines())
+    assert shown["refund_keeps_fee"].strip() == "on", "as it is typed"
 
 
 def test_every_read_model_is_rebuilt_or_the_one_that_is_named(typed: Type) -> None:
