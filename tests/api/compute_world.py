@@ -228,6 +228,15 @@ class World:
             task.cancel()
             await asyncio.wait([task])
 
+    @asynccontextmanager
+    async def with_vps(self) -> AsyncIterator[tuple[Workshop, VpsId]]:
+        """Have a world with a host, a worker that runs meanwhile, and a VPS for which it has nothing left to do."""
+        workshop = await self.founded()
+        async with self.working(workshop):
+            vps_id = await self.create(workshop)
+            await self.settled(workshop, vps_id)
+            yield workshop, vps_id
+
     async def settled(self, workshop: Workshop, *vps_ids: VpsId) -> list[Vps]:
         """Wait until there is nothing to do for these VPSs; return them."""
         async with asyncio.timeout(WAIT_S):

@@ -61,10 +61,7 @@ async def until_launched(world: World, workshop: Workshop, vps_id: VpsId) -> Non
 @pytest.mark.usefixtures("impatient")
 async def test_a_guest_that_never_answers_is_switched_on_three_times_an_hour() -> None:
     world = World(boot_s=10**6)
-    workshop = await world.founded()
-    async with world.working(workshop):
-        vps_id = await world.create(workshop)
-        await world.settled(workshop, vps_id)
+    async with world.with_vps() as (workshop, vps_id):
         for _ in range(2):
             world.clock.advance(10)
             await world.ask(workshop, "start", vps_id)
@@ -122,10 +119,7 @@ async def test_a_guest_that_draws_its_login_out_is_off_as_soon_as_its_owner_want
 ) -> None:
     monkeypatch.setattr(booting, "LOOK_AGAIN_S", 0.01)
     world = World()
-    workshop = await world.founded()
-    async with world.working(workshop):
-        vps_id = await world.create(workshop)
-        await world.settled(workshop, vps_id)
+    async with world.with_vps() as (workshop, vps_id):
         await world.ask(workshop, "stop", vps_id)
         await world.settled(workshop, vps_id)
     drawn_out = DrawnOut(workshop.shell)
@@ -159,10 +153,7 @@ async def test_guests_that_never_answer_are_bounded_also_where_they_are_deleted_
 
 async def test_a_vps_that_is_stopped_each_time_before_it_answers_is_bounded() -> None:
     world, started = World(), 0
-    workshop = await world.founded()
-    async with world.working(workshop):
-        vps_id = await world.create(workshop)
-        await world.settled(workshop, vps_id)
+    async with world.with_vps() as (workshop, vps_id):
         world.host.boot_us = 10**12
         await world.ask(workshop, "stop", vps_id)
         await world.settled(workshop, vps_id)

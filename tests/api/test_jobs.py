@@ -52,10 +52,7 @@ class Site:
 @pytest.fixture
 async def site() -> AsyncIterator[Site]:
     world = World()
-    workshop = await world.founded()
-    async with world.working(workshop):
-        vps_id = await world.create(workshop)
-        await world.settled(workshop, vps_id)
+    async with world.with_vps() as (workshop, vps_id):
         yield Site(world, workshop, vps_id)
 
 

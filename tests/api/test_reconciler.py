@@ -75,10 +75,7 @@ async def test_a_guest_that_went_off_by_itself_is_stopped_and_unproven_minutes_a
 
 async def test_a_guest_that_the_host_has_halted_is_recorded_off_and_put_off() -> None:
     world = World()
-    workshop = await world.founded()
-    async with world.working(workshop):
-        vps_id = await world.create(workshop)
-        await world.settled(workshop, vps_id)
+    async with world.with_vps() as (workshop, vps_id):
         world.clock.advance(30)
         world.host.halt_guest(vps_id)
 
@@ -91,10 +88,7 @@ async def test_a_guest_that_the_host_has_halted_is_recorded_off_and_put_off() ->
 
 async def test_a_guest_that_was_recorded_off_just_before_a_crash_is_put_off_at_the_next_look() -> None:
     world = World()
-    workshop = await world.founded()
-    async with world.working(workshop):
-        vps_id = await world.create(workshop)
-        await world.settled(workshop, vps_id)
+    async with world.with_vps() as (workshop, vps_id):
         world.clock.advance(30)
         world.host.halt_guest(vps_id)
         world.host.faults.fail_next("ensure_off")
@@ -109,10 +103,7 @@ async def test_a_guest_that_was_recorded_off_just_before_a_crash_is_put_off_at_t
 
 async def test_after_a_restart_of_the_host_its_guests_are_stopped() -> None:
     world = World()
-    workshop = await world.founded()
-    async with world.working(workshop):
-        vps_id = await world.create(workshop)
-        await world.settled(workshop, vps_id)
+    async with world.with_vps() as (workshop, vps_id):
         world.clock.advance(30)
         world.host.reboot()
 

@@ -47,10 +47,7 @@ async def test_many_long_commands_do_not_keep_the_collection_of_another_waiting(
     monkeypatch.setattr("api.worker.JOBS_COLLECTED_MAX", 4)
     monkeypatch.setattr("api.worker.JOB_TURN_S", 0.05)
     world = World()
-    workshop = await world.founded()
-    async with world.working(workshop):
-        vps_id = await world.create(workshop)
-        await world.settled(workshop, vps_id)
+    async with world.with_vps() as (workshop, vps_id):
         for number in range(20):
             await _request(world, workshop, vps_id, f"sleep {100 + number}")
         world.clock.advance(1)

@@ -34,11 +34,7 @@ async def test_a_vps_that_was_asked_for_runs() -> None:
 
 async def test_a_stopped_vps_is_off_and_pays_for_what_it_ran() -> None:
     world = World()
-    workshop = await world.founded()
-    async with world.working(workshop):
-        vps_id = await world.create(workshop)
-        await world.settled(workshop, vps_id)
-
+    async with world.with_vps() as (workshop, vps_id):
         world.clock.advance(150)
         await world.ask(workshop, "stop", vps_id)
         (vps,) = await world.settled(workshop, vps_id)
@@ -51,10 +47,7 @@ async def test_a_stopped_vps_is_off_and_pays_for_what_it_ran() -> None:
 
 async def test_a_vps_that_was_stopped_starts_again_as_its_next_generation() -> None:
     world = World()
-    workshop = await world.founded()
-    async with world.working(workshop):
-        vps_id = await world.create(workshop)
-        await world.settled(workshop, vps_id)
+    async with world.with_vps() as (workshop, vps_id):
         await world.ask(workshop, "stop", vps_id)
         await world.settled(workshop, vps_id)
 
@@ -117,11 +110,7 @@ async def test_a_vps_is_deleted_while_it_boots() -> None:
 
 async def test_a_removal_is_tried_until_the_host_lets_it_happen() -> None:
     world = World()
-    workshop = await world.founded()
-    async with world.working(workshop):
-        vps_id = await world.create(workshop)
-        await world.settled(workshop, vps_id)
-
+    async with world.with_vps() as (workshop, vps_id):
         world.host.faults.fail_next("ensure_removed", times=2)
         await world.ask(workshop, "delete", vps_id)
         while world.host.guests:

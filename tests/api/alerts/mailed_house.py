@@ -8,11 +8,13 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import msgspec
+from httpx import Response
 
 from adapters.mail.folder import FolderMailer
 from adapters.memory.alert_work import MemoryAlertWork
 from adapters.memory.leases import LeaseTable, MemoryLeases
 from adapters.simulated.clock import ManualClock
+from adapters.turnstile import TEST_TOKEN
 from api.alerts.postman import look_after_mail
 from api.ledger import Context, Ledger, Sight
 from api.metering import settle_account
@@ -65,6 +67,11 @@ class Mailed(msgspec.Struct, eq=False):
     async def code(self) -> str:
         """Return the code that was mailed last."""
         return code_in((await self.mails())[-1])
+
+    async def ask_for_code(self, path: str, email: str, **headers: str) -> Response:
+        """Ask, as anybody can, for a code to be mailed to an address."""
+        body = {"email": email, "cf-turnstile-response": TEST_TOKEN}
+        return await self.house.client.post(path, json=body, headers=headers)
 
     async def show(self, code: str) -> int:
         """Show a code; return the status."""

@@ -1,8 +1,5 @@
 """Alerts over HTTP: an address is given, mailed a code, verified, and from then on told."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
 from api.ledger import Context, Sight
@@ -15,7 +12,7 @@ from domain.deciding import Decision
 from domain.events import Actor
 from domain.time import Instant, to_rfc3339
 from tests.api.alerts.mailed_house import ALERTS_PATH as PATH
-from tests.api.alerts.mailed_house import OPS, Mailed, mailed_house
+from tests.api.alerts.mailed_house import OPS, Mailed
 from tests.api.alerts.mailed_house import VERIFY_PATH as VERIFY
 
 pytestmark = pytest.mark.anyio
@@ -25,13 +22,6 @@ REFUSED = {"error": "code is wrong or has expired", "code": "code_refused"}
 
 def told(email: str | None, thresholds: list[float], *, verified: bool) -> dict[str, object]:
     return {"email": email, "verified": verified, "thresholds": thresholds, "undelivered": None}
-
-
-@pytest.fixture
-async def mailed(tmp_path: Path) -> AsyncIterator[Mailed]:
-    """A house with a folder for its mail."""
-    async with mailed_house(tmp_path / "mail") as made:
-        yield made
 
 
 async def test_without_a_word_nobody_is_told_of_anything(mailed: Mailed) -> None:

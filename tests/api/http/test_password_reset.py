@@ -2,20 +2,16 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
-from pathlib import Path
 
-import httpx
 import pytest
 
-from adapters.turnstile import TEST_TOKEN
 from domain.accounts.account import account_view
 from domain.accounts.events import PasswordChanged
 from domain.accounts.resetting import RESET_LIFE, RESETS_OF_ADDRESS
 from domain.alerts.codes import TRIES_MAX
 from domain.alerts.events import PasswordResetRequested
 from domain.time import MICROSECONDS_PER_SECOND
-from tests.api.alerts.mailed_house import OPS, Mailed, code_in, mailed_house
+from tests.api.alerts.mailed_house import OPS, Mailed, code_in
 from tests.api.houses import PASSWORD
 
 pytestmark = pytest.mark.anyio
@@ -32,18 +28,6 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("api.http.accounts.FAILURE_TAKES_S", 0.0)
 
 
-@pytest.fixture
-async def mailed(tmp_path: Path) -> AsyncIterator[Mailed]:
-    """A house with a folder for its mail."""
-    async with mailed_house(tmp_path / "mail") as made:
-        yield made
-
-
-async def ask(mailed: Mailed, email: str, **headers: str) -> httpx.Response:
-    body = {"email": email, "cf-turnstile-response": TEST_TOKEN}
-    return await mailed.house.client.post(PATH, json=body, headers=headers)
-
-
 async def show(mailed: Mailed, code: str, password: str = NEW) -> tuple[int, object]:
     answer = await mailed.house.client.post(PATH, json={"code": code, "new_password": password})
     return answer.status_code, answer.json().get("code") if answer.content else None
@@ -55,7 +39,7 @@ async def login(mailed: Mailed, password: str) -> int:
 
 
 async def test_whoever_forgot_the_password_has_another_one_by_mail(mailed: Mailed) -> None:
-    asked = await ask(mailed, mailed.ann.email.upper())
+    asked = await mailed.ask_for_code(PATH, mailed.ann.email.upper())
 
     assert (asked.status_code, asked.content) == (202, b"")
     (mail,) = await mailed.mails()
@@ -66,7 +50,10 @@ async def test_whoever_forgot_the_password_has_another_one_by_mail(mailed: Maile
 
 
 async def test_an_address_without_an_account_is_answered_alike_and_mailed_nothing(mailed: Mailed) -> None:
-    known, unknown = await ask(mailed, mailed.ann.email), await ask(mailed, "nobody@example.com")
+    known, unknown = (
+        await mailed.ask_for_code(PATH, mailed.ann.email),
+        await mailed.ask_for_code(PATH, "nobody@example.com"),
+    )
 
     assert (known.status_code, known.content) == (unknown.status_code, unknown.content) == (202, b"")
     assert set(known.headers) == set(unknown.headers)
@@ -74,14 +61,14 @@ async def test_an_address_without_an_account_is_answered_alike_and_mailed_nothin
 
 
 async def test_asking_alone_changes_nothing(mailed: Mailed) -> None:
-    await ask(mailed, mailed.ann.email)
+    await mailed.ask_for_code(PATH, mailed.ann.email)
 
     assert (await mailed.ann.ask("GET", "/api/me")).status_code == 200
     assert await login(mailed, PASSWORD) == 200
 
 
 async def test_a_code_works_once_also_when_shown_by_many_at_once(mailed: Mailed) -> None:
-    await ask(mailed, mailed.ann.email)
+    await mailed.ask_for_code(PATH, mailed.ann.email)
     code = await mailed.code()
     shown = Counter(await asyncio.gather(*(show(mailed, code, f"{NEW} {n}") for n in range(8))))
 
@@ -91,16 +78,16 @@ async def test_a_code_works_once_also_when_shown_by_many_at_once(mailed: Mailed)
 
 
 async def test_a_code_ends_with_time_with_a_newer_one_and_with_guesses(mailed: Mailed) -> None:
-    await ask(mailed, mailed.ann.email)
+    await mailed.ask_for_code(PATH, mailed.ann.email)
     older = await mailed.code()
     mailed.clock.advance(1)
-    await ask(mailed, mailed.ann.email)
+    await mailed.ask_for_code(PATH, mailed.ann.email)
     code = await mailed.code()
     assert older != code
     assert await show(mailed, older) == REFUSED
     mailed.clock.advance(RESET_LIFE / MICROSECONDS_PER_SECOND)
     assert await show(mailed, code) == REFUSED
-    await ask(mailed, mailed.ann.email)
+    await mailed.ask_for_code(PATH, mailed.ann.email)
     code = await mailed.code()
     for _ in range(TRIES_MAX):
         assert await show(mailed, code[:-8] + "aaaaaaaa") == REFUSED
@@ -114,7 +101,7 @@ async def test_whoever_asks_for_others_keeps_nobody_from_a_good_code() -> None:
 
 
 async def test_a_code_of_one_kind_is_none_of_another(mailed: Mailed) -> None:
-    await ask(mailed, mailed.ann.email)
+    await mailed.ask_for_code(PATH, mailed.ann.email)
     assert await mailed.show(await mailed.code()) == 400
     await mailed.ann.ask("PUT", "/api/billing/alerts", json={"email": OPS})
     verification = code_in(next(mail for mail in await mailed.mails() if mail["To"] == OPS))
@@ -128,7 +115,7 @@ async def test_what_is_no_code_is_refused_like_a_wrong_one(mailed: Mailed, code:
 
 
 async def test_a_password_that_is_refused_uses_no_code_up(mailed: Mailed) -> None:
-    await ask(mailed, mailed.ann.email)
+    await mailed.ask_for_code(PATH, mailed.ann.email)
     code = await mailed.code()
 
     assert await show(mailed, code, "short") == (400, "invalid_request")
@@ -137,22 +124,22 @@ async def test_a_password_that_is_refused_uses_no_code_up(mailed: Mailed) -> Non
 
 async def test_nobody_is_flooded_with_mail_and_the_last_code_stays_good(mailed: Mailed) -> None:
     for _ in range(RESETS_OF_ADDRESS.tries + 5):
-        assert (await ask(mailed, mailed.ann.email)).status_code == 202
+        assert (await mailed.ask_for_code(PATH, mailed.ann.email)).status_code == 202
 
     assert len(await mailed.recorded(PasswordResetRequested)) == RESETS_OF_ADDRESS.tries
     assert await show(mailed, await mailed.code()) == (204, None)
 
 
 async def test_a_closed_account_is_mailed_nothing_not_even_what_waited(mailed: Mailed) -> None:
-    await ask(mailed, mailed.ann.email)
+    await mailed.ask_for_code(PATH, mailed.ann.email)
     await mailed.ann.ask("DELETE", "/api/me", json={"password": PASSWORD})
-    await ask(mailed, mailed.ann.email)
+    await mailed.ask_for_code(PATH, mailed.ann.email)
 
     assert await mailed.mails() == []
 
 
 async def test_a_link_is_to_where_the_service_is_whatever_host_was_asked(mailed: Mailed) -> None:
-    await ask(mailed, mailed.ann.email, host="evil.example", **{"x-forwarded-host": "evil.example"})
+    await mailed.ask_for_code(PATH, mailed.ann.email, host="evil.example", **{"x-forwarded-host": "evil.example"})
 
     (mail,) = await mailed.mails()
     assert "evil.example" not in mail.as_string()
@@ -161,13 +148,13 @@ async def test_a_link_is_to_where_the_service_is_whatever_host_was_asked(mailed:
 async def test_waits_of_the_login_do_not_hold_it_up(mailed: Mailed) -> None:
     for _ in range(6):
         await login(mailed, "not this one")
-    await ask(mailed, mailed.ann.email)
+    await mailed.ask_for_code(PATH, mailed.ann.email)
 
     assert await show(mailed, await mailed.code()) == (204, None)
 
 
 async def test_no_code_is_recorded_nor_where_somebody_asked_from(mailed: Mailed) -> None:
-    await ask(mailed, mailed.ann.email)
+    await mailed.ask_for_code(PATH, mailed.ann.email)
     code = await mailed.code()
 
     feed = await mailed.house.runtime.store.read_feed(0, 1000)

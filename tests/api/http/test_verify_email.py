@@ -3,10 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
-from pathlib import Path
 
-import httpx
 import pytest
 
 from adapters.turnstile import TEST_TOKEN
@@ -19,7 +16,7 @@ from domain.alerts.alerts import CODE_LIFE
 from domain.alerts.codes import TRIES_MAX
 from domain.alerts.events import EmailVerificationRequested
 from domain.time import MICROSECONDS_PER_SECOND
-from tests.api.alerts.mailed_house import OPS, VERIFY_PATH, Mailed, code_in, mailed_house
+from tests.api.alerts.mailed_house import OPS, VERIFY_PATH, Mailed, code_in
 from tests.api.houses import PASSWORD, Customer
 
 pytestmark = pytest.mark.anyio
@@ -31,18 +28,6 @@ BOB = "bob@example.com"
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have answers told at once."""
     monkeypatch.setattr("api.http.mailed_codes.ANSWER_TAKES_S", 0.0)
-
-
-@pytest.fixture
-async def mailed(tmp_path: Path) -> AsyncIterator[Mailed]:
-    """A house with a folder for its mail; the code of its customer was mailed and is forgotten."""
-    async with mailed_house(tmp_path / "mail") as made:
-        yield made
-
-
-async def ask(mailed: Mailed, email: str, **headers: str) -> httpx.Response:
-    body = {"email": email, "cf-turnstile-response": TEST_TOKEN}
-    return await mailed.house.client.post(VERIFY_PATH, json=body, headers=headers)
 
 
 async def is_verified(customer: Customer) -> bool:
@@ -71,7 +56,10 @@ async def test_a_code_works_once_also_when_shown_by_many_at_once(mailed: Mailed)
 
 
 async def test_an_address_without_an_account_is_answered_alike_and_mailed_nothing(mailed: Mailed) -> None:
-    known, unknown = await ask(mailed, mailed.ann.email.upper()), await ask(mailed, "nobody@example.com")
+    known, unknown = (
+        await mailed.ask_for_code(VERIFY_PATH, mailed.ann.email.upper()),
+        await mailed.ask_for_code(VERIFY_PATH, "nobody@example.com"),
+    )
 
     assert (known.status_code, known.content) == (unknown.status_code, unknown.content) == (202, b"")
     assert set(known.headers) == set(unknown.headers)
@@ -81,10 +69,10 @@ async def test_an_address_without_an_account_is_answered_alike_and_mailed_nothin
 
 
 async def test_whoever_is_verified_is_answered_alike_and_mailed_nothing(mailed: Mailed) -> None:
-    await ask(mailed, mailed.ann.email)
+    await mailed.ask_for_code(VERIFY_PATH, mailed.ann.email)
     assert await mailed.show(await mailed.code()) == 204
 
-    assert (await ask(mailed, mailed.ann.email)).status_code == 202
+    assert (await mailed.ask_for_code(VERIFY_PATH, mailed.ann.email)).status_code == 202
     assert len(await mailed.mails()) == 1
 
 
@@ -92,15 +80,15 @@ async def test_answers_take_their_time_whatever_was_found(mailed: Mailed, monkey
     monkeypatch.setattr("api.http.mailed_codes.ANSWER_TAKES_S", 0.1)
     for email in (mailed.ann.email, "nobody@example.com"):
         began_s = time.monotonic()
-        await ask(mailed, email)
+        await mailed.ask_for_code(VERIFY_PATH, email)
         assert time.monotonic() - began_s >= 0.1
 
 
 async def test_a_code_ends_with_time_with_a_newer_one_and_with_guesses(mailed: Mailed) -> None:
-    await ask(mailed, mailed.ann.email)
+    await mailed.ask_for_code(VERIFY_PATH, mailed.ann.email)
     older = await mailed.code()
     mailed.clock.advance(1)
-    await ask(mailed, mailed.ann.email)
+    await mailed.ask_for_code(VERIFY_PATH, mailed.ann.email)
     code = await mailed.code()
     assert await mailed.show(older) == 400
     for _ in range(TRIES_MAX - 1):
@@ -111,7 +99,7 @@ async def test_a_code_ends_with_time_with_a_newer_one_and_with_guesses(mailed: M
     code = await mailed.code()
     mailed.clock.advance(CODE_LIFE / MICROSECONDS_PER_SECOND)
     assert await mailed.show(code) == 400
-    await ask(mailed, BOB)
+    await mailed.ask_for_code(VERIFY_PATH, BOB)
     code = await mailed.code()
     for _ in range(TRIES_MAX):
         assert await mailed.show(code[:-8] + "aaaaaaaa") == 400
@@ -121,7 +109,7 @@ async def test_a_code_ends_with_time_with_a_newer_one_and_with_guesses(mailed: M
 
 async def test_nobody_is_flooded_with_codes_and_the_last_one_stays_good(mailed: Mailed) -> None:
     for _ in range(VERIFICATIONS_OF_ADDRESS.tries + 5):
-        assert (await ask(mailed, mailed.ann.email)).status_code == 202
+        assert (await mailed.ask_for_code(VERIFY_PATH, mailed.ann.email)).status_code == 202
 
     assert len(await mailed.recorded(EmailVerificationRequested)) == VERIFICATIONS_OF_ADDRESS.tries
     assert await mailed.show(await mailed.code()) == 204
@@ -137,11 +125,11 @@ async def test_nobody_is_flooded_by_accounts_that_are_made_and_closed_with_the_a
 
 
 async def test_a_closed_account_is_mailed_nothing_and_its_code_is_good_for_nothing(mailed: Mailed) -> None:
-    await ask(mailed, mailed.ann.email)
+    await mailed.ask_for_code(VERIFY_PATH, mailed.ann.email)
     code = await mailed.code()
-    await ask(mailed, mailed.ann.email)
+    await mailed.ask_for_code(VERIFY_PATH, mailed.ann.email)
     await mailed.ann.ask("DELETE", "/api/me", json={"password": PASSWORD})
-    await ask(mailed, mailed.ann.email)
+    await mailed.ask_for_code(VERIFY_PATH, mailed.ann.email)
 
     assert len(await mailed.mails()) == 1
     assert await mailed.show(code) == 400
@@ -161,7 +149,7 @@ async def test_a_code_for_another_password_verifies_the_address_as_well(mailed: 
 
 
 async def test_codes_of_alerts_and_of_the_account_verify_one_address_each(mailed: Mailed) -> None:
-    await ask(mailed, mailed.ann.email)
+    await mailed.ask_for_code(VERIFY_PATH, mailed.ann.email)
     await mailed.ann.ask("PUT", "/api/billing/alerts", json={"email": OPS})
     codes = {mail["To"]: code_in(mail) for mail in await mailed.mails()}
 
@@ -175,13 +163,15 @@ async def test_accounts_of_operators_are_mailed_a_code_only_when_they_ask(mailed
     account_id = await create_account(mailed.house.runtime, BOB, PASSWORD)
     assert await mailed.mails() == []
 
-    await ask(mailed, BOB)
+    await mailed.ask_for_code(VERIFY_PATH, BOB)
     assert await mailed.show(await mailed.code()) == 204
     assert await mailed.recorded(EmailVerified) == [EmailVerified(account_id)]
 
 
 async def test_a_mail_names_where_the_service_is_and_no_code_is_recorded(mailed: Mailed) -> None:
-    await ask(mailed, mailed.ann.email, host="evil.example", **{"x-forwarded-host": "evil.example"})
+    await mailed.ask_for_code(
+        VERIFY_PATH, mailed.ann.email, host="evil.example", **{"x-forwarded-host": "evil.example"}
+    )
     (mail,) = await mailed.mails()
 
     assert "evil.example" not in mail.as_string()
