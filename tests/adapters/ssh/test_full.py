@@ -94,7 +94,7 @@ async def test_the_place_of_jobs_itself_is_freed_by_a_command(way: Way, fill: st
 async def test_where_even_the_reserve_is_used_up_the_answer_says_so(way: Way) -> None:
     use_up = "truncate -s 0 jobs/.reserve; rm jobs/.spare.*; dd if=/dev/zero of=filler bs=64k"
     last_pages = "dd if=/dev/zero of=filler bs=4k oflag=append conv=notrunc"
-    await run(way, f"cd /run/litevps; (sleep 1; {use_up}; {last_pages}; sleep 30; rm filler) > /dev/null 2>&1 &")
+    await run(way, f"cd /run/litevps; (sleep 1; {use_up}; {last_pages}; sleep 12; rm filler) > /dev/null 2>&1 &")
     refused = await until(way, started=False)
     assert "/run/litevps is full" in (refused.error or "")
     assert refused.exit_code is None
