@@ -1,5 +1,6 @@
 """The catalogue of every endpoint there is, and the document that is made of it."""
 
+from functools import lru_cache
 from typing import Any
 
 from api.http import (
@@ -31,13 +32,18 @@ DOCUMENT_PATHS = ("/openapi.json", "/api/openapi.json")
 
 def endpoints(settings: Settings) -> tuple[Endpoint, ...]:
     """Return every endpoint, in the order of the document, which is told by the last ones."""
-    told = declared(settings)
-    body = encode_json(document(told, settings.url))
+    body = _document(settings)
 
     async def tell(_call: Call) -> Answer:
         return Answer(200, body)
 
-    return (*told, *(_telling(path, tell) for path in DOCUMENT_PATHS))
+    return (*declared(settings), *(_telling(path, tell) for path in DOCUMENT_PATHS))
+
+
+@lru_cache(maxsize=4)
+def _document(settings: Settings) -> bytes:
+    # It takes longer to make than all else that an application is made of.
+    return encode_json(document(declared(settings), settings.url))
 
 
 def declared(settings: Settings) -> tuple[Endpoint, ...]:
