@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ import pytest
 
 from adapters.embedded_postgres.server import EmbeddedPostgres
 from adapters.turnstile import TEST_TOKEN
+from tests.folders import make_folder
 
 pytestmark = pytest.mark.slow
 
@@ -25,10 +25,9 @@ BACK_TIMEOUT_S = 60
 
 
 @pytest.fixture
-def home(service_user: None) -> Iterator[Path]:
+def home() -> Iterator[Path]:
     """Give a folder that PostgreSQL's user may enter."""
-    folder = Path(tempfile.mkdtemp(prefix="litevps-killed-"))
-    folder.chmod(0o711)
+    folder = make_folder("litevps-killed-")
     yield folder
     EmbeddedPostgres(folder / "postgres").stop()
     shutil.rmtree(folder)

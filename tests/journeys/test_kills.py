@@ -17,6 +17,7 @@ from api import failpoints
 from domain.compute.events import VpsDeleted, VpsRequested, VpsRunning
 from domain.exec.events import JobFinished, JobRequested
 from domain.ids import VpsId
+from tests.folders import make_folder
 from tests.journeys.killed_process import Customer, KilledProcess, ServiceDied
 from tests.journeys.minutes import check_minutes, minutes_of
 
@@ -127,12 +128,14 @@ class Journey:
 
 
 @pytest.fixture
-def journey(guest_image: GuestImage, service_user: None, free_port: int) -> Iterator[Journey]:
+def journey(guest_image: GuestImage, free_port: int) -> Iterator[Journey]:
     folder = Path(tempfile.mkdtemp(prefix="litevps-kills-"))
     folder.chmod(0o711)
     home = folder / "home"
     home.mkdir(mode=0o711)
     (home / "images").symlink_to(guest_image.folder.parent)
+    database = make_folder("litevps-kills-")
+    (home / "postgres").symlink_to(database)
     service = KilledProcess(home, free_port)
     try:
         service.start()
@@ -141,6 +144,7 @@ def journey(guest_image: GuestImage, service_user: None, free_port: int) -> Iter
         service.close()
         print(service.log_tail())  # Shown by pytest where the test failed.
         shutil.rmtree(folder)
+        shutil.rmtree(database)
 
 
 def test_whatever_the_service_dies_of_the_vps_is_made_kept_billed_and_removed_once(journey: Journey) -> None:

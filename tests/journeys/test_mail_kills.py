@@ -1,18 +1,17 @@
 """A real service dies by SIGKILL just after the mail server took a mail: the next one sends it again, recognisably."""
 
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from email.message import EmailMessage
-from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.api.alerts.mailed_house import VERIFY_PATH, code_in
 from tests.contracts.mailers import parsed
+from tests.folders import make_folder
 from tests.journeys.killed_process import EMAIL, KilledProcess, ServiceDied
 
 pytestmark = [pytest.mark.database, pytest.mark.slow]
@@ -23,11 +22,10 @@ POLL_S = 0.2
 
 
 @pytest.fixture
-def service(service_user: None, free_port: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[KilledProcess]:
+def service(free_port: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[KilledProcess]:
     """Give a service that drives simulated hosts, over a home folder of its own."""
     monkeypatch.setenv("LITEVPS_COMPUTE", "simulated")
-    folder = Path(tempfile.mkdtemp(prefix="litevps-"))
-    folder.chmod(0o711)
+    folder = make_folder()
     made = KilledProcess(folder / "home", free_port)
     try:
         yield made

