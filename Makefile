@@ -1,16 +1,18 @@
 # Each target is a line or two that a person could type. See README.md.
 .PHONY: run test check lint bench long mutations demo setup
 BIN := .venv/bin
+# A worker for each core, four at most. ARGS="-n0" runs everything in this one process.
+PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 run:            ## Everything from a bare Debian 12 to a served address, in development mode.
 	@scripts/environment run
 	@$(BIN)/litevps serve --development $(ARGS)
 
 test: setup lint  ## The whole suite, on a real PostgreSQL and a real guest.
-	$(BIN)/python -m pytest $(ARGS)
+	$(PYTEST) $(ARGS)
 
 check: setup lint ## What is quick: the rules and the tests that boot no guest.
-	$(BIN)/python -m pytest -m "not slow and not host" $(ARGS)
+	$(PYTEST) -m "not slow and not host" $(ARGS)
 
 lint:
 	$(BIN)/ruff check .
@@ -22,7 +24,7 @@ bench: setup    ## Ratios measured in one run on this machine.
 	$(BIN)/python -m tests.bench $(ARGS)
 
 long: setup     ## The whole suite, with its properties tried on many more cases.
-	LITEVPS_LONG=1 $(BIN)/python -m pytest $(ARGS)
+	LITEVPS_LONG=1 $(PYTEST) $(ARGS)
 
 mutations: setup ## Each protection of the money taken out in a copy: a test must notice.
 	$(BIN)/python -m tests.mutations $(ARGS)

@@ -5,11 +5,8 @@ import pwd
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -21,12 +18,15 @@ from adapters.embedded_postgres.unprivileged import USER_NAME
 from adapters.postgres.migrate import migrate
 from projections.catalogue import READ_MODELS
 from projections.generation import install
+from tests import ports
+from tests.folders import make_folder
+from tests.workers import is_worker, order_for_sharing
 
 pytest_plugins = ["tests.guests"]
 
 _TEMPLATE = "migrated_template"
 # Databases are made and dropped for each test; what a power cut would take from them is of no interest.
-_QUICK = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+_QUICK = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_wal_size": "128MB"}
 
 # A deadline would measure the machine. `make long` looks for rarer cases, of each property so many as LITEVPS_LONG says
 # where that is more than 1.
@@ -36,16 +36,29 @@ settings.register_profile("long", deadline=None, max_examples=_TOLD_MAX if _TOLD
 settings.load_profile("long" if "LITEVPS_LONG" in os.environ else "quick")
 
 
-def pytest_configure() -> None:
+_USER_THERE_BEFORE = pytest.StashKey[bool]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
     """Let SIGTERM end the session as Ctrl-C does, so that no server is left behind."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    config.stash[_USER_THERE_BEFORE] = _user_exists()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what uses the real PostgreSQL."""
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove the service's system user if it was this session that made it, once all of its workers have ended."""
+    if not is_worker(config) and not config.stash[_USER_THERE_BEFORE] and _user_exists():
+        # Refused while another session's server runs as this user; then that one goes on needing it.
+        subprocess.run(["/usr/sbin/userdel", USER_NAME], capture_output=True, check=False)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what uses the real PostgreSQL, and have workers begin with what takes long."""
     for item in items:
         if "postgres_server" in getattr(item, "fixturenames", ()):
             item.add_marker("database")
+    if is_worker(config):
+        order_for_sharing(items)
 
 
 @pytest.fixture(scope="session")
@@ -55,20 +68,9 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="session")
-def service_user() -> Iterator[None]:
-    """Remove the system user afterwards if it was this session that made it."""
-    there_before = _user_exists()
-    yield
-    if not there_before and _user_exists():
-        # Refused while another session's server runs as this user; then that one goes on needing it.
-        subprocess.run(["/usr/sbin/userdel", USER_NAME], capture_output=True, check=False)
-
-
-@pytest.fixture(scope="session")
-def postgres_server(service_user: None) -> Iterator[EmbeddedPostgres]:
+def postgres_server() -> Iterator[EmbeddedPostgres]:
     """Start an embedded PostgreSQL for the session, with one migrated database to copy from."""
-    folder = Path(tempfile.mkdtemp(prefix="litevps-"))
-    folder.chmod(0o711)
+    folder = make_folder()
     server = EmbeddedPostgres(folder / "postgres", settings=_QUICK)
     try:
         server.start()
@@ -127,9 +129,7 @@ def empty_owner_url(postgres_server: EmbeddedPostgres) -> Iterator[str]:
 @pytest.fixture
 def free_port() -> int:
     """Return a port of 127.0.0.1 that nothing listened on a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
+    return ports.free_port()
 
 
 def _as_superuser(server: EmbeddedPostgres) -> psycopg.Connection:

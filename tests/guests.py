@@ -26,6 +26,7 @@ from adapters.libvirt_host.kvm_probe import probe_kvm
 from domain.compute.ports import GuestSpec
 from domain.ids import HostId, LedgerId, VpsId
 from domain.time import Instant
+from tests.ports import free_port
 
 SSH_TIMEOUT_S = 60.0
 LEDGER, ANOTHER_LEDGER = LedgerId(UUID(int=501)), LedgerId(UUID(int=502))
@@ -57,13 +58,6 @@ def new_key_pair() -> KeyPair:
 def cache_folder() -> Path:
     """Return where what takes long to make is kept from one session of tests to the next."""
     return Path(os.environ.get("LITEVPS_TEST_CACHE", "~/.cache/litevps-test")).expanduser()
-
-
-def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def guest_spec(host_key: KeyPair, login_key: KeyPair, **changes: object) -> GuestSpec:

@@ -17,6 +17,7 @@ NOT_IMPORTED = {
     "hatchling": "builds the wheel whose contents are tested",
     "import-linter": "a program of the gate",
     "mypy": "a program of the gate",
+    "pytest-xdist": "has several workers share the tests (Makefile)",
     "ruff": "a program of the gate",
 }
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

@@ -33,9 +33,10 @@ async def test_nobodys_password_takes_as_long_as_a_wrong_one() -> None:
     known = await passwords.hash("correct horse")
 
     async def took_s(password_hash: str | None) -> float:
-        began_s = time.perf_counter()
+        # CPU time of this process, its threads counted: what else the machine does is no part of it.
+        began_s = time.process_time()
         await passwords.verify(password_hash, "wrong")
-        return time.perf_counter() - began_s
+        return time.process_time() - began_s
 
     pairs = [(await took_s(known), await took_s(None)) for _ in range(9)]
     wrong, nobodys = (statistics.median(times) for times in zip(*pairs, strict=True))

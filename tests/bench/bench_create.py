@@ -11,8 +11,9 @@ from adapters.guest_image.builder import GuestImage, ensure_built
 from adapters.libvirt_host.host import EmbeddedHost
 from adapters.libvirt_host.kvm_probe import probe_kvm
 from tests.bench.figures import Figure, interleaved
-from tests.guests import Login, cache_folder, free_port, guest_spec, hypervisor_on, new_key_pair
+from tests.guests import Login, cache_folder, guest_spec, hypervisor_on, new_key_pair
 from tests.journeys.killed_process import Customer, KilledProcess
+from tests.ports import free_port
 
 ROUNDS = 10
 WARM_UP_ROUNDS = 1

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import shutil
-import socket
 import sys
 import tempfile
 from asyncio.subprocess import PIPE, Process
@@ -14,6 +13,7 @@ from adapters.postgres.migrate import migrate
 from projections.catalogue import READ_MODELS
 from projections.generation import install
 from tests.bench.figures import Figure, interleaved
+from tests.ports import free_port
 
 ROUNDS = 5
 ROUND_S = 2.0
@@ -31,7 +31,7 @@ async def run() -> list[Figure]:
         await asyncio.to_thread(migrate, server.owner_url, server.service_password)
         await asyncio.to_thread(install, server.owner_url, READ_MODELS)
         url, tokens = server.url(SERVICE_ROLE), folder / "tokens"
-        ports = {what: _free_port() for what in ("bare", "full")}
+        ports = {what: free_port() for what in ("bare", "full")}
         for what, port in ports.items():
             started.append(await _server(what, url, port, tokens))
         return await _figures(ports["bare"], ports["full"], tokens)
@@ -80,9 +80,3 @@ async def _server(what: str, url: str, port: int, tokens: Path) -> Process:
     assert process.stdout is not None
     assert (await process.stdout.readline()).strip() == b"ready", f"the {what} server did not start"
     return process
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port

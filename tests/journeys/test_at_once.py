@@ -9,8 +9,9 @@ import httpx
 import pytest
 
 from domain.compute.events import HostRegistered
-from tests.guests import free_port, new_key_pair
+from tests.guests import new_key_pair
 from tests.journeys.paying_processes import Payer, Ports, Processes, waiting
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.anyio]
 

@@ -4,7 +4,6 @@ import http.client
 import itertools
 import json
 import os
-import socket
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -22,6 +21,7 @@ from api.http.openapi import document
 from tests.api.houses import PASSWORD, ROOMY, house
 from tests.api.http.wire import serving
 from tests.journeys.document_requests import Sent, requests
+from tests.ports import free_port
 
 DOCUMENT = document(declared(ROOMY), "http://litevps.test")
 OPERATIONS = [(path, method) for path, methods in DOCUMENT["paths"].items() for method in methods]
@@ -94,8 +94,7 @@ def asking() -> Iterator[Asking]:
     if RUNNING is not None:
         yield Asking(RUNNING)
         return
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
+    port = free_port()
     with anyio.from_thread.start_blocking_portal() as portal:
         behind = msgspec.structs.replace(ROOMY, trusted_proxies="127.0.0.0/8")
         with (

@@ -5,7 +5,6 @@ import itertools
 import json
 import os
 import signal
-import socket
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -18,6 +17,7 @@ import pytest
 
 from adapters.turnstile import TEST_TOKEN
 from tests.api.houses import PASSWORD
+from tests.ports import free_port
 
 pytestmark = pytest.mark.anyio
 
@@ -72,12 +72,6 @@ async def service(database_url: str, owner_url: str, home: Path) -> AsyncIterato
             for process in processes:
                 process.send_signal(signal.SIGTERM)
             await asyncio.gather(*(process.wait() for process in processes))
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
 
 
 async def answers(url: str) -> None:

@@ -1,10 +1,8 @@
 """Payments over several real processes: told of fifty times or never, killed in between, disputed, paid again."""
 
 import random
-import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -17,6 +15,7 @@ from domain.payments.events import PaymentReceived, StripeBalanceMoved, StripeEv
 from domain.wallet.events import FundsAdded, FundsTaken, MinutesMetered, ReceivablePaid
 from tests.browser import Browser
 from tests.journeys.paying_processes import Payer, Ports, Processes, waiting
+from tests.ports import free_port
 
 pytestmark = pytest.mark.slow
 
@@ -28,7 +27,7 @@ TEN_USD = 10_000_000
 @pytest.fixture
 def processes(database_url: str, owner_url: str, tmp_path: Path) -> Iterator[Processes]:
     (tmp_path / "home").mkdir()
-    made = Processes(tmp_path, database_url, owner_url, Ports(*_free_ports(3)))
+    made = Processes(tmp_path, database_url, owner_url, Ports(free_port(), free_port(), free_port()))
     try:
         yield made
     except BaseException:
@@ -174,9 +173,3 @@ def _until(true: Callable[[], bool], what: str) -> None:
         if true():
             return
     raise AssertionError(f"never: {what}")
-
-
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        listeners = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [listener.getsockname()[1] for listener in listeners]

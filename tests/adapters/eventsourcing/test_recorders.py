@@ -20,7 +20,7 @@ from tests.adapters.postgres.postgres_15 import postgres_15
 
 
 @pytest.fixture(scope="module")
-def older_server(service_user: None) -> Iterator[EmbeddedPostgres]:
+def older_server() -> Iterator[EmbeddedPostgres]:
     """Start Debian's PostgreSQL 15."""
     with postgres_15() as server:
         with psycopg.connect(server.url(SUPERUSER, "postgres")) as connection:

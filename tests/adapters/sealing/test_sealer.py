@@ -147,7 +147,9 @@ async def test_text_moved_to_another_account_event_or_field_is_found_out(sealer:
 
 
 @pytest.mark.parametrize(
-    "place", [(BOB, EVENT, "email"), (ALICE, ANOTHER_EVENT, "email"), (ALICE, EVENT, "name")], ids=str
+    "place",
+    [(BOB, EVENT, "email"), (ALICE, ANOTHER_EVENT, "email"), (ALICE, EVENT, "name")],
+    ids=["another account", "another event", "another field"],
 )
 async def test_whole_sealed_text_is_opened_in_its_own_place_only(
     sealer: AccountSealer, place: tuple[AccountId, EventId, str]
