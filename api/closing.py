@@ -6,6 +6,7 @@ import msgspec
 import structlog
 
 from api.ledger import Context, Sight
+from api.queues import Queue
 from api.runtime import Runtime
 from api.streams import events_between
 from domain.accounts.account import EMAIL_CLAIM, account_view
@@ -22,7 +23,6 @@ from domain.events import Actor
 from domain.ids import AccountId, TokenId, VpsId
 from domain.money import ZERO, MicroUsd
 from domain.payments.ports import PaymentsUnavailable
-from domain.ports import StoreUnavailable
 from domain.time import Instant
 from domain.tokens.commands import RevokeToken
 from domain.tokens.token import revoke, token_view
@@ -31,7 +31,6 @@ from domain.wallet.wallet import Wallet, wallet_view
 from projections.reading import ProjectionBehind
 
 EVERY_S = 5.0
-BATCH_MAX = 100
 LEASE_S = 120.0
 LEASE_SCOPE = "closing"
 
@@ -75,19 +74,19 @@ async def leave(runtime: Runtime, account_id: AccountId, email: str, context: Co
 
 async def finish_closings(runtime: Runtime) -> int:
     """Do what is left for accounts that were closed; return how many are finished by that."""
-    finished = 0
-    after: AccountId | None = None
-    # All of them, so that however many wait for a host that is away, the next one need not.
-    while batch := await runtime.closings.open_closings(after, BATCH_MAX):
-        for account_id in batch:
-            try:
-                finished += await _finish_leased(runtime, account_id)
-            except StoreUnavailable:
-                raise
-            except Exception:  # noqa: BLE001 Of one account; the others are closed all the same.
-                _log.exception("account not closed yet", account_id=str(account_id))
-        after = batch[-1]
-    return finished
+
+    async def finish(account_id: AccountId) -> bool:
+        return (await carry_on(runtime, account_id)).finished
+
+    queue = Queue(
+        LEASE_SCOPE,
+        runtime.workshop.leases,
+        runtime.closings.open_closings,
+        finish,
+        lease_key=lambda account_id: account_id,
+        lease_s=LEASE_S,
+    )
+    return await queue.work_off()
 
 
 async def carry_on(runtime: Runtime, account_id: AccountId) -> Progress:
@@ -150,16 +149,6 @@ async def _finish(
     if not outcome.events:
         return _as_things_stand(outcome.sight.of(wallet), refunded)
     return Progress(True, refunded, balance, balance)
-
-
-async def _finish_leased(runtime: Runtime, account_id: AccountId) -> bool:
-    leases, key = runtime.workshop.leases, UUID(int=account_id.int)
-    if await leases.take(LEASE_SCOPE, key, LEASE_S) is None:
-        return False
-    try:
-        return (await carry_on(runtime, account_id)).finished
-    finally:
-        await leases.done(LEASE_SCOPE, key)
 
 
 async def _delete(runtime: Runtime, account_id: AccountId, vps_id: VpsId, context: Context) -> None:

@@ -1,15 +1,14 @@
 """Erasing accounts: recorded first, then everything that tells whose it was is destroyed, until that is done."""
 
 from collections.abc import Callable
-from uuid import UUID
 
 import msgspec
-import structlog
 
 from api.closing import carry_on, leave
 from api.failpoints import reach
 from api.ledger import Context
 from api.operators import OPERATOR
+from api.queues import Queue, leased
 from api.runtime import Runtime
 from api.streams import events_between
 from domain.accounts.account import account_view
@@ -22,7 +21,6 @@ from domain.codec import decode
 from domain.errors import Invalid, NotFound
 from domain.events import ERASED, Actor, Event
 from domain.ids import AccountId, StreamId, TokenId, account_stream, alerts_stream, wallet_stream
-from domain.ports import StoreUnavailable
 from domain.wallet.events import TokenLimited, TokenUnlimited
 from domain.wallet.wallet import wallet_view
 
@@ -30,8 +28,6 @@ EVERY_S = 5.0
 BATCH_MAX = 100
 LEASE_S = 120.0
 LEASE_SCOPE = "erasure"
-
-_log = structlog.get_logger(__name__)
 
 
 async def find_closed(runtime: Runtime, email: str) -> AccountId:
@@ -82,34 +78,27 @@ async def erase_account(runtime: Runtime, account_id: AccountId, command: EraseA
         lambda sight, now: erase(sight.of(account), sight.of(wallet), awaiting, command, now),
         msgspec.structs.replace(context, account_id=account_id, step="erase"),
     )
-    return await _destroy_leased(runtime, account_id)
+    return await leased(
+        runtime.workshop.leases, LEASE_SCOPE, account_id, lambda: _destroy(runtime, account_id), lease_s=LEASE_S
+    )
 
 
 async def finish_erasures(runtime: Runtime) -> int:
     """Destroy what is left of erased accounts; return how many are finished by that."""
-    finished = 0
-    after: AccountId | None = None
-    while batch := await runtime.closings.open_erasures(after, BATCH_MAX):
-        for account_id in batch:
-            try:
-                finished += await _destroy_leased(runtime, account_id)
-            except StoreUnavailable:
-                raise
-            except Exception:  # noqa: BLE001 Of one account; the others are erased all the same.
-                _log.exception("account not erased yet", account_id=str(account_id))
-        after = batch[-1]
-    return finished
 
-
-async def _destroy_leased(runtime: Runtime, account_id: AccountId) -> bool:
-    leases, key = runtime.workshop.leases, UUID(int=account_id.int)
-    if await leases.take(LEASE_SCOPE, key, LEASE_S) is None:
-        return False
-    try:
+    async def destroy(account_id: AccountId) -> bool:
         await _destroy(runtime, account_id)
-    finally:
-        await leases.done(LEASE_SCOPE, key)
-    return True
+        return True
+
+    queue = Queue(
+        LEASE_SCOPE,
+        runtime.workshop.leases,
+        runtime.closings.open_erasures,
+        destroy,
+        lease_key=lambda account_id: account_id,
+        lease_s=LEASE_S,
+    )
+    return await queue.work_off()
 
 
 async def _destroy(runtime: Runtime, account_id: AccountId) -> None:

@@ -75,9 +75,13 @@ _ADD_MAILS = """
     INSERT INTO mail_due (notice_id, account_id, kind, due_at)
     SELECT * FROM unnest(%b::uuid[], %b::uuid[], %b::text[], %b::bigint[])
 """
-_DUE = "SELECT told FROM alert_due ORDER BY position, kind LIMIT %s"
-_MAILS = "SELECT account_id, notice_id FROM mail_due WHERE due_at <= %s ORDER BY due_at, notice_id LIMIT %s"
+_DUE_ACCOUNTS = "SELECT DISTINCT account_id FROM alert_due WHERE account_id > %s ORDER BY account_id LIMIT %s"
+_DUE = "SELECT told FROM alert_due WHERE account_id = %s ORDER BY position, kind LIMIT %s"
+_MAILS = """
+    SELECT account_id, notice_id FROM mail_due WHERE due_at <= %s AND notice_id > %s ORDER BY notice_id LIMIT %s
+"""
 _WAITING = "SELECT count(*) FROM mail_due"
+_BEFORE_ALL = UUID(int=0)
 
 _to_json = msgspec.json.Encoder()
 _from_json = msgspec.json.Decoder(Due)
@@ -100,16 +104,22 @@ class TabledAlertWork:
     def __init__(self, read_models: ReadModels) -> None:
         self._read_models = read_models
 
-    async def due_alerts(self, limit: int) -> list[Due]:
-        """Return what is to be told and was not raised yet; see ``AlertWork.due_alerts``."""
+    async def due_accounts(self, after: AccountId | None, limit: int) -> list[AccountId]:
+        """Return accounts that something is to be told to; see ``AlertWork.due_accounts``."""
         async with self._read_models.at(0, ALERTS) as connection:
-            cursor = await connection.execute(_DUE, [limit])
+            cursor = await connection.execute(_DUE_ACCOUNTS, [after or _BEFORE_ALL, limit])
+            return [AccountId(account_id) for (account_id,) in await cursor.fetchall()]
+
+    async def due_alerts(self, account_id: AccountId, limit: int) -> list[Due]:
+        """Return what an account is to be told and was not raised yet; see ``AlertWork.due_alerts``."""
+        async with self._read_models.at(0, ALERTS) as connection:
+            cursor = await connection.execute(_DUE, [account_id, limit])
             return [_from_json.decode(told) for (told,) in await cursor.fetchall()]
 
-    async def due_mails(self, now: Instant, limit: int) -> list[tuple[AccountId, UUID]]:
+    async def due_mails(self, now: Instant, after: UUID | None, limit: int) -> list[tuple[AccountId, UUID]]:
         """Return account and notice of mails that are to be tried by ``now``; see ``AlertWork.due_mails``."""
         async with self._read_models.at(0, ALERTS) as connection:
-            cursor = await connection.execute(_MAILS, [now, limit])
+            cursor = await connection.execute(_MAILS, [now, after or _BEFORE_ALL, limit])
             return [(AccountId(account_id), notice_id) for account_id, notice_id in await cursor.fetchall()]
 
     async def waiting_mails(self) -> int:

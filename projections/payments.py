@@ -66,10 +66,13 @@ _ADD_EVENTS = "INSERT INTO stripe_event_pending SELECT * FROM unnest(%b::text[],
 _REMOVE_EVENTS = "DELETE FROM stripe_event_pending WHERE stripe_event_id = ANY(%b::text[])"
 _ADD_TRANSACTIONS = "INSERT INTO stripe_transaction_pending SELECT * FROM unnest(%b::text[], %b::bigint[])"
 _REMOVE_TRANSACTIONS = "DELETE FROM stripe_transaction_pending WHERE transaction_id = ANY(%b::text[])"
-_PENDING_EVENTS = "SELECT stripe_event_id FROM stripe_event_pending ORDER BY position LIMIT %s"
+_PENDING_EVENTS = """
+    SELECT stripe_event_id FROM stripe_event_pending WHERE stripe_event_id > %s ORDER BY stripe_event_id LIMIT %s
+"""
 _DUE = "SELECT id FROM payment WHERE look_at <= %s AND id > %s ORDER BY id LIMIT %s"
 _DUE_TRANSACTIONS = """
-    SELECT transaction_id FROM stripe_transaction_pending WHERE available_at <= %s ORDER BY available_at LIMIT %s
+    SELECT transaction_id FROM stripe_transaction_pending
+    WHERE available_at <= %s AND transaction_id > %s ORDER BY transaction_id LIMIT %s
 """
 _REFUNDABLE = "SELECT id FROM payment WHERE account_id = %s AND refundable ORDER BY id"
 _OPEN = "SELECT id FROM payment WHERE account_id = %s AND state IN ('requested', 'open') ORDER BY id"
@@ -109,10 +112,10 @@ class TabledPayments:
         self._read_models = read_models
         self._store = store
 
-    async def pending_events(self, limit: int) -> Sequence[str]:
+    async def pending_events(self, after: str | None, limit: int) -> Sequence[str]:
         """Return events that came in and are not applied; see ``OpenPayments.pending_events``."""
         async with self._read_models.at(0, PAYMENTS) as connection:
-            cursor = await connection.execute(_PENDING_EVENTS, [limit])
+            cursor = await connection.execute(_PENDING_EVENTS, [after or "", limit])
             return [stripe_event_id for (stripe_event_id,) in await cursor.fetchall()]
 
     async def due_payments(self, now: Instant, after: PaymentId | None, limit: int) -> Sequence[PaymentId]:
@@ -121,10 +124,10 @@ class TabledPayments:
             cursor = await connection.execute(_DUE, [now, after or _BEFORE_ALL, limit])
             return [PaymentId(payment_id) for (payment_id,) in await cursor.fetchall()]
 
-    async def due_transactions(self, now: Instant, limit: int) -> Sequence[str]:
+    async def due_transactions(self, now: Instant, after: str | None, limit: int) -> Sequence[str]:
         """Return balance transactions that should be available; see ``OpenPayments.due_transactions``."""
         async with self._read_models.at(0, PAYMENTS) as connection:
-            cursor = await connection.execute(_DUE_TRANSACTIONS, [now, limit])
+            cursor = await connection.execute(_DUE_TRANSACTIONS, [now, after or "", limit])
             return [transaction_id for (transaction_id,) in await cursor.fetchall()]
 
     async def refundable_payments(self, account_id: AccountId) -> Sequence[PaymentId]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import get_args
+from uuid import UUID
 
 import msgspec
 
@@ -64,9 +65,11 @@ _ISSUED_OF = "SELECT issued_at, issued FROM statement_issued WHERE account_id = 
 _DUE = """
     SELECT moved.account_id, moved.month FROM statement_moved AS moved
     LEFT JOIN statement_issued AS issued USING (account_id, month)
-    WHERE moved.month < %s AND issued.account_id IS NULL
+    WHERE moved.month < %s AND issued.account_id IS NULL AND (moved.month, moved.account_id) > (%s, %s)
     ORDER BY moved.month, moved.account_id LIMIT %s
 """
+
+_BEFORE_ALL = UUID(int=0)
 
 _decode_issued = msgspec.json.Decoder(StatementIssued).decode
 
@@ -126,9 +129,15 @@ async def issued_statements(connection: Connection, account_id: AccountId) -> li
     return [Issued(Instant(at), _decode_issued(stored)) for at, stored in await cursor.fetchall()]
 
 
-async def statements_due(connection: Connection, before: Month, limit: int) -> list[tuple[AccountId, str]]:
-    """Return accounts and months before one in which something moved, and whose statement has no number yet."""
-    cursor = await connection.execute(_DUE, [str(before), limit])
+async def statements_due(
+    connection: Connection, before: Month, after: tuple[AccountId, Month] | None, limit: int
+) -> list[tuple[AccountId, str]]:
+    """Return accounts and months before one in which something moved, and whose statement has no number yet.
+
+    By months, then accounts, past ``after``.
+    """
+    past = ("", _BEFORE_ALL) if after is None else (str(after[1]), after[0])
+    cursor = await connection.execute(_DUE, [str(before), *past, limit])
     return [(AccountId(account_id), month) for account_id, month in await cursor.fetchall()]
 
 

@@ -23,27 +23,35 @@ class MemoryAlertWork:
         self._alerts: dict[AccountId, Alerts] = {}
         self._given_at: dict[AccountId, int] = {}
 
-    async def due_alerts(self, limit: int) -> list[Due]:
-        """Return what is to be told and was not raised yet; see ``AlertWork.due_alerts``."""
-        await self._catch_up()
-        self._due = [due for due in self._due if self._is_open(due)]
-        return self._due[:limit]
+    async def due_accounts(self, after: AccountId | None, limit: int) -> list[AccountId]:
+        """Return accounts that something is to be told to; see ``AlertWork.due_accounts``."""
+        due = {due.account_id for due in await self._open()}
+        return sorted(account_id for account_id in due if after is None or account_id > after)[:limit]
 
-    async def due_mails(self, now: Instant, limit: int) -> list[tuple[AccountId, UUID]]:
+    async def due_alerts(self, account_id: AccountId, limit: int) -> list[Due]:
+        """Return what an account is to be told and was not raised yet; see ``AlertWork.due_alerts``."""
+        return [due for due in await self._open() if due.account_id == account_id][:limit]
+
+    async def due_mails(self, now: Instant, after: UUID | None, limit: int) -> list[tuple[AccountId, UUID]]:
         """Return account and notice of mails that are to be tried by ``now``; see ``AlertWork.due_mails``."""
         await self._catch_up()
         waiting = sorted(
-            (notice.due_at, notice.id, account_id)
+            (notice.id, account_id)
             for account_id, alerts in self._alerts.items()
             for notice in alerts.notices.values()
-            if notice.due_at <= now
+            if notice.due_at <= now and (after is None or notice.id > after)
         )
-        return [(account_id, notice_id) for _, notice_id, account_id in waiting[:limit]]
+        return [(account_id, notice_id) for notice_id, account_id in waiting[:limit]]
 
     async def waiting_mails(self) -> int:
         """Return how many mails are not sent yet."""
         await self._catch_up()
         return sum(len(alerts.notices) for alerts in self._alerts.values())
+
+    async def _open(self) -> list[Due]:
+        await self._catch_up()
+        self._due = [due for due in self._due if self._is_open(due)]
+        return self._due
 
     def _is_open(self, due: Due) -> bool:
         alerts = self._alerts[due.account_id]

@@ -1,5 +1,6 @@
 """Leases in memory: what a table does for several processes, in a dictionary for one."""
 
+from collections.abc import Collection
 from uuid import UUID
 
 from domain.ports import Clock
@@ -34,6 +35,10 @@ class MemoryLeases:
             return None
         self.table.rows[scope, key] = (self._holder, Instant(now + seconds(lease_s)), attempts)
         return attempts
+
+    async def taken(self, scope: str, keys: Collection[UUID]) -> set[UUID]:
+        """Return those that are not free; see ``Leases.taken``."""
+        return {key for key in keys if self.table.is_taken(scope, key)}
 
     async def extend(self, scope: str, key: UUID, lease_s: float) -> bool:
         """Keep it for longer; see ``Leases.extend``."""

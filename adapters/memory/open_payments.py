@@ -24,10 +24,10 @@ class MemoryOpenPayments:
         self._events: dict[str, None] = {}
         self._transactions: dict[str, Instant] = {}
 
-    async def pending_events(self, limit: int) -> Sequence[str]:
+    async def pending_events(self, after: str | None, limit: int) -> Sequence[str]:
         """Return events that came in and are not applied; see ``OpenPayments.pending_events``."""
         await self._catch_up()
-        return list(self._events)[:limit]
+        return sorted(stripe_event_id for stripe_event_id in self._events if stripe_event_id > (after or ""))[:limit]
 
     async def due_payments(self, now: Instant, after: PaymentId | None, limit: int) -> Sequence[PaymentId]:
         """Return payments to be looked at; see ``OpenPayments.due_payments``."""
@@ -39,10 +39,11 @@ class MemoryOpenPayments:
         )
         return [payment_id for payment_id in due if after is None or payment_id > after][:limit]
 
-    async def due_transactions(self, now: Instant, limit: int) -> Sequence[str]:
+    async def due_transactions(self, now: Instant, after: str | None, limit: int) -> Sequence[str]:
         """Return balance transactions that should be available; see ``OpenPayments.due_transactions``."""
         await self._catch_up()
-        return [transaction_id for transaction_id, at in self._transactions.items() if at <= now][:limit]
+        due = (transaction_id for transaction_id, at in self._transactions.items() if at <= now)
+        return sorted(transaction_id for transaction_id in due if transaction_id > (after or ""))[:limit]
 
     async def refundable_payments(self, account_id: AccountId) -> Sequence[PaymentId]:
         """Return payments that did not go back wholly; see ``OpenPayments.refundable_payments``."""

@@ -1,5 +1,6 @@
 """Leases in PostgreSQL, shared by every process that works."""
 
+from collections.abc import Collection
 from uuid import UUID
 
 from psycopg_pool import AsyncConnectionPool
@@ -13,6 +14,10 @@ _TAKE = """
     SET holder = excluded.holder, leased_until = excluded.leased_until
     WHERE held.leased_until <= clock_timestamp()
     RETURNING attempts
+"""
+_TAKEN = """
+    SELECT key FROM work.lease
+    WHERE scope = %(scope)s AND key = ANY(%(keys)s) AND leased_until > clock_timestamp()
 """
 _EXTEND = """
     UPDATE work.lease SET leased_until = clock_timestamp() + make_interval(secs => %(lease_s)s)
@@ -42,6 +47,12 @@ class PostgresLeases:
             cursor = await connection.execute(_TAKE, self._named(scope, key, lease_s=lease_s))
             row = await cursor.fetchone()
         return None if row is None else int(row[0])
+
+    async def taken(self, scope: str, keys: Collection[UUID]) -> set[UUID]:
+        """Return those that are not free; see ``Leases.taken``."""
+        async with pooled_connection(self._pool) as connection:
+            cursor = await connection.execute(_TAKEN, {"scope": scope, "keys": list(keys)})
+            return {key for (key,) in await cursor.fetchall()}
 
     async def extend(self, scope: str, key: UUID, lease_s: float) -> bool:
         """Keep it for longer; see ``Leases.extend``."""

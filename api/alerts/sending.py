@@ -1,7 +1,6 @@
 """Sending: each mail that is due is handed over, and what came of it is recorded."""
 
-import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 import structlog
@@ -9,6 +8,7 @@ import structlog
 from api.alerts.texts import About, account_name, alert_mail, code_mail
 from api.failpoints import reach
 from api.ledger import Context
+from api.queues import Queue
 from api.runtime import Runtime
 from domain.accounts.account import Account, account_view
 from domain.alerts import sending
@@ -19,14 +19,12 @@ from domain.compute.vps import vps_view
 from domain.deciding import Decision
 from domain.events import Actor
 from domain.ids import AccountId, VpsId
-from domain.ports import StoreFailed, StoreUnavailable
+from domain.ports import StoreFailed
 from domain.pricing.price_book import PRICES
 from domain.time import Instant
 from domain.wallet.forecast import exhausts_at
 from domain.wallet.wallet import wallet_view
 
-DUE_MAX = 200
-"""Looked at in one go; what is left comes in the next."""
 AT_ONCE_MAX = 8
 LEASE_S = 90.0
 """Longer than any mailer tries; as long after a crash a mail is left alone that may or may not have been sent."""
@@ -45,32 +43,23 @@ async def send_due(runtime: Runtime) -> int:
     mailer = runtime.mailer
     if mailer is None:
         return 0
-    slots = asyncio.Semaphore(AT_ONCE_MAX)
 
-    async def one(account_id: AccountId, notice_id: UUID) -> bool:
-        async with slots:
-            return await _send_leased(runtime, mailer, account_id, notice_id)
+    async def waiting(after: tuple[AccountId, UUID] | None, limit: int) -> Sequence[tuple[AccountId, UUID]]:
+        return await runtime.alert_work.due_mails(runtime.clock.now(), None if after is None else after[1], limit)
 
-    due = await runtime.alert_work.due_mails(runtime.clock.now(), DUE_MAX)
-    results = await asyncio.gather(*(one(*notice) for notice in due), return_exceptions=True)
-    for (_, notice_id), result in zip(due, results, strict=True):
-        if isinstance(result, StoreUnavailable) or (
-            isinstance(result, BaseException) and not isinstance(result, Exception)
-        ):
-            raise result
-        if isinstance(result, Exception):
-            _log.error("mail not sent", notice_id=str(notice_id), exc_info=result)
-    return sum(result is True for result in results)
+    async def send(mail: tuple[AccountId, UUID]) -> bool:
+        return await _send(runtime, mailer, *mail)
 
-
-async def _send_leased(runtime: Runtime, mailer: Mailer, account_id: AccountId, notice_id: UUID) -> bool:
-    leases = runtime.workshop.leases
-    if await leases.take(LEASE_SCOPE, notice_id, LEASE_S) is None:
-        return False
-    try:
-        return await _send(runtime, mailer, account_id, notice_id)
-    finally:
-        await leases.done(LEASE_SCOPE, notice_id)
+    queue = Queue(
+        LEASE_SCOPE,
+        runtime.workshop.leases,
+        waiting,
+        send,
+        lease_key=lambda mail: mail[1],
+        lease_s=LEASE_S,
+        at_once_max=AT_ONCE_MAX,
+    )
+    return await queue.work_off()
 
 
 async def _send(runtime: Runtime, mailer: Mailer, account_id: AccountId, notice_id: UUID) -> bool:

@@ -1,21 +1,17 @@
 """Watching: raising what accounts are to be told of, once each, whoever looks and however often."""
 
-from collections import defaultdict
-
-import structlog
-
 from api.ledger import Context
+from api.queues import Queue
 from api.runtime import Runtime
 from domain.alerts.alerts import alerts_view, raise_alerts
-from domain.alerts.following import Due
 from domain.events import Actor
 from domain.ids import AccountId
-from domain.ports import StoreUnavailable
 
 DUE_MAX = 1_000
-"""Looked at in one go; what is left comes in the next."""
-
-_log = structlog.get_logger(__name__)
+"""What one account is told of in one go; what is left comes in the next."""
+LEASE_S = 15.0
+"""As long after a crash an account is left alone that was being told of something."""
+LEASE_SCOPE = "alerts"
 
 
 async def raise_due(runtime: Runtime) -> int:
@@ -23,21 +19,25 @@ async def raise_due(runtime: Runtime) -> int:
 
     Two that do it at once raise it once: the later one decides again over what the other recorded.
     """
-    by_account: defaultdict[AccountId, list[Due]] = defaultdict(list)
-    for due in await runtime.alert_work.due_alerts(DUE_MAX):
-        by_account[due.account_id].append(due)
-    raised = 0
-    for account_id, told in by_account.items():
-        try:
-            raised += await _raise(runtime, account_id, told)
-        except StoreUnavailable:
-            raise
-        except Exception:  # noqa: BLE001 Of one account; the others are told all the same.
-            _log.exception("alerts not raised", account_id=str(account_id))
-    return raised
+
+    async def raise_for(account_id: AccountId) -> bool:
+        return await _raise(runtime, account_id)
+
+    queue = Queue(
+        LEASE_SCOPE,
+        runtime.workshop.leases,
+        runtime.alert_work.due_accounts,
+        raise_for,
+        lease_key=lambda account_id: account_id,
+        lease_s=LEASE_S,
+    )
+    return await queue.work_off()
 
 
-async def _raise(runtime: Runtime, account_id: AccountId, due: list[Due]) -> bool:
+async def _raise(runtime: Runtime, account_id: AccountId) -> bool:
+    due = await runtime.alert_work.due_alerts(account_id, DUE_MAX)
+    if not due:
+        return False  # Somebody else was quicker.
     view, notice_id = alerts_view(account_id), runtime.ids.new()
     context = Context(actor=Actor("service", part="alerts"), account_id=account_id, cause=due[-1].cause, step="alert")
     outcome = await runtime.ledger.execute(

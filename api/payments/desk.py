@@ -1,13 +1,12 @@
 """The cash desk: what payments are dealt with."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 import msgspec
-import structlog
 
 from api.ledger import Context, Ledger
+from api.queues import leased
 from domain.compute.work import Leases
 from domain.events import Actor
 from domain.ids import AccountId, PaymentId
@@ -18,8 +17,6 @@ from domain.ports import Clock, EventStore, Ids
 
 LEASE_S = 30.0
 """Longer than things take as a rule; where one takes longer, two may be at it, which comes to the same."""
-
-_log = structlog.get_logger(__name__)
 
 
 class CashDesk(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -46,23 +43,8 @@ class CashDesk(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         pause_s: Callable[[int], float],
         lease_s: float = LEASE_S,
     ) -> bool:
-        """Do something unless somebody else is at it, or it is to be left alone; tell whether it was done.
-
-        ``pause_s``: how long it is left alone where it raised, by how often it did before.
-        """
-        attempts = await self.leases.take(scope, key, lease_s)
-        if attempts is None:
-            return False
-        try:
-            await work()
-        except asyncio.CancelledError:
-            await asyncio.shield(self.leases.postpone(scope, key, pause_s(attempts)))
-            raise
-        except Exception:
-            await self.leases.postpone(scope, key, pause_s(attempts))
-            raise
-        await self.leases.done(scope, key)
-        return True
+        """Do something unless somebody else is at it; see ``api.queues.leased``."""
+        return await leased(self.leases, scope, key, work, lease_s=lease_s, pause_s=pause_s)
 
 
 def as_service(step: str, account_id: AccountId | None) -> Context:

@@ -71,7 +71,7 @@ async def apply_event(desk: CashDesk, stripe_event_id: str) -> bool:
         return True
 
     async def apply() -> None:
-        await _apply_leased(desk, stripe_event_id)
+        await look_up(desk, stripe_event_id)
 
     return await desk.leased(EVENT_LEASE, stripe_event_stream(stripe_event_id), apply, pause_after)
 
@@ -81,7 +81,8 @@ def pause_after(failures: int) -> float:
     return float(min(2 ** min(failures, 10), 300))
 
 
-async def _apply_leased(desk: CashDesk, stripe_event_id: str) -> None:
+async def look_up(desk: CashDesk, stripe_event_id: str) -> None:
+    """Do what ``apply_event`` does, for whoever has the event's lease. Raises PaymentsUnavailable."""
     view = inbox_view(stripe_event_id)
     inbox = (await desk.ledger.read(view)).of(view)
     if inbox.applied or not inbox.received:

@@ -51,8 +51,10 @@ class FoldedStatements:
         ]
         return sorted(found, key=lambda one: one.statement.month, reverse=True)
 
-    async def due(self, before: Month, limit: int) -> list[tuple[AccountId, Month]]:
-        """Return accounts and earlier months in which something moved, and whose statement has no number yet."""
+    async def due(
+        self, before: Month, after: tuple[AccountId, Month] | None, limit: int
+    ) -> list[tuple[AccountId, Month]]:
+        """Return accounts and months whose statement has no number yet; see ``StatementSource.due``."""
         moved: set[tuple[AccountId, Month]] = set()
         issued: set[tuple[AccountId, str]] = set()
         for recorded, event in await self._everything():
@@ -61,7 +63,8 @@ class FoldedStatements:
             elif isinstance(event, StatementIssued):
                 issued.add((event.account_id, event.month))
         due = [one for one in moved if one[1] < before and (one[0], str(one[1])) not in issued]
-        return sorted(due, key=lambda one: (one[1], one[0]))[:limit]
+        ordered = sorted(due, key=_by_month)
+        return [one for one in ordered if after is None or _by_month(one) > _by_month(after)][:limit]
 
     async def names(self, account_id: AccountId, vps_ids: Collection[VpsId]) -> dict[VpsId, str]:
         """Return the names of VPSs of an account, those among them that are gone as well."""
@@ -75,6 +78,10 @@ class FoldedStatements:
         while batch := await self._store.read_feed(len(everything), _FEED_BATCH):
             everything += [(recorded, codec.decode(recorded)) for recorded in batch]
         return everything
+
+
+def _by_month(one: tuple[AccountId, Month]) -> tuple[Month, AccountId]:
+    return one[1], one[0]
 
 
 def statement_of(account_id: AccountId, month: Month, told: Iterable[Told]) -> Statement:

@@ -1,9 +1,12 @@
 """Making statements: drawn up, numbered where the month is over, put into words."""
 
+from collections.abc import Sequence
+from uuid import UUID, uuid5
+
 import msgspec
-import structlog
 
 from api.ledger import Context, Sight
+from api.queues import Queue
 from api.runtime import Runtime
 from api.statements.source import Drawn
 from api.statements.told import ToldStatement, told_statement
@@ -22,11 +25,11 @@ from domain.statements.tax import tax_lines
 from domain.time import Instant
 from projections.statements import Issued
 
-_log = structlog.get_logger(__name__)
-
 ISSUE_EVERY_S = 300.0
-DUE_AT_ONCE_MAX = 500
-"""How many statements one round issues at most; the next goes on."""
+LEASE_S = 60.0
+LEASE_SCOPE = "statement"
+
+_Due = tuple[AccountId, Month]
 
 
 async def statement_for(runtime: Runtime, account_id: AccountId, month: Month, context: Context) -> ToldStatement:
@@ -54,31 +57,33 @@ async def statement_for(runtime: Runtime, account_id: AccountId, month: Month, c
 
 
 async def issue_due(runtime: Runtime) -> int:
-    """Issue statements of months that are over for accounts in whose wallet something moved; return how many.
-
-    At most ``DUE_AT_ONCE_MAX``: whoever calls again goes on with the rest.
-    """
+    """Issue statements of months that are over for accounts in whose wallet something moved; return how many."""
     # A month that ended just now may still get an event: none of it is due yet.
     before = month_of(Instant(runtime.clock.now() - CLOCKS_DIFFER_MAX))
-    due = await runtime.statements.due(before, DUE_AT_ONCE_MAX)
-    issued = 0
-    for account_id, month in due:
-        try:
-            await _issue_one(runtime, account_id, month)
-        except AssertionError:
-            # Its numbers contradict each other; whoever comes after it is not to wait until somebody has looked.
-            _log.exception("statement not issued", account_id=str(account_id), month=str(month))
-        else:
-            issued += 1
-    return issued
+
+    async def waiting(after: _Due | None, limit: int) -> Sequence[_Due]:
+        return await runtime.statements.due(before, after, limit)
+
+    async def issue_one(due: _Due) -> bool:
+        return await _issue_one(runtime, *due)
+
+    queue = Queue(LEASE_SCOPE, runtime.workshop.leases, waiting, issue_one, lease_key=_lease_key, lease_s=LEASE_S)
+    return await queue.work_off()
 
 
-async def _issue_one(runtime: Runtime, account_id: AccountId, month: Month) -> None:
+def _lease_key(due: _Due) -> UUID:
+    account_id, month = due
+    return uuid5(account_id, str(month))
+
+
+async def _issue_one(runtime: Runtime, account_id: AccountId, month: Month) -> bool:
     drawn = await runtime.statements.drawn(account_id, month)
     assert drawn is not None, "something moved in this month"
-    if drawn.issued is None:
-        context = Context(Actor("service", part="statements"), account_id, step="issue-statement")
-        await _issued(runtime, drawn, context)
+    if drawn.issued is not None:
+        return False  # Somebody else was quicker.
+    context = Context(Actor("service", part="statements"), account_id, step="issue-statement")
+    await _issued(runtime, drawn, context)
+    return True
 
 
 async def _issued(runtime: Runtime, drawn: Drawn, context: Context) -> Drawn:

@@ -58,10 +58,12 @@ class ProjectedStatements:
         async with self._read_models.at(await self._store.head(), STATEMENTS) as connection:
             return await issued_statements(connection, account_id)
 
-    async def due(self, before: Month, limit: int) -> list[tuple[AccountId, Month]]:
-        """Return accounts and earlier months in which something moved, and whose statement has no number yet."""
+    async def due(
+        self, before: Month, after: tuple[AccountId, Month] | None, limit: int
+    ) -> list[tuple[AccountId, Month]]:
+        """Return accounts and months whose statement has no number yet; see ``StatementSource.due``."""
         async with self._read_models.at(await self._store.head(), STATEMENTS) as connection:
-            due = await statements_due(connection, before, limit)
+            due = await statements_due(connection, before, after, limit)
         return [(account_id, parse_month(month)) for account_id, month in due]
 
     async def names(self, account_id: AccountId, vps_ids: Collection[VpsId]) -> dict[VpsId, str]:

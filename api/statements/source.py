@@ -32,8 +32,13 @@ class StatementSource(Protocol):
         """Return the statements that have a number, the newest month first."""
         ...
 
-    async def due(self, before: Month, limit: int) -> list[tuple[AccountId, Month]]:
-        """Return accounts and earlier months in which something moved, and whose statement has no number yet."""
+    async def due(
+        self, before: Month, after: tuple[AccountId, Month] | None, limit: int
+    ) -> list[tuple[AccountId, Month]]:
+        """Return accounts and earlier months in which something moved, and whose statement has no number yet.
+
+        By months, then accounts, past ``after``.
+        """
         ...
 
     async def names(self, account_id: AccountId, vps_ids: Collection[VpsId]) -> dict[VpsId, str]:

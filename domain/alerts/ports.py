@@ -42,12 +42,19 @@ class Mailer(Protocol):
 class AlertWork(Protocol):
     """What a read model knows of alerts to raise and mail to send. It may be a moment behind."""
 
-    async def due_alerts(self, limit: int) -> Sequence[Due]:
-        """Return what is to be told and was not raised yet, in the order in which it happened."""
+    async def due_accounts(self, after: AccountId | None, limit: int) -> Sequence[AccountId]:
+        """Return accounts that something is to be told to, in the order of ids, past ``after``."""
         ...
 
-    async def due_mails(self, now: Instant, limit: int) -> Sequence[tuple[AccountId, UUID]]:
-        """Return account and notice of mails that are to be tried by ``now``, the longest waiting first."""
+    async def due_alerts(self, account_id: AccountId, limit: int) -> Sequence[Due]:
+        """Return what an account is to be told and was not raised yet, in the order in which it happened."""
+        ...
+
+    async def due_mails(self, now: Instant, after: UUID | None, limit: int) -> Sequence[tuple[AccountId, UUID]]:
+        """Return account and notice of mails that are to be tried by ``now``, in the order of notices, past ``after``.
+
+        By their ids, that is the order in which they were raised.
+        """
         ...
 
     async def waiting_mails(self) -> int:

@@ -1,6 +1,6 @@
 """Ports for those who work on VPSs and jobs: what is open, and who is at it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 from uuid import UUID
 
@@ -16,6 +16,10 @@ class Leases(Protocol):
 
         None while somebody else has it, or it is to be left alone for now.
         """
+        ...
+
+    async def taken(self, scope: str, keys: Collection[UUID]) -> set[UUID]:
+        """Return those of the things that somebody has now, or that are to be left alone for now."""
         ...
 
     async def extend(self, scope: str, key: UUID, lease_s: float) -> bool:

@@ -107,6 +107,10 @@ class PaymentsRefused(Exception):
 class PaymentGateway(Protocol):
     """Stripe. Every call raises PaymentsUnavailable where it does not answer, and may be repeated."""
 
+    async def answers(self) -> None:
+        """Return if Stripe answers to our key."""
+        ...
+
     async def ensure_checkout(self, order: CheckoutOrder) -> OpenedCheckout:
         """Have a Checkout Session for a payment; asked twice, there is one. Raises PaymentsRefused."""
         ...

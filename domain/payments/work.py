@@ -34,16 +34,19 @@ class OpenPayments(Protocol):
     What tells of one account shows everything recorded before it was asked; it raises ProjectionBehind otherwise.
     """
 
-    async def pending_events(self, limit: int) -> Sequence[str]:
-        """Return Stripe's ids of events that came in and are not applied, the oldest first."""
+    async def pending_events(self, after: str | None, limit: int) -> Sequence[str]:
+        """Return Stripe's ids of events that came in and are not applied, in one order, past ``after``."""
         ...
 
     async def due_payments(self, now: Instant, after: PaymentId | None, limit: int) -> Sequence[PaymentId]:
         """Return payments to be looked at by ``now`` (see ``look_at``), in the order of ids, past ``after``."""
         ...
 
-    async def due_transactions(self, now: Instant, limit: int) -> Sequence[str]:
-        """Return balance transactions that should be available by ``now`` and are not known to be."""
+    async def due_transactions(self, now: Instant, after: str | None, limit: int) -> Sequence[str]:
+        """Return balance transactions that should be available by ``now`` and are not known to be.
+
+        By Stripe's ids, in one order, past ``after``.
+        """
         ...
 
     async def refundable_payments(self, account_id: AccountId) -> Sequence[PaymentId]:

@@ -13,7 +13,7 @@ from adapters.sealing.sealer import AccountSealer
 from adapters.simulated.clock import ManualClock
 from adapters.simulated.faults import SimulatedCrash
 from api import failpoints
-from api.erasing import close_if_open, erase_account, find_closed, finish_erasures
+from api.erasing import LEASE_S, close_if_open, erase_account, find_closed, finish_erasures
 from api.ledger import Context, Ledger
 from api.operators import OPERATOR
 from api.runtime import Runtime
@@ -70,7 +70,8 @@ async def test_after_a_crash_here_the_account_is_erased_once(name: str, tmp_path
     def crash() -> None:
         raise SimulatedCrash
 
-    async with house(clock=ManualClock()) as here:
+    clock = ManualClock()
+    async with house(clock=clock) as here:
         mails = FolderMailer(tmp_path, here.runtime.clock)
         here.runtime = msgspec.structs.replace(here.runtime, leftovers=(mails,))
         ann, bob = await here.register("Ann@example.com"), await here.register("bob@example.com")
@@ -81,6 +82,7 @@ async def test_after_a_crash_here_the_account_is_erased_once(name: str, tmp_path
             await erase_account(another_process(here), ann.id, ASKED, OPERATES)
             pytest.fail("never came to this fail point")
 
+        clock.advance(LEASE_S + 1)
         later = another_process(here)
         if name == "erase:before-append":
             assert await email_of(later, ann.id) == "Ann@example.com"

@@ -25,6 +25,7 @@ from domain.alerts.events import (
     ThresholdsSet,
     VerificationRequested,
 )
+from domain.alerts.following import Due
 from domain.alerts.ports import AlertWork
 from domain.compute.events import VpsStopRequested
 from domain.events import Event
@@ -66,12 +67,18 @@ class Found(msgspec.Struct, frozen=True):
     caught_up: Callable[[], Awaitable[None]]
 
     async def due(self) -> list[tuple[str, int]]:
+        return [(one.kind, one.position) for one in await self.told()]
+
+    async def told(self) -> list[Due]:
+        """Return all that is to be told, account by account."""
         await self.caught_up()
-        return [(one.kind, one.position) for one in await self.work.due_alerts(100)]
+        return [
+            due for owner in await self.work.due_accounts(None, 100) for due in await self.work.due_alerts(owner, 9)
+        ]
 
     async def mails(self, now: Instant = SOON) -> list[UUID]:
         await self.caught_up()
-        return [notice_id for _, notice_id in await self.work.due_mails(now, 100)]
+        return [notice_id for _, notice_id in await self.work.due_mails(now, None, 100)]
 
     async def tell(self, account_id: AccountId, *events: Event) -> int:
         """Record events of the account's alerts; return the last position."""
@@ -123,7 +130,7 @@ async def test_a_crossing_is_found_once_and_gone_once_it_is_raised(found: Found)
     (crossing,) = await found.due()
     assert crossing[0] == "low-balance"
     assert await found.due() == [crossing]
-    (due,) = await found.work.due_alerts(1)
+    (due,) = await found.work.due_alerts(ada, 1)
     assert (due.account_id, due.threshold, due.balance) == (ada, 40, 30)
 
     await found.tell(ada, raised(ada, SECOND, crossing[1]))
@@ -138,8 +145,7 @@ async def test_a_stop_is_found_for_its_account_whose_mails_nobody_else_gets(foun
         stop = VpsStopRequested("unpaid", 1, found.history.clock.now())
         await found.history.record(owner, (vps_stream(vps_id), stop))
 
-    await found.caught_up()
-    (due,) = await found.work.due_alerts(100)
+    (due,) = await found.told()
     assert (due.kind, due.account_id) == ("vps-unpaid", ada)
     assert due.vps_id is not None
 
@@ -150,14 +156,31 @@ async def test_what_a_dispute_takes_is_told_in_one_order_with_the_balance_that_i
     taken = FundsTaken(ada, payment_id, "dispute", "du_1", MicroUsd(100), MicroUsd(20), MicroUsd(0))
     await found.history.record(ada, (payment_stream(payment_id), dispute), (wallet_stream(ada), taken))
 
-    await found.caught_up()
-    due = await found.work.due_alerts(10)
+    due = await found.told()
 
     assert [(one.kind, one.balance, one.amount) for one in due] == [
         ("account-frozen", 0, 20),
         ("dispute-opened", 0, 120),
         ("low-balance", 0, None),
     ]
+
+
+async def test_accounts_that_something_is_to_be_told_to_are_found_a_page_at_a_time(found: Found) -> None:
+    owners = [await found.watched() for _ in range(3)]
+    for owner in owners * 2:
+        vps_id = await found.history.vps_requested(owner)
+        stop = VpsStopRequested("unpaid", 1, found.history.clock.now())
+        await found.history.record(owner, (vps_stream(vps_id), stop))
+    await found.caught_up()
+
+    first, second, third = sorted(owners)
+    assert list(await found.work.due_accounts(None, 2)) == [first, second]
+    assert list(await found.work.due_accounts(second, 2)) == [third]
+    assert list(await found.work.due_accounts(third, 2)) == []
+    told = await found.work.due_alerts(second, 9)
+    assert [one.account_id for one in told] == [second] * 2
+    assert [one.position for one in told] == sorted(one.position for one in told)
+    assert list(await found.work.due_alerts(second, 1)) == told[:1]
 
 
 @pytest.mark.parametrize("end", [AddressGiven, AlertsSwitchedOff, AlertsEnded])
@@ -200,7 +223,10 @@ async def test_a_mail_is_due_until_it_is_sent_or_given_up_and_waits_after_a_fail
     await found.tell(ada, MailFailed(ada, FIRST, 1, Instant(100), "busy"), MailSent(ada, SECOND, Instant(9)))
 
     assert await found.mails(Instant(99)) == [third]
-    assert await found.mails(Instant(100)) == [third, FIRST]
+    assert await found.mails(Instant(100)) == [FIRST, third]
+    assert await found.work.due_mails(Instant(100), None, 1) == [(ada, FIRST)]
+    assert await found.work.due_mails(Instant(100), FIRST, 9) == [(ada, third)]
+    assert await found.work.due_mails(Instant(100), third, 9) == []
     assert await found.work.waiting_mails() == 2
     await found.tell(ada, MailGivenUp(ada, FIRST, "refused", "no", Instant(9)), MailSent(ada, third, Instant(9)))
     assert await found.mails() == []

@@ -79,6 +79,23 @@ async def test_what_is_postponed_is_left_alone_and_its_tries_are_counted(holders
     assert await holders[1].take("vps", KEY, LONG_S) == 1
 
 
+async def test_of_many_those_are_told_that_are_leased_or_postponed(holders: list[Leases]) -> None:
+    leased, postponed, given_back, done, lapsed, never = (UUID(int=number) for number in range(2, 8))
+    for key in (leased, postponed, given_back, done):
+        await holders[0].take("vps", key, LONG_S)
+    await holders[0].take("vps", lapsed, SHORT_S)
+    await holders[0].postpone("vps", postponed, LONG_S)
+    await holders[0].postpone("vps", given_back, 0)
+    await holders[0].done("vps", done)
+    await holders[0].take("job", never, LONG_S)
+    await asyncio.sleep(2 * SHORT_S)
+    keys = [leased, postponed, given_back, done, lapsed, never]
+
+    assert await holders[1].taken("vps", keys) == {leased, postponed}
+    assert await holders[0].taken("vps", keys[:1]) == {leased}, "nor are its holder's own free"
+    assert await holders[0].taken("vps", []) == set()
+
+
 async def test_only_its_holder_gives_it_back(holders: list[Leases]) -> None:
     await holders[0].take("vps", KEY, LONG_S)
     await holders[1].done("vps", KEY)

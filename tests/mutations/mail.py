@@ -117,9 +117,9 @@ MAIL: tuple[Mutation, ...] = (
     ),
     Mutation(
         "lease of a mail",
-        "api/alerts/sending.py",
-        "    if await leases.take(LEASE_SCOPE, notice_id, LEASE_S) is None:\n        return False\n",
-        "    await leases.take(LEASE_SCOPE, notice_id, LEASE_S)\n",
+        "api/queues.py",
+        "    if attempts is None:\n        return False\n",
+        "    attempts = attempts or 0\n",
         "tests/api/alerts",
     ),
     Mutation(
@@ -223,8 +223,8 @@ MAIL: tuple[Mutation, ...] = (
     Mutation(
         "closing: lease",
         "api/closing.py",
-        "    if await leases.take(LEASE_SCOPE, key, LEASE_S) is None:\n        return False\n",
         "    await leases.take(LEASE_SCOPE, key, LEASE_S)\n",
+        "",
         "tests/api/http/test_closing.py",
     ),
     Mutation(

@@ -99,12 +99,8 @@ PAYING: tuple[Mutation, ...] = (
         "",
         "tests/api/http/test_refunds.py",
     ),
-    Mutation(
-        "the sweep applies what was kept", _SWEEP, "                await self._apply_kept_events()\n", "", _BY_SWEEPS
-    ),
-    Mutation(
-        "the sweep looks at open payments", _SWEEP, "                await self._look_at_payments()\n", "", _BY_SWEEPS
-    ),
+    Mutation("the sweep applies what was kept", _SWEEP, "            self._kept_events.work_off,\n", "", _BY_SWEEPS),
+    Mutation("the sweep looks at open payments", _SWEEP, "            self._due_payments.work_off,\n", "", _BY_SWEEPS),
     Mutation(
         "the sweep asks for refunds",
         _SWEEP,
@@ -115,30 +111,30 @@ PAYING: tuple[Mutation, ...] = (
     Mutation(
         "the sweep goes through Stripe's events",
         _SWEEP,
-        "                await self._look_through_events()\n",
+        "            self._look_through_events,\n",
         "",
         _BY_SWEEPS,
     ),
     Mutation(
         "the sweep goes through what moved at Stripe",
         _SWEEP,
-        "                await self._look_through_transactions()\n",
+        "            self._look_through_transactions,\n",
         "",
         _BY_SWEEPS,
     ),
     Mutation(
         "the sweep sees what becomes available",
         _SWEEP,
-        "                await self._look_at_pending_transactions()\n",
+        "            self._pending_transactions.work_off,\n",
         "",
         _BY_SWEEPS,
     ),
     Mutation("sweeps overlap", _SWEEP, "OVERLAP = seconds(600)", "OVERLAP = 0", _BY_SWEEPS),
     Mutation(
         "one sweeps at a time",
-        "api/payments/desk.py",
-        "        if attempts is None:\n            return False\n",
-        "        attempts = attempts or 0\n",
+        "api/queues.py",
+        "    if attempts is None:\n        return False\n",
+        "    attempts = attempts or 0\n",
         _BY_SWEEPS,
     ),
 )

@@ -73,8 +73,10 @@ async def open_payments(
 async def test_events_that_came_in_and_are_not_applied_are_pending_the_oldest_first(
     open_payments: OpenPayments,
 ) -> None:
-    assert list(await open_payments.pending_events(10)) == ["evt_1", "evt_3"]
-    assert list(await open_payments.pending_events(1)) == ["evt_1"]
+    assert list(await open_payments.pending_events(None, 10)) == ["evt_1", "evt_3"]
+    assert list(await open_payments.pending_events(None, 1)) == ["evt_1"]
+    assert list(await open_payments.pending_events("evt_1", 1)) == ["evt_3"]
+    assert list(await open_payments.pending_events("evt_3", 1)) == []
 
 
 async def test_payments_of_which_stripe_is_still_to_tell_are_due_in_time(open_payments: OpenPayments) -> None:
@@ -94,8 +96,10 @@ async def test_due_payments_are_told_a_page_at_a_time(open_payments: OpenPayment
 async def test_transactions_that_should_be_available_and_are_not_known_to_be_are_due(
     open_payments: OpenPayments,
 ) -> None:
-    assert list(await open_payments.due_transactions(Instant(ASKED + 1), 10)) == []
-    assert list(await open_payments.due_transactions(LATER, 10)) == ["txn_2"]
+    assert list(await open_payments.due_transactions(Instant(ASKED + 1), None, 10)) == []
+    assert list(await open_payments.due_transactions(LATER, None, 10)) == ["txn_2"]
+    assert list(await open_payments.due_transactions(LATER, "txn_1", 10)) == ["txn_2"]
+    assert list(await open_payments.due_transactions(LATER, "txn_2", 10)) == []
 
 
 async def test_what_of_an_account_can_be_refunded_or_paid_is_told(open_payments: OpenPayments, ada: AccountId) -> None:

@@ -250,8 +250,7 @@ async def test_what_went_back_is_told_whoever_looks_for_closings_meanwhile(
     assert len(await recorded(ann, ClosingFinished)) == 1
 
 
-async def test_however_many_cannot_be_finished_the_next_one_is(still: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(closing, "BATCH_MAX", 2)
+async def test_however_many_cannot_be_finished_the_next_one_is(still: House) -> None:
     accounts = [await still.register() for _ in range(5)]
     for account in accounts:
         context = Context(actor=Actor("account", account.id), account_id=account.id, step="close")

@@ -1,20 +1,29 @@
 """The sweep: finds what no webhook told of and what was left undone, once, however many sweep."""
 
 import asyncio
+from collections import Counter
+from collections.abc import Iterator
 
 import pytest
+from structlog.testing import capture_logs
 
 from adapters.sealing.master_key import MasterKey
 from adapters.sealing.sealer import AccountSealer
+from adapters.stripe.gateway import StripeGateway
 from api.payments import sweeping
+from api.payments.applying import look_at_stripe
 from api.payments.checkouts import CHECKOUT_LIVES
+from api.payments.desk import CashDesk
 from api.payments.refunding import decided, prepare_refund, request_refund_of_all
 from api.payments.sweeping import Sweep
-from api.payments.webhooks import apply_event, keep_event
+from api.payments.webhooks import HEEDED, apply_event, keep_event
 from domain.books.postings import postings
+from domain.events import Event
 from domain.ids import STRIPE_STREAM
 from domain.money import MicroUsd
 from domain.payments import events
+from domain.payments.ports import SeenPayment, StripeEvent
+from domain.payments.transactions import Transaction, apply_transaction
 from domain.time import MICROSECONDS_PER_SECOND
 from domain.wallet.events import FundsAdded, FundsReturned, FundsTaken
 from tests.api.payments.payment_world import TEN_USD, PaymentWorld
@@ -30,9 +39,11 @@ def world() -> PaymentWorld:
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr("stripe.HTTPXClient.INITIAL_DELAY", 0.001)
     monkeypatch.setattr("stripe.HTTPXClient.MAX_DELAY", 0.001)
+    with capture_logs():  # To lay out a traceback for people takes longer than many sweeps.
+        yield
 
 
 async def test_a_payment_is_found_once_by_however_many_look(world: PaymentWorld) -> None:
@@ -240,6 +251,118 @@ async def test_one_that_cannot_be_looked_at_does_not_keep_the_others_waiting(wor
 
     assert (await world.wallet()).balance == MicroUsd(20_000_000)
     assert {one.stripe_event_id for one in await world.events(events.StripeEventApplied)} >= {told.stripe_event_id}
+
+
+async def test_however_many_stripe_does_not_answer_for_the_others_are_looked_at_in_the_same_sweep(
+    world: PaymentWorld,
+) -> None:
+    desk = await world.founded()
+    payments = [await world.pay(desk) for _ in range(6)]
+    for payment in payments[:5]:
+        world.stripe.dashboard.fault("error", count=1000, path=f"/v1/checkout/sessions/{payment.session_id}")
+    await world.sweep(desk)
+
+    assert (await world.wallet()).balance == TEN_USD
+
+
+async def test_however_many_fail_at_the_head_what_came_later_is_applied_and_they_are_once_they_can(
+    world: PaymentWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeping, "BATCH_MAX", 2)
+    desk = await world.founded()
+    sessions = [(await world.pay(desk)).session_id for _ in range(6)]
+    for event in world.stripe.events():
+        told = desk.gateway.read_webhook(*world.stripe.signed(event), world.clock.now())
+        await keep_event(desk, told)
+    monkeypatch.setattr(sweeping, "HEEDED", frozenset())  # Nothing is found but by what was kept.
+    tried = Counter[str]()
+
+    async def poisoned(desk: CashDesk, session_id: str) -> SeenPayment | None:
+        tried[session_id] += 1
+        if session_id in sessions[:5]:
+            raise ValueError("a session that nobody foresaw")
+        return await look_at_stripe(desk, session_id)
+
+    with monkeypatch.context() as mistake:
+        mistake.setattr("api.payments.webhooks.look_at_stripe", poisoned)
+        sweep = Sweep(desk)
+        await sweep.run()
+        assert (await world.wallet()).balance == TEN_USD
+        for _ in range(24):
+            world.clock.advance(30)
+            await sweep.run()
+        # After 1, 2, 4 … 256 seconds and the rest of a sweep's half minute: not 25 times each.
+        assert {count for session, count in tried.items() if session != sessions[5]} == {10}
+
+    world.clock.advance(300)
+    await world.sweep(desk)
+    assert (await world.wallet()).balance == 6 * TEN_USD
+
+
+async def test_a_part_of_a_sweep_that_fails_leaves_the_others_to_be_done(
+    world: PaymentWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = await world.founded()
+    await world.pay(desk)
+
+    async def unreadable(*_: object) -> list[StripeEvent]:
+        raise ValueError("an event that nobody can read")
+
+    monkeypatch.setattr(StripeGateway, "events_since", unreadable)
+    await world.sweep(desk)
+
+    assert len(await world.events(events.StripeBalanceMoved)) == 1
+
+
+async def test_an_event_that_cannot_be_kept_keeps_no_other_waiting_and_is_not_lost(
+    world: PaymentWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = await world.founded()
+    await world.pay(desk)
+    await world.pay(desk)
+    first = next(one["id"] for one in world.stripe.events() if one["type"] in HEEDED)
+
+    async def poisoned(desk: CashDesk, event: StripeEvent) -> None:
+        if event.stripe_event_id == first:
+            raise ValueError("a payment that nobody foresaw")
+        await keep_event(desk, event)
+
+    with monkeypatch.context() as mistake:
+        mistake.setattr(sweeping, "keep_event", poisoned)
+        await world.sweep(desk)
+        assert (await world.wallet()).balance == TEN_USD
+        # Long after its list is looked through again as a matter of course.
+        await world.sweep(desk, 30)
+        await world.pay(desk)
+        await world.sweep(desk)
+        assert (await world.wallet()).balance == 2 * TEN_USD
+
+    await world.sweep(desk)
+    assert (await world.wallet()).balance == 3 * TEN_USD
+
+
+async def test_a_movement_that_cannot_be_recorded_keeps_no_other_waiting_and_is_not_lost(
+    world: PaymentWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = await world.founded()
+    await world.pay(desk)
+    await world.pay(desk)
+    first = None
+
+    def poisoned(transaction: Transaction | None, moved: events.StripeBalanceMoved) -> tuple[Event, ...]:
+        nonlocal first
+        first = first or moved.transaction_id
+        if moved.transaction_id == first:
+            raise ValueError("a movement that nobody foresaw")
+        return apply_transaction(transaction, moved)
+
+    with monkeypatch.context() as mistake:
+        mistake.setattr(sweeping, "apply_transaction", poisoned)
+        await world.sweep(desk, 30)
+        assert len(await world.events(events.StripeBalanceMoved)) == 1
+
+    await world.sweep(desk)
+    assert len(await world.events(events.StripeBalanceMoved)) == 2
 
 
 async def test_while_stripe_does_not_answer_a_sweep_waits_and_the_next_goes_on(world: PaymentWorld) -> None:

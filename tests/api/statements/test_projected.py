@@ -103,12 +103,12 @@ async def test_what_is_due_and_what_was_issued_is_known_alike(both: Both) -> Non
     await (await here.house.register()).credit(7)
     await here.until(Instant(NOVEMBER.ends + MINUTE))
     for month, due in ((NOVEMBER, 0), (DECEMBER, 2)):
-        assert sorted(await projected.due(month, 10)) == sorted(await folded.due(month, 10))
-        assert len(await projected.due(month, 10)) == due
-    assert len(await projected.due(DECEMBER, 1)) == 1
+        assert sorted(await projected.due(month, None, 10)) == sorted(await folded.due(month, None, 10))
+        assert len(await projected.due(month, None, 10)) == due
+    assert len(await projected.due(DECEMBER, None, 1)) == 1
 
     assert await issue_due(here.house.runtime) == 2
-    assert await projected.due(DECEMBER, 10) == []
+    assert await projected.due(DECEMBER, None, 10) == []
     issued = await projected.issued(here.ann.id)
     assert issued == await folded.issued(here.ann.id)
     assert [one.statement.month for one in issued] == ["2026-11"]
@@ -124,13 +124,13 @@ async def test_a_statement_whose_numbers_contradict_each_other_keeps_no_other_fr
     bob = await here.house.register()
     await bob.credit(7)
     await here.until(Instant(NOVEMBER.ends + MINUTE))
-    assert len(await projected.due(DECEMBER, 10)) == 2
+    assert len(await projected.due(DECEMBER, None, 10)) == 2
     with psycopg.connect(owner_url) as owner:
         owner.execute("UPDATE read_models.entry SET balance_after = 1 WHERE account_id = %s", [here.ann.id])
     runtime = msgspec.structs.replace(here.house.runtime, statements=projected)
 
     assert await issue_due(runtime) == 1
-    assert await projected.due(DECEMBER, 10) == [(here.ann.id, NOVEMBER)]
+    assert await projected.due(DECEMBER, None, 10) == [(here.ann.id, NOVEMBER)]
     assert len(await folded.issued(bob.id)) == 1
 
 

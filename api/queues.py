@@ -1,0 +1,171 @@
+"""Queues: things of many customers that wait to be dealt with, where nobody's keep anybody else's waiting.
+
+One that always fails costs only itself: it is tried again after pauses that grow, and left out meanwhile.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import Generic, TypeVar
+from uuid import UUID
+
+import structlog
+
+from domain.compute.work import Leases
+from domain.ports import StoreFailed, StoreUnavailable
+from projections.reading import ProjectionBehind
+
+PAUSE_S, PAUSE_MAX_S = 1.0, 3600.0
+"""Before something that failed is tried again; doubled each time."""
+BATCH_MAX = 100
+"""How many are looked up together."""
+
+K = TypeVar("K")
+
+_log = structlog.get_logger(__name__)
+
+
+class Later(Exception):
+    """Nothing is wrong, and there is nothing to do yet: it is looked at again after a pause."""
+
+
+class RoundEnds(Exception):
+    """What this one met, any other would meet as well: the rest is left to the next round."""
+
+
+def pause_after(failures: int) -> float:
+    """Return for how many seconds something is left alone that failed so often before."""
+    return min(PAUSE_S * float(2 ** min(failures, 30)), PAUSE_MAX_S)
+
+
+async def leased(
+    leases: Leases,
+    scope: str,
+    key: UUID,
+    work: Callable[[], Awaitable[object]],
+    *,
+    lease_s: float,
+    pause_s: Callable[[int], float] = pause_after,
+) -> bool:
+    """Do something unless somebody else is at it, or it is to be left alone; tell whether it was done.
+
+    ``pause_s``: how long it is left alone where it raised, by how often it did before. Raises what ``work`` raises.
+    """
+    attempts = await leases.take(scope, key, lease_s)
+    if attempts is None:
+        return False
+    try:
+        await work()
+    except asyncio.CancelledError:
+        with suppress(StoreFailed):
+            await asyncio.shield(leases.postpone(scope, key, pause_s(attempts)))
+        raise
+    except Exception:
+        # Where the store is away, the lease ends by itself.
+        with suppress(StoreFailed):
+            await leases.postpone(scope, key, pause_s(attempts))
+        raise
+    await leases.done(scope, key)
+    return True
+
+
+class Queue(Generic[K]):
+    """What waits, in an order of keys, and what is done about each."""
+
+    def __init__(
+        self,
+        scope: str,
+        leases: Leases,
+        waiting: Callable[[K | None, int], Awaitable[Sequence[K]]],
+        work: Callable[[K], Awaitable[object]],
+        *,
+        lease_key: Callable[[K], UUID],
+        lease_s: float,
+        at_once_max: int = 1,
+        batch_max: int = BATCH_MAX,
+        pause_s: Callable[[int], float] = pause_after,
+        foreseen: tuple[type[Exception], ...] = (),
+    ) -> None:
+        """``scope``: of the leases, and what the log calls it.
+
+        ``waiting``: returns so many of those that wait past a key, None: from the first on. ``work``: returns whether
+        anything was done, if that is to be counted; it is leased. ``foreseen``: what is logged in one line.
+        """
+        self._scope = scope
+        self._leases = leases
+        self._waiting = waiting
+        self._work = work
+        self._lease_key = lease_key
+        self._lease_s = lease_s
+        self._at_once_max = at_once_max
+        self._batch_max = batch_max
+        self._pause_s = pause_s
+        self._foreseen = foreseen
+        self._begun: K | None = None
+        """The last one that was begun in a round that is not at its end."""
+
+    async def work_off(self) -> int:
+        """Go a round: deal with each that waits, once; return of how many ``work`` returned True.
+
+        A round that was cut is gone on with by the next. Raises StoreUnavailable, ProjectionBehind, RoundEnds.
+        """
+        done = 0
+        while batch := await self._waiting(self._begun, self._batch_max):
+            done += await self._each(batch, moves=True)
+            self._begun = batch[-1]
+        self._begun = None
+        return done
+
+    async def deal_with(self, keys: Sequence[K]) -> int:
+        """Deal with these, wherever a round is; see ``work_off``."""
+        return await self._each(keys, moves=False)
+
+    async def _each(self, keys: Sequence[K], *, moves: bool) -> int:
+        """Deal with these, some at once, those left out that somebody is at, or that are to be left alone."""
+        lease_keys = [self._lease_key(key) for key in keys]
+        taken = await self._leases.taken(self._scope, lease_keys)
+        free = [key for key, lease_key in zip(keys, lease_keys, strict=True) if lease_key not in taken]
+        places = asyncio.Semaphore(self._at_once_max)
+        end: Exception | None = None
+        done = 0
+
+        async def one(key: K) -> None:
+            nonlocal end, done
+            async with places:
+                if end is not None:
+                    return
+                if moves:
+                    self._begun = key
+                try:
+                    was_anything = await self._deal_leased(key)
+                    done += was_anything
+                except (StoreUnavailable, ProjectionBehind, RoundEnds) as problem:
+                    end = problem
+
+        await asyncio.gather(*(one(key) for key in free))
+        if end is not None:
+            raise end
+        return done
+
+    async def _deal_leased(self, key: K) -> bool:
+        was_anything = False
+
+        async def work() -> None:
+            nonlocal was_anything
+            was_anything = await self._work(key) is True
+
+        try:
+            await leased(
+                self._leases, self._scope, self._lease_key(key), work, lease_s=self._lease_s, pause_s=self._pause_s
+            )
+        except Later:
+            return False
+        except (StoreUnavailable, ProjectionBehind, RoundEnds):
+            raise
+        except Exception as problem:  # noqa: BLE001 Of this one; the others are dealt with all the same.
+            if isinstance(problem, (StoreFailed, *self._foreseen)):
+                _log.warning("left for later", queue=self._scope, key=str(key), problem=str(problem))
+            else:
+                _log.exception("failed, left for later", queue=self._scope, key=str(key))
+            return False
+        return was_anything

@@ -1,0 +1,170 @@
+"""One customer of whom something cannot be read costs nobody else a mail, a statement, an end or an erasure."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from uuid import uuid4
+
+import msgspec
+import pytest
+from structlog.testing import capture_logs
+
+from adapters.mail.folder import FolderMailer
+from adapters.memory.alert_work import MemoryAlertWork
+from adapters.memory.open_closings import MemoryOpenClosings
+from adapters.simulated.clock import ManualClock
+from adapters.simulated.host import SimulatedHost
+from api.alerts.sending import send_due
+from api.alerts.watching import raise_due
+from api.closing import finish_closings
+from api.erasing import finish_erasures
+from api.ledger import Ledger
+from api.runtime import Runtime
+from api.statements.folded import FoldedStatements
+from api.statements.making import issue_due
+from domain.accounts.events import AccountClosed, AccountErased
+from domain.alerts.events import AddressGiven, AddressVerified, AlertRaised, ThresholdsSet
+from domain.codec import decode
+from domain.ids import (
+    AccountId,
+    HostId,
+    PaymentId,
+    StreamId,
+    account_stream,
+    alerts_stream,
+    wallet_stream,
+)
+from domain.money import ZERO, MicroUsd
+from domain.time import Instant
+from domain.wallet.events import FundsTaken
+from tests.api.houses import ROOMY, memory_runtime
+from tests.api.poisoned import PoisonedStore
+from tests.projections.history import History
+
+pytestmark = pytest.mark.anyio
+
+POISONED = 3
+
+
+class Customers:
+    """Three customers of whom some streams cannot be read, and after them one like everybody else."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clock = ManualClock()
+        self.store = PoisonedStore(self.clock)
+        self.history = History(self.store)
+        self.history.clock = self.clock
+        runtime = memory_runtime(ROOMY, self.clock, SimulatedHost(HostId(uuid4()), self.clock))
+        ledger = Ledger(self.store, self.history.sealer, self.clock, runtime.ids)
+        self.runtime: Runtime = msgspec.structs.replace(
+            runtime,
+            store=self.store,
+            sealer=self.history.sealer,
+            ledger=ledger,
+            alert_work=MemoryAlertWork(self.store),
+            statements=FoldedStatements(self.store, self.history.sealer),
+            closings=MemoryOpenClosings(self.store),
+            workshop=msgspec.structs.replace(runtime.workshop, settle=nothing, ledger=ledger),
+            mailer=FolderMailer(folder, self.clock),
+        )
+        self.folder = folder
+        self.ids: Sequence[AccountId] = ()
+
+    async def registered(self, poisoned: Callable[[AccountId], StreamId]) -> AccountId:
+        """Register them; return the last, whose streams can all be read."""
+        self.ids = sorted([await self.history.registered(micros=100) for _ in range(POISONED + 1)])
+        self.store.poisoned = {poisoned(account_id) for account_id in self.ids[:POISONED]}
+        return self.ids[POISONED]
+
+
+async def nothing(_account_id: AccountId) -> bool:
+    return False
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[Customers]:
+    with capture_logs():
+        yield Customers(tmp_path)
+
+
+async def recorded(here: Customers, kind: type) -> list[AccountId]:
+    events = [decode(one) for one in await here.store.read_feed(0, 10_000)]
+    return [event.account_id for event in events if isinstance(event, kind)]  # type: ignore[attr-defined]
+
+
+async def let_pauses_grow(here: Customers, go: Callable[[Runtime], object]) -> tuple[int, int]:
+    """Go rounds for an hour, one a second; return how often what is poisoned was tried, and how often that was told."""
+    here.store.tried = 0
+    with capture_logs() as logs:
+        for _ in range(3600):
+            await go(here.runtime)  # type: ignore[misc]
+            here.clock.advance(1)
+    return here.store.tried, len(logs)
+
+
+async def test_alerts_are_raised_for_everybody_else(here: Customers) -> None:
+    healthy = await here.registered(alerts_stream)
+    for account_id in here.ids:
+        await to_be_told(here, account_id)
+
+    assert await raise_due(here.runtime) == 1
+    assert set(await recorded(here, AlertRaised)) == {healthy}
+    tried, told = await let_pauses_grow(here, raise_due)
+    # After 1, 2, 4 … 1024 seconds and so on: eleven times an hour each.
+    assert tried == told == 11 * POISONED
+
+
+async def test_mail_is_sent_to_everybody_else(here: Customers) -> None:
+    await here.registered(account_stream)
+    for account_id in here.ids:
+        await to_be_told(here, account_id)
+    assert await raise_due(here.runtime) == POISONED + 1
+
+    assert await send_due(here.runtime) == 1
+    assert len(list(here.folder.iterdir())) == 1
+    tried, told = await let_pauses_grow(here, send_due)
+    assert tried == told == 11 * POISONED
+
+
+async def test_statements_are_issued_to_everybody_else(here: Customers) -> None:
+    healthy = await here.registered(wallet_stream)
+    here.clock.advance(40 * 86_400)
+
+    assert await issue_due(here.runtime) == 1
+    assert [one.statement.account_id for one in await here.runtime.statements.issued(healthy)] == [healthy]
+    tried, told = await let_pauses_grow(here, issue_due)
+    assert tried == told == 11 * POISONED
+
+
+async def test_closings_are_finished_of_everybody_else(here: Customers) -> None:
+    await here.registered(wallet_stream)
+    for account_id in here.ids:
+        await here.history.record(account_id, (account_stream(account_id), AccountClosed(account_id, Instant(1))))
+
+    assert await finish_closings(here.runtime) == 1
+    tried, told = await let_pauses_grow(here, finish_closings)
+    assert tried == told == 11 * POISONED
+
+
+async def test_everybody_else_who_is_to_be_forgotten_is(here: Customers) -> None:
+    await here.registered(wallet_stream)
+    for account_id in here.ids:
+        stream = account_stream(account_id)
+        await here.history.record(
+            account_id,
+            (stream, AccountClosed(account_id, Instant(1))),
+            (stream, AccountErased(account_id, "requested", Instant(2))),
+        )
+
+    assert await finish_erasures(here.runtime) == 1
+    tried, told = await let_pauses_grow(here, finish_erasures)
+    assert tried == told == 11 * POISONED
+
+
+async def to_be_told(here: Customers, account_id: AccountId) -> None:
+    """Have a bank take back what they paid, of which they want to be told."""
+    stream = alerts_stream(account_id)
+    told = AddressGiven(account_id, "ops@example.com"), ThresholdsSet(account_id, (MicroUsd(1),))
+    verified = AddressVerified(account_id, uuid4())
+    await here.history.record(account_id, *((stream, event) for event in (*told, verified)))
+    taken = FundsTaken(account_id, PaymentId(uuid4()), "dispute", "du_1", MicroUsd(100), ZERO, ZERO)
+    await here.history.record(account_id, (wallet_stream(account_id), taken))
