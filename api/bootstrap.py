@@ -44,8 +44,9 @@ from api.bootstrap_mail import mail_folder, mailer_of
 from api.bootstrap_payments import opened_payments
 from api.founding import ensure_founded
 from api.ledger import Ledger
-from api.metering import settle_account, settle_due
+from api.metering import PAUSE_MAX_S, settle_account, settle_due
 from api.payments.refunding import request_refund_of_all
+from api.queues import Pauses
 from api.runtime import Runtime
 from api.settings import Settings
 from api.statements.projected import ProjectedStatements
@@ -183,7 +184,7 @@ async def opened_runtime(
             captcha=_closed_by(stack, _captcha(settings)),
             rate_counters=_closed_by(stack, PostgresRateCounters(database.service_url)),
             workshop=workshop,
-            settle_due=partial(settle_due, ledger, TabledDueAccounts(read_models), clock),
+            settle_due=partial(settle_due, ledger, TabledDueAccounts(read_models), clock, Pauses(clock, PAUSE_MAX_S)),
             sweep_claims=store.sweep_claims,
             vps_list=ProjectedVpsList(read_models, store, sealer),
             statements=ProjectedStatements(read_models, store, sealer),

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
+import structlog
 
 from api.ledger import Sight
 from api.steps.workshop import Workshop
@@ -14,10 +15,13 @@ from domain.compute.host import host_view, register
 from domain.compute.vps import vps_view
 from domain.deciding import Decision, View, recorded_in
 from domain.ids import FLEET_STREAM, HostId, VpsId
+from domain.ports import StoreFailed
 from domain.settings.settings import SETTINGS_VIEW
 from domain.time import Instant
 
 ADOPTED_AT_ONCE_MAX = 500
+
+_log = structlog.get_logger(__name__)
 
 
 class RoomViews(msgspec.Struct, frozen=True, eq=False):
@@ -76,10 +80,31 @@ async def adopt(workshop: Workshop, host_id: HostId, placed: Iterable[VpsId]) ->
     held = (await workshop.ledger.read(reserved)).of(reserved).by_vps
     missing = [vps_id for vps_id in placed if vps_id not in held]
     for first in range(0, len(missing), ADOPTED_AT_ONCE_MAX):
-        views = [vps_view(vps_id) for vps_id in missing[first : first + ADOPTED_AT_ONCE_MAX]]
+        together = missing[first : first + ADOPTED_AT_ONCE_MAX]
+        try:
+            await _adopt(workshop, host_id, together)
+        except StoreFailed:
+            raise
+        except Exception:  # noqa: BLE001 Each by itself then, and whoever is to blame is found so.
+            for vps_id in together:
+                await _adopt_alone(workshop, host_id, vps_id)
 
-        def decide(sight: Sight, _now: Instant, views: list[View[Any]] = views) -> Decision:
-            decisions = (outcomes.adopted(sight.of(view), host_id, sight.of(reserved)) for view in views)
-            return Decision(events=tuple(event for decision in decisions for event in decision.events))
 
-        await workshop.record([reserved, *views], decide, "adopt", None)
+async def _adopt_alone(workshop: Workshop, host_id: HostId, vps_id: VpsId) -> None:
+    try:
+        await _adopt(workshop, host_id, [vps_id])
+    except StoreFailed:
+        raise
+    except Exception:  # noqa: BLE001 Of this one; the others hold what they have.
+        _log.exception("vps not adopted", host_id=str(host_id), vps_id=str(vps_id))
+
+
+async def _adopt(workshop: Workshop, host_id: HostId, vps_ids: Iterable[VpsId]) -> None:
+    reserved = capacity_view(host_id)
+    views = [vps_view(vps_id) for vps_id in vps_ids]
+
+    def decide(sight: Sight, _now: Instant) -> Decision:
+        decisions = (outcomes.adopted(sight.of(view), host_id, sight.of(reserved)) for view in views)
+        return Decision(events=tuple(event for decision in decisions for event in decision.events))
+
+    await workshop.record([reserved, *views], decide, "adopt", None)

@@ -1,5 +1,6 @@
 """Closing accounts: what follows from the word of their owner, done by the request itself or by whoever comes after."""
 
+from collections.abc import Awaitable
 from uuid import UUID
 
 import msgspec
@@ -23,6 +24,7 @@ from domain.events import Actor
 from domain.ids import AccountId, TokenId, VpsId
 from domain.money import ZERO, MicroUsd
 from domain.payments.ports import PaymentsUnavailable
+from domain.ports import StoreFailed
 from domain.time import Instant
 from domain.tokens.commands import RevokeToken
 from domain.tokens.token import revoke, token_view
@@ -99,10 +101,13 @@ async def carry_on(runtime: Runtime, account_id: AccountId) -> Progress:
     wallet = wallet_view(account_id)
     await runtime.workshop.settle(account_id)
     seen = (await runtime.ledger.read(wallet)).of(wallet)
+    failed: list[Exception] = []
     for vps_id in seen.meters:
-        await _delete(runtime, account_id, vps_id, context)
+        await _apart(_delete(runtime, account_id, vps_id, context), failed)
     for token_id in seen.limits:
-        await _revoke(runtime, account_id, token_id, context)
+        await _apart(_revoke(runtime, account_id, token_id, context), failed)
+    if failed:
+        raise ExceptionGroup("not all of a closed account is deleted and revoked", failed)
     before = await runtime.ledger.read(wallet)
     if not may_finish(before.of(wallet)) or runtime.refund_all is None:
         # Without anybody who can pay it back, nothing is forfeited either: it waits.
@@ -116,6 +121,16 @@ async def carry_on(runtime: Runtime, account_id: AccountId) -> Progress:
     if await _more_to_go_back(runtime, wallet, before, after):
         return _as_things_stand(after.of(wallet), refunded)
     return await _finish(runtime, account_id, refunded, after, context)
+
+
+async def _apart(work: Awaitable[None], failed: list[Exception]) -> None:
+    """Do something that keeps nothing else from being done, and note what it failed with. Raises StoreFailed."""
+    try:
+        await work
+    except StoreFailed:
+        raise
+    except Exception as problem:  # noqa: BLE001 What else is on goes on costing its owner until it is deleted.
+        failed.append(problem)
 
 
 def _as_things_stand(wallet: Wallet, refunded: MicroUsd = ZERO) -> Progress:

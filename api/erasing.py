@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from api.apart import read_apart
 from api.closing import carry_on, leave
 from api.failpoints import reach
 from api.ledger import Context
@@ -40,9 +41,8 @@ async def find_closed(runtime: Runtime, email: str) -> AccountId:
     found: list[AccountId] = []
     after: AccountId | None = None
     while batch := await runtime.closings.closed_accounts(after, BATCH_MAX):
-        views = {account_id: account_view(account_id) for account_id in batch}
-        sight = await runtime.ledger.read(*views.values())
-        found += [account_id for account_id, view in views.items() if email_form(sight.of(view).email) == wanted]
+        accounts = await read_apart(runtime.ledger, {account_id: account_view(account_id) for account_id in batch})
+        found += [account_id for account_id, account in accounts.items() if email_form(account.email) == wanted]
         after = batch[-1]
     if len(found) > 1:
         raise Invalid(fields={"email": f"several closed accounts had it: {', '.join(map(str, found))}"})

@@ -7,12 +7,14 @@ from typing import Any
 import structlog
 
 from api.ledger import Context, Ledger, Sight
+from api.queues import Pauses
 from domain.compute.host import HostState, host_view, proof_of, proof_of_meter
 from domain.compute.vps import Vps, request_stop, vps_view
 from domain.deciding import NOTHING, Decision, View
+from domain.errors import Contended
 from domain.events import Actor
 from domain.ids import AccountId, HostId, VpsId, vps_stream, wallet_stream
-from domain.ports import Clock, StoreUnavailable
+from domain.ports import Clock, StoreFailed, StoreUnavailable
 from domain.pricing.price_book import PRICES
 from domain.time import Instant
 from domain.wallet.meter import Meter
@@ -27,19 +29,22 @@ UNDER_WAY_MAX = 64
 """Accounts whose appends wait to be recorded: enough to fill a transaction while another is written."""
 ROUNDS_MAX = 1_000
 """Appends for one account at one tick; what is left then comes at the next."""
+PAUSE_MAX_S = 60.0
+"""How long an account that cannot be settled is left alone at most, since its VPSs run on meanwhile."""
 
 Hosts = Mapping[HostId, HostState]
 
 _log = structlog.get_logger(__name__)
 
 
-async def settle_due(ledger: Ledger, due: DueAccounts, clock: Clock) -> int:
+async def settle_due(ledger: Ledger, due: DueAccounts, clock: Clock, pauses: Pauses[AccountId] | None = None) -> int:
     """Settle every account of which a minute is due; return how many of them had anything to record.
 
     Done twice, or by two at once, it comes to the same as done once. One account that cannot be settled
-    does not keep the others waiting; it is told of in the log and met again at the next tick.
+    does not keep the others waiting; it is told of in the log, and met again after a pause that grows to
+    ``PAUSE_MAX_S``. ``pauses``: what is known of that from earlier ticks. Raises StoreUnavailable.
     """
-    tick = _Tick(ledger)
+    tick = _Tick(ledger, Pauses(clock, PAUSE_MAX_S) if pauses is None else pauses)
     after = None
     try:
         while accounts := await due.due_accounts(clock.now(), after, BATCH_ACCOUNTS_MAX):
@@ -47,6 +52,8 @@ async def settle_due(ledger: Ledger, due: DueAccounts, clock: Clock) -> int:
             after = accounts[-1]
     finally:
         await tick.end()
+    if tick.away is not None:
+        raise tick.away
     return tick.settled
 
 
@@ -66,15 +73,18 @@ class _Seen:
 class _Tick:
     """Accounts being settled side by side, so many at once."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, pauses: Pauses[AccountId]) -> None:
         self._ledger = ledger
+        self._pauses = pauses
         self._room = asyncio.Semaphore(UNDER_WAY_MAX)
         self._under_way: set[asyncio.Task[None]] = set()
         self.settled = 0
+        self.away: StoreUnavailable | None = None
+        """Why an account was not settled, where it was for the store, and so for no other either."""
 
     async def begin(self, accounts: Iterable[AccountId]) -> None:
         """Begin to settle accounts, each as soon as there is room."""
-        accounts = tuple(accounts)
+        accounts = tuple(filter(self._pauses.is_over, accounts))
         try:
             seen = await _seen_together(self._ledger, accounts)
         except StoreUnavailable:
@@ -99,8 +109,15 @@ class _Tick:
             seen = seen or await _seen_together(self._ledger, [account_id])
             anything = await _settle_rounds(self._ledger, account_id, seen)
             self.settled += anything
-        except Exception as problem:  # noqa: BLE001
-            _log.error("account not settled", account_id=str(account_id), exc_info=problem)
+            self._pauses.done(account_id)
+        except StoreUnavailable as away:
+            self.away = away
+        except (StoreFailed, Contended) as passing:
+            # What passes by itself gives nobody a pause in which nothing is paid.
+            _log.warning("account not settled", account_id=str(account_id), problem=str(passing))
+        except Exception:  # noqa: BLE001 Of this account; the others are settled all the same.
+            _log.exception("account not settled", account_id=str(account_id))
+            self._pauses.failed(account_id)
         finally:
             self._room.release()
 

@@ -12,7 +12,8 @@ from uuid import UUID
 import structlog
 
 from domain.compute.work import Leases
-from domain.ports import StoreFailed, StoreUnavailable
+from domain.ports import Clock, StoreFailed, StoreUnavailable
+from domain.time import Instant, seconds
 from projections.reading import ProjectionBehind
 
 PAUSE_S, PAUSE_MAX_S = 1.0, 3600.0
@@ -67,6 +68,30 @@ async def leased(
         raise
     await leases.done(scope, key)
     return True
+
+
+class Pauses(Generic[K]):
+    """What failed lately in this process and is left alone for now: of things so many that none has a lease."""
+
+    def __init__(self, clock: Clock, pause_max_s: float) -> None:
+        self._clock = clock
+        self._pause_max_s = pause_max_s
+        self._failed: dict[K, tuple[int, Instant]] = {}
+        """How often in a row, and until when it is left alone."""
+
+    def is_over(self, key: K) -> bool:
+        """Return whether it may be tried."""
+        return key not in self._failed or self._failed[key][1] <= self._clock.now()
+
+    def failed(self, key: K) -> None:
+        """Have it left alone, longer each time."""
+        failures, _ = self._failed.get(key, (0, None))
+        pause_s = min(pause_after(failures), self._pause_max_s)
+        self._failed[key] = failures + 1, Instant(self._clock.now() + seconds(pause_s))
+
+    def done(self, key: K) -> None:
+        """Forget that it failed."""
+        self._failed.pop(key, None)
 
 
 class Queue(Generic[K]):

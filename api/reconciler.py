@@ -7,6 +7,7 @@ from typing import Any, Literal, assert_never
 
 import structlog
 
+from api.apart import read_apart
 from api.capacity import adopt
 from api.failpoints import reach
 from api.ledger import Sight
@@ -20,6 +21,7 @@ from domain.compute.ports import GuestSeen, HostObservation, Hypervisor, Hypervi
 from domain.compute.vps import Vps, vps_view
 from domain.deciding import Decision, View, recorded_in
 from domain.ids import HostId, VpsId, host_stream
+from domain.ports import StoreFailed, StoreUnavailable
 from domain.pricing.price_book import PRICES
 from domain.time import Instant, seconds
 from domain.wallet.wallet import wallet_view
@@ -43,8 +45,14 @@ class Reconciler:
         self._told: set[tuple[HostId, VpsId]] = set()
 
     async def look(self) -> None:
-        """Observe every host at once, and mend what differs. A host that does not answer is left for later."""
-        await asyncio.gather(*(self._look_at(hypervisor) for hypervisor in self._workshop.hypervisors.values()))
+        """Observe every host at once, and mend what differs. A host that does not answer is left for later.
+
+        Raises what befell one of the hosts, once all were looked at.
+        """
+        looks = (self._look_at(hypervisor) for hypervisor in self._workshop.hypervisors.values())
+        for problem in await asyncio.gather(*looks, return_exceptions=True):
+            if problem is not None:
+                raise problem
 
     async def _look_at(self, hypervisor: Hypervisor) -> None:
         try:
@@ -63,9 +71,8 @@ class Reconciler:
         orphans: set[VpsId] = set()
         for first in range(0, len(vps_ids), LOOKED_AT_MAX):
             views = {vps_id: vps_view(vps_id) for vps_id in vps_ids[first : first + LOOKED_AT_MAX]}
-            sight = await self._workshop.ledger.read(*views.values())
-            for vps_id, view in views.items():
-                vps, guest = sight.of(view), guests.get(vps_id)
+            for vps_id, vps in (await read_apart(self._workshop.ledger, views)).items():
+                guest = guests.get(vps_id)
                 finding = compare(vps, guest, hypervisor.host_id, seen.collected_at)
                 if finding == "orphan" and guest is not None:
                     orphans.add(vps_id)
@@ -191,9 +198,8 @@ class Reconciler:
         for first in range(0, len(held), LOOKED_AT_MAX):
             vps_ids = list(held)[first : first + LOOKED_AT_MAX]
             views = {vps_id: vps_view(vps_id) for vps_id in vps_ids}
-            sight = await self._workshop.ledger.read(*views.values())
-            for vps_id, view in views.items():
-                vps, guest = sight.of(view), guests.get(vps_id)
+            for vps_id, vps in (await read_apart(self._workshop.ledger, views)).items():
+                guest = guests.get(vps_id)
                 if vps is None or not (vps.deleted or (held[vps_id].on and vps.power == "off" and not vps.wanted_on)):
                     continue
                 if vps.deleted or not shows_off(vps, guest):
@@ -212,7 +218,8 @@ class Reconciler:
                         )
                         await self._release_late(host_id, vps_id, seen.collected_at)
                     continue
-                await self._release_late(host_id, vps_id, seen.collected_at)
+                with _left_for_later(host_id, vps_id):
+                    await self._release_late(host_id, vps_id, seen.collected_at)
         for known_host, vps_id in list(self._absent_since):
             if known_host == host_id and vps_id not in absent:
                 del self._absent_since[known_host, vps_id]
@@ -239,8 +246,12 @@ class Reconciler:
 
 @contextmanager
 def _left_for_later(host_id: HostId, vps_id: VpsId) -> Iterator[None]:
-    """Have one guest with which its host can do nothing keep none of the others waiting."""
+    """Have one guest with which its host can do nothing, or we cannot, keep none of the others waiting."""
     try:
         yield
-    except HypervisorUnavailable as problem:
+    except StoreUnavailable:
+        raise
+    except (HypervisorUnavailable, StoreFailed) as problem:
         _log.warning("left for the next look", host_id=str(host_id), vps_id=str(vps_id), problem=str(problem))
+    except Exception:  # noqa: BLE001 Whatever it is, it is of this one.
+        _log.exception("left for the next look", host_id=str(host_id), vps_id=str(vps_id))

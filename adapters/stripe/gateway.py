@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import httpx
@@ -168,14 +168,13 @@ class StripeGateway:
     async def events_since(self, since: Instant, limit: int) -> Sequence[StripeEvent]:
         """Return events that happened at ``since`` or later; see ``PaymentGateway.events_since``."""
         found = await self._oldest(self._v1.events.list_async, since, limit)
-        return [shapes.stripe_event(bytes(raw)) for raw in found]
+        return list(_readable(found, lambda raw: shapes.stripe_event(bytes(raw))))
 
     async def transactions_since(self, since: Instant, limit: int) -> Sequence[StripeBalanceMoved]:
         """Return balance transactions made at ``since`` or later; see ``PaymentGateway.transactions_since``."""
         found = await self._oldest(self._list_transactions, since, limit)
-        return [
-            shapes.balance_moved(one) for one in (_decoded(raw, shapes.Transaction) for raw in found) if _is_ours(one)
-        ]
+        moved = _readable(found, lambda raw: _decoded(raw, shapes.Transaction))
+        return [shapes.balance_moved(one) for one in moved if _is_ours(one)]
 
     async def find_transaction(self, transaction_id: str) -> StripeBalanceMoved | None:
         """Return a balance transaction as it is now; see ``PaymentGateway.find_transaction``."""
@@ -272,6 +271,15 @@ def _decoded(raw: msgspec.Raw, kind: type[T]) -> T:
         return msgspec.json.decode(raw, type=kind)
     except msgspec.MsgspecError as error:
         raise PaymentsUnavailable(f"Stripe answers what cannot be read: {error}") from error
+
+
+def _readable(found: Iterable[msgspec.Raw], read: Callable[[msgspec.Raw], T]) -> Iterator[T]:
+    """Yield what can be read of a list: one that cannot keeps nothing from being seen that comes after it."""
+    for raw in found:
+        try:
+            yield read(raw)
+        except (ValueError, PaymentsUnavailable) as unreadable:
+            _log.error("left out of a list of Stripe's, since it cannot be read", problem=str(unreadable))
 
 
 def _is_ours(moved: shapes.Transaction) -> bool:

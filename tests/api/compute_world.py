@@ -10,7 +10,6 @@ import msgspec
 
 from adapters.ids import TimeOrderedIds
 from adapters.memory.blobs import MemoryBlobs
-from adapters.memory.event_store import MemoryEventStore
 from adapters.memory.leases import LeaseTable, MemoryLeases
 from adapters.memory.open_work import MemoryOpenWork
 from adapters.sealing.key_tables import MemoryKeyTable
@@ -46,6 +45,7 @@ from domain.settings.settings import SETTINGS_VIEW
 from domain.time import Instant
 from domain.wallet.events import FundsCredited, MinutesMetered, MinutesWaived, VpsAdmitted, WalletOpened
 from domain.wallet.wallet import Wallet, wallet_view
+from tests.api.poisoned import PoisonedStore
 
 IDS = TimeOrderedIds()
 SERVICE_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBadServiceKeyForPlayedGuestsOnlyAAAAAAAAAAAA litevps"
@@ -93,7 +93,7 @@ class World:
         ports: int = 100,
     ) -> None:
         self.clock = ManualClock()
-        self.store = MemoryEventStore(self.clock)
+        self.store = PoisonedStore(self.clock)
         self.keys = MemoryKeyTable()
         self.leases = LeaseTable(self.clock)
         self.blobs = MemoryBlobs(self.store, self.clock)

@@ -4,16 +4,17 @@ import asyncio
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
-from adapters.memory.event_store import MemoryEventStore
 from api.capacity import ensure_registered
 from api.reconciler import ORPHAN_GRACE_S, Reconciler
 from api.steps.workshop import Workshop
 from domain.compute.capacity import NoCapacity
 from domain.compute.events import CapacityReleased, HostJoined, VpsPlaced
-from domain.ids import VpsId
+from domain.ids import VpsId, vps_stream
 from domain.ports import Append, NewEvent
 from tests.api.compute_world import World
+from tests.api.poisoned import PoisonedStore
 
 pytestmark = pytest.mark.anyio
 
@@ -249,9 +250,9 @@ async def test_vpss_placed_before_hosts_had_reservations_hold_what_they_have() -
         await _on(world, old)
 
 
-async def _without_reservations(world: World) -> MemoryEventStore:
+async def _without_reservations(world: World) -> PoisonedStore:
     """Return a store with everything but what is recorded of reservations."""
-    store = MemoryEventStore(world.clock)
+    store = PoisonedStore(world.clock)
     for recorded in await world.store.read_feed(0, 1_000_000):
         if recorded.type.startswith("compute.capacity-") or recorded.type == "compute.host-joined.v1":
             continue
@@ -267,3 +268,18 @@ async def test_a_host_joins_once() -> None:
     await ensure_registered(workshop, world.registered)
 
     assert await world.events(HostJoined) == [HostJoined(world.host.host_id)]
+
+
+async def test_a_vps_of_which_nobody_can_read_anything_keeps_no_other_from_being_counted() -> None:
+    world = World()
+    workshop = await world.founded()
+    async with world.working(workshop):
+        vps_ids = [await _on(world, workshop) for _ in range(3)]
+    world.store = await _without_reservations(world)
+    world.store.poisoned = {vps_stream(vps_ids[1])}
+
+    with capture_logs() as logs:
+        await ensure_registered(world.workshop(), world.registered)
+
+    assert set((await world.reserved()).by_vps) == {vps_ids[0], vps_ids[2]}
+    assert [one["vps_id"] for one in logs] == [str(vps_ids[1])]

@@ -3,11 +3,14 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from uuid import UUID
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from adapters.mail.folder import FolderMailer
+from adapters.memory.event_store import MemoryEventStore
 from adapters.memory.open_closings import MemoryOpenClosings
 from adapters.sealing.sealer import AccountSealer
 from adapters.simulated.clock import ManualClock
@@ -25,7 +28,7 @@ from domain.alerts.ports import Mail
 from domain.codec import decode, decode_metadata
 from domain.errors import Invalid, NotFound
 from domain.events import ERASED
-from domain.ids import AccountId, StreamId
+from domain.ids import AccountId, StreamId, account_stream
 from domain.ports import EventStore, Recorded
 from tests.api.houses import House, house
 from tests.api.http.test_closing import leave
@@ -181,3 +184,24 @@ async def test_an_erased_account_is_nobody_and_its_address_is_free() -> None:
 
         assert (await ann.ask("GET", "/api/me")).status_code == 401
         await here.register("ann@example.com")
+
+
+async def test_an_account_that_cannot_be_read_keeps_no_other_from_being_found_by_its_address(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with house() as here:
+        bob, ann = await here.register("bob@example.com"), await here.register("ann@example.com")
+        for account in (bob, ann):
+            await leave(account)
+        was = MemoryEventStore.read_streams
+
+        async def poisoned(store: MemoryEventStore, after: Sequence[tuple[UUID, int]]) -> list[Recorded]:
+            if account_stream(bob.id) in dict(after):
+                raise RuntimeError("an event that nobody can read")
+            return await was(store, after)
+
+        monkeypatch.setattr(MemoryEventStore, "read_streams", poisoned)
+        with capture_logs():
+            assert await find_closed(here.runtime, "ann@example.com") == ann.id
+            with pytest.raises(NotFound):
+                await find_closed(here.runtime, "bob@example.com")

@@ -6,16 +6,28 @@ from uuid import UUID
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from adapters.memory.due_accounts import MemoryDueAccounts
 from adapters.memory.event_store import MemoryEventStore
 from adapters.simulated.clock import ManualClock
-from api.metering import BATCH_ACCOUNTS_MAX, settle_due
+from api.metering import BATCH_ACCOUNTS_MAX, PAUSE_MAX_S, settle_due
+from api.queues import Pauses
 from domain.codec import decode
 from domain.compute.events import VpsStopRequested
 from domain.compute.ports import GuestSeen
-from domain.ids import VpsId, vps_stream
-from domain.ports import Append, Appended, EventStore, MinuteClaim, MinuteTaken, NewEvent, Recorded
+from domain.ids import AccountId, VpsId, vps_stream
+from domain.ports import (
+    Append,
+    Appended,
+    EventStore,
+    MinuteClaim,
+    MinuteTaken,
+    NewEvent,
+    Recorded,
+    StoreUnable,
+    StoreUnavailable,
+)
 from domain.wallet.events import MinutesMetered, MinutesWaived, VpsReleased
 from tests.properties.house import House, new_credit_id
 
@@ -209,3 +221,76 @@ async def test_a_wallet_that_cannot_be_read_keeps_nobody_waiting() -> None:
 
     assert await settle_due(ledger, MemoryDueAccounts(store), clock) == 1
     assert (await houses[1].wallet_now()).balance == HOURLY - 70
+
+
+class Failing(MemoryEventStore):
+    """Cannot be read where something of one wallet is asked for; notes how often that was."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        super().__init__(clock)
+        self.failing: UUID | None = None
+        self.problem: type[Exception] = RuntimeError
+        self.tried = 0
+
+    async def read_streams(self, after: Sequence[tuple[UUID, int]]) -> list[Recorded]:
+        if self.failing in dict(after):
+            self.tried += len(after) < 3  # Of its own, and not of a batch in which it was.
+            raise self.problem("a sector is gone")
+        return await super().read_streams(after)
+
+
+async def failing() -> tuple[Failing, list[House]]:
+    clock = ManualClock()
+    store = Failing(clock)
+    houses = sorted([await opened(store, clock) for _ in range(2)], key=lambda house: house.account_id)
+    store.failing = houses[0].wallet.stream
+    return store, houses
+
+
+async def test_an_account_that_can_never_be_settled_is_met_again_after_pauses_of_a_minute_at_most() -> None:
+    store, houses = await failing()
+    clock, ledger, due = houses[0].clock, House(store, houses[0].clock).ledger, MemoryDueAccounts(store)
+    pauses = Pauses[AccountId](clock, PAUSE_MAX_S)
+    tried_at = []
+    with capture_logs() as logs:
+        for second in range(0, 400, 10):
+            before = store.tried
+            await settle_due(ledger, due, clock, pauses)
+            if store.tried > before:
+                tried_at.append(second)
+            clock.advance(10)
+    assert tried_at == [0, 10, 20, 30, 40, 60, 100, 160, 220, 280, 340]
+    assert len([one for one in logs if one["event"] == "account not settled"]) == len(tried_at)
+
+    store.failing = None
+    clock.advance(60)
+    await shown_to_run(houses[0])
+    await settle_due(House(store, clock).ledger, due, clock, pauses)
+    assert (await houses[0].wallet_now()).balance < HOURLY, "once it can be read, all is paid"
+    assert pauses.is_over(houses[0].account_id)
+
+
+async def test_what_passes_by_itself_gives_nobody_a_pause() -> None:
+    store, houses = await failing()
+    store.problem = StoreUnable
+    pauses = Pauses[AccountId](houses[0].clock, PAUSE_MAX_S)
+    with capture_logs() as logs:
+        for _ in range(5):
+            await settle_due(House(store, houses[0].clock).ledger, MemoryDueAccounts(store), houses[0].clock, pauses)
+
+    assert [one["event"] for one in logs] == ["account not settled"] * 5
+    assert pauses.is_over(houses[0].account_id)
+
+
+@pytest.mark.parametrize("call", ["read_streams", "append"])
+async def test_a_tick_tells_that_the_store_is_away(call: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, houses = await failing()
+    store.failing = None
+
+    async def away(*_: object) -> None:
+        raise StoreUnavailable
+
+    monkeypatch.setattr(store, call, away)
+
+    with pytest.raises(StoreUnavailable):
+        await settle_due(House(store, houses[0].clock).ledger, MemoryDueAccounts(store), houses[0].clock)

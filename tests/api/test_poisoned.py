@@ -31,6 +31,7 @@ from domain.ids import (
     StreamId,
     account_stream,
     alerts_stream,
+    vps_stream,
     wallet_stream,
 )
 from domain.money import ZERO, MicroUsd
@@ -143,6 +144,18 @@ async def test_closings_are_finished_of_everybody_else(here: Customers) -> None:
     assert await finish_closings(here.runtime) == 1
     tried, told = await let_pauses_grow(here, finish_closings)
     assert tried == told == 11 * POISONED
+
+
+async def test_one_vps_that_cannot_be_deleted_keeps_no_other_of_a_closed_account_on(here: Customers) -> None:
+    account_id = await here.history.registered(micros=100)
+    vps_ids = [await here.history.vps_requested(account_id) for _ in range(3)]
+    await here.history.record(account_id, (account_stream(account_id), AccountClosed(account_id, Instant(1))))
+    here.store.poisoned = {vps_stream(vps_ids[0])}
+
+    assert await finish_closings(here.runtime) == 0
+
+    deleted = [one.stream for one in await here.store.read_feed(0, 10_000) if "vps-delete" in one.type]
+    assert set(deleted) == {vps_stream(vps_id) for vps_id in vps_ids[1:]}
 
 
 async def test_everybody_else_who_is_to_be_forgotten_is(here: Customers) -> None:

@@ -1,15 +1,22 @@
 """Hosts are compared with the ledger: what differs is recorded, mended, and never billed."""
 
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from adapters.simulated.hypervisor import SimulatedHypervisor
+from api.ledger import Outcome
 from api.metering import settle_account
 from api.reconciler import ORPHAN_GRACE_S, Reconciler
-from api.steps.workshop import spec_of
+from api.steps.workshop import Workshop, spec_of
 from domain.compute.events import HostDiffered, HostObserved, VpsStopped
 from domain.compute.ports import GuestSpec
-from domain.ids import VpsId
+from domain.deciding import View
+from domain.ids import VpsId, vps_stream
 from tests.api.compute_world import IDS, World
 
 pytestmark = pytest.mark.anyio
@@ -229,3 +236,49 @@ async def test_a_guest_with_which_its_host_can_do_nothing_keeps_no_other_waiting
     assert [vps.state for vps in await world.settled(workshop, stuck, off)] == ["stopped", "stopped"]
     reserved = (await world.reserved()).by_vps
     assert (reserved[stuck].on, reserved[off].on) == (True, False)
+
+
+async def test_a_vps_of_which_nobody_can_read_anything_keeps_no_other_from_being_looked_at() -> None:
+    world = World()
+    workshop = await world.founded()
+    async with world.working(workshop):
+        vps_ids = sorted([await world.create(workshop) for _ in range(3)])
+        await world.settled(workshop, *vps_ids)
+    for vps_id in vps_ids:
+        world.host.crash_guest(vps_id)
+    world.clock.advance(1)
+    world.store.poisoned = {vps_stream(vps_ids[0])}
+
+    with capture_logs() as logs:
+        await Reconciler(world.workshop()).look()
+
+    assert await differing(world) == vps_ids[1:]
+    assert {one["key"] for one in logs if one["event"] == "left out, since it cannot be read"} == {str(vps_ids[0])}
+
+
+async def test_whatever_happens_at_one_guest_the_others_are_mended(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    workshop = await world.founded()
+    async with world.working(workshop):
+        vps_ids = sorted([await world.create(workshop) for _ in range(3)])
+        await world.settled(workshop, *vps_ids)
+    for vps_id in vps_ids:
+        world.host.crash_guest(vps_id)
+    world.clock.advance(1)
+    was = Workshop.record
+
+    async def poisoned(self: Workshop, views: Sequence[View[Any]], *more: Any) -> Outcome:
+        if vps_stream(vps_ids[0]) in {view.stream for view in views}:
+            raise ValueError("a state that nobody foresaw")
+        return await was(self, views, *more)
+
+    monkeypatch.setattr(Workshop, "record", poisoned)
+    with capture_logs():
+        await Reconciler(workshop).look()
+
+    assert await differing(world) == vps_ids[1:]
+
+
+async def differing(world: World) -> list[UUID]:
+    """Return of which VPSs it was recorded that they are not as they should be."""
+    return sorted(one.vps_id for one in await world.events(HostDiffered) if isinstance(one, HostDiffered))

@@ -1,11 +1,14 @@
 """What Stripe tells by itself, in webhooks and lists, is read as it was meant, and believed only if it is signed."""
 
 import pytest
+from structlog.testing import capture_logs
 
+from adapters.stripe import shapes
 from adapters.stripe.gateway import StripeGateway
 from domain.money import MicroUsd
 from domain.payments.ports import (
     BadSignature,
+    StripeEvent,
 )
 from domain.time import Instant, seconds
 from tests.contracts.payment_gateways import Till, made, quick, till
@@ -94,6 +97,32 @@ async def test_events_are_told_oldest_first_and_point_at_their_payment(till: Til
     assert till.gateway.read_event(disputed.raw) == disputed
     later = await till.gateway.events_since(disputed.happened_at, 100)
     assert {event.kind.partition(".")[0] for event in later} == {"charge"}
+
+
+async def test_what_cannot_be_read_of_a_list_keeps_nothing_from_being_seen_that_comes_after_it(
+    till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = till.now
+    for _ in range(2):
+        await till.paid()
+    listed = [event.stripe_event_id for event in await till.gateway.events_since(begun, 100)]
+    first, second = await till.gateway.transactions_since(begun, 100)
+    was = shapes.stripe_event
+
+    def read(raw: bytes) -> StripeEvent:
+        event = was(raw)
+        if event.stripe_event_id == listed[0]:
+            raise ValueError("not an event of Stripe")
+        return event
+
+    monkeypatch.setattr(shapes, "stripe_event", read)
+    with till.stand_in._changing() as open_till:
+        open_till.keep(open_till.get("balance_transaction", first.transaction_id) | {"amount": "much"})
+
+    with capture_logs() as logs:
+        assert [event.stripe_event_id for event in await till.gateway.events_since(begun, 100)] == listed[1:]
+        assert await till.gateway.transactions_since(begun, 100) == [second]
+    assert len(logs) == 2
 
 
 async def test_a_webhook_of_stripe_is_believed(till: Till) -> None:

@@ -11,6 +11,7 @@ from tests.mutations.money import MONEY
 from tests.mutations.mutation import Mutation
 from tests.mutations.paying import PAYING
 from tests.mutations.people import PEOPLE
+from tests.mutations.poisoned import POISONED
 from tests.mutations.store import STORE
 from tests.mutations.tick import TICK
 from tests.mutations.tokens import TOKENS
@@ -34,5 +35,6 @@ MUTATIONS: tuple[Mutation, ...] = (
         *VERIFYING,
         *WIRE,
         *CAPACITY,
+        *POISONED,
     ),
 )

@@ -257,8 +257,8 @@ async def test_however_many_stripe_does_not_answer_for_the_others_are_looked_at_
     world: PaymentWorld,
 ) -> None:
     desk = await world.founded()
-    payments = [await world.pay(desk) for _ in range(6)]
-    for payment in payments[:5]:
+    payments = [await world.pay(desk) for _ in range(13)]
+    for payment in payments[:12]:
         world.stripe.dashboard.fault("error", count=1000, path=f"/v1/checkout/sessions/{payment.session_id}")
     await world.sweep(desk)
 
