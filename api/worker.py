@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from uuid import UUID
 
 import structlog
@@ -35,6 +36,10 @@ PAUSE_S, PAUSE_MAX_S = 1.0, 60.0
 DRAIN_S = 10.0
 
 _log = structlog.get_logger(__name__)
+
+
+async def _fail(problem: Exception) -> None:
+    raise problem
 
 
 class Worker:
@@ -126,8 +131,14 @@ class Worker:
 
     async def _attend_vps(self, key: UUID) -> None:
         vps_id = VpsId(key)
-        vps = await self._workshop.vps(vps_id)
-        step = next_step(vps)
+        try:
+            vps = await self._workshop.vps(vps_id)
+            step = next_step(vps)
+        except StoreFailed:
+            raise
+        except Exception as problem:  # noqa: BLE001 It leaves the queue for a while, or it would stand before others.
+            await self._leased("vps", key, partial(_fail, problem))
+            return
         if vps is None or step is None or not self._drives(vps.host_id):
             return
         slots = self._booting if step.boots else self._ending

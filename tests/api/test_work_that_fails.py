@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from structlog.testing import capture_logs
 
 from adapters.simulated.hypervisor import SimulatedHypervisor
 from api.steps.jobs import request_job
@@ -12,7 +13,7 @@ from domain.deciding import View
 from domain.exec.commands import RunJob
 from domain.exec.events import JobFinished
 from domain.exec.job import Job, job_view
-from domain.ids import JobId, VpsId
+from domain.ids import JobId, VpsId, vps_stream
 from tests.api.compute_world import IDS, World
 
 pytestmark = pytest.mark.anyio
@@ -39,6 +40,26 @@ async def test_a_step_at_which_something_unforeseen_happens_each_time_ends_in_an
         await world.ask(workshop, "start", poisoned)
         (vps,) = await world.settled(workshop, poisoned)
         assert vps.state == "running"
+
+
+async def test_vpss_of_which_nobody_can_read_anything_keep_no_other_from_being_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("api.worker.OPEN_MAX", 2)
+    world = World()
+    workshop = await world.founded()
+    vps_ids = []
+    for _ in range(4):
+        vps_ids.append(await world.create(workshop))
+        world.clock.advance(1)
+    world.store.poisoned = {vps_stream(vps_id) for vps_id in vps_ids[:3]}
+
+    with capture_logs() as logs:
+        async with world.working(world.workshop()):
+            (vps,) = await world.settled(world.workshop(), vps_ids[3])
+
+    assert vps.state == "running"
+    assert {one["key"] for one in logs if one["event"] == "work failed"} == {str(vps_id) for vps_id in vps_ids[:3]}
 
 
 async def test_many_long_commands_do_not_keep_the_collection_of_another_waiting(

@@ -70,6 +70,13 @@ POISONED: tuple[Mutation, ...] = (
         _BY_TICKS,
     ),
     Mutation(
+        "a VPS that cannot be read leaves the queue",
+        "api/worker.py",
+        '            await self._leased("vps", key, partial(_fail, problem))\n            return\n',
+        "            raise\n",
+        "tests/api/test_work_that_fails.py",
+    ),
+    Mutation(
         "what cannot be read is left out",
         "api/apart.py",
         "        return await _one_by_one(ledger, views)\n",
