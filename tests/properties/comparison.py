@@ -87,18 +87,18 @@ class Comparison(RuleBasedStateMachine):
             assert sum(limit.spent.values()) == sum(self.reference.tokens[token_id].spent.values())
         assert sum(self.trial.values()) == 0
         assert -self.trial.get(prepaid(self.house.account_id), 0) == wallet.balance
-        assert self.minutes == {key: (at, how) for key, (at, how, _) in self.reference.minutes.items()}
+        minutes = self.reference.minutes
+        assert self.minutes == {key: (at, how) for key, (at, how, _) in minutes.items()}
         expected: dict[str, int] = {}
-        for _, how, amount in self.reference.minutes.values():
+        paid: dict[UUID, list[int]] = {}
+        for (vps, _), (_, how, amount) in minutes.items():
             expected[how] = expected.get(how, 0) + amount
+            if how == "paid":
+                paid.setdefault(vps, []).append(amount)
         assert self.amounts == expected
         for meter in wallet.meters.values():
-            paid = [
-                price
-                for (vps, _), (_, how, price) in self.reference.minutes.items()
-                if vps == meter.vps_id and how == "paid"
-            ]
-            assert (meter.paid_n, meter.paid) == (len(paid), sum(paid))
+            amounts = paid.get(meter.vps_id, [])
+            assert (meter.paid_n, meter.paid) == (len(amounts), sum(amounts))
         assert {meter.vps_id for meter in wallet.meters_on()} == {machine.id for machine in self.reference.on()}
         assert set(wallet.meters) <= set(self.vpss), "the meter of a VPS that is gone is forgotten"
 
