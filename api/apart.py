@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import structlog
 
-from api.ledger import Ledger
+from api.application.repository import Ledger
 from domain.deciding import View
 from domain.ports import StoreFailed
 

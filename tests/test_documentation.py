@@ -9,10 +9,10 @@ from pathlib import Path
 import click
 import pytest
 
-from api.bootstrap_payments import STAND_IN_PREFIX
+from api.application.settings import Settings
+from api.bootstrap.payments import STAND_IN_PREFIX
 from api.cli.program import litevps
 from api.http.catalogue import declared
-from api.settings import Settings
 from domain.codec import UPCASTS
 from domain.events import all_events
 

@@ -8,12 +8,8 @@ from uuid import UUID
 
 import click
 
-from api.cli.flags import with_settings
-from api.cli.opening import place_of, run_with_runtime
-from api.cli.output import Form, tell, with_form
-from api.erasing import close_if_open, erase_account, find_closed
-from api.ledger import Context
-from api.operators import (
+from api.application.erasing import close_if_open, erase_account, find_closed
+from api.application.operators import (
     OPERATOR,
     ROLES,
     Corrected,
@@ -24,8 +20,12 @@ from api.operators import (
     find_account,
     write_off,
 )
-from api.runtime import Runtime
-from api.settings import Loaded
+from api.application.repository import Context
+from api.application.runtime import Runtime
+from api.application.settings import Loaded
+from api.cli.flags import with_settings
+from api.cli.output import Form, tell, with_form
+from api.cli.sessions import place_of, run_with_runtime
 from domain.accounts.commands import EraseAccount
 from domain.accounts.events import ErasureReason, Role
 from domain.errors import Invalid, NotFound

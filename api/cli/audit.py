@@ -6,14 +6,14 @@ import click
 import msgspec
 from rich.progress import Progress
 
-from api.audit.findings import Report
-from api.audit.journals import JOURNALS, Format
-from api.audit.verify import verify
+from api.application.audit.exporters import JOURNALS, Format
+from api.application.audit.findings import Report
+from api.application.audit.verify import verify
+from api.application.settings import Loaded
 from api.cli.flags import with_settings
-from api.cli.opening import LedgerAccess, run_with_ledger
 from api.cli.output import Form, aside, tell, with_form
+from api.cli.sessions import LedgerAccess, run_with_ledger
 from api.cli.trial_balance import MonthType, trial_balance_command
-from api.settings import Loaded
 from domain.money import exact_usd
 from domain.statements.month import Month
 from projections.catalogue import READ_MODELS

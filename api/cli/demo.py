@@ -15,15 +15,15 @@ import click
 import httpx
 import msgspec
 
-from api.audit.findings import Report
-from api.audit.verify import verify
-from api.bootstrap_hosts import EMBEDDED, SIMULATED, embedded_host
+from api.application.audit.findings import Report
+from api.application.audit.verify import verify
+from api.application.operators import credit, find_account
+from api.application.settings import Loaded, Settings
+from api.bootstrap.hosts import EMBEDDED, SIMULATED, embedded_host
 from api.cli.flags import flags_again, with_settings
-from api.cli.opening import opened_ledger, opened_runtime, say_nothing
 from api.cli.output import told
-from api.cli.walk import PromiseBroken, Walk
-from api.operators import credit, find_account
-from api.settings import Loaded, Settings
+from api.cli.sessions import opened_ledger, opened_runtime, say_nothing
+from api.cli.smoke_test import PromiseBroken, Walk
 from domain.money import MicroUsd, exact_usd
 from projections.catalogue import READ_MODELS
 

@@ -13,12 +13,12 @@ import httpx
 import msgspec
 import psycopg
 
-from api.bootstrap_hosts import EMBEDDED, SIMULATED, kvm_found_out
-from api.bootstrap_mail import FOLDER, mail_server
-from api.bootstrap_payments import STAND_IN_PREFIX, has_stand_in, stripe_answers
+from api.application.settings import Loaded, Settings, SettingsRefused, check_servable
+from api.bootstrap.hosts import EMBEDDED, SIMULATED, kvm_found_out
+from api.bootstrap.mail import FOLDER, mail_server
+from api.bootstrap.payments import STAND_IN_PREFIX, has_stand_in, stripe_answers
 from api.cli.flags import with_settings
 from api.cli.output import Form, tell, with_form
-from api.settings import Loaded, Settings, SettingsRefused, check_servable
 
 FREE_BYTES_MIN = 3 * 1024**3
 """For the image, the database and a few guests."""

@@ -8,7 +8,7 @@ from typing import Any, get_args, get_type_hints
 
 import click
 
-from api.settings import PREFIX, SECRETS, Loaded, Settings, SettingsRefused, load_settings
+from api.application.settings import PREFIX, SECRETS, Loaded, Settings, SettingsRefused, load_settings
 
 ALWAYS_SHOWN = ("home",)
 """The flags that the help of every command tells of; ``serve`` and ``config`` tell of all."""

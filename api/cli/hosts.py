@@ -4,12 +4,12 @@ import asyncio
 
 import click
 
-from api.bootstrap import hosts_taken
-from api.bootstrap_hosts import embedded_host, observe_embedded_host
+from api.application.settings import Loaded
+from api.bootstrap.hosts import embedded_host, observe_embedded_host
+from api.bootstrap.runtime import hosts_taken
 from api.cli.flags import with_settings
-from api.cli.opening import say
 from api.cli.output import Form, tell, with_form
-from api.settings import Loaded
+from api.cli.sessions import say
 
 
 @click.group()

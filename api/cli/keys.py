@@ -7,12 +7,13 @@ from typing import TypeVar
 import click
 from rich.progress import Progress
 
-from api import bootstrap, bootstrap_keys
-from api.bootstrap_keys import KeyKeeper, RotationRefused
+from api.application.settings import Loaded, Settings
+from api.bootstrap import keys as bootstrap_keys
+from api.bootstrap import runtime as bootstrap
+from api.bootstrap.keys import KeyKeeper, RotationRefused
 from api.cli.flags import with_settings
-from api.cli.opening import migrated, require_ledger, say_nothing
 from api.cli.output import Form, aside, tell, with_form
-from api.settings import Loaded, Settings
+from api.cli.sessions import migrated, require_ledger, say_nothing
 from domain.time import to_rfc3339
 
 T = TypeVar("T")

@@ -6,14 +6,14 @@ from uuid import UUID
 import click
 import msgspec
 
-from api.capacity import room_views
+from api.application.capacity import room_views
+from api.application.operators import set_overcommit, set_vps_limits
+from api.application.runtime import Runtime
+from api.application.settings import Loaded
 from api.cli.accounts import account_at, told
 from api.cli.flags import with_settings
-from api.cli.opening import run_with_runtime
 from api.cli.output import Form, tell, with_form
-from api.operators import set_overcommit, set_vps_limits
-from api.runtime import Runtime
-from api.settings import Loaded
+from api.cli.sessions import run_with_runtime
 from domain.compute.capacity import Room
 from domain.errors import Invalid
 from domain.settings.settings import SETTINGS_VIEW

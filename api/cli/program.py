@@ -5,18 +5,18 @@ import sys
 
 import click
 
+from api.bootstrap.logs import configure_logs
 from api.cli.accounts import account
 from api.cli.audit import audit
+from api.cli.database import config, migrate, rebuild
 from api.cli.demo import demo
 from api.cli.doctor import doctor
+from api.cli.error_handling import PlainSpoken
 from api.cli.hosts import host
 from api.cli.keys import keys
 from api.cli.limits import limit, list_hosts, overcommit
-from api.cli.plain_words import PlainSpoken
 from api.cli.serve import api, serve, work
 from api.cli.settings import settings
-from api.cli.upkeep import config, migrate, rebuild
-from api.logs import configure_logs
 from domain.errors import Refusal
 
 

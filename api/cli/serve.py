@@ -10,25 +10,27 @@ from pathlib import Path
 import click
 import uvloop
 
-from api import bootstrap, closing, erasing, garbage
-from api.alerts import postman
-from api.blobs import sweep_blobs
+from api.application import closing, erasing
+from api.application.blobs import sweep_blobs
+from api.application.runtime import Runtime
+from api.application.seed_data import ensure_operator, ensure_plans
+from api.application.settings import Loaded, Settings, SettingsRefused, check_servable
+from api.application.statements.issuing import ISSUE_EVERY_S, issue_due
+from api.bootstrap import runtime as bootstrap
 from api.cli.flags import flags_again, with_settings
-from api.cli.opening import migrated, say
 from api.cli.output import told
-from api.database_watch import watch_database
-from api.first_start import ensure_operator, ensure_plans
+from api.cli.sessions import migrated, say
 from api.http.app import App
-from api.http.connections import Limits, room_for
-from api.payments import sweeping
-from api.reconciler import Reconciler
-from api.rounds import Rounds
-from api.runtime import Runtime
-from api.schedules import SWEEP_EVERY_S, Schedules
-from api.serving import GRACEFUL_S, HttpServer, Part, PartEnded, http_server, listen, run_parts
-from api.settings import Loaded, Settings, SettingsRefused, check_servable
-from api.statements.making import ISSUE_EVERY_S, issue_due
-from api.worker import Worker
+from api.http.pipeline.connections import Limits, room_for
+from api.http.server import GRACEFUL_S, HttpServer, Part, PartEnded, http_server, listen, run_parts
+from api.workers import gc_tuning as garbage
+from api.workers import mail as postman
+from api.workers import payment_reconciliation as sweeping
+from api.workers.database_watch import watch_database
+from api.workers.periodic_task import Rounds
+from api.workers.provisioning import Worker
+from api.workers.reconciler import Reconciler
+from api.workers.scheduler import SWEEP_EVERY_S, Schedules
 from projections.catalogue import READ_MODELS
 from projections.generation import SCHEMA
 from projections.runner import Runner

@@ -3,13 +3,13 @@
 import click
 import msgspec
 
+from api.application.operators import OPERATOR
+from api.application.repository import Context
+from api.application.runtime import Runtime
+from api.application.settings import Loaded
 from api.cli.flags import with_settings
-from api.cli.opening import run_with_runtime
 from api.cli.output import Form, tell, with_form
-from api.ledger import Context
-from api.operators import OPERATOR
-from api.runtime import Runtime
-from api.settings import Loaded
+from api.cli.sessions import run_with_runtime
 from domain.settings.commands import ChangeSetting
 from domain.settings.settings import SETTINGS_VIEW, OperatorSettings, change
 

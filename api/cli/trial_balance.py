@@ -5,11 +5,11 @@ from typing import Any
 
 import click
 
-from api.audit.trial_balance import TrialBalance, trial_balance
+from api.application.audit.trial_balance import TrialBalance, trial_balance
+from api.application.settings import Loaded
 from api.cli.flags import with_settings
-from api.cli.opening import LedgerAccess, run_with_ledger
 from api.cli.output import Form, aside, tell, with_form
-from api.settings import Loaded
+from api.cli.sessions import LedgerAccess, run_with_ledger
 from domain.errors import Invalid
 from domain.money import MicroUsd, exact_usd
 from domain.statements.month import Month, parse_month

@@ -6,10 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from api.http.call import NO_CONTENT, Answer, Call, told
-from api.http.endpoint import Endpoint, Told
-from api.http.errors import Busy, CaptchaDown, CaptchaFailed, RateLimited
-from api.http.idempotency import act
+from api.application.settings import Settings
 from api.http.mailed_codes import is_within, new_code
 from api.http.passwords import (
     PASSWORD_REFUSALS,
@@ -20,8 +17,11 @@ from api.http.passwords import (
     record_failure,
     try_password,
 )
+from api.http.pipeline.call import NO_CONTENT, Answer, Call, told
+from api.http.pipeline.endpoint import Endpoint, Told
+from api.http.pipeline.errors import Busy, CaptchaDown, CaptchaFailed, RateLimited
+from api.http.pipeline.idempotency import act
 from api.http.rendering import Balance, Micros, balance_number
-from api.settings import Settings
 from domain.accounts import account as accounts
 from domain.accounts import logins, verifying
 from domain.accounts.commands import ChangePassword, EndSession, RegisterAccount

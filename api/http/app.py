@@ -10,14 +10,14 @@ from litestar.exceptions import HTTPException
 from litestar.handlers import ASGIRouteHandler, HTTPRouteHandler
 from litestar.types import ASGIApp
 
-from api.http.answering import Answering, Receive, Reply, Scope, Send
-from api.http.arrival import arrivals
-from api.http.bodies import Nothing
+from api.application.runtime import Runtime
+from api.application.settings import Settings
 from api.http.catalogue import endpoints
-from api.http.endpoint import Endpoint
-from api.http.errors import InternalError, MethodNotAllowed
-from api.runtime import Runtime
-from api.settings import Settings
+from api.http.pipeline.answering import Answering, Receive, Reply, Scope, Send
+from api.http.pipeline.bodies import Nothing
+from api.http.pipeline.client_request import arrivals
+from api.http.pipeline.endpoint import Endpoint
+from api.http.pipeline.errors import InternalError, MethodNotAllowed
 from domain.errors import Invalid, NotFound, Refusal
 
 _METHODS = frozenset(method.value for method in HttpMethod)

@@ -2,17 +2,11 @@
 
 import re
 
-from api.http.billing_explained import (
-    CHARGE_SCHEMA,
-    EXPLAINED_EXAMPLE,
-    ExplainedTold,
-    event_told,
-    minutes_told,
-)
-from api.http.call import Answer, Call, told
-from api.http.endpoint import Endpoint, Told
+from api.application.billing.charge_breakdown import explain_entry, explain_minutes
+from api.http.billing_explained import CHARGE_SCHEMA, EXPLAINED_EXAMPLE, ExplainedTold, event_told, minutes_told
+from api.http.pipeline.call import Answer, Call, told
+from api.http.pipeline.endpoint import Endpoint, Told
 from api.http.rendering import amount_number, uuid_of
-from api.seeing.explaining import explain_entry, explain_minutes
 from domain import codec
 from domain.errors import Invalid, NotFound
 from domain.ids import EventId, VpsId

@@ -5,9 +5,9 @@ from uuid import UUID
 
 import msgspec
 
+from api.application.billing.charge_breakdown import ExplainedMinutes, Part
+from api.application.labels import why_not_charged
 from api.http.rendering import Amount, Time, amount_number, optional_time
-from api.seeing.explaining import ExplainedMinutes, Part
-from api.wording import why_not_charged
 from domain import codec
 from domain.ids import VpsId
 from domain.money import ZERO, MicroUsd, charge_for_minutes

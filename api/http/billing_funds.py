@@ -7,11 +7,15 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from api.http import rate_limits
-from api.http.call import Answer, Call, told
-from api.http.errors import WebhookRefused
-from api.http.idempotency import KEPT_FOR, REPLAYED, SCOPE, act, claim_key, claim_of, find_kept
+from api.application.payments.checkouts import CheckoutRefused, ask_for_checkout, ensure_opened
+from api.application.payments.refunding import ask_in_time, decided, prepare_refund
+from api.application.payments.webhooks import apply_event, keep_event
+from api.application.repository import Sight
 from api.http.pages import made_at, paged
+from api.http.pipeline import rate_limits
+from api.http.pipeline.call import Answer, Call, told
+from api.http.pipeline.errors import WebhookRefused
+from api.http.pipeline.idempotency import KEPT_FOR, REPLAYED, SCOPE, act, claim_key, claim_of, find_kept
 from api.http.rendering import (
     NO_AMOUNT,
     Amount,
@@ -23,10 +27,6 @@ from api.http.rendering import (
     asked_amount,
     balance_number,
 )
-from api.ledger import Sight
-from api.payments.checkouts import CheckoutRefused, ask_for_checkout, ensure_opened
-from api.payments.refunding import ask_in_time, decided, prepare_refund
-from api.payments.webhooks import apply_event, keep_event
 from domain.accounts.ports import Quota
 from domain.deciding import Decision
 from domain.errors import Contended, Invalid

@@ -1,5 +1,7 @@
 """The endpoints of funds: paying in, Stripe's webhook, refunds, and where a payer comes back to."""
 
+from api.application.payments.checkouts import CheckoutRefused
+from api.application.payments.webhooks import WEBHOOK_PATH
 from api.http.billing_funds import (
     FundsToPay,
     NewFunds,
@@ -12,12 +14,10 @@ from api.http.billing_funds import (
     request_refund,
     take_webhook,
 )
-from api.http.call import Answer, Call
-from api.http.endpoint import Endpoint, Told
-from api.http.errors import PaymentsDown, WebhookRefused
 from api.http.pages import PAGE_HEADERS, Page
-from api.payments.checkouts import CheckoutRefused
-from api.payments.webhooks import WEBHOOK_PATH
+from api.http.pipeline.call import Answer, Call
+from api.http.pipeline.endpoint import Endpoint, Told
+from api.http.pipeline.errors import PaymentsDown, WebhookRefused
 from domain.errors import Contended, Invalid
 from domain.payments.refunds import NothingToRefund
 from domain.wallet.asked_refunds import TooManyRefunds

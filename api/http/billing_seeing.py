@@ -5,9 +5,11 @@ from uuid import UUID
 
 import msgspec
 
-from api.http.call import Answer, Call, told
-from api.http.endpoint import Endpoint, Told
+from api.application.billing.reading import seen
+from api.application.billing.transactions import Asked, Shown, folded_transactions, single_minutes
 from api.http.pages import PAGE_HEADERS, Cursor, Page, cursor_of, page_of
+from api.http.pipeline.call import Answer, Call, told
+from api.http.pipeline.endpoint import Endpoint, Told
 from api.http.rendering import (
     Amount,
     AskedTime,
@@ -22,8 +24,6 @@ from api.http.rendering import (
     optional_time,
     required_number,
 )
-from api.seeing.reading import seen
-from api.seeing.transactions import Asked, Shown, folded_transactions, single_minutes
 from domain.errors import Invalid
 from domain.ids import VpsId
 from domain.money import MicroUsd

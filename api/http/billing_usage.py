@@ -6,10 +6,10 @@ from uuid import UUID
 
 import msgspec
 
-from api.http.call import Answer, Call, told
-from api.http.endpoint import Endpoint, Told
+from api.application.billing.usage import Grouping, Key, Sum, usage_of
+from api.http.pipeline.call import Answer, Call, told
+from api.http.pipeline.endpoint import Endpoint, Told
 from api.http.rendering import Amount, AskedTime, Time, amount_number, asked_time
-from api.seeing.usage import Grouping, Key, Sum, usage_of
 from domain.errors import Invalid
 from domain.statements.month import month_of
 from domain.time import HOUR, Instant, to_rfc3339

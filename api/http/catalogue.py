@@ -3,6 +3,7 @@
 from functools import lru_cache
 from typing import Any
 
+from api.application.settings import Settings
 from api.http import (
     accounts,
     alerts,
@@ -21,11 +22,10 @@ from api.http import (
     vps_endpoints,
 )
 from api.http import exec as exec_
-from api.http.call import Answer, Call
-from api.http.endpoint import Endpoint, Told
-from api.http.openapi import document
+from api.http.openapi.document import document
+from api.http.pipeline.call import Answer, Call
+from api.http.pipeline.endpoint import Endpoint, Told
 from api.http.rendering import encode_json
-from api.settings import Settings
 
 DOCUMENT_PATHS = ("/openapi.json", "/api/openapi.json")
 

@@ -2,10 +2,10 @@
 
 import msgspec
 
-from api.closing import leave
-from api.http.call import Answer, Call, told
-from api.http.endpoint import Endpoint, Told
+from api.application.closing import leave
 from api.http.passwords import PASSWORD_REFUSALS, Captcha, Shown, check_password
+from api.http.pipeline.call import Answer, Call, told
+from api.http.pipeline.endpoint import Endpoint, Told
 from api.http.rendering import Amount, amount_number
 from domain.accounts.account import WrongPassword
 

@@ -5,13 +5,13 @@ from uuid import UUID
 
 import msgspec
 
-from api.http.call import Answer, Call, Refusing, told
-from api.http.endpoint import Endpoint, Told
-from api.http.errors import CommandTimedOut, Ending
+from api.application import jobs as job_steps
 from api.http.exec_bodies import Command, CommandDone, JobTold
-from api.http.idempotency import REPLAYED, claim_of, find_kept
+from api.http.pipeline.call import Answer, Call, Refusing, told
+from api.http.pipeline.endpoint import Endpoint, Told
+from api.http.pipeline.errors import CommandTimedOut, Ending
+from api.http.pipeline.idempotency import REPLAYED, claim_of, find_kept
 from api.http.rendering import optional_time
-from api.steps import jobs as job_steps
 from domain.compute.vps import VpsNotRunning, owned, vps_view
 from domain.errors import Contended, NotFound
 from domain.exec.commands import RunJob

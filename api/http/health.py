@@ -5,10 +5,10 @@ from typing import Any
 
 import msgspec
 
-from api.http.call import Answer, Call, told
-from api.http.endpoint import Endpoint, Told
-from api.http.errors import NotReady
-from api.runtime import Runtime
+from api.application.runtime import Runtime
+from api.http.pipeline.call import Answer, Call, told
+from api.http.pipeline.endpoint import Endpoint, Told
+from api.http.pipeline.errors import NotReady
 from domain.compute.ports import HypervisorUnavailable
 from domain.ports import StoreFailed, StoreUnavailable
 

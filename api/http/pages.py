@@ -12,7 +12,7 @@ from uuid import UUID
 
 import msgspec
 
-from api.http.call import Answer, Call, told
+from api.http.pipeline.call import Answer, Call, told
 from domain.errors import Invalid
 from domain.time import Instant
 

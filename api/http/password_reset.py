@@ -4,10 +4,10 @@ from typing import Annotated
 
 import msgspec
 
-from api.http.call import NO_CONTENT, Answer, Call
-from api.http.endpoint import Endpoint, Told
-from api.http.errors import Busy, CaptchaDown, CaptchaFailed, RateLimited
 from api.http.mailed_codes import CaptchaOfEmail, Code, ask_by_mail, found, new_code
+from api.http.pipeline.call import NO_CONTENT, Answer, Call
+from api.http.pipeline.endpoint import Endpoint, Told
+from api.http.pipeline.errors import Busy, CaptchaDown, CaptchaFailed, RateLimited
 from domain.accounts import resetting
 from domain.accounts.account import account_view
 from domain.accounts.passwords import checked_password

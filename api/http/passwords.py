@@ -9,11 +9,11 @@ from uuid import UUID
 
 import msgspec
 
-from api.http import rate_limits
-from api.http.call import Call
-from api.http.errors import Busy, CaptchaDown, CaptchaFailed, RateLimited
-from api.ledger import Context, Outcome
-from api.settings import Settings
+from api.application.repository import Context, Outcome
+from api.application.settings import Settings
+from api.http.pipeline import rate_limits
+from api.http.pipeline.call import Call
+from api.http.pipeline.errors import Busy, CaptchaDown, CaptchaFailed, RateLimited
 from domain.accounts import account as accounts
 from domain.accounts import logins
 from domain.accounts.account import Account

@@ -4,8 +4,8 @@ from uuid import UUID
 
 import msgspec
 
-from api.http.call import Answer, Call, told
-from api.http.endpoint import Endpoint, Told
+from api.http.pipeline.call import Answer, Call, told
+from api.http.pipeline.endpoint import Endpoint, Told
 from api.http.rendering import Amount, amount_number
 from domain.pricing.price_book import PRICES
 

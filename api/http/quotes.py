@@ -6,8 +6,8 @@ from uuid import UUID
 
 import msgspec
 
-from api.http.call import Answer, told
-from api.http.errors import STATUS
+from api.http.pipeline.call import Answer, told
+from api.http.pipeline.errors import STATUS
 from api.http.rendering import (
     Amount,
     Balance,

@@ -5,11 +5,15 @@ from uuid import UUID
 
 import msgspec
 
-from api.http.accepting import preferred
-from api.http.call import Answer, Call
-from api.http.endpoint import Endpoint, Told
-from api.http.errors import NotAcceptable
+from api.application.statements.csv_form import csv_of
+from api.application.statements.issuing import statement_for
+from api.application.statements.pdf_form import pdf_of
+from api.application.statements.presentation import CURRENCY, Line, ToldStatement
 from api.http.pages import PAGE_HEADERS, Page, paged
+from api.http.pipeline.call import Answer, Call
+from api.http.pipeline.endpoint import Endpoint, Told
+from api.http.pipeline.errors import NotAcceptable
+from api.http.pipeline.negotiation import preferred
 from api.http.rendering import (
     Amount,
     Balance,
@@ -21,10 +25,6 @@ from api.http.rendering import (
     optional_amount,
     optional_time,
 )
-from api.statements.csv_form import csv_of
-from api.statements.making import statement_for
-from api.statements.pdf_form import pdf_of
-from api.statements.told import CURRENCY, Line, ToldStatement
 from domain.errors import Invalid, NotFound
 from domain.statements.month import parse_month
 from domain.time import to_rfc3339

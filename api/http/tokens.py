@@ -6,10 +6,11 @@ from uuid import UUID
 
 import msgspec
 
-from api.http.call import NO_CONTENT, Answer, Call, told
-from api.http.endpoint import Endpoint, Told
-from api.http.idempotency import act
+from api.application.repository import Sight
 from api.http.pages import PAGE_HEADERS, Page, made_at, paged
+from api.http.pipeline.call import NO_CONTENT, Answer, Call, told
+from api.http.pipeline.endpoint import Endpoint, Told
+from api.http.pipeline.idempotency import act
 from api.http.rendering import (
     NO_AMOUNT,
     Amount,
@@ -20,7 +21,6 @@ from api.http.rendering import (
     optional_amount,
     optional_time,
 )
-from api.ledger import Sight
 from domain.errors import Contended, NotFound
 from domain.ids import TokenId
 from domain.money import ZERO

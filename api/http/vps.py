@@ -7,16 +7,16 @@ from uuid import UUID
 
 import msgspec
 
-from api.blobs import aside_of
-from api.capacity import room_views
-from api.http.call import NO_CONTENT, Answer, Call, told
-from api.http.idempotency import act
+from api.application.blobs import aside_of
+from api.application.capacity import room_views
+from api.application.repository import Sight
+from api.application.runtime import VpsAsked
+from api.application.streams import events_between
 from api.http.pages import Cursor, Page, cursor_of, page_of, paged
+from api.http.pipeline.call import NO_CONTENT, Answer, Call, told
+from api.http.pipeline.idempotency import act
 from api.http.quotes import quoted
 from api.http.vps_rendering import labels_told, vps_event, vps_told
-from api.ledger import Sight
-from api.runtime import VpsAsked
-from api.streams import events_between
 from domain.accounts.ssh_keys import authorized_keys, ssh_keys_view
 from domain.blobs import Aside
 from domain.compute import admission

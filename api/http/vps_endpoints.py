@@ -1,7 +1,8 @@
 """The paths of VPSs: what each takes, tells and refuses, as the document says it."""
 
-from api.http.endpoint import Endpoint, Told
+from api.application.vps_queries import LOOKED_THROUGH_MAX
 from api.http.pages import PAGE_HEADERS, Page
+from api.http.pipeline.endpoint import Endpoint, Told
 from api.http.quotes import QUOTE_EXAMPLE, DryRun, QuoteTold
 from api.http.vps import (
     BODY_BYTES_MAX,
@@ -17,7 +18,6 @@ from api.http.vps import (
     stop_vps,
 )
 from api.http.vps_rendering import CREATING_EXAMPLE, VPS_EXAMPLE, VpsEvent, VpsTold
-from api.vps_lists import LOOKED_THROUGH_MAX
 from domain.compute.capacity import NoCapacity
 from domain.compute.vps import VpsIsCreating, VpsIsStopping, VpsNotRunning
 from domain.errors import Contended, NotFound

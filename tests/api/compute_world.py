@@ -20,12 +20,12 @@ from adapters.simulated.faults import SimulatedCrash
 from adapters.simulated.guest_shell import SimulatedGuestShell
 from adapters.simulated.host import SimulatedHost
 from adapters.simulated.hypervisor import SimulatedHypervisor
-from api.blobs import aside_of
-from api.capacity import ensure_registered, room_views
-from api.ledger import Context, Ledger, Sight
-from api.metering import settle_account
-from api.steps.workshop import Workshop
-from api.worker import Worker
+from api.application.blobs import aside_of
+from api.application.capacity import ensure_registered, room_views
+from api.application.metering import settle_account
+from api.application.repository import Context, Ledger, Sight
+from api.application.worker_context import Workshop
+from api.workers.provisioning import Worker
 from domain.codec import decode
 from domain.compute import admission
 from domain.compute import vps as life

@@ -34,19 +34,19 @@ from adapters.stripe.gateway import StripeGateway
 from adapters.stripe_stand_in.application import IN_MEMORY, StripeStandIn
 from adapters.token_secrets import MarkedTokenSecrets
 from adapters.turnstile import TEST_TOKEN, DevelopmentCaptcha
-from api.bootstrap_payments import STAND_IN_PREFIX
-from api.capacity import ensure_registered
+from api.application.capacity import ensure_registered
+from api.application.metering import settle_account, settle_due
+from api.application.payments.dependencies import CashDesk
+from api.application.payments.refunding import request_refund_of_all
+from api.application.repository import Context, Ledger
+from api.application.runtime import Runtime, StandIn
+from api.application.settings import Settings
+from api.application.statements.folded import FoldedStatements
+from api.application.vps_queries import FoldedVpsList
+from api.application.worker_context import Workshop
+from api.bootstrap.payments import STAND_IN_PREFIX
 from api.http.app import App
-from api.ledger import Context, Ledger
-from api.metering import settle_account, settle_due
-from api.payments.desk import CashDesk
-from api.payments.refunding import request_refund_of_all
-from api.runtime import Runtime, StandIn
-from api.settings import Settings
-from api.statements.folded import FoldedStatements
-from api.steps.workshop import Workshop
-from api.vps_lists import FoldedVpsList
-from api.worker import Worker
+from api.workers.provisioning import Worker
 from domain.compute.events import HostRegistered
 from domain.deciding import recorded_in
 from domain.events import Actor

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from api.bootstrap_hosts import EMBEDDED, disk_for_guests_gb, host_id_of, memory_for_guests_mb
+from api.bootstrap.hosts import EMBEDDED, disk_for_guests_gb, host_id_of, memory_for_guests_mb
 
 
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give the file that names this machine."""
     named = tmp_path / "etc-machine-id"
-    monkeypatch.setattr("api.bootstrap_hosts.MACHINE_ID_FILE", named)
+    monkeypatch.setattr("api.bootstrap.hosts.MACHINE_ID_FILE", named)
     return named
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from api import bootstrap
-from api.bootstrap import Database
-from api.settings import Settings
+from api.application.settings import Settings
+from api.bootstrap import runtime as bootstrap
+from api.bootstrap.runtime import Database
 from tests.api.houses import ROOMY
 
 pytestmark = pytest.mark.anyio

@@ -6,9 +6,9 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from api.capacity import ensure_registered
-from api.reconciler import ORPHAN_GRACE_S, Reconciler
-from api.steps.workshop import Workshop
+from api.application.capacity import ensure_registered
+from api.application.worker_context import Workshop
+from api.workers.reconciler import ORPHAN_GRACE_S, Reconciler
 from domain.compute.capacity import NoCapacity
 from domain.compute.events import CapacityReleased, HostJoined, VpsPlaced
 from domain.ids import VpsId, vps_stream

@@ -15,11 +15,11 @@ from adapters.memory.open_closings import MemoryOpenClosings
 from adapters.sealing.sealer import AccountSealer
 from adapters.simulated.clock import ManualClock
 from adapters.simulated.faults import SimulatedCrash
-from api import failpoints
-from api.erasing import LEASE_S, close_if_open, erase_account, find_closed, finish_erasures
-from api.ledger import Context, Ledger
-from api.operators import OPERATOR
-from api.runtime import Runtime
+from api.application import fail_points as failpoints
+from api.application.erasing import LEASE_S, close_if_open, erase_account, find_closed, finish_erasures
+from api.application.operators import OPERATOR
+from api.application.repository import Context, Ledger
+from api.application.runtime import Runtime
 from domain.accounts.account import account_view
 from domain.accounts.commands import EraseAccount
 from domain.accounts.erasing import NotErasable

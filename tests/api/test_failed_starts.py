@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from api.steps import attending, booting
-from api.steps.workshop import Workshop
+from api.application.worker_context import Workshop
+from api.workers.steps import booting
+from api.workers.steps import runner as attending
 from domain.compute import steps
 from domain.compute.ports import GuestAddress, GuestShell
 from domain.ids import VpsId

@@ -5,7 +5,9 @@ import signal
 import subprocess
 import sys
 
-REACH = "import os; from api.failpoints import reach; {before}; reach('create:before-append'); print('alive')"
+REACH = (
+    "import os; from api.application.fail_points import reach; {before}; reach('create:before-append'); print('alive')"
+)
 
 
 def reached(before: str = "", **environment: str) -> subprocess.CompletedProcess[str]:

@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from api.first_start import PLANS, ensure_operator, ensure_plans
-from api.settings import Settings
+from api.application.seed_data import PLANS, ensure_operator, ensure_plans
+from api.application.settings import Settings
 from tests.api.houses import ROOMY, House, house
 
 pytestmark = pytest.mark.anyio

@@ -8,7 +8,7 @@ import pytest
 
 from adapters.memory.event_store import MemoryEventStore
 from adapters.simulated.clock import ManualClock
-from api.ledger import Context, Ledger
+from api.application.repository import Context, Ledger
 from domain.deciding import Fold, View, recorded_in
 from domain.events import Actor, Event
 from domain.ids import AccountId, StreamId
@@ -58,7 +58,7 @@ TEXT: Fold[str] = Fold(
 
 
 async def test_states_are_kept_by_their_size_and_not_by_their_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.folded.STATES_BYTES_MAX", 10_000)
+    monkeypatch.setattr("api.application.aggregate_cache.STATES_BYTES_MAX", 10_000)
     room, store = Room(), Watched()
     ledger = room.ledger(store)
     large = [View(StreamId(IDS.new()), TEXT) for _ in range(5)]
@@ -77,7 +77,7 @@ async def test_states_are_kept_by_their_size_and_not_by_their_number(monkeypatch
 
 
 async def test_a_state_that_grows_is_measured_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.folded.STATES_BYTES_MAX", 10_000)
+    monkeypatch.setattr("api.application.aggregate_cache.STATES_BYTES_MAX", 10_000)
     room, store = Room(), Watched()
     ledger = room.ledger(store)
     other, growing = counted(), View(StreamId(IDS.new()), TEXT)

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from api.founding import ensure_founded
+from api.application.ledger_identity import ensure_founded
 from domain.settings.events import LedgerFounded
 from tests.api.compute_world import IDS, World
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from api import garbage
+from api.workers import gc_tuning as garbage
 from tests.api.compute_world import until
 
 pytestmark = pytest.mark.anyio

@@ -9,10 +9,10 @@ import pytest
 from adapters.memory.blobs import MemoryBlobs
 from adapters.simulated.faults import SimulatedCrash
 from adapters.simulated.guest_shell import SimulatedGuestShell
-from api.blobs import sweep_blobs
-from api.failpoints import armed
-from api.steps.jobs import LOST_AFTER_S, collect_job, input_texts, output_text, request_job, run_job
-from api.steps.workshop import Workshop
+from api.application.blobs import sweep_blobs
+from api.application.fail_points import armed
+from api.application.jobs import LOST_AFTER_S, collect_job, input_texts, output_text, request_job, run_job
+from api.application.worker_context import Workshop
 from domain.blobs import INLINE_BYTES_MAX, Blob
 from domain.compute.ports import GuestAddress, GuestUnreachable, JobOutcome, JobSpec
 from domain.compute.vps import VpsNotRunning
@@ -123,7 +123,7 @@ async def test_a_job_that_never_began_is_not_begun_long_after_its_time(site: Sit
 
 
 async def test_a_job_that_took_long_leaves_no_lease(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.steps.jobs.LEASED_AFTER_S", 0)
+    monkeypatch.setattr("api.application.jobs.LEASED_AFTER_S", 0)
     running = asyncio.create_task(site.run(command := site.command("sleep 10")))
     await asyncio.sleep(0.02)
     site.world.clock.advance(11)
@@ -166,8 +166,8 @@ async def test_erased_output_reads_as_nothing(site: Site) -> None:
 async def test_a_command_at_which_something_unforeseen_happens_each_time_ends_past_its_deadline(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.steps.jobs.RETRY_S", 0.01)
-    monkeypatch.setattr("api.steps.jobs.UNFORESEEN_RETRY_S_MAX", 0.01)
+    monkeypatch.setattr("api.application.jobs.RETRY_S", 0.01)
+    monkeypatch.setattr("api.application.jobs.UNFORESEEN_RETRY_S_MAX", 0.01)
 
     async def broken(*_: object) -> None:
         raise ValueError("an environment that no guest takes")
@@ -299,7 +299,7 @@ async def test_a_command_whose_end_is_recorded_while_its_input_is_read_is_not_ru
 async def test_what_a_command_reads_is_read_once_however_often_its_guest_is_asked(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.steps.jobs.RETRY_S", 0.01)
+    monkeypatch.setattr("api.application.jobs.RETRY_S", 0.01)
     find, run, reads, tries = site.world.blobs.find, SimulatedGuestShell.run, 0, 0
 
     async def counted(stream: StreamId, fields: Collection[str]) -> dict[str, str]:

@@ -10,8 +10,8 @@ from adapters.sealing.key_tables import MemoryKeyTable
 from adapters.sealing.master_key import MasterKey
 from adapters.sealing.sealer import AccountSealer
 from adapters.simulated.clock import ManualClock
-from api.folded import SNAPSHOT_EVERY_EVENTS
-from api.ledger import Context, Ledger, Outcome, Sight
+from api.application.aggregate_cache import SNAPSHOT_EVERY_EVENTS
+from api.application.repository import Context, Ledger, Outcome, Sight
 from domain.accounts.events import SshKeyAdded
 from domain.codec import decode
 from domain.deciding import NOTHING, Decision, Fold, View, recorded_in
@@ -208,7 +208,7 @@ async def test_a_long_history_is_folded_in_parts_and_comes_to_the_same(monkeypat
     room, view = Room(), counted()
     many = recorded_in(view.stream, *[WalletOpened(account_id=AccountId(view.stream))] * 100)
     await room.ledger().execute([view], lambda _sight, _now: many, nobody())
-    monkeypatch.setattr("api.folded.TAIL_EVENTS_MAX", 7)
+    monkeypatch.setattr("api.application.aggregate_cache.TAIL_EVENTS_MAX", 7)
 
     sight = await room.ledger().read(view)
 

@@ -11,8 +11,8 @@ from structlog.testing import capture_logs
 from adapters.memory.due_accounts import MemoryDueAccounts
 from adapters.memory.event_store import MemoryEventStore
 from adapters.simulated.clock import ManualClock
-from api.metering import BATCH_ACCOUNTS_MAX, PAUSE_MAX_S, settle_due
-from api.queues import Pauses
+from api.application.metering import BATCH_ACCOUNTS_MAX, PAUSE_MAX_S, settle_due
+from api.application.queues import Pauses
 from domain.codec import decode
 from domain.compute.events import VpsStopRequested
 from domain.compute.ports import GuestSeen

@@ -5,7 +5,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.seeing.minutes import minute_of, minutes_between
+from api.application.billing.minutes import minute_of, minutes_between
 from domain.ids import VpsId
 from domain.money import MicroUsd, charge_for_minutes
 from domain.time import MINUTE, Instant

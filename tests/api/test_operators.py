@@ -6,9 +6,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
-import api.operators
-from api.ledger import Context
-from api.operators import OPERATOR, Corrected, Correction, correct, credit, write_off
+import api.application.operators
+from api.application.operators import OPERATOR, Corrected, Correction, correct, credit, write_off
+from api.application.repository import Context
 from domain.codec import decode, decode_metadata
 from domain.deciding import recorded_in
 from domain.errors import Invalid, NotFound
@@ -140,7 +140,7 @@ async def test_an_event_of_another_wallet_cannot_be_put_right_in_this_one(here: 
 
 
 async def test_an_old_event_is_found_behind_many(here: House, ann: Customer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api.operators, "LOOKED_THROUGH_AT_ONCE", 3)
+    monkeypatch.setattr(api.application.operators, "LOOKED_THROUGH_AT_ONCE", 3)
     charged = await charge(ann, 210)
     for _ in range(10):
         await charge(ann, 1)

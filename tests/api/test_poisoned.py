@@ -13,14 +13,14 @@ from adapters.memory.alert_work import MemoryAlertWork
 from adapters.memory.open_closings import MemoryOpenClosings
 from adapters.simulated.clock import ManualClock
 from adapters.simulated.host import SimulatedHost
-from api.alerts.sending import send_due
-from api.alerts.watching import raise_due
-from api.closing import finish_closings
-from api.erasing import finish_erasures
-from api.ledger import Ledger
-from api.runtime import Runtime
-from api.statements.folded import FoldedStatements
-from api.statements.making import issue_due
+from api.application.alerts.evaluation import raise_due
+from api.application.alerts.sending import send_due
+from api.application.closing import finish_closings
+from api.application.erasing import finish_erasures
+from api.application.repository import Ledger
+from api.application.runtime import Runtime
+from api.application.statements.folded import FoldedStatements
+from api.application.statements.issuing import issue_due
 from domain.accounts.events import AccountClosed, AccountErased
 from domain.alerts.events import AddressGiven, AddressVerified, AlertRaised, ThresholdsSet
 from domain.codec import decode

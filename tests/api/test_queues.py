@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from adapters.memory.leases import LeaseTable, MemoryLeases
 from adapters.simulated.clock import ManualClock
-from api.queues import Later, Queue, RoundEnds
+from api.application.queues import Later, Queue, RoundEnds
 from domain.ports import StoreUnable, StoreUnavailable
 
 pytestmark = pytest.mark.anyio

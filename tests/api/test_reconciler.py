@@ -9,10 +9,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from adapters.simulated.hypervisor import SimulatedHypervisor
-from api.ledger import Outcome
-from api.metering import settle_account
-from api.reconciler import ORPHAN_GRACE_S, Reconciler
-from api.steps.workshop import Workshop, spec_of
+from api.application.metering import settle_account
+from api.application.repository import Outcome
+from api.application.worker_context import Workshop, spec_of
+from api.workers.reconciler import ORPHAN_GRACE_S, Reconciler
 from domain.compute.events import HostDiffered, HostObserved, VpsStopped
 from domain.compute.ports import GuestSpec
 from domain.deciding import View

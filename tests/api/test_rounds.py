@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from api import rounds
-from api.rounds import Rounds
+from api.workers import periodic_task as rounds
+from api.workers.periodic_task import Rounds
 from domain.ports import StoreUnavailable
 from tests.api.compute_world import until
 

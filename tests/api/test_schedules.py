@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from api.schedules import Schedules
+from api.workers.scheduler import Schedules
 from tests.api.compute_world import until
 
 pytestmark = pytest.mark.anyio

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from api.serving import PartEnded, run_parts
+from api.http.server import PartEnded, run_parts
 
 pytestmark = pytest.mark.anyio
 

@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from api.bootstrap_payments import has_stand_in
-from api.settings import Settings, SettingsRefused, check_servable, load_settings
+from api.application.settings import Settings, SettingsRefused, check_servable, load_settings
+from api.bootstrap.payments import has_stand_in
 
 GOOD = Settings(stripe_secret_key="sk_live_x", stripe_webhook_secret="whsec_x", turnstile_secret="0x4AAA")
 

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from api.slots import Slot, Slots
+from api.workers.concurrency_limits import Slot, Slots
 from domain.ids import AccountId
 
 pytestmark = pytest.mark.anyio

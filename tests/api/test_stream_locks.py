@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from api.stream_locks import StreamLocks
+from api.application.stream_locks import StreamLocks
 from domain.ids import StreamId
 
 pytestmark = pytest.mark.anyio

@@ -6,8 +6,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from adapters.simulated.hypervisor import SimulatedHypervisor
-from api.steps.jobs import request_job
-from api.steps.workshop import Workshop
+from api.application.jobs import request_job
+from api.application.worker_context import Workshop
 from domain.compute import steps
 from domain.deciding import View
 from domain.exec.commands import RunJob
@@ -23,7 +23,7 @@ async def test_a_step_at_which_something_unforeseen_happens_each_time_ends_in_an
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("domain.compute.steps.DEADLINES_S", {**steps.DEADLINES_S, "prepare": 0.05})
-    monkeypatch.setattr("api.steps.attending.HOST_PAUSE_S", 0.01)
+    monkeypatch.setattr("api.workers.steps.runner.HOST_PAUSE_S", 0.01)
     world = World()
     workshop = await world.founded()
 
@@ -65,8 +65,8 @@ async def test_vpss_of_which_nobody_can_read_anything_keep_no_other_from_being_m
 async def test_many_long_commands_do_not_keep_the_collection_of_another_waiting(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("api.worker.JOBS_COLLECTED_MAX", 4)
-    monkeypatch.setattr("api.worker.JOB_TURN_S", 0.05)
+    monkeypatch.setattr("api.workers.provisioning.JOBS_COLLECTED_MAX", 4)
+    monkeypatch.setattr("api.workers.provisioning.JOB_TURN_S", 0.05)
     world = World()
     async with world.with_vps() as (workshop, vps_id):
         for number in range(20):

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from api.metering import settle_account
-from api.reconciler import Reconciler
+from api.application.metering import settle_account
+from api.workers.reconciler import Reconciler
 from domain.compute.events import VpsDeleted, VpsFailed, VpsRunning, VpsStopped
 from domain.compute.vps import VpsIsCreating
 from domain.errors import NotFound
@@ -208,7 +208,7 @@ async def test_a_worker_that_is_to_end_leaves_the_rest_to_others_at_once() -> No
 
 
 async def test_a_store_that_is_away_for_a_while_only_costs_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.worker.PAUSE_S", 0.02)
+    monkeypatch.setattr("api.workers.provisioning.PAUSE_S", 0.02)
     world = World()
     workshop = await world.founded()
     async with world.working(workshop):

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from api.worker import BOOTING_MAX, ENDING_MAX
+from api.workers.provisioning import BOOTING_MAX, ENDING_MAX
 from domain.compute import steps
 from domain.compute.events import VpsFailed, VpsRunning
 from domain.compute.ports import HostObservation, Hypervisor
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_guests_that_never_answer_do_not_keep_others_from_booting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.steps.attending.SLOT_KEPT_S", 0.05)
+    monkeypatch.setattr("api.workers.steps.runner.SLOT_KEPT_S", 0.05)
     world = World(boot_s=3600)
     workshop = await world.founded()
     async with world.working(workshop):
@@ -55,7 +55,7 @@ class Deaf:
 
 
 async def test_guests_that_ignore_their_power_button_do_not_keep_others_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.steps.attending.HALT_SLOT_KEPT_S", 0.05)
+    monkeypatch.setattr("api.workers.steps.runner.HALT_SLOT_KEPT_S", 0.05)
     world = World()
     workshop = await world.founded()
     deaf_ids: set[VpsId] = set()

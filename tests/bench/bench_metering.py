@@ -12,8 +12,8 @@ from adapters.sealing.key_tables import MemoryKeyTable
 from adapters.sealing.master_key import MasterKey
 from adapters.sealing.sealer import AccountSealer
 from adapters.simulated.clock import ManualClock
-from api.ledger import Context, Ledger
-from api.metering import settle_due
+from api.application.metering import settle_due
+from api.application.repository import Context, Ledger
 from domain.compute.events import HostObserved, HostRegistered, VpsRunning
 from domain.compute.host import host_view
 from domain.compute.ports import GuestSeen

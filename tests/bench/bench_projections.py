@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from adapters.embedded_postgres.server import SERVICE_ROLE
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.evidence import PostgresEvidence
-from api.audit.verify import verify
+from api.application.audit.verify import verify
 from domain.ports import Recorded
 from projections.balances import BALANCES
 from projections.catalogue import READ_MODELS

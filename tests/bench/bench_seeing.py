@@ -17,11 +17,11 @@ from httpx import ASGITransport, AsyncClient
 
 from adapters.embedded_postgres.server import SERVICE_ROLE
 from adapters.postgres.event_store import PostgresEventStore
-from api import bootstrap
-from api.bootstrap import Database
+from api.application.runtime import Runtime
+from api.application.settings import Settings
+from api.bootstrap import runtime as bootstrap
+from api.bootstrap.runtime import Database
 from api.http.app import App
-from api.runtime import Runtime
-from api.settings import Settings
 from domain.accounts.account import account_view
 from domain.time import MINUTE, Instant, to_rfc3339
 from domain.wallet.forecast import exhausts_at

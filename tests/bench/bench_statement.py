@@ -4,11 +4,11 @@ import time
 
 from adapters.embedded_postgres.server import SERVICE_ROLE
 from adapters.postgres.event_store import PostgresEventStore
-from api.audit.trial_balance import trial_balance
-from api.statements.csv_form import csv_of
-from api.statements.pdf_form import pdf_of
-from api.statements.projected import ProjectedStatements
-from api.statements.told import told_statement
+from api.application.audit.trial_balance import trial_balance
+from api.application.statements.csv_form import csv_of
+from api.application.statements.pdf_form import pdf_of
+from api.application.statements.presentation import told_statement
+from api.application.statements.projected import ProjectedStatements
 from domain.ports import Sealer
 from domain.statements.month import Month
 from projections.entries import ENTRIES

@@ -15,9 +15,9 @@ from adapters.embedded_postgres.server import SERVICE_ROLE, EmbeddedPostgres
 from adapters.ids import TimeOrderedIds
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.simulated.clock import ManualClock
-from api import garbage
-from api.ledger import Ledger
-from api.metering import settle_due
+from api.application.metering import settle_due
+from api.application.repository import Ledger
+from api.workers import gc_tuning as garbage
 from domain.compute.host import host_view
 from domain.ids import StreamId
 from domain.ports import Append, NewEvent

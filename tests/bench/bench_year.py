@@ -9,9 +9,9 @@ from adapters.ids import TimeOrderedIds
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.sealing.sealer import AccountSealer
 from adapters.simulated.clock import ManualClock
-from api import garbage
-from api.ledger import Ledger
-from api.metering import settle_account
+from api.application.metering import settle_account
+from api.application.repository import Ledger
+from api.workers import gc_tuning as garbage
 from domain.compute.host import host_view
 from domain.ids import AccountId
 from domain.wallet.wallet import wallet_view

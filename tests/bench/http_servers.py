@@ -14,13 +14,13 @@ import uvloop
 from litestar import Litestar, get, post
 
 from adapters.postgres.event_store import PostgresEventStore
-from api import bootstrap
-from api.bootstrap import Database
+from api.application.repository import Context
+from api.application.runtime import Runtime
+from api.application.settings import Settings
+from api.bootstrap import runtime as bootstrap
+from api.bootstrap.runtime import Database
 from api.http.app import App
-from api.ledger import Context
-from api.runtime import Runtime
-from api.serving import http_server, listen
-from api.settings import Settings
+from api.http.server import http_server, listen
 from domain.accounts import account as accounts
 from domain.accounts.commands import RegisterAccount
 from domain.events import Actor

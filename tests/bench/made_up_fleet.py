@@ -12,7 +12,7 @@ from psycopg_pool import AsyncConnectionPool
 from adapters.sealing.key_tables import PostgresKeyTable
 from adapters.sealing.master_key import MasterKey
 from adapters.sealing.sealer import AccountSealer
-from api.ledger import Context, Ledger, Sight
+from api.application.repository import Context, Ledger, Sight
 from domain.accounts.account import register
 from domain.accounts.commands import RegisterAccount
 from domain.codec import encode

@@ -17,7 +17,7 @@ from adapters.ids import TimeOrderedIds
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.migrate import migrate
 from adapters.sealing.sealer import AccountSealer
-from api.folded import SNAPSHOT_EVERY_EVENTS, Folded, stored_state
+from api.application.aggregate_cache import SNAPSHOT_EVERY_EVENTS, Folded, stored_state
 from domain.codec import encode
 from domain.deciding import Decision, recorded_in
 from domain.events import Metadata

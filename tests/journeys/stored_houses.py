@@ -8,10 +8,10 @@ from pathlib import Path
 import msgspec
 from httpx import ASGITransport, AsyncClient
 
-from api import bootstrap
-from api.bootstrap import Database
+from api.application.runtime import Runtime
+from api.bootstrap import runtime as bootstrap
+from api.bootstrap.runtime import Database
 from api.http.app import App
-from api.runtime import Runtime
 from projections.catalogue import READ_MODELS
 from projections.generation import SCHEMA
 from projections.runner import Runner

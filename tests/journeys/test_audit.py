@@ -10,8 +10,8 @@ from psycopg_pool import AsyncConnectionPool
 from adapters.postgres.blobs import PostgresBlobs
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.evidence import PostgresEvidence
-from api.audit.findings import Report
-from api.audit.verify import verify
+from api.application.audit.findings import Report
+from api.application.audit.verify import verify
 from projections.catalogue import READ_MODELS
 from projections.generation import SCHEMA
 from projections.reading import ReadModels

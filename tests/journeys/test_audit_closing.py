@@ -8,8 +8,8 @@ import pytest
 
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.evidence import PostgresEvidence
-from api.audit.verify import verify
-from api.first_start import ensure_plans
+from api.application.audit.verify import verify
+from api.application.seed_data import ensure_plans
 from projections.catalogue import READ_MODELS
 from projections.generation import install
 from tests.api.alerts.mailed_house import ALERTS_PATH, OPS

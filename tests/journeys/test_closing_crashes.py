@@ -9,10 +9,10 @@ import pytest
 from adapters.memory.open_closings import MemoryOpenClosings
 from adapters.simulated.clock import ManualClock
 from adapters.simulated.faults import SimulatedCrash
-from api import failpoints
-from api.closing import carry_on, close_account, finish_closings
-from api.ledger import Context, Ledger
-from api.runtime import Runtime
+from api.application import fail_points as failpoints
+from api.application.closing import carry_on, close_account, finish_closings
+from api.application.repository import Context, Ledger
+from api.application.runtime import Runtime
 from domain.accounts.account import EMAIL_CLAIM
 from domain.accounts.events import AccountClosed, ClosingFinished
 from domain.codec import decode

@@ -6,12 +6,12 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from adapters.simulated.faults import SimulatedCrash
-from api import failpoints
-from api.metering import settle_account
-from api.reconciler import Reconciler
-from api.steps.jobs import run_job
-from api.steps.workshop import Workshop
-from api.worker import LEASE_S, Worker
+from api.application import fail_points as failpoints
+from api.application.jobs import run_job
+from api.application.metering import settle_account
+from api.application.worker_context import Workshop
+from api.workers.provisioning import LEASE_S, Worker
+from api.workers.reconciler import Reconciler
 from domain.compute.capacity import Reservations
 from domain.compute.events import VpsDeleted, VpsFailed, VpsRequested, VpsRunning
 from domain.compute.ports import GuestSpec

@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from api.http.catalogue import declared
-from api.http.connections import Limits
-from api.http.openapi import document
+from api.http.openapi.document import document
+from api.http.pipeline.connections import Limits
 from tests.api.houses import PASSWORD, ROOMY, house
 from tests.api.http.wire import serving
 from tests.journeys.document_requests import Sent, requests

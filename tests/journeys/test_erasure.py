@@ -17,17 +17,17 @@ from httpx import ASGITransport, AsyncClient
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.evidence import PostgresEvidence
 from adapters.turnstile import TEST_TOKEN
-from api import closing
-from api.alerts.sending import send_due
-from api.audit.journals import JOURNALS
-from api.audit.verify import verify
-from api.erasing import erase_account, finish_erasures
-from api.first_start import ensure_plans
+from api.application import closing
+from api.application.alerts.sending import send_due
+from api.application.audit.exporters import JOURNALS
+from api.application.audit.verify import verify
+from api.application.erasing import erase_account, finish_erasures
+from api.application.jobs import input_texts
+from api.application.operators import OPERATOR, credit
+from api.application.repository import Context
+from api.application.runtime import Runtime
+from api.application.seed_data import ensure_plans
 from api.http.app import App
-from api.ledger import Context
-from api.operators import OPERATOR, credit
-from api.runtime import Runtime
-from api.steps.jobs import input_texts
 from domain.accounts.account import account_view
 from domain.accounts.commands import EraseAccount
 from domain.alerts.ports import Mail

@@ -13,7 +13,7 @@ import pytest
 from adapters.guest_image.builder import GuestImage
 from adapters.libvirt import domains
 from adapters.libvirt_host.host import EmbeddedHost
-from api import failpoints
+from api.application import fail_points as failpoints
 from domain.compute.events import VpsDeleted, VpsRequested, VpsRunning
 from domain.exec.events import JobFinished, JobRequested
 from domain.ids import VpsId

@@ -8,8 +8,8 @@ from uuid import UUID
 
 import pytest
 
-from api.alerts.postman import look_after_mail
-from api.first_start import ensure_plans
+from api.application.seed_data import ensure_plans
+from api.workers.mail import look_after_mail
 from domain.alerts.events import AlertRaised, MailSent
 from domain.codec import decode
 from domain.ids import VpsId

@@ -2,8 +2,8 @@
 
 import pytest
 
-from api.metering import settle_account
-from api.reconciler import Reconciler
+from api.application.metering import settle_account
+from api.workers.reconciler import Reconciler
 from domain.compute.events import VpsStopped
 from domain.compute.vps import Vps
 from domain.ids import VpsId

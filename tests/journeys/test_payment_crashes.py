@@ -5,12 +5,12 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from adapters.simulated.faults import SimulatedCrash
-from api import failpoints
-from api.ledger import Sight
-from api.payments.checkouts import ask_for_checkout, ensure_opened
-from api.payments.desk import CashDesk
-from api.payments.refunding import ask_in_time, decided, prepare_refund
-from api.payments.sweeping import SWEEP_WITHIN_S, Sweep
+from api.application import fail_points as failpoints
+from api.application.payments.checkouts import ask_for_checkout, ensure_opened
+from api.application.payments.dependencies import CashDesk
+from api.application.payments.refunding import ask_in_time, decided, prepare_refund
+from api.application.repository import Sight
+from api.workers.payment_reconciliation import SWEEP_WITHIN_S, Sweep
 from domain.books.postings import postings
 from domain.deciding import Decision
 from domain.ids import PaymentId

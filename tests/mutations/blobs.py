@@ -30,14 +30,14 @@ BLOBS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "what a command reads is never in its event",
-        "api/steps/jobs.py",
+        "api/application/jobs.py",
         'jobs.texts_of(command), always=("stdin",)',
         "jobs.texts_of(command)",
         f"{_JOBS} -k beside_its_event",
     ),
     Mutation(
         "it is kept before its event",
-        "api/ledger.py",
+        "api/application/repository.py",
         'await self._keep(decision.blobs)\n            reach(f"{context.step}:after-blobs")\n',
         'reach(f"{context.step}:after-blobs")\n',
         f"{_JOBS} -k beside_its_event",
@@ -65,7 +65,7 @@ BLOBS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "what an event tells of is there, however late the event came",
-        "api/ledger.py",
+        "api/application/repository.py",
         "self._clock.now() - now > KEPT_AGAIN_AFTER",
         "False",
         f"{_JOBS} -k held_up",
@@ -79,7 +79,7 @@ BLOBS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "a command is seen not to be over once its input is read",
-        "api/steps/jobs.py",
+        "api/application/jobs.py",
         "                continue\n            if late:\n",
         "            if late:\n",
         f"{_JOBS} -k run_again",
@@ -100,7 +100,7 @@ BLOBS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "an audit finds what is not kept, or as another",
-        "api/audit/blobs.py",
+        "api/application/audit/blobs.py",
         "self.check.expect(holds, ",
         "self.check.expect(True, ",
         "tests/journeys/test_audit.py -k beside",

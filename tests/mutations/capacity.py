@@ -51,7 +51,7 @@ CAPACITY: tuple[Mutation, ...] = (
     ),
     Mutation(
         "an absent guest is watched for the grace",
-        "api/reconciler.py",
+        "api/workers/reconciler.py",
         "if seen.collected_at - since < seconds(self._orphan_grace_s):\n                        continue",
         "if seen.collected_at - since < 0:\n                        continue",
         _API,
@@ -65,7 +65,7 @@ CAPACITY: tuple[Mutation, ...] = (
     ),
     Mutation(
         "VPSs that were there before are counted",
-        "api/capacity.py",
+        "api/application/capacity.py",
         "    await adopt(workshop, wanted.host_id, await workshop.work.vpss_on(wanted.host_id))\n",
         "",
         _API,

@@ -51,21 +51,21 @@ FREE: tuple[Mutation, ...] = (
     Mutation("a start that the guest let fail is noted", _OUTCOMES, "    if by_guest:\n", "    if False:\n", _TESTS),
     Mutation(
         "a guest that does not answer is to blame",
-        "api/steps/attending.py",
+        "api/workers/steps/runner.py",
         "by_guest = isinstance(problem, GuestUnreachable)",
         "by_guest = False",
         "tests/api/test_failed_starts.py",
     ),
     Mutation(
         "a host that does not start a guest is to blame itself",
-        "api/steps/attending.py",
+        "api/workers/steps/runner.py",
         "by_guest = isinstance(problem, GuestUnreachable) and self._host_failed_s is None",
         "by_guest = True",
         "tests/api/test_failed_starts.py",
     ),
     Mutation(
         "a guest that its host kept from booting is not to blame",
-        "api/steps/attending.py",
+        "api/workers/steps/runner.py",
         " and self._host_failed_s is None",
         "",
         "tests/api/test_failed_starts.py",
@@ -79,21 +79,21 @@ FREE: tuple[Mutation, ...] = (
     ),
     Mutation(
         "a login that is drawn out ends with the stop",
-        "api/steps/booting.py",
+        "api/workers/steps/booting.py",
         "            if next_step(await workshop.vps(vps.vps_id)) != step:",
         "            if False:",
         "tests/api/test_failed_starts.py",
     ),
     Mutation(
         "a guest with which its host can do nothing keeps no other waiting",
-        "api/reconciler.py",
+        "api/workers/reconciler.py",
         "    try:\n        yield\n    except StoreUnavailable:\n",
         "    yield\n    try:\n        pass\n    except StoreUnavailable:\n",
         "tests/api/test_reconciler.py",
     ),
     Mutation(
         "guests that ignore their power button keep no other on",
-        "api/steps/attending.py",
+        "api/workers/steps/runner.py",
         ".call_later(HALT_SLOT_KEPT_S, self._slot.leave)",
         ".call_later(HALT_SLOT_KEPT_S, lambda: None)",
         "tests/api/test_worker_sharing.py",
@@ -115,7 +115,7 @@ FREE: tuple[Mutation, ...] = (
     # Refunds in a circle.
     Mutation(
         "refunds are looked at before more are asked for",
-        "api/payments/refunding.py",
+        "api/application/payments/refunding.py",
         "            check_refunds(wallet.refunds_asked, sight.of(SETTINGS_VIEW).refunds_per_30_days, now)\n",
         "            pass\n",
         _CIRCLES,
@@ -129,7 +129,7 @@ FREE: tuple[Mutation, ...] = (
     ),
     Mutation(
         "closing an account is no refund too many",
-        "api/payments/refunding.py",
+        "api/application/payments/refunding.py",
         'if self.cause == "requested":',
         "if self.cause:",
         _CIRCLES,
@@ -171,7 +171,7 @@ FREE: tuple[Mutation, ...] = (
     ),
     Mutation(
         "nothing goes back while the fee is not known",
-        "api/payments/refunding.py",
+        "api/application/payments/refunding.py",
         'raise PaymentsUnavailable("the fee of a payment is not known yet")',
         "return MicroUsd(0)",
         _CIRCLES,

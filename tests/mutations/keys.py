@@ -25,7 +25,7 @@ KEYS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "a kept answer is sealed for its request",
-        "api/http/idempotency.py",
+        "api/http/pipeline/idempotency.py",
         "return EventId(UUID(bytes=claim_key(call)[:16]))",
         "return EventId(call.account_id)",
         "tests/api/http/test_idempotency.py",
@@ -81,21 +81,21 @@ KEYS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "the key of an erased account is destroyed",
-        "api/erasing.py",
+        "api/application/erasing.py",
         "    await runtime.sealer.erase(account_id)\n",
         "",
         "tests/api/test_erasing.py",
     ),
     Mutation(
         "states in memory go with the key",
-        "api/erasing.py",
+        "api/application/erasing.py",
         "    runtime.ledger.forget()\n",
         "",
         "tests/api/test_erasing.py",
     ),
     Mutation(
         "what is being read while something is erased is not kept",
-        "api/folded.py",
+        "api/application/aggregate_cache.py",
         "if forgotten == self._forgotten:",
         "if self._forgotten >= 0:",
         "tests/api/test_erasing.py",
@@ -165,7 +165,7 @@ KEYS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "kept output, answers and last uses are destroyed",
-        "api/bootstrap.py",
+        "api/bootstrap/runtime.py",
         "leftovers=(PostgresLeftovers(pool), mail_folder(settings, clock)),",
         "leftovers=(mail_folder(settings, clock),),",
         "tests/journeys/test_erasure.py",

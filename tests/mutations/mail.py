@@ -117,7 +117,7 @@ MAIL: tuple[Mutation, ...] = (
     ),
     Mutation(
         "lease of a mail",
-        "api/queues.py",
+        "api/application/queues.py",
         "    if attempts is None:\n        return False\n",
         "    attempts = attempts or 0\n",
         "tests/api/alerts",
@@ -187,7 +187,7 @@ MAIL: tuple[Mutation, ...] = (
     ),
     Mutation(
         "closed: token",
-        "api/http/auth.py",
+        "api/http/pipeline/authentication.py",
         "if not sight.of(account).is_open:",
         "if sight.of(account).id is None:",
         "tests/api/http/test_closing.py",
@@ -222,7 +222,7 @@ MAIL: tuple[Mutation, ...] = (
     ),
     Mutation(
         "closing: lease",
-        "api/closing.py",
+        "api/application/closing.py",
         "    await leases.take(LEASE_SCOPE, key, LEASE_S)\n",
         "",
         "tests/api/http/test_closing.py",

@@ -51,7 +51,7 @@ MONEY: tuple[Mutation, ...] = (
     ),
     Mutation(
         "answer kept under its key in the same append",
-        "api/http/idempotency.py",
+        "api/http/pipeline/idempotency.py",
         "return msgspec.structs.replace(decision, claims=(*decision.claims, claim_of(call, made, now)))",
         "return decision",
         "tests/api/http/test_idempotency.py",
@@ -253,7 +253,7 @@ MONEY: tuple[Mutation, ...] = (
     ),
     Mutation(
         "no minute begins while a paid one lasts",
-        "api/audit/meaning.py",
+        "api/application/audit/semantics.py",
         "if line.at < self._paid_until.get(line.vps_id, line.at):",
         "if line.at < 0:",
         "tests/api/audit",

@@ -3,7 +3,7 @@
 from tests.mutations.mutation import Mutation
 
 _GATEWAY = "adapters/stripe/gateway.py"
-_SWEEP = "api/payments/sweeping.py"
+_SWEEP = "api/workers/payment_reconciliation.py"
 _FUNDS = "api/http/billing_funds.py"
 _APPLYING = "domain/payments/applying.py"
 _BY_GATEWAY = "tests/contracts/test_payment_gateway.py"
@@ -31,7 +31,7 @@ PAYING: tuple[Mutation, ...] = (
     ),
     Mutation(
         "claim on what Stripe told",
-        "api/payments/webhooks.py",
+        "api/application/payments/webhooks.py",
         "        return Decision(tuple((view.stream, one) for one in events), (claim,))\n",
         "        return Decision(tuple((view.stream, one) for one in events))\n",
         _BY_WEBHOOKS,
@@ -66,14 +66,14 @@ PAYING: tuple[Mutation, ...] = (
     ),
     Mutation(
         "VPSs of a frozen account are stopped in the same append",
-        "api/payments/applying.py",
+        "api/application/payments/applying.py",
         "(*applied.events(purse), *_stops(seen, now))",
         "applied.events(purse)",
         _BY_FREEZING,
     ),
     Mutation(
         "a VPS that was switched on meanwhile is read anew",
-        "api/payments/applying.py",
+        "api/application/payments/applying.py",
         "            raise _AnotherVpsIsOn\n",
         "            pass\n",
         _BY_FREEZING,
@@ -132,7 +132,7 @@ PAYING: tuple[Mutation, ...] = (
     Mutation("sweeps overlap", _SWEEP, "OVERLAP = seconds(600)", "OVERLAP = 0", _BY_SWEEPS),
     Mutation(
         "one sweeps at a time",
-        "api/queues.py",
+        "api/application/queues.py",
         "    if attempts is None:\n        return False\n",
         "    attempts = attempts or 0\n",
         _BY_SWEEPS,

@@ -2,8 +2,8 @@
 
 from tests.mutations.mutation import Mutation
 
-_QUEUES = "api/queues.py"
-_SWEEP = "api/payments/sweeping.py"
+_QUEUES = "api/application/queues.py"
+_SWEEP = "api/workers/payment_reconciliation.py"
 _BY_QUEUES = "tests/api/test_queues.py"
 _BY_SWEEPS = "tests/api/payments/test_sweeping.py"
 _BY_TICKS = "tests/api/test_metering.py"
@@ -57,14 +57,14 @@ POISONED: tuple[Mutation, ...] = (
     ),
     Mutation(
         "an account that cannot be settled is left alone for a while",
-        "api/metering.py",
+        "api/application/metering.py",
         "            self._pauses.failed(account_id)\n",
         "",
         _BY_TICKS,
     ),
     Mutation(
         "a tick tells that the store is away",
-        "api/metering.py",
+        "api/application/metering.py",
         "        raise tick.away\n",
         "        pass\n",
         _BY_TICKS,
@@ -85,7 +85,7 @@ POISONED: tuple[Mutation, ...] = (
     ),
     Mutation(
         "what happens at one guest is of that one",
-        "api/reconciler.py",
+        "api/workers/reconciler.py",
         "    except Exception:  # noqa: BLE001 Whatever it is, it is of this one.\n",
         "    except RecursionError:\n",
         _BY_LOOKS,

@@ -5,14 +5,14 @@ from tests.mutations.mutation import Mutation
 TICK: tuple[Mutation, ...] = (
     Mutation(
         "minutes are claimed by whatever records them",
-        "api/ledger.py",
+        "api/application/repository.py",
         "minutes = tuple(claim for _, event in decision.events for claim in minute_claims(event))",
         "minutes = ()",
         "tests/api/test_metering.py",
     ),
     Mutation(
         "a decision over what was read before is refused if it moved on",
-        "api/ledger.py",
+        "api/application/repository.py",
         "attempts, wanted, sight = attempts + 1, wanted | recorded_in, None",
         "attempts, wanted = attempts + 1, wanted | recorded_in",
         "tests/api/test_ledger.py",

@@ -10,7 +10,7 @@ _FUNDS = "domain/wallet/funds.py"
 _METERING = "domain/wallet/metering.py"
 _LIMITS = "domain/wallet/limits.py"
 _TOKEN = "domain/tokens/token.py"
-_AUTH = "api/http/auth.py"
+_AUTH = "api/http/pipeline/authentication.py"
 
 TOKENS: tuple[Mutation, ...] = (
     Mutation(
@@ -57,7 +57,11 @@ TOKENS: tuple[Mutation, ...] = (
         _WALLET,
     ),
     Mutation(
-        "the reason of that stop", "api/metering.py", "[vps_id], why, now)", '[vps_id], "unpaid", now)', _SPENDING
+        "the reason of that stop",
+        "api/application/metering.py",
+        "[vps_id], why, now)",
+        '[vps_id], "unpaid", now)',
+        _SPENDING,
     ),
     Mutation(
         "the cause of minutes that run on",
@@ -118,7 +122,7 @@ TOKENS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "what a call needs of a token",
-        "api/http/answering.py",
+        "api/http/pipeline/answering.py",
         "check_need(call.token, endpoint.scope)",
         "check_need(call.token, 'any')",
         _HTTP,
@@ -146,5 +150,7 @@ TOKENS: tuple[Mutation, ...] = (
     ),
     Mutation("who starts a VPS", "api/http/vps.py", "            asked_by=call.token_id,\n", "", _SPENDING),
     Mutation("who runs a command", "api/http/exec.py", "        token_id=call.token_id,\n", "", _SPENDING),
-    Mutation("who acts", "api/http/call.py", ' if self.token is None else Actor("token", self.token.id)', "", _HTTP),
+    Mutation(
+        "who acts", "api/http/pipeline/call.py", ' if self.token is None else Actor("token", self.token.id)', "", _HTTP
+    ),
 )

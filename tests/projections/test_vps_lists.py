@@ -7,9 +7,9 @@ from unittest.mock import patch
 
 import pytest
 
-from api import vps_lists
-from api.runtime import VpsAsked, VpsPart
-from api.vps_lists import FoldedVpsList, ProjectedVpsList
+from api.application import vps_queries as vps_lists
+from api.application.runtime import VpsAsked, VpsPart
+from api.application.vps_queries import FoldedVpsList, ProjectedVpsList
 from domain.compute.vps import Vps
 from domain.errors import Invalid
 from domain.ids import AccountId

@@ -9,13 +9,13 @@ from adapters.memory.leases import LeaseTable, MemoryLeases
 from adapters.memory.open_payments import MemoryOpenPayments
 from adapters.stripe.gateway import StripeGateway
 from adapters.stripe_stand_in.application import IN_MEMORY, StripeStandIn
-from api.ledger import Context, Sight
-from api.payments import refunding
-from api.payments.applying import apply_payment
-from api.payments.checkouts import ask_for_checkout, ensure_opened
-from api.payments.desk import CashDesk
-from api.payments.sweeping import Sweep
-from api.payments.webhooks import apply_event, keep_event
+from api.application.payments import refunding
+from api.application.payments.applying import apply_payment
+from api.application.payments.checkouts import ask_for_checkout, ensure_opened
+from api.application.payments.dependencies import CashDesk
+from api.application.payments.webhooks import apply_event, keep_event
+from api.application.repository import Context, Sight
+from api.workers.payment_reconciliation import Sweep
 from domain.deciding import Decision, recorded_in
 from domain.events import Actor, Event
 from domain.ids import EventId, PaymentId

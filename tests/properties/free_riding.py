@@ -11,11 +11,11 @@ from contextlib import suppress
 import msgspec
 
 from adapters.memory.due_accounts import MemoryDueAccounts
-from api.metering import settle_due
-from api.reconciler import Reconciler
-from api.schedules import OBSERVE_EVERY_S, SETTLE_EVERY_S
-from api.steps.workshop import Workshop
-from api.worker import Worker
+from api.application.metering import settle_due
+from api.application.worker_context import Workshop
+from api.workers.provisioning import Worker
+from api.workers.reconciler import Reconciler
+from api.workers.scheduler import OBSERVE_EVERY_S, SETTLE_EVERY_S
 from domain.codec import decode
 from domain.compute.events import VpsRunning
 from domain.compute.steps import DEADLINES_S, STOP_GRACE_S

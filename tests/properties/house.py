@@ -9,8 +9,8 @@ from adapters.sealing.key_tables import MemoryKeyTable
 from adapters.sealing.master_key import MasterKey
 from adapters.sealing.sealer import AccountSealer
 from adapters.simulated.clock import ManualClock
-from api.ledger import Context, Ledger, Outcome, Sight
-from api.metering import settle_account
+from api.application.metering import settle_account
+from api.application.repository import Context, Ledger, Outcome, Sight
 from domain.compute import admission, outcomes
 from domain.compute import host as hosts
 from domain.compute.capacity import Room, capacity_view

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from adapters.stripe_stand_in.errors import ApiError
-from api.payments.webhooks import HEEDED
+from api.application.payments.webhooks import HEEDED
 from domain.books import chart
 from domain.errors import Invalid
 from domain.ids import EventId

@@ -12,7 +12,7 @@ import pytest
 from adapters.memory.event_store import MemoryEventStore
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.simulated.clock import ManualClock
-from api.ledger import Ledger, Sight
+from api.application.repository import Ledger, Sight
 from domain.accounts.account import Unauthorized
 from domain.books.chart import prepaid
 from domain.books.postings import postings

@@ -6,8 +6,8 @@ from contextlib import suppress
 
 import pytest
 
-from api.reconciler import ORPHAN_GRACE_S, Reconciler
-from api.steps.workshop import Workshop
+from api.application.worker_context import Workshop
+from api.workers.reconciler import ORPHAN_GRACE_S, Reconciler
 from domain.compute import steps
 from domain.compute.capacity import Reservations
 from domain.compute.steps import next_step
@@ -92,7 +92,7 @@ async def test_no_more_is_taken_than_there_is_and_what_is_off_holds_its_disk_alo
 ) -> None:
     # What vanished has no disk any more: a start of it comes to nothing, and soon.
     monkeypatch.setattr("domain.compute.steps.DEADLINES_S", dict.fromkeys(steps.DEADLINES_S, 0.2))
-    monkeypatch.setattr("api.steps.attending.HOST_PAUSE_S", 0.05)
+    monkeypatch.setattr("api.workers.steps.runner.HOST_PAUSE_S", 0.05)
     crowd = Crowd(seed)
     world = crowd.world
     one, other = await crowd.founded()

@@ -15,11 +15,11 @@ from adapters.memory.alert_work import MemoryAlertWork
 from adapters.memory.leases import LeaseTable, MemoryLeases
 from adapters.simulated.clock import ManualClock
 from adapters.turnstile import TEST_TOKEN
-from api.alerts.postman import look_after_mail
-from api.ledger import Context, Ledger, Sight
-from api.metering import settle_account
-from api.reconciler import Reconciler
-from api.runtime import Runtime
+from api.application.metering import settle_account
+from api.application.repository import Context, Ledger, Sight
+from api.application.runtime import Runtime
+from api.workers.mail import look_after_mail
+from api.workers.reconciler import Reconciler
 from domain.alerts.alerts import Alerts, alerts_view
 from domain.codec import decode
 from domain.compute.events import StopReason

@@ -10,11 +10,11 @@ from adapters.clock import SystemClock
 from adapters.mail import smtp
 from adapters.mail.smtp import SmtpMailer, parse_smtp_url
 from adapters.simulated.faults import SimulatedCrash
-from api import failpoints
-from api.alerts.postman import look_after_mail
-from api.alerts.sending import LEASE_S, send_due
-from api.alerts.watching import raise_due
-from api.rounds import Rounds
+from api.application import fail_points as failpoints
+from api.application.alerts.evaluation import raise_due
+from api.application.alerts.sending import LEASE_S, send_due
+from api.workers.mail import look_after_mail
+from api.workers.periodic_task import Rounds
 from domain.alerts.events import AlertRaised, MailFailed, MailGivenUp, MailSent
 from domain.alerts.sending import STALE_AFTER
 from domain.money import MicroUsd
@@ -102,7 +102,7 @@ async def test_a_mail_that_cannot_be_made_waits_longer_each_time_and_is_given_up
     async def broken(*_: object) -> None:
         raise ValueError("a name that no header takes")
 
-    monkeypatch.setattr("api.alerts.sending._mail_of", broken)
+    monkeypatch.setattr("api.application.alerts.sending._mail_of", broken)
     for _ in range(3):
         await look_after_mail(mailed.house.runtime)
     assert len(await mailed.recorded(MailFailed)) == 1, "it is not tried again before its time"

@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from api.alerts.texts import LINE_CHARACTERS_MAX, About, account_name, alert_mail, code_mail
+from api.application.alerts.texts import LINE_CHARACTERS_MAX, About, account_name, alert_mail, code_mail
 from domain.alerts.alerts import Notice
 from domain.alerts.codes import SCOPES, CodeKind
 from domain.alerts.events import AlertKind, AlertRaised

@@ -6,8 +6,8 @@ from uuid import UUID
 
 import msgspec
 
-from api.audit.findings import Check
-from api.audit.meaning import Meaning
+from api.application.audit.findings import Check
+from api.application.audit.semantics import Meaning
 from domain.accounts.account import EMAIL_CLAIM
 from domain.events import Actor, Event, Metadata, personal_fields, stored_name
 from domain.evidence import Evidence

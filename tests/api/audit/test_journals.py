@@ -14,8 +14,8 @@ import pytest
 from beancount import loader
 from beancount.core.data import Open, Transaction
 
-from api.audit.journals import JOURNALS, Format, beancount_account
-from api.audit.trial_balance import Books
+from api.application.audit.exporters import JOURNALS, Format, beancount_account
+from api.application.audit.trial_balance import Books
 from domain.events import Event
 from domain.ids import AccountId
 from domain.money import parse_usd

@@ -5,7 +5,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from api.audit.meaning import Meaning
+from api.application.audit.semantics import Meaning
 from domain.events import Event
 from domain.ids import AccountId
 from domain.payments.events import DisputeLost, RefundSettled, StripeBalanceMoved

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from api.audit.trial_balance import TrialBalance, trial_balance
+from api.application.audit.trial_balance import TrialBalance, trial_balance
 from domain.books import chart
 from domain.books.deferred import PrepaidParts
 from domain.money import MicroUsd

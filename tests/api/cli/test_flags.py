@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from api.settings import SECRETS
+from api.application.settings import SECRETS
 from tests.api.cli.conftest import Type
 
 

@@ -8,9 +8,9 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from api import bootstrap
-from api.bootstrap import Database
-from api.capacity import ensure_registered
+from api.application.capacity import ensure_registered
+from api.bootstrap import runtime as bootstrap
+from api.bootstrap.runtime import Database
 from domain.compute.events import HostRegistered
 from domain.ids import HostId
 from tests.api.cli.conftest import Type

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from api.http.connections import Limits
+from api.http.pipeline.connections import Limits
 from tests.api.houses import Customer, House, house
 from tests.api.http.wire import serving
 

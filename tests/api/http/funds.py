@@ -5,7 +5,7 @@ from uuid import UUID
 
 import httpx
 
-from api.ledger import Context
+from api.application.repository import Context
 from domain.codec import decode
 from domain.deciding import recorded_in
 from domain.events import Actor, Event

@@ -12,7 +12,7 @@ from contextvars import ContextVar
 
 import pytest
 
-from api.garbage import look_seldom
+from api.workers.gc_tuning import look_seldom
 
 UNDER_WAY: ContextVar[str] = ContextVar("under_way", default="")
 """What a step is done for."""

@@ -8,8 +8,8 @@ from uuid import UUID, uuid4
 import msgspec
 
 from adapters.simulated.clock import ManualClock
-from api.ledger import Context, Sight
-from api.metering import settle_account
+from api.application.metering import settle_account
+from api.application.repository import Context, Sight
 from domain.compute import outcomes
 from domain.compute.capacity import capacity_view
 from domain.compute.events import HostObserved

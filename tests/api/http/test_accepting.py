@@ -2,8 +2,8 @@
 
 import pytest
 
-from api.http.accepting import preferred
-from api.http.errors import NotAcceptable
+from api.http.pipeline.errors import NotAcceptable
+from api.http.pipeline.negotiation import preferred
 
 OFFERED = ("application/json", "text/csv", "application/pdf")
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from api.ledger import Context, Sight
+from api.application.repository import Context, Sight
 from domain.alerts.alerts import alerts_view
 from domain.alerts.codes import TRIES_MAX
 from domain.alerts.events import AlertsSwitchedOff, GivenUpCause

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from api.capacity import ensure_registered
-from api.ledger import Context
-from api.operators import OPERATOR
+from api.application.capacity import ensure_registered
+from api.application.operators import OPERATOR
+from api.application.repository import Context
 from domain.compute.events import HostRegistered
 from domain.deciding import recorded_in
 from domain.ids import HostId

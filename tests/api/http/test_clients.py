@@ -6,8 +6,8 @@ from uuid import uuid4
 import msgspec
 import pytest
 
-from api.http.clients import client_address
-from api.settings import Settings
+from api.application.settings import Settings
+from api.http.pipeline.clients import client_address
 from tests.api.houses import PASSWORD, ROOMY, house
 
 pytestmark = pytest.mark.anyio

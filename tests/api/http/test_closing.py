@@ -10,11 +10,11 @@ import pytest
 
 from adapters.simulated.clock import ManualClock
 from adapters.turnstile import TEST_TOKEN
-from api import closing
-from api.closing import close_account, finish_closings
-from api.ledger import Context
-from api.payments import refunding
-from api.payments.applying import apply_payment, look_at_stripe
+from api.application import closing
+from api.application.closing import close_account, finish_closings
+from api.application.payments import refunding
+from api.application.payments.applying import apply_payment, look_at_stripe
+from api.application.repository import Context
 from domain.accounts.events import AccountClosed, ClosingFinished
 from domain.codec import decode
 from domain.events import Actor, Event

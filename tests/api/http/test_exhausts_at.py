@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from adapters.simulated.clock import ManualClock
-from api.metering import settle_account
+from api.application.metering import settle_account
 from domain.time import MINUTE, Instant, to_rfc3339
 from domain.wallet.wallet import wallet_view
 from tests.api.houses import Customer, House, house

@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from api.ledger import Context
+from api.application.repository import Context
 from domain.deciding import recorded_in
 from domain.events import Actor
 from domain.ids import VpsId

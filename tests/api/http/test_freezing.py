@@ -7,8 +7,8 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from api.ledger import Ledger, Sight
-from api.payments.applying import apply_payment
+from api.application.payments.applying import apply_payment
+from api.application.repository import Ledger, Sight
 from domain.compute.events import VpsStopRequested
 from domain.compute.vps import vps_view
 from domain.deciding import View

@@ -8,7 +8,7 @@ import pytest
 
 from adapters.memory.event_store import MemoryEventStore
 from adapters.simulated.clock import ManualClock
-from api.http.idempotency import SCOPE
+from api.http.pipeline.idempotency import SCOPE
 from domain.ids import EventId
 from tests.api.houses import PASSWORD, Customer, House, house
 from tests.api.http.test_ssh_keys import KEY

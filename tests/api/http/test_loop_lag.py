@@ -11,7 +11,7 @@ import pytest
 
 from api.http.app import App
 from api.http.catalogue import endpoints
-from api.http.endpoint import Endpoint
+from api.http.pipeline.endpoint import Endpoint
 from tests.api.houses import ROOMY, Customer, House
 from tests.api.http.loop_steps import UNDER_WAY, Steps, measured_steps
 from tests.api.http.repetitions import REPETITIONS, Repetition

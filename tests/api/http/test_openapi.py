@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from api.application.settings import Settings
 from api.http.catalogue import declared
-from api.http.errors import STATUS, refused
-from api.http.openapi import document, refusals_of
-from api.http.reference import reference
-from api.settings import Settings
+from api.http.openapi.document import document, refusals_of
+from api.http.openapi.reference import reference
+from api.http.pipeline.errors import STATUS, refused
 from domain.errors import Refusal
 from domain.money import MicroUsd
 from domain.wallet.funds import AccountFrozen, InsufficientBalance, TokenSpendLimitReached
@@ -91,7 +91,7 @@ def test_both_answers_of_a_start_are_told() -> None:
 
 
 def test_the_reference_in_the_docs_is_current() -> None:
-    assert (DOCS / "reference" / "http.md").read_text() == reference(TOLD), "run python -m api.http.reference"
+    assert (DOCS / "reference" / "http.md").read_text() == reference(TOLD), "run python -m api.http.openapi.reference"
 
 
 @pytest.mark.anyio

@@ -11,8 +11,8 @@ import pytest
 
 from adapters.simulated.clock import ManualClock
 from adapters.turnstile import TEST_TOKEN
+from api.application.runtime import Runtime
 from api.http.app import App
-from api.runtime import Runtime
 from domain.accounts import logins
 from domain.accounts.events import PasswordConfirmed, PasswordTried
 from domain.accounts.ports import PasswordsBusy

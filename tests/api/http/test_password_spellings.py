@@ -3,7 +3,7 @@
 import pytest
 
 from adapters.turnstile import TEST_TOKEN
-from api.ledger import Context
+from api.application.repository import Context
 from domain.accounts.account import account_view, register
 from domain.accounts.commands import RegisterAccount
 from domain.accounts.events import PasswordRehashed

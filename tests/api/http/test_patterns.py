@@ -7,10 +7,10 @@ from urllib.parse import quote
 import msgspec
 import pytest
 
-from api.http.arrival import arrivals
 from api.http.catalogue import declared
-from api.http.endpoint import Endpoint
-from api.http.openapi import document
+from api.http.openapi.document import document
+from api.http.pipeline.client_request import arrivals
+from api.http.pipeline.endpoint import Endpoint
 from tests.api.houses import ROOMY, Customer, House
 
 pytestmark = pytest.mark.anyio

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 import httpx
 import pytest
 
-from api.http.errors import STATUS
+from api.http.pipeline.errors import STATUS
 from domain.errors import Refusal
 from domain.wallet.funds import AccountFrozen, InsufficientBalance
 from tests.api.houses import Customer, House

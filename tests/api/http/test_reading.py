@@ -5,9 +5,9 @@ from time import thread_time
 
 import pytest
 
-from api.http.bodies import decode_json
-from api.http.errors import NotJson
 from api.http.exec_bodies import Command
+from api.http.pipeline.bodies import decode_json
+from api.http.pipeline.errors import NotJson
 from domain.errors import Refusal
 from tests.api.houses import Customer, House
 

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from api.ledger import Context
+from api.application.repository import Context
 from domain.books import chart
 from domain.books.postings import postings
 from domain.events import Actor, Event

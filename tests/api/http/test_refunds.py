@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from api.payments import refunding
-from api.payments.sweeping import Sweep
+from api.application.payments import refunding
+from api.workers.payment_reconciliation import Sweep
 from domain.errors import Contended
 from domain.payments import events
 from domain.ports import StoreUnavailable

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 from httpx import ASGITransport, AsyncClient
 
+from api.application.settings import Settings
 from api.http.app import App
-from api.settings import Settings
 from domain.ports import StoreFailed, StoreUnable, StoreUnavailable, TooLargeToStore
 from domain.time import Instant
 from tests.api.houses import PASSWORD, ROOMY, Customer, House, house

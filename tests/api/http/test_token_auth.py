@@ -10,10 +10,10 @@ import pytest
 from httpx import ASGITransport, AsyncClient
 
 from adapters.simulated.clock import ManualClock
+from api.application.repository import Context
+from api.application.settings import Settings
 from api.http.app import App
 from api.http.catalogue import declared
-from api.ledger import Context
-from api.settings import Settings
 from domain.accounts.account import account_view
 from domain.accounts.events import AccountClosed
 from domain.codec import decode, decode_metadata

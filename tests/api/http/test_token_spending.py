@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from adapters.simulated.clock import ManualClock
-from api.observing import observe_host
+from api.workers.host_observation import observe_host
 from tests.api.houses import PASSWORD, ROOMY, Customer, house
 from tests.api.http.holders import listed, make
 

@@ -12,11 +12,11 @@ import pytest
 from httpx import ASGITransport, AsyncClient
 
 from adapters.turnstile import TEST_TOKEN
-from api import bootstrap
-from api.bootstrap import Database
-from api.first_start import ensure_plans
+from api.application.runtime import Runtime
+from api.application.seed_data import ensure_plans
+from api.bootstrap import runtime as bootstrap
+from api.bootstrap.runtime import Database
 from api.http.app import App
-from api.runtime import Runtime
 from projections.catalogue import READ_MODELS
 from projections.generation import SCHEMA, install
 from projections.runner import Runner

@@ -7,8 +7,8 @@ from collections import Counter
 import pytest
 
 from adapters.turnstile import TEST_TOKEN
-from api.alerts.postman import look_after_mail
-from api.operators import create_account
+from api.application.operators import create_account
+from api.workers.mail import look_after_mail
 from domain.accounts.account import account_view
 from domain.accounts.events import EmailVerified
 from domain.accounts.verifying import VERIFICATIONS_OF_ADDRESS

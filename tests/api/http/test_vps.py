@@ -8,7 +8,7 @@ import pytest
 
 from adapters.memory.blobs import MemoryBlobs
 from adapters.simulated.hypervisor import SimulatedHypervisor
-from api.steps.jobs import collect_job
+from api.application.jobs import collect_job
 from domain.blobs import Blob
 from domain.compute.events import VpsRequested
 from domain.compute.ports import GuestSpec

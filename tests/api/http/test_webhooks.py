@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from api.payments.sweeping import Sweep
+from api.workers.payment_reconciliation import Sweep
 from domain.ids import UNKNOWN_PAYER, stripe_event_stream
 from domain.payments import events
 from domain.payments.recording import STRIPE_CLAIM

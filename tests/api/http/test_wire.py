@@ -6,8 +6,8 @@ from contextlib import suppress
 
 import pytest
 
-from api.http import protocol
-from api.http.protocol import HEAD_BYTES_MAX
+from api.http.pipeline import protocol
+from api.http.pipeline.protocol import HEAD_BYTES_MAX
 from tests.api.http.wire import answer
 
 pytestmark = pytest.mark.anyio

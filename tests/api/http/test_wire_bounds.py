@@ -10,9 +10,9 @@ from ipaddress import ip_network
 import pytest
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from api.http import protocol
-from api.http.connections import Limits
-from api.http.protocol import HEAD_BYTES_MAX
+from api.http.pipeline import protocol
+from api.http.pipeline.connections import Limits
+from api.http.pipeline.protocol import HEAD_BYTES_MAX
 from tests.api.houses import House
 from tests.api.http.wire import answer, serving
 

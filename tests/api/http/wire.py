@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from api.http.app import App
-from api.http.connections import Limits
-from api.serving import http_server, listen
+from api.http.pipeline.connections import Limits
+from api.http.server import http_server, listen
 from tests.api.houses import House
 
 

@@ -14,11 +14,11 @@ from adapters.sealing.sealer import AccountSealer
 from adapters.simulated.clock import ManualClock
 from adapters.stripe.gateway import StripeGateway
 from adapters.stripe_stand_in.application import IN_MEMORY, StripeStandIn
-from api.ledger import Context, Ledger
-from api.payments.checkouts import ask_for_checkout, ensure_opened
-from api.payments.desk import CashDesk
-from api.payments.sweeping import Sweep
-from api.payments.webhooks import apply_event, keep_event
+from api.application.payments.checkouts import ask_for_checkout, ensure_opened
+from api.application.payments.dependencies import CashDesk
+from api.application.payments.webhooks import apply_event, keep_event
+from api.application.repository import Context, Ledger
+from api.workers.payment_reconciliation import Sweep
 from domain.codec import decode
 from domain.deciding import recorded_in
 from domain.events import Actor, Event

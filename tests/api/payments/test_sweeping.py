@@ -10,13 +10,13 @@ from structlog.testing import capture_logs
 from adapters.sealing.master_key import MasterKey
 from adapters.sealing.sealer import AccountSealer
 from adapters.stripe.gateway import StripeGateway
-from api.payments import sweeping
-from api.payments.applying import look_at_stripe
-from api.payments.checkouts import CHECKOUT_LIVES
-from api.payments.desk import CashDesk
-from api.payments.refunding import decided, prepare_refund, request_refund_of_all
-from api.payments.sweeping import Sweep
-from api.payments.webhooks import HEEDED, apply_event, keep_event
+from api.application.payments.applying import look_at_stripe
+from api.application.payments.checkouts import CHECKOUT_LIVES
+from api.application.payments.dependencies import CashDesk
+from api.application.payments.refunding import decided, prepare_refund, request_refund_of_all
+from api.application.payments.webhooks import HEEDED, apply_event, keep_event
+from api.workers import payment_reconciliation as sweeping
+from api.workers.payment_reconciliation import Sweep
 from domain.books.postings import postings
 from domain.events import Event
 from domain.ids import STRIPE_STREAM
@@ -284,7 +284,7 @@ async def test_however_many_fail_at_the_head_what_came_later_is_applied_and_they
         return await look_at_stripe(desk, session_id)
 
     with monkeypatch.context() as mistake:
-        mistake.setattr("api.payments.webhooks.look_at_stripe", poisoned)
+        mistake.setattr("api.application.payments.webhooks.look_at_stripe", poisoned)
         sweep = Sweep(desk)
         await sweep.run()
         assert (await world.wallet()).balance == TEN_USD

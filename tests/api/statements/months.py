@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import msgspec
 
 from adapters.simulated.clock import ManualClock
-from api.ledger import Context
+from api.application.repository import Context
 from domain.compute.events import VpsRequested
 from domain.compute.vps import vps_view
 from domain.deciding import Decision, View

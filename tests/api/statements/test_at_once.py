@@ -10,10 +10,10 @@ import pytest
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.simulated.clock import ManualClock
 from adapters.simulated.host import SimulatedHost
-from api.ledger import Ledger
-from api.runtime import Runtime
-from api.statements.folded import FoldedStatements
-from api.statements.making import issue_due
+from api.application.repository import Ledger
+from api.application.runtime import Runtime
+from api.application.statements.folded import FoldedStatements
+from api.application.statements.issuing import issue_due
 from domain.ids import HostId
 from domain.statements.month import month_of
 from domain.time import MINUTE, Instant

@@ -6,7 +6,7 @@ from uuid import UUID
 from hypothesis import given as for_all
 from hypothesis import strategies as st
 
-from api.statements.folded import statement_of
+from api.application.statements.folded import statement_of
 from domain.events import Event
 from domain.ids import AccountId, PaymentId, VpsId
 from domain.money import MicroUsd, charge_for_minutes

@@ -7,9 +7,9 @@ from uuid import UUID
 import pytest
 from pypdf import PdfReader
 
-from api.statements.csv_form import csv_of
-from api.statements.pdf_form import pdf_of
-from api.statements.told import Line, ToldStatement
+from api.application.statements.csv_form import csv_of
+from api.application.statements.pdf_form import pdf_of
+from api.application.statements.presentation import Line, ToldStatement
 from domain.ids import AccountId, PlanId, VpsId
 from domain.money import ZERO, MicroUsd
 from domain.statements.tax import TaxLine

@@ -7,9 +7,9 @@ import msgspec
 import psycopg
 import pytest
 
-from api.statements.folded import FoldedStatements
-from api.statements.making import issue_due
-from api.statements.projected import ProjectedStatements
+from api.application.statements.folded import FoldedStatements
+from api.application.statements.issuing import issue_due
+from api.application.statements.projected import ProjectedStatements
 from domain.ids import AccountId, VpsId
 from domain.money import MicroUsd
 from domain.statements.month import Month

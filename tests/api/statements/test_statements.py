@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pypdf import PdfReader
 
-from api.statements.making import issue_due
+from api.application.statements.issuing import issue_due
 from domain.money import MicroUsd, exact_usd, parse_usd
 from domain.time import MINUTE, Instant
 from tests.api.houses import PASSWORD, Customer

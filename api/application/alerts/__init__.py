@@ -1,0 +1,1 @@
+"""Alerts: what accounts are told of by mail."""

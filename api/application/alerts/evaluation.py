@@ -1,0 +1,46 @@
+"""Watching: raising what accounts are to be told of, once each, whoever looks and however often."""
+
+from api.application.queues import Queue
+from api.application.repository import Context
+from api.application.runtime import Runtime
+from domain.alerts.alerts import alerts_view, raise_alerts
+from domain.events import Actor
+from domain.ids import AccountId
+
+DUE_MAX = 1_000
+"""What one account is told of in one go; what is left comes in the next."""
+LEASE_S = 15.0
+"""As long after a crash an account is left alone that was being told of something."""
+LEASE_SCOPE = "alerts"
+
+
+async def raise_due(runtime: Runtime) -> int:
+    """Raise everything that is to be told; return for how many accounts that was anything.
+
+    Two that do it at once raise it once: the later one decides again over what the other recorded.
+    """
+
+    async def raise_for(account_id: AccountId) -> bool:
+        return await _raise(runtime, account_id)
+
+    queue = Queue(
+        LEASE_SCOPE,
+        runtime.workshop.leases,
+        runtime.alert_work.due_accounts,
+        raise_for,
+        lease_key=lambda account_id: account_id,
+        lease_s=LEASE_S,
+    )
+    return await queue.work_off()
+
+
+async def _raise(runtime: Runtime, account_id: AccountId) -> bool:
+    due = await runtime.alert_work.due_alerts(account_id, DUE_MAX)
+    if not due:
+        return False  # Somebody else was quicker.
+    view, notice_id = alerts_view(account_id), runtime.ids.new()
+    context = Context(actor=Actor("service", part="alerts"), account_id=account_id, cause=due[-1].cause, step="alert")
+    outcome = await runtime.ledger.execute(
+        (view,), lambda sight, _: raise_alerts(sight.of(view), account_id, due, notice_id), context
+    )
+    return bool(outcome.events)

@@ -1,0 +1,1 @@
+"""The audit: what is recorded is looked at as a whole."""

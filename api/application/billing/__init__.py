@@ -1,0 +1,1 @@
+"""Queries about money: transactions, usage, where a charge comes from."""

@@ -1,0 +1,267 @@
+"""Transactions as customers are told of them: one for each event about funds, and minutes by the hour or singly."""
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+import msgspec
+
+from api.application.billing.minutes import Minute, comes_in_stretches, lines_in, minutes_between
+from api.application.billing.reading import seen, vpss_in_the_clear
+from api.application.labels import KINDS, not_charged, with_reason
+from api.application.runtime import Runtime
+from api.application.streams import events_between
+from domain.compute.vps import Vps
+from domain.ids import AccountId, TokenId, VpsId, wallet_stream
+from domain.money import MicroUsd, exact_usd
+from domain.time import Instant
+from domain.wallet.events import MinuteLine
+from projections.entries import Kind
+from projections.read_model import Connection
+from projections.transactions import (
+    EntryOfLines,
+    Transaction,
+    Wanted,
+    entries_of_lines,
+    first_since,
+    lines_of,
+    tokens_of,
+    transactions_of,
+)
+from projections.vps import vpss_by_ids
+
+
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
+    """One transaction as it is told."""
+
+    id: str
+    at: Instant
+    kind: Kind
+    amount: MicroUsd
+    balance_after: MicroUsd
+    description: str
+    owed: MicroUsd
+    payment_id: UUID | None = None
+    reason: str | None = None
+    corrects: UUID | None = None
+    vps_id: VpsId | None = None
+    token_id: TokenId | None = None
+    cause: str | None = None
+    begins_at: Instant | None = None
+    n_from: int | None = None
+    n_to: int | None = None
+    minutes: int | None = None
+    price_hourly: MicroUsd | None = None
+    cost: MicroUsd | None = None
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """Which transactions a customer asks for."""
+
+    account_id: AccountId
+    since: Instant | None
+    until: Instant | None
+    limit: int
+    offset: int
+    before: tuple[int, int] | None = None
+    """The place that they are older than, as ``Found`` tells it."""
+    after: tuple[int, int] | None = None
+    """The place that they are newer than; then those next to it are wanted."""
+    kind: Kind | None = None
+    vps_id: VpsId | None = None
+
+
+class Found(msgspec.Struct, frozen=True):
+    """A page of them."""
+
+    shown: list[Shown]
+    total: int
+    older: tuple[int, int] | None = None
+    """The place of the last one, if there are older ones; else None."""
+    newer: tuple[int, int] | None = None
+    """The place of the first one, if there are newer ones; else None."""
+
+
+async def folded_transactions(runtime: Runtime, asked: Asked) -> Found:
+    """Return transactions, newest first, the minutes of a VPS that begin within an hour as one."""
+    async with seen(runtime) as connection:
+        wanted = Wanted(asked.account_id, kind=asked.kind, vps_id=asked.vps_id)
+        if asked.since is not None:
+            position, _ = await first_since(connection, asked.account_id, asked.since)
+            wanted = msgspec.structs.replace(wanted, since=position)
+        if asked.until is not None:
+            position, _ = await first_since(connection, asked.account_id, asked.until)
+            wanted = msgspec.structs.replace(wanted, until=position)
+        if asked.before is not None:
+            wanted = msgspec.structs.replace(wanted, before=asked.before)
+        if asked.after is not None:
+            wanted = msgspec.structs.replace(wanted, after=asked.after)
+        # One more than asked for tells whether there is a page beyond.
+        found, total = await transactions_of(connection, wanted, asked.limit + 1, asked.offset)
+        beyond = len(found) > asked.limit
+        page = found[-asked.limit :] if asked.after is not None else found[: asked.limit]
+        vps_ids = {one.vps_id for one in page if one.vps_id is not None}
+        vpss = await vpss_in_the_clear(runtime, connection, asked.account_id, vps_ids)
+    await runtime.sealer.load([asked.account_id])
+    older = newer = None
+    if page and (beyond or asked.after is not None):
+        older = page[-1].position, page[-1].place
+    if page and (asked.offset or asked.before is not None or (beyond and asked.after is not None)):
+        newer = page[0].position, page[0].place
+    return Found([_shown(runtime, asked.account_id, one, vpss) for one in page], total, older, newer)
+
+
+async def single_minutes(runtime: Runtime, asked: Asked) -> Found:
+    """Return transactions, newest first, each minute by itself."""
+    async with seen(runtime) as connection:
+        above, total = 0, await lines_of(connection, asked.account_id)
+        last = total
+        if asked.until is not None:
+            _, last = await first_since(connection, asked.account_id, asked.until)
+        if asked.since is not None:
+            _, above = await first_since(connection, asked.account_id, asked.since)
+        total = max(0, last - above)
+        newest = last
+        if asked.before is not None:
+            last = min(last, asked.before[0] - 1)
+        if asked.after is not None:
+            last = min(last, max(above, asked.after[0]) + asked.limit)
+        last -= asked.offset
+        oldest = above + 1 if asked.after is None else max(above, asked.after[0]) + 1
+        first = max(oldest, last - asked.limit + 1)
+        if last < first:
+            return Found([], total)
+        entries = await entries_of_lines(connection, asked.account_id, first, last)
+        shown = await _opened(runtime, connection, asked.account_id, entries, first, last)
+        vps_ids = {one.vps_id for one in shown if one.vps_id is not None}
+        tokens = await tokens_of(connection, list(vps_ids))
+        vpss = await vpss_in_the_clear(runtime, connection, asked.account_id, vps_ids)
+    told = [
+        one
+        if one.vps_id is None
+        else msgspec.structs.replace(
+            one,
+            token_id=tokens.get(one.vps_id),
+            description=not_charged(f"Minute {one.n_from} of {_name(vpss, one.vps_id)}", one.cause, 1),
+        )
+        for one in shown
+    ]
+    return Found(
+        told,
+        total,
+        older=(first, 0) if first > above + 1 else None,
+        newer=(last, 0) if last < newest else None,
+    )
+
+
+async def _opened(
+    runtime: Runtime,
+    connection: Connection,
+    account_id: AccountId,
+    entries: Sequence[EntryOfLines],
+    first: int,
+    last: int,
+) -> list[Shown]:
+    """Return each line from ``first`` to ``last``, newest first, minutes of one event as they were paid."""
+    await runtime.sealer.load([account_id])
+    versions = [entry.version for entry in entries if entry.minutes]
+    lines: dict[int, tuple[str, tuple[MinuteLine, ...]]] = {}
+    if versions:
+        stream = wallet_stream(account_id)
+        read = events_between(runtime.store, stream, min(versions) - 1, max(versions))
+        lines = {event.version: lines_in(event) async for event in read}
+    created = await _creation_of(connection, account_id, [of_event for _, of_event in lines.values()])
+    shown: list[Shown] = []
+    for entry in entries:
+        if not entry.minutes:
+            shown.append(_of_funds(runtime, account_id, entry))
+            continue
+        begins = entry.lines_upto - entry.minutes
+        first_place, last_place = max(1, first - begins), min(entry.minutes, last - begins)
+        cause, of_event = lines[entry.version]
+        order = created if comes_in_stretches(of_event) else {}
+        before, minutes = minutes_between(cause, of_event, order, first_place, last_place)
+        balance = entry.balance_after - entry.amount + before
+        singly = []
+        for minute in minutes:
+            balance += minute.amount
+            singly.append(_single(minute, entry, MicroUsd(balance)))
+        shown += reversed(singly)
+    return shown
+
+
+async def _creation_of(
+    connection: Connection, account_id: AccountId, events: Sequence[Sequence[MinuteLine]]
+) -> dict[VpsId, Instant]:
+    """Return when the VPSs were created of which minutes may begin at one instant and not be told in that order."""
+    vps_ids = {line.vps_id for lines in events if comes_in_stretches(lines) for line in lines}
+    found = await vpss_by_ids(connection, account_id, vps_ids) if vps_ids else {}
+    return {vps_id: row.vps.created_at for vps_id, row in found.items()}
+
+
+def _single(minute: Minute, entry: EntryOfLines, balance: MicroUsd) -> Shown:
+    return Shown(
+        id=f"{minute.vps_id}:{minute.n}",
+        at=entry.recorded_at,
+        kind=entry.kind,
+        amount=minute.amount,
+        balance_after=balance,
+        description="",
+        owed=MicroUsd(0),
+        vps_id=minute.vps_id,
+        cause=minute.cause,
+        begins_at=minute.at,
+        n_from=minute.n,
+        n_to=minute.n,
+        minutes=1,
+        price_hourly=minute.line.price_hourly,
+        cost=minute.cost,
+    )
+
+
+def _shown(runtime: Runtime, account_id: AccountId, one: Transaction, vpss: Mapping[VpsId, Vps]) -> Shown:
+    if one.vps_id is None:
+        return _of_funds(runtime, account_id, one)
+    assert one.price_hourly is not None
+    count = "1 minute" if one.minutes == 1 else f"{one.minutes} minutes"
+    about = f"{count} of {_name(vpss, one.vps_id)} at {exact_usd(one.price_hourly)} USD an hour"
+    return Shown(
+        id=f"{one.vps_id}:{one.n_from}" if one.n_from == one.n_to else f"{one.vps_id}:{one.n_from}-{one.n_to}",
+        at=one.recorded_at,
+        kind=one.kind,
+        amount=one.amount,
+        balance_after=one.balance_after,
+        description=not_charged(about, one.cause, one.minutes or 0),
+        owed=one.owed,
+        vps_id=one.vps_id,
+        token_id=one.token_id,
+        cause=one.cause,
+        begins_at=one.at,
+        n_from=one.n_from,
+        n_to=one.n_to,
+        minutes=one.minutes,
+        price_hourly=one.price_hourly,
+        cost=one.cost,
+    )
+
+
+def _of_funds(runtime: Runtime, account_id: AccountId, one: Transaction | EntryOfLines) -> Shown:
+    reason = None
+    if one.reason is not None:
+        assert one.event_id is not None, "only minutes are told without an event of their own"
+        reason = runtime.sealer.unseal(account_id, one.event_id, "reason", one.reason)
+    return Shown(
+        id=str(one.event_id),
+        at=one.recorded_at,
+        kind=one.kind,
+        amount=one.amount,
+        balance_after=one.balance_after,
+        description=with_reason(KINDS[one.kind], reason),
+        owed=one.owed,
+        payment_id=one.payment_id,
+        reason=reason,
+        corrects=one.corrects,
+    )
+
+
+def _name(vpss: Mapping[VpsId, Vps], vps_id: VpsId) -> str:
+    return vpss[vps_id].name if vps_id in vpss else str(vps_id)

@@ -1,0 +1,190 @@
+"""Closing accounts: what follows from the word of their owner, done by the request itself or by whoever comes after."""
+
+from collections.abc import Awaitable
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from api.application.queues import Queue
+from api.application.repository import Context, Sight
+from api.application.runtime import Runtime
+from api.application.streams import events_between
+from domain.accounts.account import EMAIL_CLAIM, account_view
+from domain.accounts.closing import close, finish, is_to_go_back, may_finish
+from domain.accounts.commands import CloseAccount
+from domain.accounts.emails import email_form
+from domain.alerts.alerts import alerts_view
+from domain.codec import decode
+from domain.compute import admission
+from domain.compute.vps import vps_view
+from domain.deciding import NOTHING, Decision, View
+from domain.errors import Contended, NotFound
+from domain.events import Actor
+from domain.ids import AccountId, TokenId, VpsId
+from domain.money import ZERO, MicroUsd
+from domain.payments.ports import PaymentsUnavailable
+from domain.ports import StoreFailed
+from domain.time import Instant
+from domain.tokens.commands import RevokeToken
+from domain.tokens.token import revoke, token_view
+from domain.wallet.top_up import CENT
+from domain.wallet.wallet import Wallet, wallet_view
+from projections.reading import ProjectionBehind
+
+EVERY_S = 5.0
+LEASE_S = 120.0
+LEASE_SCOPE = "closing"
+
+_log = structlog.get_logger(__name__)
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """How far the closing of an account has come."""
+
+    finished: bool
+    refunded: MicroUsd
+    """What went back just now, and where it is not finished, what goes back as things stand."""
+    forfeited: MicroUsd
+    balance: MicroUsd
+
+
+async def close_account(runtime: Runtime, account_id: AccountId, email: str, context: Context) -> None:
+    """Record that an account is closed: the rest follows from that. Raises Unauthorized."""
+    account, wallet, alerts = account_view(account_id), wallet_view(account_id), alerts_view(account_id)
+    command = CloseAccount(runtime.sealer.keyed_hash(EMAIL_CLAIM, email_form(email)))
+    await runtime.ledger.execute(
+        (account, wallet, alerts),
+        lambda sight, now: close(sight.of(account), sight.of(wallet), sight.of(alerts), command, now),
+        context,
+    )
+
+
+async def leave(runtime: Runtime, account_id: AccountId, email: str, context: Context) -> Progress:
+    """Close an account, and do what can be done now. Raises Unauthorized.
+
+    Nobody else does it meanwhile, or nobody could tell all that went back.
+    """
+    leases, key = runtime.workshop.leases, UUID(int=account_id.int)
+    await leases.take(LEASE_SCOPE, key, LEASE_S)
+    try:
+        await close_account(runtime, account_id, email, context)
+        return await carry_on(runtime, account_id)
+    finally:
+        await leases.done(LEASE_SCOPE, key)
+
+
+async def finish_closings(runtime: Runtime) -> int:
+    """Do what is left for accounts that were closed; return how many are finished by that."""
+
+    async def finish(account_id: AccountId) -> bool:
+        return (await carry_on(runtime, account_id)).finished
+
+    queue = Queue(
+        LEASE_SCOPE,
+        runtime.workshop.leases,
+        runtime.closings.open_closings,
+        finish,
+        lease_key=lambda account_id: account_id,
+        lease_s=LEASE_S,
+    )
+    return await queue.work_off()
+
+
+async def carry_on(runtime: Runtime, account_id: AccountId) -> Progress:
+    """Do what can be done now for a closed account; done twice, or by two at once, it comes to the same.
+
+    Its minutes are settled, its VPSs deleted, its tokens revoked; once nothing of it runs, what was paid in and
+    is left goes back.
+    """
+    context = Context(actor=Actor("service", part="closing"), account_id=account_id)
+    wallet = wallet_view(account_id)
+    await runtime.workshop.settle(account_id)
+    seen = (await runtime.ledger.read(wallet)).of(wallet)
+    failed: list[Exception] = []
+    for vps_id in seen.meters:
+        await _apart(_delete(runtime, account_id, vps_id, context), failed)
+    for token_id in seen.limits:
+        await _apart(_revoke(runtime, account_id, token_id, context), failed)
+    if failed:
+        raise ExceptionGroup("not all of a closed account is deleted and revoked", failed)
+    before = await runtime.ledger.read(wallet)
+    if not may_finish(before.of(wallet)) or runtime.refund_all is None:
+        # Without anybody who can pay it back, nothing is forfeited either: it waits.
+        return _as_things_stand(before.of(wallet))
+    try:
+        refunded = await runtime.refund_all(account_id, context)
+    except (ProjectionBehind, Contended, PaymentsUnavailable) as not_now:
+        _log.info("refund of a closed account waits", account_id=str(account_id), problem=str(not_now))
+        return _as_things_stand(before.of(wallet))
+    after = await runtime.ledger.read(wallet)
+    if await _more_to_go_back(runtime, wallet, before, after):
+        return _as_things_stand(after.of(wallet), refunded)
+    return await _finish(runtime, account_id, refunded, after, context)
+
+
+async def _apart(work: Awaitable[None], failed: list[Exception]) -> None:
+    """Do something that keeps nothing else from being done, and note what it failed with. Raises StoreFailed."""
+    try:
+        await work
+    except StoreFailed:
+        raise
+    except Exception as problem:  # noqa: BLE001 What else is on goes on costing its owner until it is deleted.
+        failed.append(problem)
+
+
+def _as_things_stand(wallet: Wallet, refunded: MicroUsd = ZERO) -> Progress:
+    whole_cents = MicroUsd(wallet.refundable - wallet.refundable % CENT)
+    forfeited = MicroUsd(wallet.balance - whole_cents)
+    return Progress(False, MicroUsd(refunded + whole_cents), forfeited, wallet.balance)
+
+
+async def _more_to_go_back(runtime: Runtime, wallet: View[Wallet], before: Sight, after: Sight) -> bool:
+    """Tell whether money came in since a sight of the wallet, so that it may not be among what was just refunded."""
+    versions = before.version(wallet.stream), after.version(wallet.stream)
+    async for recorded in events_between(runtime.store, wallet.stream, *versions):
+        if is_to_go_back(decode(recorded)):
+            return True
+    return False
+
+
+async def _finish(
+    runtime: Runtime, account_id: AccountId, refunded: MicroUsd, seen: Sight, context: Context
+) -> Progress:
+    """Record that nothing is left to be done, unless the wallet moved on since it was seen."""
+    account, wallet = account_view(account_id), wallet_view(account_id)
+
+    def decide(sight: Sight, now: Instant) -> Decision:
+        if not sight.of(account).closed or sight.version(wallet.stream) != seen.version(wallet.stream):
+            return NOTHING
+        return finish(account_id, sight.of(wallet).balance, now)
+
+    outcome = await runtime.ledger.execute((account, wallet), decide, msgspec.structs.replace(context, step="closing"))
+    balance = outcome.sight.of(wallet).balance
+    if not outcome.events:
+        return _as_things_stand(outcome.sight.of(wallet), refunded)
+    return Progress(True, refunded, balance, balance)
+
+
+async def _delete(runtime: Runtime, account_id: AccountId, vps_id: VpsId, context: Context) -> None:
+    vps, wallet = vps_view(vps_id), wallet_view(account_id)
+
+    def decide(sight: Sight, now: Instant) -> Decision:
+        try:
+            return admission.delete_vps(sight.of(vps), sight.of(wallet), account_id, now)
+        except NotFound:
+            return NOTHING  # It was deleted before, and its host has not shown it gone yet.
+
+    await runtime.ledger.execute((vps, wallet), decide, msgspec.structs.replace(context, step="delete"))
+
+
+async def _revoke(runtime: Runtime, account_id: AccountId, token_id: TokenId, context: Context) -> None:
+    token, wallet = token_view(token_id), wallet_view(account_id)
+
+    def decide(sight: Sight, now: Instant) -> Decision:
+        try:
+            return revoke(sight.of(token), RevokeToken(account_id, token_id), now)
+        except NotFound:
+            return NOTHING
+
+    await runtime.ledger.execute((token, wallet), decide, context)

@@ -1,0 +1,206 @@
+"""Metering: settling everything that is due, whenever and by however many it is asked for."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import structlog
+
+from api.application.queues import Pauses
+from api.application.repository import Context, Ledger, Sight
+from domain.compute.host import HostState, host_view, proof_of, proof_of_meter
+from domain.compute.vps import Vps, request_stop, vps_view
+from domain.deciding import NOTHING, Decision, View
+from domain.errors import Contended
+from domain.events import Actor
+from domain.ids import AccountId, HostId, VpsId, vps_stream, wallet_stream
+from domain.ports import Clock, StoreFailed, StoreUnavailable
+from domain.pricing.price_book import PRICES
+from domain.time import Instant
+from domain.wallet.meter import Meter
+from domain.wallet.metering import Settlement, settle
+from domain.wallet.ports import DueAccounts
+from domain.wallet.proofs import Proof
+from domain.wallet.wallet import Wallet, wallet_view
+
+BATCH_ACCOUNTS_MAX = 100
+"""Accounts that are looked up and read together."""
+UNDER_WAY_MAX = 64
+"""Accounts whose appends wait to be recorded: enough to fill a transaction while another is written."""
+ROUNDS_MAX = 1_000
+"""Appends for one account at one tick; what is left then comes at the next."""
+PAUSE_MAX_S = 60.0
+"""How long an account that cannot be settled is left alone at most, since its VPSs run on meanwhile."""
+
+Hosts = Mapping[HostId, HostState]
+
+_log = structlog.get_logger(__name__)
+
+
+async def settle_due(ledger: Ledger, due: DueAccounts, clock: Clock, pauses: Pauses[AccountId] | None = None) -> int:
+    """Settle every account of which a minute is due; return how many of them had anything to record.
+
+    Done twice, or by two at once, it comes to the same as done once. One account that cannot be settled
+    does not keep the others waiting; it is told of in the log, and met again after a pause that grows to
+    ``PAUSE_MAX_S``. ``pauses``: what is known of that from earlier ticks. Raises StoreUnavailable.
+    """
+    tick = _Tick(ledger, Pauses(clock, PAUSE_MAX_S) if pauses is None else pauses)
+    after = None
+    try:
+        while accounts := await due.due_accounts(clock.now(), after, BATCH_ACCOUNTS_MAX):
+            await tick.begin(accounts)
+            after = accounts[-1]
+    finally:
+        await tick.end()
+    if tick.away is not None:
+        raise tick.away
+    return tick.settled
+
+
+async def settle_account(ledger: Ledger, account_id: AccountId) -> bool:
+    """Pay what is due of an account, and have what cannot pay stopped; tell whether that was anything."""
+    return await _settle_rounds(ledger, account_id, await _seen_together(ledger, [account_id]))
+
+
+class _Seen:
+    """Wallets and prices as they were read together, and what the hosts showed."""
+
+    def __init__(self, sight: Sight, hosts: Hosts) -> None:
+        self.sight = sight
+        self.hosts = hosts
+
+
+class _Tick:
+    """Accounts being settled side by side, so many at once."""
+
+    def __init__(self, ledger: Ledger, pauses: Pauses[AccountId]) -> None:
+        self._ledger = ledger
+        self._pauses = pauses
+        self._room = asyncio.Semaphore(UNDER_WAY_MAX)
+        self._under_way: set[asyncio.Task[None]] = set()
+        self.settled = 0
+        self.away: StoreUnavailable | None = None
+        """Why an account was not settled, where it was for the store, and so for no other either."""
+
+    async def begin(self, accounts: Iterable[AccountId]) -> None:
+        """Begin to settle accounts, each as soon as there is room."""
+        accounts = tuple(filter(self._pauses.is_over, accounts))
+        try:
+            seen = await _seen_together(self._ledger, accounts)
+        except StoreUnavailable:
+            raise
+        except Exception:  # noqa: BLE001 — each is read by itself then, and whoever is to blame found so.
+            seen = None
+        for account_id in accounts:
+            await self._room.acquire()
+            settling = asyncio.create_task(self._settle(account_id, seen))
+            self._under_way.add(settling)
+            settling.add_done_callback(self._under_way.discard)
+            # One decision, and whatever else is ready to run gets its turn.
+            await asyncio.sleep(0)
+
+    async def end(self) -> None:
+        """Wait for those under way."""
+        if self._under_way:
+            await asyncio.wait(self._under_way)
+
+    async def _settle(self, account_id: AccountId, seen: _Seen | None) -> None:
+        try:
+            seen = seen or await _seen_together(self._ledger, [account_id])
+            anything = await _settle_rounds(self._ledger, account_id, seen)
+            self.settled += anything
+            self._pauses.done(account_id)
+        except StoreUnavailable as away:
+            self.away = away
+        except (StoreFailed, Contended) as passing:
+            # What passes by itself gives nobody a pause in which nothing is paid.
+            _log.warning("account not settled", account_id=str(account_id), problem=str(passing))
+        except Exception:  # noqa: BLE001 Of this account; the others are settled all the same.
+            _log.exception("account not settled", account_id=str(account_id))
+            self._pauses.failed(account_id)
+        finally:
+            self._room.release()
+
+
+async def _settle_rounds(ledger: Ledger, account_id: AccountId, seen: _Seen) -> bool:
+    anything = False
+    for _ in range(ROUNDS_MAX):
+        settlement = await _settle_once(ledger, account_id, seen)
+        anything = anything or bool(settlement.events)
+        if not settlement.more:
+            break
+        seen = await _seen_together(ledger, [account_id])
+    return anything
+
+
+async def _settle_once(ledger: Ledger, account_id: AccountId, seen: _Seen) -> Settlement:
+    wallet = wallet_view(account_id)
+    hosts: Hosts = seen.hosts
+    sight: Sight | None = seen.sight
+    # VPSs are read only where something is recorded of them, or where their meters do not tell where they run.
+    needed = {meter.vps_id for meter in seen.sight.of(wallet).meters.values() if _is_untold(meter)}
+    if needed:
+        hosts, sight = {**hosts, **await _hosts_of(ledger, needed)}, None
+    settlement, unread = Settlement(), frozenset[VpsId]()
+
+    def decide(sight: Sight, now: Instant) -> Decision:
+        nonlocal settlement, unread
+        vpss = {vps_id: vps for vps_id in needed if (vps := sight.of(vps_view(vps_id))) is not None}
+        settlement = settle(sight.of(wallet), _proofs(sight.of(wallet), vpss, hosts), sight.of(PRICES), now)
+        unread = frozenset(vps_id for vps_id, _, _ in settlement.stops) - needed
+        return NOTHING if unread else _decision(account_id, settlement, vpss, now)
+
+    context = Context(actor=Actor(kind="service", part="metering"), account_id=account_id, step="tick", patient=True)
+    while True:
+        views: list[View[Any]] = [wallet, PRICES, *map(vps_view, needed)]
+        await ledger.execute(views, decide, context, sight=sight)
+        if not unread:
+            return settlement
+        needed, sight = needed | unread, None
+
+
+def _decision(account_id: AccountId, settlement: Settlement, vpss: Mapping[VpsId, Vps], now: Instant) -> Decision:
+    stops = (
+        (vps_stream(vps_id), event)
+        for vps_id, _, why in settlement.stops
+        for event in request_stop(vpss[vps_id], why, now)
+    )
+    return Decision(events=(*((wallet_stream(account_id), event) for event in settlement.events), *stops))
+
+
+def _proofs(wallet: Wallet, vpss: Mapping[VpsId, Vps], hosts: Hosts) -> dict[VpsId, Proof]:
+    proofs = {}
+    for meter in wallet.meters.values():
+        if meter.host_id is not None:
+            proof = proof_of_meter(meter, hosts.get(meter.host_id))
+        elif (vps := vpss.get(meter.vps_id)) is not None:
+            proof = proof_of(vps, None if vps.host_id is None else hosts.get(vps.host_id))
+        else:
+            continue
+        if proof is not None:
+            proofs[meter.vps_id] = proof
+    return proofs
+
+
+def _is_untold(meter: Meter) -> bool:
+    return meter.host_id is None and meter.due_at is not None
+
+
+async def _seen_together(ledger: Ledger, accounts: Iterable[AccountId]) -> _Seen:
+    wallets = [wallet_view(account_id) for account_id in accounts]
+    sight = await ledger.read(PRICES, *wallets)
+    placed = {meter.host_id for wallet in wallets for meter in sight.of(wallet).meters.values()}
+    return _Seen(sight, await _read_hosts(ledger, placed))
+
+
+async def _hosts_of(ledger: Ledger, vps_ids: Iterable[VpsId]) -> Hosts:
+    views = [vps_view(vps_id) for vps_id in vps_ids]
+    sight = await ledger.read(*views)
+    return await _read_hosts(ledger, (vps.host_id for view in views if (vps := sight.of(view)) is not None))
+
+
+async def _read_hosts(ledger: Ledger, host_ids: Iterable[HostId | None]) -> Hosts:
+    # Read before the wallets are decided about, and once for many: what a host has shown goes on being true.
+    views = {host_id: host_view(host_id) for host_id in host_ids if host_id is not None}
+    shown = await ledger.read(*views.values())
+    return {host_id: shown.of(view) for host_id, view in views.items()}

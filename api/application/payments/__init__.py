@@ -1,0 +1,1 @@
+"""Payments: what Stripe is asked and what it tells."""

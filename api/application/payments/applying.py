@@ -1,0 +1,107 @@
+"""Applying: what was decided of a payment goes into its stream and the wallet's, and unpaid debts stop VPSs with it."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import structlog
+
+from api.application.fail_points import reach
+from api.application.payments.dependencies import CashDesk, as_service
+from api.application.repository import Context, Sight
+from domain.compute.vps import Vps, request_stop, vps_view
+from domain.deciding import Decision, View
+from domain.errors import Contended
+from domain.events import Event
+from domain.ids import AccountId, PaymentId, StreamId, VpsId, vps_stream
+from domain.payments.applying import Applied, apply_seen
+from domain.payments.events import PaymentMismatched
+from domain.payments.payment import Payment, payment_view
+from domain.payments.ports import SeenPayment
+from domain.payments.recording import STRIPE_CLAIM
+from domain.ports import ClaimTaken
+from domain.time import Instant
+from domain.wallet.wallet import Wallet, wallet_view
+
+ATTEMPTS_MAX = 10
+"""How often it is read anew that another process recorded the same meanwhile, or that another VPS was switched on."""
+
+_log = structlog.get_logger(__name__)
+
+DecideApplied = Callable[[Payment, Wallet, Instant], Applied]
+
+
+class _AnotherVpsIsOn(Exception):
+    """A VPS is on that was not when it was read which are."""
+
+
+async def apply_payment(desk: CashDesk, account_id: AccountId, payment_id: PaymentId, seen: SeenPayment) -> None:
+    """Record whatever is new of a payment as Stripe shows it."""
+    recorded = await record_applied(
+        desk,
+        account_id,
+        payment_id,
+        lambda payment, wallet, now: apply_seen(payment, wallet, seen, now),
+        as_service("apply", account_id),
+    )
+    for event in recorded:
+        if isinstance(event, PaymentMismatched):
+            # Nobody's money moves by itself from here on: somebody has to look.
+            _log.error("payment does not match", payment_id=str(payment_id), session_id=seen.session_id, of=event.field)
+
+
+async def look_at_stripe(desk: CashDesk, session_id: str) -> SeenPayment | None:
+    """Return what Stripe has of a session now. Raises PaymentsUnavailable."""
+    reach("apply:before-stripe")
+    seen = await desk.gateway.find_payment(session_id)
+    reach("apply:after-stripe")
+    return seen
+
+
+async def record_applied(
+    desk: CashDesk, account_id: AccountId, payment_id: PaymentId, decide: DecideApplied, context: Context
+) -> Sequence[Event]:
+    """Record what is decided of a payment, with the stops of all VPSs that it releases, in one append; return it."""
+    payment, wallet = payment_view(payment_id), wallet_view(account_id)
+    for _ in range(ATTEMPTS_MAX):
+        vpss = await _vpss_on(desk, wallet)
+        try:
+            outcome = await desk.ledger.execute(
+                [payment, wallet, *vpss.values()], _with_stops(payment, wallet, vpss, decide), context
+            )
+        except _AnotherVpsIsOn:
+            continue
+        except ClaimTaken as taken:
+            if taken.scope != STRIPE_CLAIM:
+                raise
+            continue
+        return [event for _, event in outcome.events]
+    raise Contended
+
+
+def _with_stops(
+    payment: View[Payment | None], wallet: View[Wallet], vpss: dict[VpsId, View[Vps | None]], decide: DecideApplied
+) -> Callable[[Sight, Instant], Decision]:
+    def decided(sight: Sight, now: Instant) -> Decision:
+        known, purse = sight.of(payment), sight.of(wallet)
+        assert known is not None, "only payments that were asked for are looked at"
+        applied = decide(known, purse, now)
+        if not {vps_id for vps_id, _ in applied.released} <= vpss.keys():
+            raise _AnotherVpsIsOn
+        seen = {vps_id: sight.of(vpss[vps_id]) for vps_id, _ in applied.released}
+        return Decision(events=(*applied.events(purse), *_stops(seen, now)), claims=applied.claims)
+
+    return decided
+
+
+def _stops(vpss: dict[VpsId, Vps | None], now: Instant) -> Sequence[tuple[StreamId, Event]]:
+    return [
+        (vps_stream(vps_id), event)
+        for vps_id, vps in vpss.items()
+        if vps is not None
+        for event in request_stop(vps, "frozen", now)
+    ]
+
+
+async def _vpss_on(desk: CashDesk, wallet: View[Wallet]) -> dict[VpsId, View[Any]]:
+    meters = (await desk.ledger.read(wallet)).of(wallet).meters_on()
+    return {meter.vps_id: vps_view(meter.vps_id) for meter in meters}

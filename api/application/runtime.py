@@ -1,0 +1,110 @@
+"""The runtime: everything that a way in is given, built once by ``api.bootstrap.runtime``."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from api.application.payments.dependencies import CashDesk
+from api.application.repository import Context, Ledger
+from api.application.settings import Settings
+from api.application.statements.source import StatementSource
+from api.application.worker_context import Workshop
+from domain.accounts.ports import Captcha, Leftovers, OpenClosings, Passwords, RateCounters, Sessions
+from domain.alerts.ports import AlertWork, Mailer
+from domain.compute.vps import State, Vps
+from domain.ids import AccountId
+from domain.money import MicroUsd
+from domain.ports import Clock, EventStore, Ids, Sealer
+from domain.tokens.ports import LastUses, TokenSecrets
+from projections.reading import ReadModels
+
+
+class VpsAsked(msgspec.Struct, frozen=True, kw_only=True):
+    """Which part of the VPSs of an account is asked for. A place is the position of the event that asked for it."""
+
+    state: State | None = None
+    is_wanted: Callable[[Vps], bool] | None = None
+    """Of names and labels, which are sealed wherever they are kept; None: whatever they are."""
+    limit: int
+    offset: int = 0
+    before: int | None = None
+    after: int | None = None
+    """At most one of ``before`` and ``after``, and ``offset`` with neither."""
+
+
+class VpsPart(msgspec.Struct, frozen=True):
+    """A part of a list of VPSs, newest first; names and labels are unsealed."""
+
+    shown: Sequence[Vps]
+    total: int | None
+    """How many there are in all; None where there are too many to look through them for it."""
+    older: int | None
+    """The place after which it goes on, if it does."""
+    newer: int | None
+    """The place before which others come, if they do."""
+
+
+class VpsList(Protocol):
+    """The one list that needs a read model: the VPSs of an account."""
+
+    async def of_account(self, account_id: AccountId, asked: VpsAsked) -> VpsPart:
+        """Return a part of those that exist for the account now, newest first. Raises Invalid and ProjectionBehind."""
+        ...
+
+
+class StandIn(msgspec.Struct, frozen=True, eq=False):
+    """What stands in for Stripe in development, to be reached under a prefix of our own address."""
+
+    prefix: str
+    app: Callable[..., Awaitable[None]]
+    """An ASGI application that knows its prefix."""
+    run: Callable[[], Awaitable[None]]
+    """Delivers webhooks until it is cancelled."""
+
+
+class Runtime(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """What HTTP, workers, schedules and the command line share."""
+
+    settings: Settings
+    store: EventStore
+    sealer: Sealer
+    ledger: Ledger
+    clock: Clock
+    ids: Ids
+    passwords: Passwords
+    sessions: Sessions
+    token_secrets: TokenSecrets
+    last_uses: LastUses
+    """When tokens were last used."""
+    captcha: Captcha
+    rate_counters: RateCounters
+    workshop: Workshop
+    """What steps and jobs are done with: hosts, the shell into guests, leases, kept output."""
+    settle_due: Callable[[], Awaitable[object]]
+    """Pays everything that is due of every account."""
+    sweep_claims: Callable[[], Awaitable[object]]
+    """Deletes claims that have expired, such as kept answers; changes no answer."""
+    vps_list: VpsList
+    statements: StatementSource
+    alert_work: AlertWork
+    """What accounts are to be told of, and which mail is to be sent."""
+    closings: OpenClosings
+    """Which accounts are being closed."""
+    leftovers: Sequence[Leftovers] = ()
+    """Where else something of a person is kept, to be destroyed when its account is erased."""
+    mailer: Mailer | None
+    """Who hands mail over; None where none is set: then it waits."""
+    refund_all: Callable[[AccountId, Context], Awaitable[MicroUsd]] | None = None
+    """Pays back what of a closed account's balance was paid in, and returns how much; None where nobody can."""
+    cash_desk: CashDesk
+    """What payments are dealt with: the ledger, and Stripe."""
+    stand_in: StandIn | None = None
+    """None in production, and in development where Stripe itself is asked."""
+    ending: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
+    """Set once the service ends and calls that only wait for something are to wait no longer."""
+    read_models: ReadModels | None = None
+    """None where the store is in memory."""
+    database_url: str | None = None
+    """Of the role that the service works as; None where the store is in memory."""

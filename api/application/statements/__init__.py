@@ -1,0 +1,1 @@
+"""Statements of a month: worked out, issued, put into words and forms."""

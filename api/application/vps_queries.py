@@ -1,0 +1,171 @@
+"""Lists of VPSs: from the read model, or from a store in memory by folding all of it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+from api.application.runtime import VpsAsked, VpsPart
+from domain import codec
+from domain.compute.vps import FOLD, Vps
+from domain.errors import Invalid
+from domain.ids import AccountId
+from domain.ports import EventStore, Sealer
+from projections.read_model import Connection
+from projections.reading import ReadModels
+from projections.vps import VPS, VpsRow, count_of, vpss_after, vpss_of
+
+LOOKED_THROUGH_MAX = 2_000
+"""How many VPSs one request opens to find a name or a label."""
+LOOKED_THROUGH_AT_ONCE = 200
+"""And how many of them without letting others have their turn: some 3 ms."""
+_FEED_BATCH = 5_000
+
+Placed = tuple[int, Vps]
+
+
+class ProjectedVpsList:
+    """Reads the read model once it shows everything recorded so far."""
+
+    def __init__(self, read_models: ReadModels, store: EventStore, sealer: Sealer) -> None:
+        self._read_models = read_models
+        self._store = store
+        self._sealer = sealer
+
+    async def of_account(self, account_id: AccountId, asked: VpsAsked) -> VpsPart:
+        """Return a part of those that exist for the account now, newest first.
+
+        A name or a label is found by opening all VPSs of the account where it has at most ``LOOKED_THROUGH_MAX``.
+        Of one that has more, so many are opened a request, and the next page goes on from there: it may show fewer
+        than ``limit``, or none, and has no total. Raises ProjectionBehind, and Invalid for an offset in such a list.
+        """
+        await self._sealer.load([account_id])
+        async with self._read_models.at(await self._store.head(), VPS) as connection:
+            total = await count_of(connection, account_id, asked.state)
+            if asked.is_wanted is None:
+                return await self._found(connection, account_id, asked, total)
+            if total > LOOKED_THROUGH_MAX:
+                return await self._looked_for(connection, account_id, asked)
+            everything = VpsAsked(state=asked.state, is_wanted=asked.is_wanted, limit=total)
+            matching = [
+                placed async for placed, wanted in self._looked_through(connection, account_id, everything) if wanted
+            ]
+        return part_of(matching, asked)
+
+    async def _found(self, connection: Connection, account_id: AccountId, asked: VpsAsked, total: int) -> VpsPart:
+        rows = await _rows(connection, account_id, asked, asked.limit, asked.before, asked.after, asked.offset)
+        shown = [self._opened(account_id, row) for row in rows]
+        if asked.after is not None:
+            shown.reverse()
+        return await _between(connection, account_id, asked, shown, total)
+
+    async def _looked_for(self, connection: Connection, account_id: AccountId, asked: VpsAsked) -> VpsPart:
+        if asked.offset:
+            raise Invalid(fields={"offset": f"not with name or label among more than {LOOKED_THROUGH_MAX} VPSs"})
+        shown: list[Placed] = []
+        seen, last = 0, None
+        async for placed, wanted in self._looked_through(connection, account_id, asked):
+            seen, last = seen + 1, placed[0]
+            if wanted:
+                shown.append(placed)
+            if len(shown) == asked.limit or seen == LOOKED_THROUGH_MAX:
+                break
+        if asked.after is not None:
+            shown.reverse()
+        part = await _between(connection, account_id, asked, shown, None)
+        if seen < LOOKED_THROUGH_MAX or len(shown) == asked.limit or last is None:
+            return part
+        # It goes on at what was looked at last, shown or not.
+        older, newer = (part.older, last) if asked.after is not None else (last, part.newer)
+        return VpsPart(part.shown, None, older=older, newer=newer)
+
+    async def _looked_through(
+        self, connection: Connection, account_id: AccountId, asked: VpsAsked
+    ) -> AsyncIterator[tuple[Placed, bool]]:
+        assert asked.is_wanted is not None
+        before, after = asked.before, asked.after
+        while rows := await _rows(connection, account_id, asked, LOOKED_THROUGH_AT_ONCE, before, after):
+            for row in rows:
+                placed = self._opened(account_id, row)
+                yield placed, asked.is_wanted(placed[1])
+            await asyncio.sleep(0)  # What has arrived already is read without letting anybody have a turn.
+            before, after = (None, rows[-1].position) if after is not None else (rows[-1].position, None)
+
+    def _opened(self, account_id: AccountId, row: VpsRow) -> Placed:
+        return row.position, row.opened(account_id, self._sealer)
+
+
+async def _rows(
+    connection: Connection,
+    account_id: AccountId,
+    asked: VpsAsked,
+    limit: int,
+    before: int | None,
+    after: int | None,
+    offset: int = 0,
+) -> list[VpsRow]:
+    """Return what comes next in the direction that is asked for, the nearest first."""
+    if after is not None:
+        return await vpss_after(connection, account_id, state=asked.state, limit=limit, after=after)
+    return await vpss_of(connection, account_id, state=asked.state, limit=limit, offset=offset, before=before)
+
+
+async def _between(
+    connection: Connection, account_id: AccountId, asked: VpsAsked, shown: list[Placed], total: int | None
+) -> VpsPart:
+    """Return what is shown, with the places of its ends where there is anything beyond them."""
+    if not shown:
+        return VpsPart([], total, older=None, newer=None)
+    first, last = shown[0][0], shown[-1][0]
+    older = await vpss_of(connection, account_id, state=asked.state, limit=1, before=last)
+    newer = await vpss_after(connection, account_id, state=asked.state, limit=1, after=first)
+    return VpsPart([vps for _, vps in shown], total, older=last if older else None, newer=first if newer else None)
+
+
+def part_of(placed: list[Placed], asked: VpsAsked) -> VpsPart:
+    """Return the part that is asked for of a whole list, which has the newest first."""
+    first, end = asked.offset, asked.offset + asked.limit
+    if asked.before is not None:
+        first = sum(place >= asked.before for place, _ in placed)
+        end = first + asked.limit
+    elif asked.after is not None:
+        end = sum(place > asked.after for place, _ in placed)
+        first = max(0, end - asked.limit)
+    shown = placed[first:end]
+    return VpsPart(
+        [vps for _, vps in shown],
+        len(placed),
+        older=shown[-1][0] if shown and end < len(placed) else None,
+        newer=shown[0][0] if shown and first > 0 else None,
+    )
+
+
+class FoldedVpsList:
+    """Folds every event there is, each time: for stores of a few thousand events."""
+
+    def __init__(self, store: EventStore, sealer: Sealer) -> None:
+        self._store = store
+        self._sealer = sealer
+
+    async def of_account(self, account_id: AccountId, asked: VpsAsked) -> VpsPart:
+        """Return a part of those that exist for the account now, newest first."""
+        await self._sealer.load([account_id])
+        folded: dict[UUID, Vps | None] = {}
+        places: dict[UUID, int] = {}
+        position = 0
+        while batch := await self._store.read_feed(position, _FEED_BATCH):
+            position = batch[-1].position
+            for recorded in batch:
+                if not recorded.type.startswith("compute.vps-"):
+                    continue
+                owner = codec.decode_metadata(recorded).account_id
+                if owner == account_id:
+                    event = codec.decode(recorded, self._sealer)
+                    folded[recorded.stream] = FOLD.evolve(folded.get(recorded.stream), event)
+                    places.setdefault(recorded.stream, recorded.position)
+        found = [(places[stream], vps) for stream, vps in folded.items() if vps is not None and not vps.gone]
+        matching = [
+            (place, vps)
+            for place, vps in reversed(found)
+            if asked.state in (None, vps.state) and (asked.is_wanted is None or asked.is_wanted(vps))
+        ]
+        return part_of(matching, asked)

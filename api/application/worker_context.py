@@ -1,0 +1,75 @@
+"""The workshop: what steps are taken with, and the views that all of them look at."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from api.application.repository import Context, Decide, Ledger, Outcome
+from domain.blobs import Blobs
+from domain.compute.ports import GuestAddress, GuestShell, GuestSpec, Hypervisor
+from domain.compute.vps import Vps, vps_view
+from domain.compute.work import Leases, OpenWork
+from domain.deciding import View
+from domain.events import Actor
+from domain.ids import AccountId, HostId, VpsId
+from domain.ports import Clock, EventStore, Sealer
+
+
+class Workshop(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """Everything that a step, a job or a comparison of hosts may need."""
+
+    store: EventStore
+    ledger: Ledger
+    sealer: Sealer
+    clock: Clock
+    hypervisors: Mapping[HostId, Hypervisor]
+    shell: GuestShell
+    service_key: str
+    """The public half of the key by which the service logs into guests."""
+    leases: Leases
+    work: OpenWork
+    blobs: Blobs
+    """What commands were given and came out with, and scripts for the first boot."""
+    settle: Callable[[AccountId], Awaitable[object]]
+    """Pays what is due of one account, before a meter of it is closed."""
+
+    async def vps(self, vps_id: VpsId) -> Vps | None:
+        """Return the present state of a VPS."""
+        view = vps_view(vps_id)
+        return (await self.ledger.read(view)).of(view)
+
+    async def record(
+        self, views: Sequence[View[Any]], decide: Decide, step: str, account_id: AccountId | None
+    ) -> Outcome:
+        """Record as the service itself what ``decide`` says, for the account that it is about."""
+        context = Context(actor=Actor(kind="service", part="worker"), account_id=account_id, step=step)
+        return await self.ledger.execute(views, decide, context)
+
+
+def spec_of(vps: Vps, service_key: str, *, host_key_private: str = "", user_data: str | None = None) -> GuestSpec:
+    """Return what a host must know of a VPS that has its place; the last two, to prepare it."""
+    assert vps.ssh_port is not None, "a VPS is placed before it is made"
+    return GuestSpec(
+        vps_id=vps.vps_id,
+        generation=vps.generation,
+        hostname=vps.name,
+        vcpu=vps.vcpu,
+        memory_mb=vps.memory_mb,
+        disk_gb=vps.disk_gb,
+        image=vps.image,
+        ssh_port=vps.ssh_port,
+        authorized_keys=(service_key, *vps.authorized_keys),
+        host_key_private=host_key_private,
+        user_data=user_data,
+    )
+
+
+def address_of(vps: Vps) -> GuestAddress:
+    """Return how the guest of a prepared VPS is reached."""
+    assert vps.ssh_host is not None
+    assert vps.ssh_port is not None
+    assert vps.host_key_public is not None, "a VPS is prepared before it is reached"
+    return GuestAddress(
+        vps_id=vps.vps_id, ssh_host=vps.ssh_host, ssh_port=vps.ssh_port, host_key_public=vps.host_key_public
+    )

@@ -1,1 +1,0 @@
-"""The audit: whether the ledger keeps its promises, told from the events alone."""

@@ -1,0 +1,1 @@
+"""The OpenAPI document, and the reference pages that are made of it."""

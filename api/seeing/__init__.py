@@ -1,1 +1,0 @@
-"""Seeing money: what customers are told of their transactions, their usage, and each charge."""

@@ -1,1 +1,0 @@
-"""Statements: drawn up from what is recorded, numbered once, told as JSON, CSV and PDF."""

@@ -1,0 +1,1 @@
+"""What runs by itself: provisioning, metering, reconciling, payments, mail, schedules."""

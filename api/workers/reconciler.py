@@ -1,0 +1,257 @@
+"""The reconciler: compares what hosts show with what the ledger says, and records and mends what differs."""
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Literal, assert_never
+
+import structlog
+
+from api.apart import read_apart
+from api.application.capacity import adopt
+from api.application.fail_points import reach
+from api.application.repository import Sight
+from api.application.worker_context import Workshop
+from api.workers.host_observation import observe_host
+from domain.compute import outcomes
+from domain.compute.capacity import capacity_view
+from domain.compute.events import HostDiffered, OffReason
+from domain.compute.host import Finding, compare, host_view, leave_alone, shows_off
+from domain.compute.ports import GuestSeen, HostObservation, Hypervisor, HypervisorUnavailable
+from domain.compute.vps import Vps, vps_view
+from domain.deciding import Decision, View, recorded_in
+from domain.ids import HostId, VpsId, host_stream
+from domain.ports import StoreFailed, StoreUnavailable
+from domain.pricing.price_book import PRICES
+from domain.time import Instant, seconds
+from domain.wallet.wallet import wallet_view
+
+ORPHAN_GRACE_S = 120.0
+"""How long a guest of a deleted VPS, or one that is not shown at all, is only watched: nothing is done on one look."""
+LOOKED_AT_MAX = 2_000
+"""How many VPSs are read at once."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Reconciler:
+    """Compares every host that this process drives. Several may be at it: what one has mended, the next finds so."""
+
+    def __init__(self, workshop: Workshop, *, orphan_grace_s: float = ORPHAN_GRACE_S) -> None:
+        self._workshop = workshop
+        self._orphan_grace_s = orphan_grace_s
+        self._orphan_since: dict[tuple[HostId, VpsId], Instant] = {}
+        self._absent_since: dict[tuple[HostId, VpsId], Instant] = {}
+        self._told: set[tuple[HostId, VpsId]] = set()
+
+    async def look(self) -> None:
+        """Observe every host at once, and mend what differs. A host that does not answer is left for later.
+
+        Raises what befell one of the hosts, once all were looked at.
+        """
+        looks = (self._look_at(hypervisor) for hypervisor in self._workshop.hypervisors.values())
+        for problem in await asyncio.gather(*looks, return_exceptions=True):
+            if problem is not None:
+                raise problem
+
+    async def _look_at(self, hypervisor: Hypervisor) -> None:
+        try:
+            # Asked before the host is: what is placed later cannot be missing from what it shows.
+            expected = await self._workshop.work.vpss_on(hypervisor.host_id)
+            seen = await observe_host(self._workshop, hypervisor)
+            await self._compare(hypervisor, expected, seen)
+            await adopt(self._workshop, hypervisor.host_id, expected)
+            await self._release(hypervisor, seen)
+        except HypervisorUnavailable as problem:
+            _log.warning("host does not answer", host_id=str(hypervisor.host_id), problem=str(problem))
+
+    async def _compare(self, hypervisor: Hypervisor, expected: Iterable[VpsId], seen: HostObservation) -> None:
+        guests = {guest.vps_id: guest for guest in seen.guests}
+        vps_ids = list(dict.fromkeys((*expected, *guests)))
+        orphans: set[VpsId] = set()
+        for first in range(0, len(vps_ids), LOOKED_AT_MAX):
+            views = {vps_id: vps_view(vps_id) for vps_id in vps_ids[first : first + LOOKED_AT_MAX]}
+            for vps_id, vps in (await read_apart(self._workshop.ledger, views)).items():
+                guest = guests.get(vps_id)
+                finding = compare(vps, guest, hypervisor.host_id, seen.collected_at)
+                if finding == "orphan" and guest is not None:
+                    orphans.add(vps_id)
+                with _left_for_later(hypervisor.host_id, vps_id):
+                    await self._mend(hypervisor, finding, vps_id, vps, guest, seen.collected_at)
+        self._forget_orphans_but(hypervisor.host_id, orphans)
+
+    async def _mend(
+        self,
+        hypervisor: Hypervisor,
+        finding: Finding,
+        vps_id: VpsId,
+        vps: Vps | None,
+        guest: GuestSeen | None,
+        collected_at: Instant,
+    ) -> None:
+        match finding:
+            case "off" | "lost":
+                assert vps is not None
+                await self._record_off(hypervisor, vps, finding, guest, collected_at)
+            case "unwanted":
+                differed = HostDiffered(hypervisor.host_id, vps_id, "stale-generation", "stopped", collected_at)
+                await self._differ(differed)
+                reach("differ:before-host")
+                await hypervisor.ensure_off(vps_id, grace_s=0)
+                reach("differ:after-host")
+            case "orphan":
+                if guest is not None:
+                    await self._reap(hypervisor, vps_id, collected_at)
+            case "unknown" | "duplicate":
+                if guest is not None:
+                    await self._leave(hypervisor.host_id, finding, vps_id, collected_at)
+            case "agrees":
+                pass
+            case _:
+                assert_never(finding)
+
+    async def _record_off(
+        self, hypervisor: Hypervisor, vps: Vps, finding: Finding, guest: GuestSeen | None, collected_at: Instant
+    ) -> None:
+        """Have a VPS that should run and does not be stopped, and its guest put off if it is only halted.
+
+        A guest of another start is put off after the next look, as is one that could not be put off now.
+        """
+        host_id = hypervisor.host_id
+        reason: OffReason = "lost" if finding == "lost" or guest is None else "guest"
+        differed = HostDiffered(
+            host_id=host_id,
+            vps_id=vps.vps_id,
+            difference="missing" if guest is None else "off" if finding == "off" else "stale-generation",
+            action="recorded-off",
+            collected_at=collected_at,
+        )
+        await self._workshop.settle(vps.account_id)
+        view, wallet, host = vps_view(vps.vps_id), wallet_view(vps.account_id), host_view(host_id)
+        reserved = capacity_view(host_id)
+
+        def decide(sight: Sight, _now: Instant) -> Decision:
+            shown = sight.of(host)
+            assert shown is not None
+            return outcomes.found_off(
+                sight.of(view),
+                sight.of(wallet),
+                shown,
+                sight.of(reserved),
+                sight.of(PRICES),
+                differed,
+                reason,
+                shown_off=shows_off(vps, guest),
+            )
+
+        views: list[View[Any]] = [view, wallet, host, reserved, PRICES]
+        outcome = await self._workshop.record(views, decide, "differ", vps.account_id)
+        _log.warning("a vps was found off", vps_id=str(vps.vps_id), reason=reason)
+        if outcome.events and finding == "off" and guest is not None and guest.start_id:
+            await hypervisor.ensure_off(vps.vps_id, grace_s=0)
+
+    async def _reap(self, hypervisor: Hypervisor, vps_id: VpsId, collected_at: Instant) -> None:
+        """Remove a guest whose VPS has been known as deleted for the whole of the grace."""
+        since = self._orphan_since.setdefault((hypervisor.host_id, vps_id), collected_at)
+        if collected_at - since < seconds(self._orphan_grace_s):
+            return
+        _log.warning("a guest of a deleted vps is removed", vps_id=str(vps_id))
+        await self._differ(HostDiffered(hypervisor.host_id, vps_id, "orphan", "removed", collected_at))
+        reach("differ:before-host")
+        await hypervisor.ensure_removed(vps_id)
+        reach("differ:after-host")
+
+    async def _leave(
+        self, host_id: HostId, finding: Literal["unknown", "duplicate"], vps_id: VpsId, collected_at: Instant
+    ) -> None:
+        """Leave a guest alone that the ledger cannot explain: nobody asked for its end, and there is a disk.
+
+        A ledger that was restored from an older backup knows nothing of what came after it.
+        """
+        if (host_id, vps_id) in self._told:
+            return
+        _log.error(
+            "a guest that the ledger cannot explain is left alone: was the ledger restored from an older backup?",
+            host_id=str(host_id),
+            vps_id=str(vps_id),
+            finding=finding,
+        )
+        view = host_view(host_id)
+        difference: Literal["duplicate", "orphan"] = "duplicate" if finding == "duplicate" else "orphan"
+        differed = HostDiffered(host_id, vps_id, difference, "none", collected_at)
+
+        def decide(sight: Sight, _now: Instant) -> Decision:
+            host = sight.of(view)
+            assert host is not None, "a host is registered before it is driven"
+            return recorded_in(view.stream, *leave_alone(host, differed))
+
+        await self._workshop.record([view], decide, "differ", None)
+        self._told.add((host_id, vps_id))
+
+    async def _release(self, hypervisor: Hypervisor, seen: HostObservation) -> None:
+        """Release what is held for guests that the host shows off by now, or that are gone for the whole grace."""
+        host_id = hypervisor.host_id
+        reserved = capacity_view(host_id)
+        held = (await self._workshop.ledger.read(reserved)).of(reserved).by_vps
+        guests = {guest.vps_id: guest for guest in seen.guests}
+        absent: set[VpsId] = set()
+        for first in range(0, len(held), LOOKED_AT_MAX):
+            vps_ids = list(held)[first : first + LOOKED_AT_MAX]
+            views = {vps_id: vps_view(vps_id) for vps_id in vps_ids}
+            for vps_id, vps in (await read_apart(self._workshop.ledger, views)).items():
+                guest = guests.get(vps_id)
+                if vps is None or not (vps.deleted or (held[vps_id].on and vps.power == "off" and not vps.wanted_on)):
+                    continue
+                if vps.deleted or not shows_off(vps, guest):
+                    if guest is not None and guest.start_id:
+                        continue  # It is on: first it is put off, or removed, as an orphan is.
+                    absent.add(vps_id)
+                    since = self._absent_since.setdefault((host_id, vps_id), seen.collected_at)
+                    if seen.collected_at - since < seconds(self._orphan_grace_s):
+                        continue
+                    with _left_for_later(host_id, vps_id):
+                        # What the host does not show may be there all the same: it is told once more.
+                        await (
+                            hypervisor.ensure_removed(vps_id)
+                            if vps.deleted
+                            else hypervisor.ensure_off(vps_id, grace_s=0)
+                        )
+                        await self._release_late(host_id, vps_id, seen.collected_at)
+                    continue
+                with _left_for_later(host_id, vps_id):
+                    await self._release_late(host_id, vps_id, seen.collected_at)
+        for known_host, vps_id in list(self._absent_since):
+            if known_host == host_id and vps_id not in absent:
+                del self._absent_since[known_host, vps_id]
+
+    async def _release_late(self, host_id: HostId, vps_id: VpsId, collected_at: Instant) -> None:
+        view, reserved = vps_view(vps_id), capacity_view(host_id)
+
+        def decide(sight: Sight, _now: Instant) -> Decision:
+            return outcomes.released_late(sight.of(view), host_id, sight.of(reserved), collected_at)
+
+        await self._workshop.record([view, reserved], decide, "release", None)
+
+    async def _differ(self, differed: HostDiffered) -> None:
+        view = host_view(differed.host_id)
+        await self._workshop.record(
+            [view], lambda _sight, _now: recorded_in(host_stream(differed.host_id), differed), "differ", None
+        )
+
+    def _forget_orphans_but(self, host_id: HostId, present: set[VpsId]) -> None:
+        for known_host, vps_id in list(self._orphan_since):
+            if known_host == host_id and vps_id not in present:
+                del self._orphan_since[known_host, vps_id]
+
+
+@contextmanager
+def _left_for_later(host_id: HostId, vps_id: VpsId) -> Iterator[None]:
+    """Have one guest with which its host can do nothing, or we cannot, keep none of the others waiting."""
+    try:
+        yield
+    except StoreUnavailable:
+        raise
+    except (HypervisorUnavailable, StoreFailed) as problem:
+        _log.warning("left for the next look", host_id=str(host_id), vps_id=str(vps_id), problem=str(problem))
+    except Exception:  # noqa: BLE001 Whatever it is, it is of this one.
+        _log.exception("left for the next look", host_id=str(host_id), vps_id=str(vps_id))

@@ -1,0 +1,1 @@
+"""The steps of a VPS's life, each repeatable, each with a deadline."""
