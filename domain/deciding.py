@@ -27,7 +27,7 @@ class Fold(msgspec.Struct, Generic[S], frozen=True, eq=False):
     """Tells of a state that hardly anything follows, such as a finished job: it is not kept in memory."""
 
 
-class View(msgspec.Struct, Generic[S], frozen=True, eq=False):
+class AggregateRef(msgspec.Struct, Generic[S], frozen=True, eq=False):
     """One stream, seen as the state that its events fold into."""
 
     stream: StreamId

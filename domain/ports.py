@@ -67,7 +67,7 @@ class Append(msgspec.Struct, frozen=True):
     releases: tuple[tuple[str, bytes], ...] = ()
     """Claims (scope, key) that are given up, such as the e-mail address of a closed account."""
     minutes: tuple[MinuteClaim, ...] = ()
-    patient: bool = False
+    low_priority: bool = False
     """Whether nobody waits for its answer: it may then come after appends that were asked for later."""
 
 

@@ -22,7 +22,7 @@ from domain.alerts.following import Followed
 from domain.books.postings import MoneyEvent, WalletSide
 from domain.books.stripe_postings import StripeSide
 from domain.compute import events as compute
-from domain.deciding import Fold, View
+from domain.deciding import AggregateRef, Fold
 from domain.events import Event
 from domain.exec import events as jobs
 from domain.payments import events as payments
@@ -227,7 +227,7 @@ def folds() -> Iterator[tuple[str, Fold[Any]]]:
     for found in pkgutil.walk_packages(domain.__path__, "domain."):
         module = importlib.import_module(found.name)
         for name, value in vars(module).items():
-            fold = value.fold if isinstance(value, View) else value
+            fold = value.fold if isinstance(value, AggregateRef) else value
             if isinstance(fold, Fold) and fold.evolve.__module__ == module.__name__:
                 yield f"{module.__name__}.{name}", fold
 

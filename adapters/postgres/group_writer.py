@@ -77,7 +77,7 @@ class GroupWriter:
         async with self._room:
             if self._closing or self._task is None:
                 raise StoreUnavailable("the store is closed")
-            (self._patient if append.patient else self._queue).append(request)
+            (self._patient if append.low_priority else self._queue).append(request)
             self._waiting.set()
             if len(self._queue) >= self._last_count:
                 self._gathered.set()
@@ -93,7 +93,7 @@ class GroupWriter:
             if batch := self._next_batch():
                 began_s = loop.time()
                 await self._record(batch)
-                self._last_count = sum(not request.append.patient for request in batch)
+                self._last_count = sum(not request.append.low_priority for request in batch)
                 self._last_s = loop.time() - began_s
 
     async def _gather(self) -> None:

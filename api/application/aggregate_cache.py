@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from domain.codec import accounts_of, decode, with_sealed_payload
-from domain.deciding import Fold, View
+from domain.deciding import AggregateRef, Fold
 from domain.events import Event
 from domain.ids import StreamId
 from domain.ports import EventStore, Recorded, Sealer, Snapshots, may_be_cut
@@ -29,7 +29,7 @@ FOLDED_AT_ONCE_CHARACTERS = 20_000
 _to_measure = msgspec.msgpack.Encoder(enc_hook=repr)
 
 
-class Folded(msgspec.Struct, frozen=True, gc=False):
+class CachedAggregate(msgspec.Struct, frozen=True, gc=False):
     """A state, and how many events of its stream are in it."""
 
     fold: Fold[Any]
@@ -37,14 +37,14 @@ class Folded(msgspec.Struct, frozen=True, gc=False):
     state: Any
 
 
-class FoldedStreams:
+class AggregateCache:
     """A cache that is never stale: what it holds is only a head start for the read of the rest."""
 
     def __init__(self, store: EventStore, sealer: Sealer, snapshots: Snapshots | None) -> None:
         self._store = store
         self._sealer = sealer
         self._snapshots = snapshots
-        self._kept: OrderedDict[StreamId, Folded] = OrderedDict()
+        self._kept: OrderedDict[StreamId, CachedAggregate] = OrderedDict()
         self._measured: dict[StreamId, tuple[int, int]] = {}
         """Of each state that is kept its size in bytes, and at which version it was measured."""
         self._size_bytes = 0
@@ -59,10 +59,10 @@ class FoldedStreams:
         self._measured.clear()
         self._size_bytes = 0
 
-    async def read(self, views: Sequence[View[Any]]) -> dict[StreamId, Folded]:
+    async def read(self, refs: Sequence[AggregateRef[Any]]) -> dict[StreamId, CachedAggregate]:
         """Return the state of each view at one moment, in one round trip for what is in memory already."""
         forgotten = self._forgotten
-        seen, cold = await self._head_starts(views)
+        seen, cold = await self._head_starts(refs)
         if cold:
             await self._fold_long(seen, cold)
         while True:
@@ -79,7 +79,9 @@ class FoldedStreams:
         await self._save_snapshots(seen)
         return seen
 
-    def advance(self, seen: dict[StreamId, Folded], events: Sequence[tuple[StreamId, Event]]) -> dict[StreamId, Folded]:
+    def advance(
+        self, seen: dict[StreamId, CachedAggregate], events: Sequence[tuple[StreamId, Event]]
+    ) -> dict[StreamId, CachedAggregate]:
         """Return the states after events that were recorded right behind what was seen, and keep them."""
         after = dict(seen)
         for stream, event in events:
@@ -90,31 +92,33 @@ class FoldedStreams:
                 self._keep_newer(stream, after[stream])
         return after
 
-    async def _head_starts(self, views: Sequence[View[Any]]) -> tuple[dict[StreamId, Folded], list[StreamId]]:
+    async def _head_starts(
+        self, refs: Sequence[AggregateRef[Any]]
+    ) -> tuple[dict[StreamId, CachedAggregate], list[StreamId]]:
         """Return what to start from, and which streams were not in memory."""
-        seen: dict[StreamId, Folded] = {}
+        seen: dict[StreamId, CachedAggregate] = {}
         cold: list[StreamId] = []
         missing: dict[StreamId, Fold[Any]] = {}
-        for view in views:
-            kept = self._kept.get(view.stream)
-            if kept is not None and kept.fold is view.fold:
-                self._kept.move_to_end(view.stream)
-                seen[view.stream] = kept
+        for ref in refs:
+            kept = self._kept.get(ref.stream)
+            if kept is not None and kept.fold is ref.fold:
+                self._kept.move_to_end(ref.stream)
+                seen[ref.stream] = kept
             else:
-                seen[view.stream] = Folded(view.fold, 0, view.fold.initial)
-                cold.append(view.stream)
-                if view.fold.snapshot is not None:
-                    missing[view.stream] = view.fold
+                seen[ref.stream] = CachedAggregate(ref.fold, 0, ref.fold.initial)
+                cold.append(ref.stream)
+                if ref.fold.snapshot is not None:
+                    missing[ref.stream] = ref.fold
         if self._snapshots is not None and missing:
             for stream, (version, stored) in (await self._snapshots.load_snapshots(missing.keys())).items():
                 self._snapshotted[stream] = version
                 kind, _, state = stored.partition(b"\n")
                 fold = missing[stream]
                 if fold.snapshot is not None and kind == _kind(fold):
-                    seen[stream] = Folded(fold, version, msgspec.msgpack.decode(state, type=fold.snapshot))
+                    seen[stream] = CachedAggregate(fold, version, msgspec.msgpack.decode(state, type=fold.snapshot))
         return seen, cold
 
-    async def _fold_long(self, seen: dict[StreamId, Folded], cold: list[StreamId]) -> None:
+    async def _fold_long(self, seen: dict[StreamId, CachedAggregate], cold: list[StreamId]) -> None:
         """Fold long histories in parts, but for their ends: as a whole they are no statement to wait for."""
         for stream, last in (await self._store.versions(cold)).items():
             while last - (after := seen[stream].version) > TAIL_EVENTS_MAX:
@@ -122,7 +126,7 @@ class FoldedStreams:
                 await self._sealer.load(accounts_of(with_sealed_payload(part)))
                 await self._fold_tail(seen, part)
 
-    async def _fold_tail(self, seen: dict[StreamId, Folded], tail: list[Recorded]) -> None:
+    async def _fold_tail(self, seen: dict[StreamId, CachedAggregate], tail: list[Recorded]) -> None:
         characters = 0
         for recorded in tail:
             folded = seen[recorded.stream]
@@ -133,7 +137,7 @@ class FoldedStreams:
                 characters = 0
                 await asyncio.sleep(0)
 
-    async def _save_snapshots(self, seen: dict[StreamId, Folded]) -> None:
+    async def _save_snapshots(self, seen: dict[StreamId, CachedAggregate]) -> None:
         if self._snapshots is None:
             return
         due = {stream: folded for stream, folded in seen.items() if self._is_snapshot_due(stream, folded)}
@@ -143,14 +147,14 @@ class FoldedStreams:
                 {stream: (folded.version, stored_state(folded)) for stream, folded in due.items()}
             )
 
-    def _is_snapshot_due(self, stream: StreamId, folded: Folded) -> bool:
+    def _is_snapshot_due(self, stream: StreamId, folded: CachedAggregate) -> bool:
         if folded.fold.snapshot is None or folded.version < SNAPSHOT_EVERY_EVENTS:
             return False
         # The first one at some version up to twice that, so that streams that grow in step have theirs in turn.
         last = self._snapshotted.get(stream, stream.int % SNAPSHOT_EVERY_EVENTS)
         return folded.version - last >= SNAPSHOT_EVERY_EVENTS
 
-    def _keep_newer(self, stream: StreamId, folded: Folded) -> None:
+    def _keep_newer(self, stream: StreamId, folded: CachedAggregate) -> None:
         kept = self._kept.get(stream)
         if kept is not None and kept.fold is folded.fold and kept.version > folded.version:
             return
@@ -164,7 +168,7 @@ class FoldedStreams:
         while len(self._kept) > STATES_MAX or (self._size_bytes > STATES_BYTES_MAX and len(self._kept) > 1):
             self._drop(next(iter(self._kept)))
 
-    def _measure(self, stream: StreamId, folded: Folded) -> None:
+    def _measure(self, stream: StreamId, folded: CachedAggregate) -> None:
         size_bytes, version = self._measured.get(stream, (0, 0))
         if version <= folded.version < version + min(version, MEASURED_EVERY_EVENTS_MAX):
             return
@@ -178,12 +182,12 @@ class FoldedStreams:
         self._snapshotted.pop(stream, None)
 
 
-def step(folded: Folded, event: Event) -> Folded:
+def step(folded: CachedAggregate, event: Event) -> CachedAggregate:
     """Return a state with one more event of its stream in it."""
-    return Folded(folded.fold, folded.version + 1, folded.fold.evolve(folded.state, event))
+    return CachedAggregate(folded.fold, folded.version + 1, folded.fold.evolve(folded.state, event))
 
 
-def stored_state(folded: Folded) -> bytes:
+def stored_state(folded: CachedAggregate) -> bytes:
     """Return a state as it is kept in a snapshot; its fold must have them."""
     return _kind(folded.fold) + b"\n" + msgspec.msgpack.encode(folded.state)
 

@@ -23,7 +23,7 @@ class _Forecast(msgspec.Struct, frozen=True):
     exhausts_at: Instant | None
 
 
-class Exhaustion:
+class BalanceRunway:
     """A cache that is never stale: states are compared by identity, and never change."""
 
     def __init__(self) -> None:

@@ -7,18 +7,18 @@ import msgspec
 import structlog
 
 from api.application.queues import Queue
-from api.application.repository import Context, Sight
+from api.application.repository import CommandContext, Loaded
 from api.application.runtime import Runtime
 from api.application.streams import events_between
-from domain.accounts.account import EMAIL_CLAIM, account_view
+from domain.accounts.account import EMAIL_CLAIM, account_ref
 from domain.accounts.closing import close, finish, is_to_go_back, may_finish
 from domain.accounts.commands import CloseAccount
 from domain.accounts.emails import email_form
-from domain.alerts.alerts import alerts_view
+from domain.alerts.alerts import alerts_ref
 from domain.codec import decode
 from domain.compute import admission
-from domain.compute.vps import vps_view
-from domain.deciding import NOTHING, Decision, View
+from domain.compute.vps import vps_ref
+from domain.deciding import NOTHING, AggregateRef, Decision
 from domain.errors import Contended, NotFound
 from domain.events import Actor
 from domain.ids import AccountId, TokenId, VpsId
@@ -27,9 +27,9 @@ from domain.payments.ports import PaymentsUnavailable
 from domain.ports import StoreFailed
 from domain.time import Instant
 from domain.tokens.commands import RevokeToken
-from domain.tokens.token import revoke, token_view
+from domain.tokens.token import revoke, token_ref
 from domain.wallet.top_up import CENT
-from domain.wallet.wallet import Wallet, wallet_view
+from domain.wallet.wallet import Wallet, wallet_ref
 from projections.reading import ProjectionBehind
 
 EVERY_S = 5.0
@@ -49,23 +49,23 @@ class Progress(msgspec.Struct, frozen=True):
     balance: MicroUsd
 
 
-async def close_account(runtime: Runtime, account_id: AccountId, email: str, context: Context) -> None:
+async def close_account(runtime: Runtime, account_id: AccountId, email: str, context: CommandContext) -> None:
     """Record that an account is closed: the rest follows from that. Raises Unauthorized."""
-    account, wallet, alerts = account_view(account_id), wallet_view(account_id), alerts_view(account_id)
+    account, wallet, alerts = account_ref(account_id), wallet_ref(account_id), alerts_ref(account_id)
     command = CloseAccount(runtime.sealer.keyed_hash(EMAIL_CLAIM, email_form(email)))
-    await runtime.ledger.execute(
+    await runtime.aggregates.execute(
         (account, wallet, alerts),
-        lambda sight, now: close(sight.of(account), sight.of(wallet), sight.of(alerts), command, now),
+        lambda loaded, now: close(loaded.of(account), loaded.of(wallet), loaded.of(alerts), command, now),
         context,
     )
 
 
-async def leave(runtime: Runtime, account_id: AccountId, email: str, context: Context) -> Progress:
+async def leave(runtime: Runtime, account_id: AccountId, email: str, context: CommandContext) -> Progress:
     """Close an account, and do what can be done now. Raises Unauthorized.
 
     Nobody else does it meanwhile, or nobody could tell all that went back.
     """
-    leases, key = runtime.workshop.leases, UUID(int=account_id.int)
+    leases, key = runtime.worker.leases, UUID(int=account_id.int)
     await leases.take(LEASE_SCOPE, key, LEASE_S)
     try:
         await close_account(runtime, account_id, email, context)
@@ -82,7 +82,7 @@ async def finish_closings(runtime: Runtime) -> int:
 
     queue = Queue(
         LEASE_SCOPE,
-        runtime.workshop.leases,
+        runtime.worker.leases,
         runtime.closings.open_closings,
         finish,
         lease_key=lambda account_id: account_id,
@@ -97,10 +97,10 @@ async def carry_on(runtime: Runtime, account_id: AccountId) -> Progress:
     Its minutes are settled, its VPSs deleted, its tokens revoked; once nothing of it runs, what was paid in and
     is left goes back.
     """
-    context = Context(actor=Actor("service", part="closing"), account_id=account_id)
-    wallet = wallet_view(account_id)
-    await runtime.workshop.settle(account_id)
-    seen = (await runtime.ledger.read(wallet)).of(wallet)
+    context = CommandContext(actor=Actor("service", part="closing"), account_id=account_id)
+    wallet = wallet_ref(account_id)
+    await runtime.worker.settle(account_id)
+    seen = (await runtime.aggregates.load(wallet)).of(wallet)
     failed: list[Exception] = []
     for vps_id in seen.meters:
         await _apart(_delete(runtime, account_id, vps_id, context), failed)
@@ -108,7 +108,7 @@ async def carry_on(runtime: Runtime, account_id: AccountId) -> Progress:
         await _apart(_revoke(runtime, account_id, token_id, context), failed)
     if failed:
         raise ExceptionGroup("not all of a closed account is deleted and revoked", failed)
-    before = await runtime.ledger.read(wallet)
+    before = await runtime.aggregates.load(wallet)
     if not may_finish(before.of(wallet)) or runtime.refund_all is None:
         # Without anybody who can pay it back, nothing is forfeited either: it waits.
         return _as_things_stand(before.of(wallet))
@@ -117,7 +117,7 @@ async def carry_on(runtime: Runtime, account_id: AccountId) -> Progress:
     except (ProjectionBehind, Contended, PaymentsUnavailable) as not_now:
         _log.info("refund of a closed account waits", account_id=str(account_id), problem=str(not_now))
         return _as_things_stand(before.of(wallet))
-    after = await runtime.ledger.read(wallet)
+    after = await runtime.aggregates.load(wallet)
     if await _more_to_go_back(runtime, wallet, before, after):
         return _as_things_stand(after.of(wallet), refunded)
     return await _finish(runtime, account_id, refunded, after, context)
@@ -139,7 +139,7 @@ def _as_things_stand(wallet: Wallet, refunded: MicroUsd = ZERO) -> Progress:
     return Progress(False, MicroUsd(refunded + whole_cents), forfeited, wallet.balance)
 
 
-async def _more_to_go_back(runtime: Runtime, wallet: View[Wallet], before: Sight, after: Sight) -> bool:
+async def _more_to_go_back(runtime: Runtime, wallet: AggregateRef[Wallet], before: Loaded, after: Loaded) -> bool:
     """Tell whether money came in since a sight of the wallet, so that it may not be among what was just refunded."""
     versions = before.version(wallet.stream), after.version(wallet.stream)
     async for recorded in events_between(runtime.store, wallet.stream, *versions):
@@ -149,42 +149,44 @@ async def _more_to_go_back(runtime: Runtime, wallet: View[Wallet], before: Sight
 
 
 async def _finish(
-    runtime: Runtime, account_id: AccountId, refunded: MicroUsd, seen: Sight, context: Context
+    runtime: Runtime, account_id: AccountId, refunded: MicroUsd, seen: Loaded, context: CommandContext
 ) -> Progress:
     """Record that nothing is left to be done, unless the wallet moved on since it was seen."""
-    account, wallet = account_view(account_id), wallet_view(account_id)
+    account, wallet = account_ref(account_id), wallet_ref(account_id)
 
-    def decide(sight: Sight, now: Instant) -> Decision:
-        if not sight.of(account).closed or sight.version(wallet.stream) != seen.version(wallet.stream):
+    def decide(loaded: Loaded, now: Instant) -> Decision:
+        if not loaded.of(account).closed or loaded.version(wallet.stream) != seen.version(wallet.stream):
             return NOTHING
-        return finish(account_id, sight.of(wallet).balance, now)
+        return finish(account_id, loaded.of(wallet).balance, now)
 
-    outcome = await runtime.ledger.execute((account, wallet), decide, msgspec.structs.replace(context, step="closing"))
-    balance = outcome.sight.of(wallet).balance
+    outcome = await runtime.aggregates.execute(
+        (account, wallet), decide, msgspec.structs.replace(context, step="closing")
+    )
+    balance = outcome.loaded.of(wallet).balance
     if not outcome.events:
-        return _as_things_stand(outcome.sight.of(wallet), refunded)
+        return _as_things_stand(outcome.loaded.of(wallet), refunded)
     return Progress(True, refunded, balance, balance)
 
 
-async def _delete(runtime: Runtime, account_id: AccountId, vps_id: VpsId, context: Context) -> None:
-    vps, wallet = vps_view(vps_id), wallet_view(account_id)
+async def _delete(runtime: Runtime, account_id: AccountId, vps_id: VpsId, context: CommandContext) -> None:
+    vps, wallet = vps_ref(vps_id), wallet_ref(account_id)
 
-    def decide(sight: Sight, now: Instant) -> Decision:
+    def decide(loaded: Loaded, now: Instant) -> Decision:
         try:
-            return admission.delete_vps(sight.of(vps), sight.of(wallet), account_id, now)
+            return admission.delete_vps(loaded.of(vps), loaded.of(wallet), account_id, now)
         except NotFound:
             return NOTHING  # It was deleted before, and its host has not shown it gone yet.
 
-    await runtime.ledger.execute((vps, wallet), decide, msgspec.structs.replace(context, step="delete"))
+    await runtime.aggregates.execute((vps, wallet), decide, msgspec.structs.replace(context, step="delete"))
 
 
-async def _revoke(runtime: Runtime, account_id: AccountId, token_id: TokenId, context: Context) -> None:
-    token, wallet = token_view(token_id), wallet_view(account_id)
+async def _revoke(runtime: Runtime, account_id: AccountId, token_id: TokenId, context: CommandContext) -> None:
+    token, wallet = token_ref(token_id), wallet_ref(account_id)
 
-    def decide(sight: Sight, now: Instant) -> Decision:
+    def decide(loaded: Loaded, now: Instant) -> Decision:
         try:
-            return revoke(sight.of(token), RevokeToken(account_id, token_id), now)
+            return revoke(loaded.of(token), RevokeToken(account_id, token_id), now)
         except NotFound:
             return NOTHING
 
-    await runtime.ledger.execute((token, wallet), decide, context)
+    await runtime.aggregates.execute((token, wallet), decide, context)

@@ -4,15 +4,15 @@ from collections.abc import Callable
 
 import msgspec
 
-from api.apart import read_apart
+from api.application.apart import read_apart
 from api.application.closing import carry_on, leave
-from api.application.fail_points import reach
+from api.application.fail_points import fail_point
 from api.application.operators import OPERATOR
 from api.application.queues import Queue, leased
-from api.application.repository import Context
+from api.application.repository import CommandContext
 from api.application.runtime import Runtime
 from api.application.streams import events_between
-from domain.accounts.account import account_view
+from domain.accounts.account import account_ref
 from domain.accounts.commands import EraseAccount
 from domain.accounts.emails import email_form
 from domain.accounts.erasing import erase, finish_erasure
@@ -23,7 +23,7 @@ from domain.errors import Invalid, NotFound
 from domain.events import ERASED, Actor, Event
 from domain.ids import AccountId, StreamId, TokenId, account_stream, alerts_stream, wallet_stream
 from domain.wallet.events import TokenLimited, TokenUnlimited
-from domain.wallet.wallet import wallet_view
+from domain.wallet.wallet import wallet_ref
 
 EVERY_S = 5.0
 BATCH_MAX = 100
@@ -41,7 +41,7 @@ async def find_closed(runtime: Runtime, email: str) -> AccountId:
     found: list[AccountId] = []
     after: AccountId | None = None
     while batch := await runtime.closings.closed_accounts(after, BATCH_MAX):
-        accounts = await read_apart(runtime.ledger, {account_id: account_view(account_id) for account_id in batch})
+        accounts = await read_apart(runtime.aggregates, {account_id: account_ref(account_id) for account_id in batch})
         found += [account_id for account_id, account in accounts.items() if email_form(account.email) == wanted]
         after = batch[-1]
     if len(found) > 1:
@@ -56,30 +56,34 @@ async def close_if_open(runtime: Runtime, account_id: AccountId) -> None:
 
     Raises NotFound.
     """
-    view = account_view(account_id)
-    account = (await runtime.ledger.read(view)).of(view)
+    ref = account_ref(account_id)
+    account = (await runtime.aggregates.load(ref)).of(ref)
     if account.id is None:
         raise NotFound
     if account.is_open:
-        await leave(runtime, account_id, account.email, Context(actor=OPERATOR, account_id=account_id, step="close"))
+        await leave(
+            runtime, account_id, account.email, CommandContext(actor=OPERATOR, account_id=account_id, step="close")
+        )
     elif not account.closing_finished:
         await carry_on(runtime, account_id)
 
 
-async def erase_account(runtime: Runtime, account_id: AccountId, command: EraseAccount, context: Context) -> bool:
+async def erase_account(
+    runtime: Runtime, account_id: AccountId, command: EraseAccount, context: CommandContext
+) -> bool:
     """Have a closed account forgotten for good; return whether all of it is destroyed, which else is done later.
 
     Asked again, it goes on. Raises NotFound, NotErasable, ProjectionBehind.
     """
-    account, wallet = account_view(account_id), wallet_view(account_id)
-    awaiting = await runtime.cash_desk.open_payments.awaiting_stripe(account_id)
-    await runtime.ledger.execute(
+    account, wallet = account_ref(account_id), wallet_ref(account_id)
+    awaiting = await runtime.payments.open_payments.awaiting_stripe(account_id)
+    await runtime.aggregates.execute(
         (account, wallet),
-        lambda sight, now: erase(sight.of(account), sight.of(wallet), awaiting, command, now),
+        lambda loaded, now: erase(loaded.of(account), loaded.of(wallet), awaiting, command, now),
         msgspec.structs.replace(context, account_id=account_id, step="erase"),
     )
     return await leased(
-        runtime.workshop.leases, LEASE_SCOPE, account_id, lambda: _destroy(runtime, account_id), lease_s=LEASE_S
+        runtime.worker.leases, LEASE_SCOPE, account_id, lambda: _destroy(runtime, account_id), lease_s=LEASE_S
     )
 
 
@@ -92,7 +96,7 @@ async def finish_erasures(runtime: Runtime) -> int:
 
     queue = Queue(
         LEASE_SCOPE,
-        runtime.workshop.leases,
+        runtime.worker.leases,
         runtime.closings.open_erasures,
         destroy,
         lease_key=lambda account_id: account_id,
@@ -108,18 +112,18 @@ async def _destroy(runtime: Runtime, account_id: AccountId) -> None:
     emails = await _emails(runtime, account_id)
     for leftovers in runtime.leftovers:
         await leftovers.forget(account_id, emails, token_ids)
-    reach("erase:before-key")
+    fail_point("erase:before-key")
     await runtime.sealer.erase(account_id)
-    runtime.ledger.forget()
-    reach("erase:after-key")
+    runtime.aggregates.forget()
+    fail_point("erase:after-key")
     # Once more, for what a step that was under way kept meanwhile: from here on nothing can be kept.
     for leftovers in runtime.leftovers:
         await leftovers.forget(account_id, emails, token_ids)
-    account = account_view(account_id)
-    await runtime.ledger.execute(
+    account = account_ref(account_id)
+    await runtime.aggregates.execute(
         (account,),
-        lambda sight, now: finish_erasure(sight.of(account), account_id, now),
-        Context(actor=Actor("service", part="erasing"), account_id=account_id, step="erased"),
+        lambda loaded, now: finish_erasure(loaded.of(account), account_id, now),
+        CommandContext(actor=Actor("service", part="erasing"), account_id=account_id, step="erased"),
     )
 
 

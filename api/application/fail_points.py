@@ -71,7 +71,7 @@ ALL_OF_ERASURE = _named(ERASURE_POINTS)
 _armed: dict[str, Callable[[], None]] = {}
 
 
-def reach(name: str) -> None:
+def fail_point(name: str) -> None:
     """End this process by SIGKILL if it was started to fail here; otherwise do nothing.
 
     ``LITEVPS_FAIL_AT=create:before-append`` names the place. Only tests set it.

@@ -7,10 +7,10 @@ from typing import Any
 import structlog
 
 from api.application.queues import Pauses
-from api.application.repository import Context, Ledger, Sight
-from domain.compute.host import HostState, host_view, proof_of, proof_of_meter
-from domain.compute.vps import Vps, request_stop, vps_view
-from domain.deciding import NOTHING, Decision, View
+from api.application.repository import AggregateRepository, CommandContext, Loaded
+from domain.compute.host import HostState, host_ref, proof_of, proof_of_meter
+from domain.compute.vps import Vps, request_stop, vps_ref
+from domain.deciding import NOTHING, AggregateRef, Decision
 from domain.errors import Contended
 from domain.events import Actor
 from domain.ids import AccountId, HostId, VpsId, vps_stream, wallet_stream
@@ -21,7 +21,7 @@ from domain.wallet.meter import Meter
 from domain.wallet.metering import Settlement, settle
 from domain.wallet.ports import DueAccounts
 from domain.wallet.proofs import Proof
-from domain.wallet.wallet import Wallet, wallet_view
+from domain.wallet.wallet import Wallet, wallet_ref
 
 BATCH_ACCOUNTS_MAX = 100
 """Accounts that are looked up and read together."""
@@ -37,14 +37,16 @@ Hosts = Mapping[HostId, HostState]
 _log = structlog.get_logger(__name__)
 
 
-async def settle_due(ledger: Ledger, due: DueAccounts, clock: Clock, pauses: Pauses[AccountId] | None = None) -> int:
+async def settle_due(
+    aggregates: AggregateRepository, due: DueAccounts, clock: Clock, pauses: Pauses[AccountId] | None = None
+) -> int:
     """Settle every account of which a minute is due; return how many of them had anything to record.
 
     Done twice, or by two at once, it comes to the same as done once. One account that cannot be settled
     does not keep the others waiting; it is told of in the log, and met again after a pause that grows to
     ``PAUSE_MAX_S``. ``pauses``: what is known of that from earlier ticks. Raises StoreUnavailable.
     """
-    tick = _Tick(ledger, Pauses(clock, PAUSE_MAX_S) if pauses is None else pauses)
+    tick = _Tick(aggregates, Pauses(clock, PAUSE_MAX_S) if pauses is None else pauses)
     after = None
     try:
         while accounts := await due.due_accounts(clock.now(), after, BATCH_ACCOUNTS_MAX):
@@ -57,24 +59,24 @@ async def settle_due(ledger: Ledger, due: DueAccounts, clock: Clock, pauses: Pau
     return tick.settled
 
 
-async def settle_account(ledger: Ledger, account_id: AccountId) -> bool:
+async def settle_account(aggregates: AggregateRepository, account_id: AccountId) -> bool:
     """Pay what is due of an account, and have what cannot pay stopped; tell whether that was anything."""
-    return await _settle_rounds(ledger, account_id, await _seen_together(ledger, [account_id]))
+    return await _settle_rounds(aggregates, account_id, await _seen_together(aggregates, [account_id]))
 
 
 class _Seen:
     """Wallets and prices as they were read together, and what the hosts showed."""
 
-    def __init__(self, sight: Sight, hosts: Hosts) -> None:
-        self.sight = sight
+    def __init__(self, loaded: Loaded, hosts: Hosts) -> None:
+        self.loaded = loaded
         self.hosts = hosts
 
 
 class _Tick:
     """Accounts being settled side by side, so many at once."""
 
-    def __init__(self, ledger: Ledger, pauses: Pauses[AccountId]) -> None:
-        self._ledger = ledger
+    def __init__(self, aggregates: AggregateRepository, pauses: Pauses[AccountId]) -> None:
+        self._aggregates = aggregates
         self._pauses = pauses
         self._room = asyncio.Semaphore(UNDER_WAY_MAX)
         self._under_way: set[asyncio.Task[None]] = set()
@@ -86,7 +88,7 @@ class _Tick:
         """Begin to settle accounts, each as soon as there is room."""
         accounts = tuple(filter(self._pauses.is_over, accounts))
         try:
-            seen = await _seen_together(self._ledger, accounts)
+            seen = await _seen_together(self._aggregates, accounts)
         except StoreUnavailable:
             raise
         except Exception:  # noqa: BLE001 — each is read by itself then, and whoever is to blame found so.
@@ -106,8 +108,8 @@ class _Tick:
 
     async def _settle(self, account_id: AccountId, seen: _Seen | None) -> None:
         try:
-            seen = seen or await _seen_together(self._ledger, [account_id])
-            anything = await _settle_rounds(self._ledger, account_id, seen)
+            seen = seen or await _seen_together(self._aggregates, [account_id])
+            anything = await _settle_rounds(self._aggregates, account_id, seen)
             self.settled += anything
             self._pauses.done(account_id)
         except StoreUnavailable as away:
@@ -122,41 +124,43 @@ class _Tick:
             self._room.release()
 
 
-async def _settle_rounds(ledger: Ledger, account_id: AccountId, seen: _Seen) -> bool:
+async def _settle_rounds(aggregates: AggregateRepository, account_id: AccountId, seen: _Seen) -> bool:
     anything = False
     for _ in range(ROUNDS_MAX):
-        settlement = await _settle_once(ledger, account_id, seen)
+        settlement = await _settle_once(aggregates, account_id, seen)
         anything = anything or bool(settlement.events)
         if not settlement.more:
             break
-        seen = await _seen_together(ledger, [account_id])
+        seen = await _seen_together(aggregates, [account_id])
     return anything
 
 
-async def _settle_once(ledger: Ledger, account_id: AccountId, seen: _Seen) -> Settlement:
-    wallet = wallet_view(account_id)
+async def _settle_once(aggregates: AggregateRepository, account_id: AccountId, seen: _Seen) -> Settlement:
+    wallet = wallet_ref(account_id)
     hosts: Hosts = seen.hosts
-    sight: Sight | None = seen.sight
+    loaded: Loaded | None = seen.loaded
     # VPSs are read only where something is recorded of them, or where their meters do not tell where they run.
-    needed = {meter.vps_id for meter in seen.sight.of(wallet).meters.values() if _is_untold(meter)}
+    needed = {meter.vps_id for meter in seen.loaded.of(wallet).meters.values() if _is_untold(meter)}
     if needed:
-        hosts, sight = {**hosts, **await _hosts_of(ledger, needed)}, None
+        hosts, loaded = {**hosts, **await _hosts_of(aggregates, needed)}, None
     settlement, unread = Settlement(), frozenset[VpsId]()
 
-    def decide(sight: Sight, now: Instant) -> Decision:
+    def decide(loaded: Loaded, now: Instant) -> Decision:
         nonlocal settlement, unread
-        vpss = {vps_id: vps for vps_id in needed if (vps := sight.of(vps_view(vps_id))) is not None}
-        settlement = settle(sight.of(wallet), _proofs(sight.of(wallet), vpss, hosts), sight.of(PRICES), now)
+        vpss = {vps_id: vps for vps_id in needed if (vps := loaded.of(vps_ref(vps_id))) is not None}
+        settlement = settle(loaded.of(wallet), _proofs(loaded.of(wallet), vpss, hosts), loaded.of(PRICES), now)
         unread = frozenset(vps_id for vps_id, _, _ in settlement.stops) - needed
         return NOTHING if unread else _decision(account_id, settlement, vpss, now)
 
-    context = Context(actor=Actor(kind="service", part="metering"), account_id=account_id, step="tick", patient=True)
+    context = CommandContext(
+        actor=Actor(kind="service", part="metering"), account_id=account_id, step="tick", low_priority=True
+    )
     while True:
-        views: list[View[Any]] = [wallet, PRICES, *map(vps_view, needed)]
-        await ledger.execute(views, decide, context, sight=sight)
+        refs: list[AggregateRef[Any]] = [wallet, PRICES, *map(vps_ref, needed)]
+        await aggregates.execute(refs, decide, context, loaded=loaded)
         if not unread:
             return settlement
-        needed, sight = needed | unread, None
+        needed, loaded = needed | unread, None
 
 
 def _decision(account_id: AccountId, settlement: Settlement, vpss: Mapping[VpsId, Vps], now: Instant) -> Decision:
@@ -186,21 +190,21 @@ def _is_untold(meter: Meter) -> bool:
     return meter.host_id is None and meter.due_at is not None
 
 
-async def _seen_together(ledger: Ledger, accounts: Iterable[AccountId]) -> _Seen:
-    wallets = [wallet_view(account_id) for account_id in accounts]
-    sight = await ledger.read(PRICES, *wallets)
-    placed = {meter.host_id for wallet in wallets for meter in sight.of(wallet).meters.values()}
-    return _Seen(sight, await _read_hosts(ledger, placed))
+async def _seen_together(aggregates: AggregateRepository, accounts: Iterable[AccountId]) -> _Seen:
+    wallets = [wallet_ref(account_id) for account_id in accounts]
+    loaded = await aggregates.load(PRICES, *wallets)
+    placed = {meter.host_id for wallet in wallets for meter in loaded.of(wallet).meters.values()}
+    return _Seen(loaded, await _read_hosts(aggregates, placed))
 
 
-async def _hosts_of(ledger: Ledger, vps_ids: Iterable[VpsId]) -> Hosts:
-    views = [vps_view(vps_id) for vps_id in vps_ids]
-    sight = await ledger.read(*views)
-    return await _read_hosts(ledger, (vps.host_id for view in views if (vps := sight.of(view)) is not None))
+async def _hosts_of(aggregates: AggregateRepository, vps_ids: Iterable[VpsId]) -> Hosts:
+    refs = [vps_ref(vps_id) for vps_id in vps_ids]
+    loaded = await aggregates.load(*refs)
+    return await _read_hosts(aggregates, (vps.host_id for ref in refs if (vps := loaded.of(ref)) is not None))
 
 
-async def _read_hosts(ledger: Ledger, host_ids: Iterable[HostId | None]) -> Hosts:
+async def _read_hosts(aggregates: AggregateRepository, host_ids: Iterable[HostId | None]) -> Hosts:
     # Read before the wallets are decided about, and once for many: what a host has shown goes on being true.
-    views = {host_id: host_view(host_id) for host_id in host_ids if host_id is not None}
-    shown = await ledger.read(*views.values())
-    return {host_id: shown.of(view) for host_id, view in views.items()}
+    refs = {host_id: host_ref(host_id) for host_id in host_ids if host_id is not None}
+    shown = await aggregates.load(*refs.values())
+    return {host_id: shown.of(ref) for host_id, ref in refs.items()}

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import msgspec
 
-from api.application.repository import Context, Sight
+from api.application.repository import CommandContext, Loaded
 from api.application.runtime import Runtime
 from api.application.streams import events_between
 from domain.accounts import account as accounts
@@ -14,7 +14,7 @@ from domain.accounts.emails import checked_email, email_form
 from domain.accounts.events import Role
 from domain.accounts.passwords import checked_password
 from domain.codec import decode, decode_metadata
-from domain.compute.host import host_view, overcommit
+from domain.compute.host import host_ref, overcommit
 from domain.deciding import Decision, recorded_in
 from domain.errors import Invalid, NotFound
 from domain.events import Actor, Event
@@ -27,7 +27,7 @@ from domain.wallet.commands import CreditFunds
 from domain.wallet.events import DebtWrittenOff
 from domain.wallet.funds import credit_funds
 from domain.wallet.vps_limits import SetVpsLimits
-from domain.wallet.wallet import Wallet, wallet_view
+from domain.wallet.wallet import Wallet, wallet_ref
 
 ROLES: tuple[Role, ...] = get_args(Role)
 OPERATOR = Actor(kind="operator", part="command line")
@@ -61,10 +61,10 @@ async def create_account(runtime: Runtime, email: str, password: str, roles: tup
     account_id = AccountId(runtime.ids.new())
     password_hash = await runtime.passwords.hash(password)
     command = RegisterAccount(account_id, email, email_key, password_hash, roles)
-    context = Context(actor=OPERATOR, account_id=account_id, step="register")
-    views = (accounts.account_view(account_id), wallet_view(account_id))
+    context = CommandContext(actor=OPERATOR, account_id=account_id, step="register")
+    refs = (accounts.account_ref(account_id), wallet_ref(account_id))
     try:
-        await runtime.ledger.execute(views, lambda _sight, _now: accounts.register(command), context)
+        await runtime.aggregates.execute(refs, lambda _sight, _now: accounts.register(command), context)
     except ClaimTaken:
         raise accounts.EmailTaken from None
     return account_id
@@ -81,14 +81,14 @@ async def find_account(runtime: Runtime, email: str) -> AccountId:
 
 async def credit(runtime: Runtime, account_id: AccountId, amount: MicroUsd, reason: str) -> MicroUsd:
     """Give an account funds, as goodwill; return its balance after. Raises Invalid."""
-    wallet = wallet_view(account_id)
+    wallet = wallet_ref(account_id)
     command = CreditFunds(credit_id=runtime.ids.new(), amount=amount, reason=reason)
-    outcome = await runtime.ledger.execute(
+    outcome = await runtime.aggregates.execute(
         (wallet,),
-        lambda sight, _now: recorded_in(wallet.stream, *credit_funds(sight.of(wallet), command)),
-        Context(actor=OPERATOR, account_id=account_id, step="credit"),
+        lambda loaded, _now: recorded_in(wallet.stream, *credit_funds(loaded.of(wallet), command)),
+        CommandContext(actor=OPERATOR, account_id=account_id, step="credit"),
     )
-    return outcome.sight.of(wallet).balance
+    return outcome.loaded.of(wallet).balance
 
 
 async def correct(runtime: Runtime, account_id: AccountId, correction: Correction) -> Corrected:
@@ -96,10 +96,10 @@ async def correct(runtime: Runtime, account_id: AccountId, correction: Correctio
 
     Raises NotFound for an event that is not of this wallet, Invalid, or InsufficientBalance.
     """
-    wallet = wallet_view(account_id)
+    wallet = wallet_ref(account_id)
     key = correction.correction_id.bytes
     if await _is_recorded(runtime, account_id, key):
-        return Corrected((await runtime.ledger.read(wallet)).of(wallet).balance, applied=False)
+        return Corrected((await runtime.aggregates.load(wallet)).of(wallet).balance, applied=False)
     earlier = await _find_in_wallet(runtime, account_id, correction.corrects)
 
     def decided(wallet: Wallet) -> tuple[Event, ...]:
@@ -108,26 +108,26 @@ async def correct(runtime: Runtime, account_id: AccountId, correction: Correctio
         )
 
     try:
-        outcome = await runtime.ledger.execute(
+        outcome = await runtime.aggregates.execute(
             (wallet,),
-            lambda sight, _now: Decision(
-                tuple((wallet.stream, event) for event in decided(sight.of(wallet))),
+            lambda loaded, _now: Decision(
+                tuple((wallet.stream, event) for event in decided(loaded.of(wallet))),
                 (Claim(CORRECTION_CLAIM, key, account_id),),
             ),
-            Context(actor=OPERATOR, account_id=account_id, cause=correction.corrects, step="correct"),
+            CommandContext(actor=OPERATOR, account_id=account_id, cause=correction.corrects, step="correct"),
         )
     except ClaimTaken:
         return await correct(runtime, account_id, correction)
-    return Corrected(outcome.sight.of(wallet).balance, applied=True)
+    return Corrected(outcome.loaded.of(wallet).balance, applied=True)
 
 
 async def write_off(runtime: Runtime, account_id: AccountId, reason: str) -> MicroUsd:
     """Give up what an account owes; return how much that was. Raises NothingOwed or Invalid."""
-    wallet = wallet_view(account_id)
-    outcome = await runtime.ledger.execute(
+    wallet = wallet_ref(account_id)
+    outcome = await runtime.aggregates.execute(
         (wallet,),
-        lambda sight, _now: recorded_in(wallet.stream, *paid_in.write_off(sight.of(wallet), reason)),
-        Context(actor=OPERATOR, account_id=account_id, step="write-off"),
+        lambda loaded, _now: recorded_in(wallet.stream, *paid_in.write_off(loaded.of(wallet), reason)),
+        CommandContext(actor=OPERATOR, account_id=account_id, step="write-off"),
     )
     return MicroUsd(sum(event.amount for _, event in outcome.events if isinstance(event, DebtWrittenOff)))
 
@@ -140,16 +140,16 @@ async def set_vps_limits(
     reason: str,
 ) -> None:
     """Give an account limits of its own; ``default``: those of every other; None: as it is. Raises Invalid."""
-    view = wallet_view(account_id)
+    ref = wallet_ref(account_id)
 
-    def decide(sight: Sight, _now: Instant) -> Decision:
-        wallet = sight.of(view)
+    def decide(loaded: Loaded, _now: Instant) -> Decision:
+        wallet = loaded.of(ref)
         command = SetVpsLimits(
             _changed(vps_max, wallet.vps_max), _changed(vps_disk_gb_max, wallet.vps_disk_gb_max), reason
         )
-        return recorded_in(view.stream, *vps_limits.set_vps_limits(wallet, command))
+        return recorded_in(ref.stream, *vps_limits.set_vps_limits(wallet, command))
 
-    await runtime.ledger.execute([view], decide, Context(actor=OPERATOR, account_id=account_id, step="limit"))
+    await runtime.aggregates.execute([ref], decide, CommandContext(actor=OPERATOR, account_id=account_id, step="limit"))
 
 
 async def set_overcommit(
@@ -159,16 +159,16 @@ async def set_overcommit(
     disk_percent: int | Literal["default"] | None,
 ) -> None:
     """Say how far beyond what a host has may be promised; as in ``set_vps_limits``. Raises NotFound or Invalid."""
-    view = host_view(host_id)
+    ref = host_ref(host_id)
 
-    def decide(sight: Sight, _now: Instant) -> Decision:
-        host = sight.of(view)
+    def decide(loaded: Loaded, _now: Instant) -> Decision:
+        host = loaded.of(ref)
         if host is None:
             raise NotFound
         cpu, disk = _changed(cpu_percent, host.cpu_percent), _changed(disk_percent, host.disk_percent)
-        return recorded_in(view.stream, *overcommit(host, cpu, disk))
+        return recorded_in(ref.stream, *overcommit(host, cpu, disk))
 
-    await runtime.ledger.execute([view], decide, Context(actor=OPERATOR, step="overcommit"))
+    await runtime.aggregates.execute([ref], decide, CommandContext(actor=OPERATOR, step="overcommit"))
 
 
 def _changed(given: int | Literal["default"] | None, before: int | None) -> int | None:
@@ -184,8 +184,8 @@ async def _is_recorded(runtime: Runtime, account_id: AccountId, key: bytes) -> b
 
 async def _find_in_wallet(runtime: Runtime, account_id: AccountId, event_id: EventId) -> Event:
     """Return an event of an account's wallet by its id, the newest looked at first. Raises NotFound."""
-    wallet = wallet_view(account_id)
-    until = (await runtime.ledger.read(wallet)).version(wallet.stream)
+    wallet = wallet_ref(account_id)
+    until = (await runtime.aggregates.load(wallet)).version(wallet.stream)
     while until:
         after = max(0, until - LOOKED_THROUGH_AT_ONCE)
         async for recorded in events_between(runtime.store, wallet_stream(account_id), after, until):

@@ -5,12 +5,12 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from api.application.aggregate_cache import Folded, FoldedStreams, step
-from api.application.fail_points import reach
+from api.application.aggregate_cache import AggregateCache, CachedAggregate, step
+from api.application.fail_points import fail_point
 from api.application.stream_locks import StreamLocks
 from domain.blobs import Blobs, KeptBlob
 from domain.codec import encode, is_personal
-from domain.deciding import Decision, View
+from domain.deciding import AggregateRef, Decision
 from domain.errors import Contended
 from domain.events import Actor, Event, Metadata
 from domain.ids import AccountId, EventId, StreamId
@@ -40,7 +40,7 @@ KEPT_AGAIN_AFTER = 30 * MINUTE
 and the machine may have slept in between."""
 
 
-class Context(msgspec.Struct, frozen=True):
+class CommandContext(msgspec.Struct, frozen=True):
     """Who asks, for whom, from where: what the metadata of every event of an execution tells."""
 
     actor: Actor
@@ -52,7 +52,7 @@ class Context(msgspec.Struct, frozen=True):
     cause: EventId | None = None
     step: str = ""
     """What is being done, such as ``create``: the name of the fail points around the append."""
-    patient: bool = False
+    low_priority: bool = False
     """Whether nobody waits for it, so that what others ask for may come first."""
 
     @property
@@ -61,34 +61,34 @@ class Context(msgspec.Struct, frozen=True):
         return self.address is not None or self.user_agent is not None
 
 
-class Sight:
+class Loaded:
     """What was read: the state of each view at one moment."""
 
-    def __init__(self, seen: dict[StreamId, Folded]) -> None:
+    def __init__(self, seen: dict[StreamId, CachedAggregate]) -> None:
         self._seen = seen
 
-    def of(self, view: View[S]) -> S:
+    def of(self, ref: AggregateRef[S]) -> S:
         """Return the state of a view that was read."""
-        state: S = self._seen[view.stream].state
+        state: S = self._seen[ref.stream].state
         return state
 
     def version(self, stream: StreamId) -> int:
         """Return how many events of the stream had been recorded."""
         return self._seen[stream].version
 
-    def part(self, views: Sequence[View[Any]]) -> dict[StreamId, Folded]:
+    def part(self, refs: Sequence[AggregateRef[Any]]) -> dict[StreamId, CachedAggregate]:
         """Return what was seen of these views, all of which were read."""
-        return {view.stream: self._seen[view.stream] for view in views}
+        return {ref.stream: self._seen[ref.stream] for ref in refs}
 
-    def after(self, decision: Decision) -> "Sight":
+    def after(self, decision: Decision) -> "Loaded":
         """Return what will be seen once a decision about these views is recorded."""
         seen = dict(self._seen)
         for stream, event in decision.events:
             seen[stream] = step(seen[stream], event)
-        return Sight(seen)
+        return Loaded(seen)
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class CommandResult(msgspec.Struct, frozen=True):
     """What an execution came to. Where nothing was to be recorded, ``events`` is empty."""
 
     events: tuple[tuple[StreamId, Event], ...]
@@ -96,14 +96,14 @@ class Outcome(msgspec.Struct, frozen=True):
     last_position: int
     """The position of the last event; 0 where nothing was recorded."""
     at: Instant
-    sight: Sight
+    loaded: Loaded
     """The states of the views afterwards."""
 
 
-Decide = Callable[[Sight, Instant], Decision]
+Decide = Callable[[Loaded, Instant], Decision]
 
 
-class Ledger:
+class AggregateRepository:
     """Reads and changes the truth. Safe to share among tasks; any number of processes may have one."""
 
     def __init__(
@@ -121,29 +121,34 @@ class Ledger:
         self._clock = clock
         self._ids = ids
         self._blobs = blobs
-        self._streams = FoldedStreams(store, sealer, snapshots)
+        self._streams = AggregateCache(store, sealer, snapshots)
         self._locks = StreamLocks()
 
-    async def read(self, *views: View[Any]) -> Sight:
+    async def load(self, *refs: AggregateRef[Any]) -> Loaded:
         """Return the present states of these views, in one round trip to the store."""
-        return Sight(await self._streams.read(views))
+        return Loaded(await self._streams.read(refs))
 
     def forget(self) -> None:
         """Keep no state in memory that was read up to now, since something personal in it was erased."""
         self._streams.forget()
 
     async def execute(
-        self, views: Sequence[View[Any]], decide: Decide, context: Context, *, sight: Sight | None = None
-    ) -> Outcome:
+        self,
+        refs: Sequence[AggregateRef[Any]],
+        decide: Decide,
+        context: CommandContext,
+        *,
+        loaded: Loaded | None = None,
+    ) -> CommandResult:
         """Decide over the views and record what was decided; every stream recorded in must be among them.
 
-        ``sight``: what was just read of these views, so that they need not be read for this alone. Where a
+        ``loaded``: what was just read of these views, so that they need not be read for this alone. Where a
         stream moved on meanwhile, everything is read and decided again. Raises the Refusal of ``decide``,
         ClaimTaken, or Contended after ``ATTEMPTS_MAX`` attempts; then nothing is recorded.
         """
         # Where others wait already, whoever comes last would only make the first of them decide once more.
-        if wanted := self._locks.contended([view.stream for view in views]):
-            sight = None
+        if wanted := self._locks.contended([ref.stream for ref in refs]):
+            loaded = None
         attempts = 0
         while attempts < ATTEMPTS_MAX:
             # Whoever lost once waits for its turn among this process's own tasks, in every stream that it records
@@ -151,45 +156,45 @@ class Ledger:
             held = wanted
             async with self._locks.hold(held):
                 while attempts < ATTEMPTS_MAX and wanted <= held:
-                    outcome, recorded_in = await self._attempt(views, decide, context, sight)
+                    outcome, recorded_in = await self._attempt(refs, decide, context, loaded)
                     if outcome is not None:
                         return outcome
-                    attempts, wanted, sight = attempts + 1, wanted | recorded_in, None
+                    attempts, wanted, loaded = attempts + 1, wanted | recorded_in, None
         raise Contended()
 
     async def _attempt(
-        self, views: Sequence[View[Any]], decide: Decide, context: Context, sight: Sight | None
-    ) -> tuple[Outcome | None, frozenset[StreamId]]:
+        self, refs: Sequence[AggregateRef[Any]], decide: Decide, context: CommandContext, loaded: Loaded | None
+    ) -> tuple[CommandResult | None, frozenset[StreamId]]:
         """Return what an attempt came to, None where a stream moved on; and the streams that it was to record in."""
-        seen = await self._streams.read(views) if sight is None else sight.part(views)
+        seen = await self._streams.read(refs) if loaded is None else loaded.part(refs)
         now = self._clock.now()
-        decision = decide(Sight(seen), now)
+        decision = decide(Loaded(seen), now)
         if not decision.events and not decision.claims and not decision.releases:
-            return Outcome((), (), 0, now, Sight(seen)), frozenset()
+            return CommandResult((), (), 0, now, Loaded(seen)), frozenset()
         streams = frozenset(stream for stream, _ in decision.events)
         append, event_ids = await self._encoded(decision, seen, context, now)
         if decision.blobs:
             # First: an event tells of nothing that is not kept. What is kept and never told of is swept.
-            reach(f"{context.step}:before-blobs")
+            fail_point(f"{context.step}:before-blobs")
             await self._keep(decision.blobs)
-            reach(f"{context.step}:after-blobs")
-        reach(f"{context.step}:before-append")
+            fail_point(f"{context.step}:after-blobs")
+        fail_point(f"{context.step}:before-append")
         try:
             appended = await self._store.append(append)
         except (VersionConflict, MinuteTaken):
             return None, streams
         if decision.blobs and self._clock.now() - now > KEPT_AGAIN_AFTER:
             await self._keep(decision.blobs)
-        reach(f"{context.step}:after-append")
+        fail_point(f"{context.step}:after-append")
         after = self._streams.advance(seen, decision.events)
-        return Outcome(decision.events, event_ids, appended.last_position, now, Sight(after)), streams
+        return CommandResult(decision.events, event_ids, appended.last_position, now, Loaded(after)), streams
 
     async def _keep(self, blobs: Sequence[KeptBlob]) -> None:
         assert self._blobs is not None, "a ledger that records texts beside its events is given a place for them"
         await self._blobs.keep(blobs)
 
     async def _encoded(
-        self, decision: Decision, seen: dict[StreamId, Folded], context: Context, now: Instant
+        self, decision: Decision, seen: dict[StreamId, CachedAggregate], context: CommandContext, now: Instant
     ) -> tuple[Append, tuple[EventId, ...]]:
         personal = context.is_personal or any(is_personal(event) for _, event in decision.events)
         if personal and context.account_id is not None:
@@ -204,10 +209,10 @@ class Ledger:
             events.append(encode(stream, version, event, metadata, now, self._sealer))
         # Derived here and nowhere else, so that no caller can forget that a minute is used only once.
         minutes = tuple(claim for _, event in decision.events for claim in minute_claims(event))
-        append = Append(tuple(events), decision.claims, decision.releases, minutes, context.patient)
+        append = Append(tuple(events), decision.claims, decision.releases, minutes, context.low_priority)
         return append, tuple(event_ids)
 
-    def _metadata(self, context: Context) -> Metadata:
+    def _metadata(self, context: CommandContext) -> Metadata:
         return Metadata(
             id=EventId(self._ids.new()),
             actor=context.actor,

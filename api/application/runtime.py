@@ -6,11 +6,11 @@ from typing import Protocol
 
 import msgspec
 
-from api.application.payments.dependencies import CashDesk
-from api.application.repository import Context, Ledger
+from api.application.payments.dependencies import PaymentsContext
+from api.application.repository import AggregateRepository, CommandContext
 from api.application.settings import Settings
 from api.application.statements.source import StatementSource
-from api.application.worker_context import Workshop
+from api.application.worker_context import WorkerContext
 from domain.accounts.ports import Captcha, Leftovers, OpenClosings, Passwords, RateCounters, Sessions
 from domain.alerts.ports import AlertWork, Mailer
 from domain.compute.vps import State, Vps
@@ -70,7 +70,7 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     settings: Settings
     store: EventStore
     sealer: Sealer
-    ledger: Ledger
+    aggregates: AggregateRepository
     clock: Clock
     ids: Ids
     passwords: Passwords
@@ -80,7 +80,7 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """When tokens were last used."""
     captcha: Captcha
     rate_counters: RateCounters
-    workshop: Workshop
+    worker: WorkerContext
     """What steps and jobs are done with: hosts, the shell into guests, leases, kept output."""
     settle_due: Callable[[], Awaitable[object]]
     """Pays everything that is due of every account."""
@@ -96,9 +96,9 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """Where else something of a person is kept, to be destroyed when its account is erased."""
     mailer: Mailer | None
     """Who hands mail over; None where none is set: then it waits."""
-    refund_all: Callable[[AccountId, Context], Awaitable[MicroUsd]] | None = None
+    refund_all: Callable[[AccountId, CommandContext], Awaitable[MicroUsd]] | None = None
     """Pays back what of a closed account's balance was paid in, and returns how much; None where nobody can."""
-    cash_desk: CashDesk
+    payments: PaymentsContext
     """What payments are dealt with: the ledger, and Stripe."""
     stand_in: StandIn | None = None
     """None in production, and in development where Stripe itself is asked."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import structlog
 
 from api.application.operators import create_account
-from api.application.repository import Context, Sight
+from api.application.repository import CommandContext, Loaded
 from api.application.runtime import Runtime
 from domain.accounts import account as accounts
 from domain.accounts.emails import email_form
@@ -37,8 +37,8 @@ _log = structlog.get_logger(__name__)
 async def ensure_plans(runtime: Runtime) -> None:
     """Offer the plans that ship, if there never was any plan."""
 
-    def decide(sight: Sight, now: Instant) -> Decision:
-        book = sight.of(PRICES)
+    def decide(loaded: Loaded, now: Instant) -> Decision:
+        book = loaded.of(PRICES)
         if book.plans:
             return NOTHING
         events = []
@@ -49,7 +49,7 @@ async def ensure_plans(runtime: Runtime) -> None:
                 events.append(event)
         return recorded_in(PRICING_STREAM, *events)
 
-    await runtime.ledger.execute([PRICES], decide, Context(actor=SETUP, step="plans"))
+    await runtime.aggregates.execute([PRICES], decide, CommandContext(actor=SETUP, step="plans"))
 
 
 async def ensure_operator(runtime: Runtime) -> Path | None:

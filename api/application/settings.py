@@ -120,7 +120,7 @@ SECRETS = frozenset(
 # Of the master key that file is a setting of its own, since it is read again when it changes.
 
 
-class Loaded(msgspec.Struct, frozen=True):
+class SettingsInForce(msgspec.Struct, frozen=True):
     """Settings, and where each of them came from."""
 
     settings: Settings
@@ -132,7 +132,9 @@ class Loaded(msgspec.Struct, frozen=True):
         return [(name, _shown(name, value), self.sources[name]) for name, value in values.items()]
 
 
-def load_settings(flags: Mapping[str, object], environment: Mapping[str, str], file: Path | None = None) -> Loaded:
+def load_settings(
+    flags: Mapping[str, object], environment: Mapping[str, str], file: Path | None = None
+) -> SettingsInForce:
     """Return the settings in force: a flag over its variable over the file over the default.
 
     ``flags``: by name of setting; None counts as not given. ``file``: another than ``litevps.toml`` here.
@@ -151,7 +153,7 @@ def load_settings(flags: Mapping[str, object], environment: Mapping[str, str], f
             given[name], sources[name] = from_file[name], "file"
         else:
             sources[name] = "default"
-    return Loaded(_converted(given), sources)
+    return SettingsInForce(_converted(given), sources)
 
 
 def check_servable(settings: Settings) -> None:

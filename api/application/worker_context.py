@@ -5,22 +5,22 @@ from typing import Any
 
 import msgspec
 
-from api.application.repository import Context, Decide, Ledger, Outcome
+from api.application.repository import AggregateRepository, CommandContext, CommandResult, Decide
 from domain.blobs import Blobs
 from domain.compute.ports import GuestAddress, GuestShell, GuestSpec, Hypervisor
-from domain.compute.vps import Vps, vps_view
+from domain.compute.vps import Vps, vps_ref
 from domain.compute.work import Leases, OpenWork
-from domain.deciding import View
+from domain.deciding import AggregateRef
 from domain.events import Actor
 from domain.ids import AccountId, HostId, VpsId
 from domain.ports import Clock, EventStore, Sealer
 
 
-class Workshop(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+class WorkerContext(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """Everything that a step, a job or a comparison of hosts may need."""
 
     store: EventStore
-    ledger: Ledger
+    aggregates: AggregateRepository
     sealer: Sealer
     clock: Clock
     hypervisors: Mapping[HostId, Hypervisor]
@@ -36,15 +36,15 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     async def vps(self, vps_id: VpsId) -> Vps | None:
         """Return the present state of a VPS."""
-        view = vps_view(vps_id)
-        return (await self.ledger.read(view)).of(view)
+        ref = vps_ref(vps_id)
+        return (await self.aggregates.load(ref)).of(ref)
 
     async def record(
-        self, views: Sequence[View[Any]], decide: Decide, step: str, account_id: AccountId | None
-    ) -> Outcome:
+        self, refs: Sequence[AggregateRef[Any]], decide: Decide, step: str, account_id: AccountId | None
+    ) -> CommandResult:
         """Record as the service itself what ``decide`` says, for the account that it is about."""
-        context = Context(actor=Actor(kind="service", part="worker"), account_id=account_id, step=step)
-        return await self.ledger.execute(views, decide, context)
+        context = CommandContext(actor=Actor(kind="service", part="worker"), account_id=account_id, step=step)
+        return await self.aggregates.execute(refs, decide, context)
 
 
 def spec_of(vps: Vps, service_key: str, *, host_key_private: str = "", user_data: str | None = None) -> GuestSpec:

@@ -22,7 +22,7 @@ from adapters.simulated.hypervisor import SimulatedHypervisor
 from adapters.ssh.guest_shell import SshGuestShell
 from api.application.capacity import ensure_registered
 from api.application.settings import Settings
-from api.application.worker_context import Workshop
+from api.application.worker_context import WorkerContext
 from domain.compute.events import HostRegistered
 from domain.compute.ports import GuestShell, HostObservation, Hypervisor, HypervisorUnavailable
 from domain.ids import HostId, LedgerId
@@ -76,12 +76,12 @@ async def opened_compute(
     )
 
 
-async def register_hosts(workshop: Workshop, compute: Compute) -> None:
+async def register_hosts(worker: WorkerContext, compute: Compute) -> None:
     """Record the hosts, so that VPSs can be placed on them."""
     machine, hosts = compute.machine, len(compute.hypervisors)
     for number, hypervisor in enumerate(compute.hypervisors.values(), 1):
         await ensure_registered(
-            workshop,
+            worker,
             HostRegistered(
                 host_id=hypervisor.host_id,
                 name=f"host-{number}",

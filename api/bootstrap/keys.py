@@ -15,7 +15,7 @@ from adapters.sealing.rotation import KeyKeeper, RotationRefused
 from adapters.sealing.sealer import AccountSealer
 from adapters.sealing.secret_tables import PostgresSecretTable, SecretTable
 from adapters.sealing.signing_keys import signing_keys
-from api.application.repository import Ledger
+from api.application.repository import AggregateRepository
 from api.application.settings import Settings
 from api.bootstrap.hosts import made_folder
 from domain.ids import AccountId
@@ -38,10 +38,10 @@ def _master_key_file(settings: Settings) -> Path | None:
     return Path(settings.master_key_file or settings.home_folder / "master.key")
 
 
-async def let_go(sealer: AccountSealer, ledger: Ledger, payload: str | None) -> None:
+async def let_go(sealer: AccountSealer, aggregates: AggregateRepository, payload: str | None) -> None:
     """Forget what may be known of a person whose key another process erased."""
     sealer.forget(None if payload is None else AccountId(UUID(payload)))
-    ledger.forget()
+    aggregates.forget()
 
 
 async def opened_sessions(sealer: AccountSealer, secrets: SecretTable) -> JwtSessions:

@@ -9,11 +9,11 @@ import msgspec
 
 from adapters.stripe.gateway import StripeGateway
 from adapters.stripe_stand_in.application import StripeStandIn
-from api.application.payments.dependencies import CashDesk
+from api.application.payments.dependencies import PaymentsContext
 from api.application.payments.webhooks import WEBHOOK_PATH
 from api.application.runtime import StandIn
 from api.application.settings import Settings
-from api.application.worker_context import Workshop
+from api.application.worker_context import WorkerContext
 from domain.payments.ports import PaymentsUnavailable
 from domain.ports import Ids
 from projections.payments import TabledPayments
@@ -29,7 +29,7 @@ _NO_KEY = "sk_unset"
 class OpenedPayments(msgspec.Struct, frozen=True, eq=False):
     """What payments are dealt with."""
 
-    desk: CashDesk
+    payments: PaymentsContext
     stand_in: StandIn | None
     can_ask: bool
     """Whether there is anybody who answers: a command that was given no key asks Stripe nothing."""
@@ -42,20 +42,20 @@ def has_stand_in(settings: Settings) -> bool:
 
 @asynccontextmanager
 async def opened_payments(
-    settings: Settings, workshop: Workshop, ids: Ids, read_models: ReadModels
+    settings: Settings, worker: WorkerContext, ids: Ids, read_models: ReadModels
 ) -> AsyncIterator[OpenedPayments]:
     """Give what payments are dealt with."""
     async with _opened_gateway(settings) as (gateway, stand_in):
-        desk = CashDesk(
-            store=workshop.store,
-            ledger=workshop.ledger,
-            clock=workshop.clock,
+        payments = PaymentsContext(
+            store=worker.store,
+            aggregates=worker.aggregates,
+            clock=worker.clock,
             ids=ids,
             gateway=gateway,
-            leases=workshop.leases,
-            open_payments=TabledPayments(read_models, workshop.store),
+            leases=worker.leases,
+            open_payments=TabledPayments(read_models, worker.store),
         )
-        yield OpenedPayments(desk, stand_in, can_ask=stand_in is not None or settings.stripe_secret_key is not None)
+        yield OpenedPayments(payments, stand_in, can_ask=stand_in is not None or settings.stripe_secret_key is not None)
 
 
 @asynccontextmanager

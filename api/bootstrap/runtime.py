@@ -37,17 +37,17 @@ from adapters.sealing.wrapping import WrongMasterKey
 from adapters.ssh.keys import ensure_service_key
 from adapters.token_secrets import MarkedTokenSecrets
 from adapters.turnstile import TEST_SECRET_PASSES, TEST_SECRETS, DevelopmentCaptcha, TurnstileCaptcha
-from api.application.audit.verify import Archive
+from api.application.audit.verify import EventReader
 from api.application.ledger_identity import ensure_founded
 from api.application.metering import PAUSE_MAX_S, settle_account, settle_due
 from api.application.payments.refunding import request_refund_of_all
 from api.application.queues import Pauses
-from api.application.repository import Ledger
+from api.application.repository import AggregateRepository
 from api.application.runtime import Runtime
 from api.application.settings import Settings
 from api.application.statements.projected import ProjectedStatements
 from api.application.vps_queries import ProjectedVpsList
-from api.application.worker_context import Workshop
+from api.application.worker_context import WorkerContext
 from api.bootstrap.hosts import Say, close_compute, made_folder, opened_compute, register_hosts
 from api.bootstrap.keys import key_ring, let_go, look_for_signing_keys, opened_sessions
 from api.bootstrap.mail import mail_folder, mailer_of
@@ -135,7 +135,7 @@ def migrate_database(database: Database) -> tuple[list[str], list[str]]:
 
 
 @asynccontextmanager
-async def opened_archive(database: Database) -> AsyncIterator[Archive]:
+async def opened_archive(database: Database) -> AsyncIterator[EventReader]:
     """Give all that was ever recorded, for audits and for folding it anew."""
     async with PostgresEventStore(database.service_url) as store:
         yield store
@@ -162,19 +162,19 @@ async def opened_runtime(
         await sealer.check_master_key()
         sessions = await opened_sessions(sealer, secrets)
         blobs = PostgresBlobs(blob_pool)
-        ledger = Ledger(store, sealer, clock, ids, store, blobs)
+        aggregates = AggregateRepository(store, sealer, clock, ids, store, blobs)
         look = partial(look_for_signing_keys, sessions, sealer, secrets)
-        await _closed_by(stack, KeyWatch(database.service_url, partial(let_go, sealer, ledger), look)).open()
+        await _closed_by(stack, KeyWatch(database.service_url, partial(let_go, sealer, aggregates), look)).open()
         read_models = _closed_by(stack, ReadModels(database.service_url))
         await read_models.open()
-        ground = _Ground(store, ledger, sealer, clock, ids, pool, blobs, read_models)
-        workshop = await _opened_workshop(stack, settings, ground, with_hosts=with_hosts, say=say)
-        payments = await stack.enter_async_context(opened_payments(settings, workshop, ids, read_models))
+        ground = _Ground(store, aggregates, sealer, clock, ids, pool, blobs, read_models)
+        worker = await _opened_workshop(stack, settings, ground, with_hosts=with_hosts, say=say)
+        payments = await stack.enter_async_context(opened_payments(settings, worker, ids, read_models))
         yield Runtime(
             settings=settings,
             store=store,
             sealer=sealer,
-            ledger=ledger,
+            aggregates=aggregates,
             clock=clock,
             ids=ids,
             passwords=stack.enter_context(closing(Argon2Passwords())),
@@ -183,8 +183,10 @@ async def opened_runtime(
             last_uses=PostgresLastUses(pool),
             captcha=_closed_by(stack, _captcha(settings)),
             rate_counters=_closed_by(stack, PostgresRateCounters(database.service_url)),
-            workshop=workshop,
-            settle_due=partial(settle_due, ledger, TabledDueAccounts(read_models), clock, Pauses(clock, PAUSE_MAX_S)),
+            worker=worker,
+            settle_due=partial(
+                settle_due, aggregates, TabledDueAccounts(read_models), clock, Pauses(clock, PAUSE_MAX_S)
+            ),
             sweep_claims=store.sweep_claims,
             vps_list=ProjectedVpsList(read_models, store, sealer),
             statements=ProjectedStatements(read_models, store, sealer),
@@ -194,8 +196,8 @@ async def opened_runtime(
             closings=TabledOpenClosings(read_models),
             leftovers=(PostgresLeftovers(pool), mail_folder(settings, clock)),
             mailer=mailer_of(settings, clock),
-            refund_all=partial(request_refund_of_all, payments.desk) if payments.can_ask else None,
-            cash_desk=payments.desk,
+            refund_all=partial(request_refund_of_all, payments.payments) if payments.can_ask else None,
+            payments=payments.payments,
             stand_in=payments.stand_in,
         )
 
@@ -204,7 +206,7 @@ class _Ground(msgspec.Struct, frozen=True, eq=False):
     """What everything else stands on."""
 
     store: PostgresEventStore
-    ledger: Ledger
+    aggregates: AggregateRepository
     sealer: AccountSealer
     clock: Clock
     ids: Ids
@@ -215,16 +217,16 @@ class _Ground(msgspec.Struct, frozen=True, eq=False):
 
 async def _opened_workshop(
     stack: AsyncExitStack, settings: Settings, ground: _Ground, *, with_hosts: bool, say: Say
-) -> Workshop:
+) -> WorkerContext:
     home = settings.home_folder
     private_key, public_key = ensure_service_key(home / "ssh")
-    ledger_id = await ensure_founded(ground.ledger, ground.ids) if with_hosts else None
+    ledger_id = await ensure_founded(ground.aggregates, ground.ids) if with_hosts else None
     await stack.enter_async_context(_driving(home if with_hosts else None))
     compute = await opened_compute(settings, ground.clock, private_key, ledger_id=ledger_id, say=say)
     stack.push_async_callback(close_compute, compute)
-    workshop = Workshop(
+    worker = WorkerContext(
         store=ground.store,
-        ledger=ground.ledger,
+        aggregates=ground.aggregates,
         sealer=ground.sealer,
         clock=ground.clock,
         hypervisors=compute.hypervisors,
@@ -233,10 +235,10 @@ async def _opened_workshop(
         leases=PostgresLeases(ground.pool, ground.ids.new()),
         work=TabledWork(ground.read_models),
         blobs=ground.blobs,
-        settle=partial(settle_account, ground.ledger),
+        settle=partial(settle_account, ground.aggregates),
     )
-    await register_hosts(workshop, compute)
-    return workshop
+    await register_hosts(worker, compute)
+    return worker
 
 
 @asynccontextmanager

@@ -20,9 +20,9 @@ from api.application.operators import (
     find_account,
     write_off,
 )
-from api.application.repository import Context
+from api.application.repository import CommandContext
 from api.application.runtime import Runtime
-from api.application.settings import Loaded
+from api.application.settings import SettingsInForce
 from api.cli.flags import with_settings
 from api.cli.output import Form, tell, with_form
 from api.cli.sessions import place_of, run_with_runtime
@@ -35,7 +35,7 @@ from domain.wallet.funds import InsufficientBalance
 from domain.wallet.paid_in import NothingOwed
 
 ERASURE_REASONS = get_args(ErasureReason)
-OPERATES = Context(actor=OPERATOR)
+OPERATES = CommandContext(actor=OPERATOR)
 _LINE_ID = re.compile(r"[0-9A-Fa-f-]{36}:\d+(-\d+)?")
 """How transactions and statements name minutes of a VPS."""
 
@@ -50,14 +50,14 @@ def account() -> None:
 @click.option("--role", "roles", multiple=True, type=click.Choice(ROLES), help="May be given several times.")
 @with_form
 @with_settings()
-def create(loaded: Loaded, email: str, roles: tuple[Role, ...], form: Form) -> None:
+def create(in_force: SettingsInForce, email: str, roles: tuple[Role, ...], form: Form) -> None:
     """Make an account; its password is read from standard input."""
     password = _read_password()
 
     async def made(runtime: Runtime) -> str:
         return str(await create_account(runtime, email, password, roles))
 
-    account_id = run_with_runtime(loaded.settings, made, makes_key=True)
+    account_id = run_with_runtime(in_force.settings, made, makes_key=True)
     facts = {"id": account_id, "email": email, "roles": list(roles)}
     tell(form, facts, ("ID", "E-MAIL", "ROLES"), [(account_id, email, " ".join(roles))])
 
@@ -68,15 +68,15 @@ def create(loaded: Loaded, email: str, roles: tuple[Role, ...], form: Form) -> N
 @click.option("--reason", required=True, help="Why; it is recorded.")
 @with_form
 @with_settings()
-def credit_funds(loaded: Loaded, email: str, usd: str, reason: str, form: Form) -> None:
+def credit_funds(in_force: SettingsInForce, email: str, usd: str, reason: str, form: Form) -> None:
     """Give an account funds, in US dollars with at most 6 decimals."""
     amount = _amount(usd)
 
     async def credited(runtime: Runtime) -> tuple[str, int]:
-        account_id = await account_at(runtime, loaded, email)
+        account_id = await account_at(runtime, in_force, email)
         return str(account_id), await credit(runtime, account_id, amount, reason)
 
-    account_id, balance = run_with_runtime(loaded.settings, credited)
+    account_id, balance = run_with_runtime(in_force.settings, credited)
     facts = {"id": account_id, "email": email, "amount_micros": amount, "balance_micros": balance}
     row = (account_id, email, exact_usd(amount), exact_usd(balance))  # type: ignore[arg-type]
     tell(form, facts, ("ID", "E-MAIL", "USD", "BALANCE"), [row])
@@ -111,7 +111,7 @@ class _EventId(click.ParamType[UUID]):
 @with_form
 @with_settings()
 def correct_funds(
-    loaded: Loaded, email: str, event_id: UUID, usd: str, reason: str, correction_id: UUID | None, form: Form
+    in_force: SettingsInForce, email: str, event_id: UUID, usd: str, reason: str, correction_id: UUID | None, form: Form
 ) -> None:
     """Put right what an earlier event did, in US dollars: above zero in favour of the customer.
 
@@ -121,7 +121,7 @@ def correct_funds(
     amount = _amount(usd)
 
     async def corrected(runtime: Runtime) -> tuple[str, Correction, Corrected]:
-        account_id = await account_at(runtime, loaded, email)
+        account_id = await account_at(runtime, in_force, email)
         correction = Correction(correction_id or runtime.ids.new(), EventId(event_id), amount, reason)
         try:
             return str(account_id), correction, await correct(runtime, account_id, correction)
@@ -132,7 +132,7 @@ def correct_funds(
         except Invalid as refused:
             raise click.ClickException(told(refused)) from None
 
-    account_id, correction, outcome = run_with_runtime(loaded.settings, corrected)
+    account_id, correction, outcome = run_with_runtime(in_force.settings, corrected)
     facts = {
         "id": account_id,
         "email": email,
@@ -152,11 +152,11 @@ def correct_funds(
 @click.option("--reason", required=True, help="Why; it is recorded.")
 @with_form
 @with_settings()
-def write_off_debt(loaded: Loaded, email: str, reason: str, form: Form) -> None:
+def write_off_debt(in_force: SettingsInForce, email: str, reason: str, form: Form) -> None:
     """Give up what an account owes, so that it is no longer frozen."""
 
     async def written_off(runtime: Runtime) -> tuple[str, MicroUsd]:
-        account_id = await account_at(runtime, loaded, email)
+        account_id = await account_at(runtime, in_force, email)
         try:
             return str(account_id), await write_off(runtime, account_id, reason)
         except NothingOwed as refused:
@@ -164,7 +164,7 @@ def write_off_debt(loaded: Loaded, email: str, reason: str, form: Form) -> None:
         except Invalid as refused:
             raise click.ClickException(told(refused)) from None
 
-    account_id, amount = run_with_runtime(loaded.settings, written_off)
+    account_id, amount = run_with_runtime(in_force.settings, written_off)
     facts = {"id": account_id, "email": email, "amount_micros": amount}
     tell(form, facts, ("ID", "E-MAIL", "USD"), [(account_id, email, exact_usd(amount))])
 
@@ -178,7 +178,13 @@ def write_off_debt(loaded: Loaded, email: str, reason: str, form: Form) -> None:
 @with_form
 @with_settings()
 def erase(
-    loaded: Loaded, email_or_id: str, reason: ErasureReason, closes: bool, leave_balance: bool, yes: bool, form: Form
+    in_force: SettingsInForce,
+    email_or_id: str,
+    reason: ErasureReason,
+    closes: bool,
+    leave_balance: bool,
+    yes: bool,
+    form: Form,
 ) -> None:
     """Forget whose a closed account was, for good: nobody can undo it.
 
@@ -187,19 +193,19 @@ def erase(
     """
 
     async def erased(runtime: Runtime) -> tuple[str, bool]:
-        account_id = await _any_account(runtime, loaded, email_or_id)
+        account_id = await _any_account(runtime, in_force, email_or_id)
         if not yes:
             click.confirm(f"Erase account {account_id} for good?", abort=True, err=True)
         if closes:
             await close_if_open(runtime, account_id)
         return str(account_id), await erase_account(runtime, account_id, EraseAccount(reason, leave_balance), OPERATES)
 
-    account_id, finished = run_with_runtime(loaded.settings, erased)
+    account_id, finished = run_with_runtime(in_force.settings, erased)
     state = "finished" if finished else "the service goes on with it"
     tell(form, {"id": account_id, "reason": reason, "finished": finished}, ("ID", "ERASURE"), [(account_id, state)])
 
 
-async def _any_account(runtime: Runtime, loaded: Loaded, email_or_id: str) -> AccountId:
+async def _any_account(runtime: Runtime, in_force: SettingsInForce, email_or_id: str) -> AccountId:
     with suppress(ValueError):
         return AccountId(UUID(email_or_id))
     with suppress(NotFound):
@@ -207,7 +213,7 @@ async def _any_account(runtime: Runtime, loaded: Loaded, email_or_id: str) -> Ac
     try:
         return await find_closed(runtime, email_or_id)
     except NotFound:
-        raise click.ClickException(f"no account in {place_of(loaded.settings)} has or had {email_or_id}") from None
+        raise click.ClickException(f"no account in {place_of(in_force.settings)} has or had {email_or_id}") from None
 
 
 def _amount(usd: str) -> MicroUsd:
@@ -217,12 +223,12 @@ def _amount(usd: str) -> MicroUsd:
         raise click.BadParameter(str(wrong), param_hint="USD") from wrong
 
 
-async def account_at(runtime: Runtime, loaded: Loaded, email: str) -> AccountId:
+async def account_at(runtime: Runtime, in_force: SettingsInForce, email: str) -> AccountId:
     """Return the account that has an e-mail address. Raises ClickException."""
     try:
         return await find_account(runtime, email)
     except NotFound:
-        raise click.ClickException(f"no account in {place_of(loaded.settings)} has the address {email}") from None
+        raise click.ClickException(f"no account in {place_of(in_force.settings)} has the address {email}") from None
 
 
 def told(refused: Invalid) -> str:

@@ -9,7 +9,7 @@ from rich.progress import Progress
 from api.application.audit.exporters import JOURNALS, Format
 from api.application.audit.findings import Report
 from api.application.audit.verify import verify
-from api.application.settings import Loaded
+from api.application.settings import SettingsInForce
 from api.cli.flags import with_settings
 from api.cli.output import Form, aside, tell, with_form
 from api.cli.sessions import LedgerAccess, run_with_ledger
@@ -27,7 +27,7 @@ def audit() -> None:
 @audit.command("verify")
 @with_form
 @with_settings()
-def verify_ledger(loaded: Loaded, form: Form) -> None:
+def verify_ledger(in_force: SettingsInForce, form: Form) -> None:
     """Check every promise of the ledger. Ends with 0 only if all of them hold."""
 
     async def verified(access: LedgerAccess) -> Report:
@@ -39,7 +39,7 @@ def verify_ledger(loaded: Loaded, form: Form) -> None:
 
             return await verify(access.store, access.evidence, access.database_url, READ_MODELS, reached)
 
-    report = run_with_ledger(loaded.settings, verified)
+    report = run_with_ledger(in_force.settings, verified)
     rows = [
         ("FAULTY" if check.faults else "ok", f"{check.seen:,}", check.promise, "\n".join(check.findings))
         for check in report.checks
@@ -66,7 +66,7 @@ def verify_ledger(loaded: Loaded, form: Form) -> None:
 @click.option("--month", type=MonthType(), help="Only events recorded in this month (UTC), such as 2026-11.")
 @click.argument("file", type=click.File("wb"), default="-")
 @with_settings()
-def export(loaded: Loaded, written_as: Format, after: int, month: Month | None, file: BinaryIO) -> None:
+def export(in_force: SettingsInForce, written_as: Format, after: int, month: Month | None, file: BinaryIO) -> None:
     """Write every event, or every posting, to FILE or to standard output. Personal fields stay sealed."""
     journal = JOURNALS[written_as]()
 
@@ -79,7 +79,7 @@ def export(loaded: Loaded, written_as: Format, after: int, month: Month | None, 
             count += len(events)
         return count
 
-    count = run_with_ledger(loaded.settings, exported)
+    count = run_with_ledger(in_force.settings, exported)
     aside().print(f"{count:,} events")
 
 

@@ -5,7 +5,7 @@ import asyncio
 import click
 from rich.progress import Progress
 
-from api.application.settings import Loaded
+from api.application.settings import SettingsInForce
 from api.cli.flags import with_settings
 from api.cli.output import Form, aside, tell, with_form
 from api.cli.sessions import LedgerAccess, migrate_database, run_with_ledger
@@ -20,9 +20,9 @@ _NAMES = [model.name for model in READ_MODELS]
 @click.command()
 @with_form
 @with_settings()
-def migrate(loaded: Loaded, form: Form) -> None:
+def migrate(in_force: SettingsInForce, form: Form) -> None:
     """Bring the database to the newest form; read models whose tables have changed are rebuilt."""
-    done = asyncio.run(migrate_database(loaded.settings))
+    done = asyncio.run(migrate_database(in_force.settings))
     rows = [(name, "applied") for name in done.applied] + [(name, "rebuilt") for name in done.rebuilt]
     tell(form, {"applied": done.applied, "rebuilt": done.rebuilt}, ("WHAT", "DONE"), rows)
     if not rows:
@@ -33,7 +33,7 @@ def migrate(loaded: Loaded, form: Form) -> None:
 @click.argument("projection", type=click.Choice(_NAMES), required=False)
 @with_form
 @with_settings()
-def rebuild(loaded: Loaded, projection: str | None, form: Form) -> None:
+def rebuild(in_force: SettingsInForce, projection: str | None, form: Form) -> None:
     """Make one read model anew from the events, or all of them; the service may go on meanwhile."""
     chosen = [model for model in READ_MODELS if projection in (None, model.name)]
 
@@ -41,7 +41,7 @@ def rebuild(loaded: Loaded, projection: str | None, form: Form) -> None:
         return await _rebuilt(access, chosen)
 
     try:
-        position = run_with_ledger(loaded.settings, rebuilt)
+        position = run_with_ledger(in_force.settings, rebuilt)
     except RebuildFailed as failed:
         raise click.ClickException(f"{failed}. What was there is as it was.") from failed
     names = [model.name for model in chosen]
@@ -63,8 +63,8 @@ async def _rebuilt(access: LedgerAccess, chosen: list[ReadModel]) -> int:
 @click.command()
 @with_form
 @with_settings(shown=True)
-def config(loaded: Loaded, form: Form) -> None:
+def config(in_force: SettingsInForce, form: Form) -> None:
     """Show every setting that is in force and where it came from; secrets are masked."""
-    shown = loaded.shown()
+    shown = in_force.shown()
     facts = {name: {"value": value, "from": source} for name, value, source in shown}
     tell(form, facts, ("SETTING", "VALUE", "FROM"), shown)

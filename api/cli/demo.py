@@ -18,9 +18,9 @@ import msgspec
 from api.application.audit.findings import Report
 from api.application.audit.verify import verify
 from api.application.operators import credit, find_account
-from api.application.settings import Loaded, Settings
+from api.application.settings import Settings, SettingsInForce
 from api.bootstrap.hosts import EMBEDDED, SIMULATED, embedded_host
-from api.cli.flags import flags_again, with_settings
+from api.cli.flags import flags_for_reuse, with_settings
 from api.cli.output import told
 from api.cli.sessions import opened_ledger, opened_runtime, say_nothing
 from api.cli.smoke_test import PromiseBroken, Walk
@@ -35,13 +35,13 @@ POLL_S = 0.5
 
 @click.command()
 @with_settings(shown=True)
-def demo(loaded: Loaded) -> None:
+def demo(in_force: SettingsInForce) -> None:
     """Do the quick start against the service at this address; one is started for it if none answers.
 
     Ends with 0 only if every step did what is promised and the ledger is sound afterwards.
     """
     try:
-        asyncio.run(_demonstrate(loaded.settings))
+        asyncio.run(_demonstrate(in_force.settings))
     except PromiseBroken as broken:
         raise click.ClickException(str(broken)) from broken
 
@@ -60,7 +60,7 @@ async def _walk(settings: Settings) -> None:
     console = told()
 
     async def give(email: str, amount: MicroUsd) -> None:
-        again = flags_again(settings, "home")
+        again = flags_for_reuse(settings, "home")
         usd, reason = exact_usd(amount), "to try it"
         console.print(f'\n$ litevps account credit{again} {email} {usd} --reason "{reason}"', style="cyan")
         async with opened_runtime(settings) as runtime:
@@ -70,7 +70,7 @@ async def _walk(settings: Settings) -> None:
     async with httpx.AsyncClient(base_url=settings.url) as client:
         await Walk(client, console, give).go()
     console.rule("8. Have the ledger checked", align="left")
-    console.print(f"\n$ litevps audit verify{flags_again(settings, 'home')}", style="cyan")
+    console.print(f"\n$ litevps audit verify{flags_for_reuse(settings, 'home')}", style="cyan")
     async with opened_ledger(settings) as access:
         report = await verify(access.store, access.evidence, access.database_url, READ_MODELS)
     _show(report)

@@ -13,7 +13,7 @@ import httpx
 import msgspec
 import psycopg
 
-from api.application.settings import Loaded, Settings, SettingsRefused, check_servable
+from api.application.settings import Settings, SettingsInForce, SettingsRefused, check_servable
 from api.bootstrap.hosts import EMBEDDED, SIMULATED, kvm_found_out
 from api.bootstrap.mail import FOLDER, mail_server
 from api.bootstrap.payments import STAND_IN_PREFIX, has_stand_in, stripe_answers
@@ -39,9 +39,9 @@ class Symptom(msgspec.Struct, frozen=True):
 @click.command()
 @with_form
 @with_settings()
-def doctor(loaded: Loaded, form: Form) -> None:
+def doctor(in_force: SettingsInForce, form: Form) -> None:
     """Look for what keeps the service from running here. Ends with 0 only if nothing does."""
-    found = list(_examine(loaded.settings))
+    found = list(_examine(in_force.settings))
     rows = [(symptom.verdict, symptom.what, symptom.told) for symptom in found]
     tell(form, found, ("", "WHAT", "FOUND"), rows)
     if any(symptom.verdict == "bad" for symptom in found):

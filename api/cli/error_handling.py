@@ -14,7 +14,7 @@ from domain.ports import StoreFailed, StoreUnavailable
 _NOT_IN_FORM = (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedFunction)
 
 
-class PlainSpoken(click.Group):
+class ReportsErrors(click.Group):
     """Commands none of which ends with a traceback where the database, a key or the machine is at fault."""
 
     def invoke(self, ctx: click.Context) -> Any:

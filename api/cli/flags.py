@@ -8,7 +8,7 @@ from typing import Any, get_args, get_type_hints
 
 import click
 
-from api.application.settings import PREFIX, SECRETS, Loaded, Settings, SettingsRefused, load_settings
+from api.application.settings import PREFIX, SECRETS, Settings, SettingsInForce, SettingsRefused, load_settings
 
 ALWAYS_SHOWN = ("home",)
 """The flags that the help of every command tells of; ``serve`` and ``config`` tell of all."""
@@ -17,7 +17,7 @@ Command = Callable[..., Any]
 
 
 def with_settings(*, shown: bool = False) -> Callable[[Command], Command]:
-    """Add a flag for each setting to a command, which is given what is in force as ``loaded``.
+    """Add a flag for each setting to a command, which is given what is in force as ``in_force``.
 
     ``shown``: whether its help tells of all of them.
     """
@@ -26,7 +26,7 @@ def with_settings(*, shown: bool = False) -> Callable[[Command], Command]:
         @wraps(command)
         def run(**given: Any) -> Any:
             flags = {name: given.pop(name) for name in Settings.__struct_fields__ if name not in SECRETS}
-            return command(loaded=settings_in_force(flags), **given)
+            return command(in_force=settings_in_force(flags), **given)
 
         decorated: Command = run
         for name in reversed(Settings.__struct_fields__):
@@ -37,7 +37,7 @@ def with_settings(*, shown: bool = False) -> Callable[[Command], Command]:
     return decorate
 
 
-def flags_again(settings: Settings, *names: str) -> str:
+def flags_for_reuse(settings: Settings, *names: str) -> str:
     """Return the flags, each after a space, by which another command is given what was set of these settings."""
     default = Settings()
     values = {name: getattr(settings, name) for name in names if getattr(settings, name) != getattr(default, name)}
@@ -46,7 +46,7 @@ def flags_again(settings: Settings, *names: str) -> str:
     return "".join(f" --{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in values.items())
 
 
-def settings_in_force(flags: dict[str, Any]) -> Loaded:
+def settings_in_force(flags: dict[str, Any]) -> SettingsInForce:
     """Return the settings, or end with what is wrong with them."""
     try:
         return load_settings(flags, os.environ)

@@ -4,7 +4,7 @@ import asyncio
 
 import click
 
-from api.application.settings import Loaded
+from api.application.settings import SettingsInForce
 from api.bootstrap.hosts import embedded_host, observe_embedded_host
 from api.bootstrap.runtime import hosts_taken
 from api.cli.flags import with_settings
@@ -20,10 +20,10 @@ def host() -> None:
 @host.command()
 @click.option("--force", is_flag=True, help="Even while a service runs on it: its customers' guests are cut off.")
 @with_settings()
-def stop(loaded: Loaded, force: bool) -> None:
+def stop(in_force: SettingsInForce, force: bool) -> None:
     """End the host and every guest on it, unless a service runs on it. Their disks stay."""
-    home = loaded.settings.home_folder
-    embedded = embedded_host(loaded.settings, None, say)
+    home = in_force.settings.home_folder
+    embedded = embedded_host(in_force.settings, None, say)
     if not embedded.guests.parent.is_dir():
         raise click.ClickException(f"there is no embedded host in {home}: give the --home of the one to stop")
     with hosts_taken(home) as in_use:
@@ -39,11 +39,11 @@ def stop(loaded: Loaded, force: bool) -> None:
 @host.command()
 @with_form
 @with_settings()
-def status(loaded: Loaded, form: Form) -> None:
+def status(in_force: SettingsInForce, form: Form) -> None:
     """Show the guests on the host; ends with 1 where it does not run."""
-    seen = asyncio.run(observe_embedded_host(loaded.settings))
+    seen = asyncio.run(observe_embedded_host(in_force.settings))
     if seen is None:
-        raise click.ClickException(f"the host of {loaded.settings.home_folder} does not run")
+        raise click.ClickException(f"the host of {in_force.settings.home_folder} does not run")
     guests = [
         {"vps_id": str(guest.vps_id), "generation": guest.generation, "running": guest.running} for guest in seen.guests
     ]

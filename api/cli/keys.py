@@ -7,7 +7,7 @@ from typing import TypeVar
 import click
 from rich.progress import Progress
 
-from api.application.settings import Loaded, Settings
+from api.application.settings import Settings, SettingsInForce
 from api.bootstrap import keys as bootstrap_keys
 from api.bootstrap import runtime as bootstrap
 from api.bootstrap.keys import KeyKeeper, RotationRefused
@@ -28,9 +28,9 @@ def keys() -> None:
 @keys.command("list")
 @with_form
 @with_settings()
-def list_keys(loaded: Loaded, form: Form) -> None:
+def list_keys(in_force: SettingsInForce, form: Form) -> None:
     """Show which keys there are, which of them are used, and how many others each wraps; never a key itself."""
-    told = _with_keeper(loaded.settings, lambda keeper: keeper.told())
+    told = _with_keeper(in_force.settings, lambda keeper: keeper.told())
     facts = [
         {"kind": one.kind, "id": one.id, "state": one.state, "wraps": one.wraps, "ends_at": one.ends_at} for one in told
     ]
@@ -51,20 +51,20 @@ def list_keys(loaded: Loaded, form: Form) -> None:
 @click.argument("kind", type=_KIND)
 @with_form
 @with_settings()
-def rotate(loaded: Loaded, kind: str, form: Form) -> None:
+def rotate(in_force: SettingsInForce, kind: str, form: Form) -> None:
     """Have another key take the place of the one in use; the service goes on meanwhile.
 
     A rotation of the master key that was cut off goes on where it was left.
     """
     if kind == "jwt":
-        kid, begins = _with_keeper(loaded.settings, lambda keeper: keeper.rotate_jwt())
+        kid, begins = _with_keeper(in_force.settings, lambda keeper: keeper.rotate_jwt())
         facts = {"kind": kind, "id": kid, "signs_from": to_rfc3339(begins)}
         tell(form, facts, ("KIND", "ID", "SIGNS FROM"), [(kind, kid, to_rfc3339(begins))])
         return
     with Progress(console=aside(), transient=True) as progress:
         task = progress.add_task("keys", total=None)
         key_id = _with_keeper(
-            loaded.settings, lambda keeper: keeper.rotate_master(lambda done: progress.update(task, completed=done))
+            in_force.settings, lambda keeper: keeper.rotate_master(lambda done: progress.update(task, completed=done))
         )
     tell(form, {"kind": kind, "id": key_id}, ("KIND", "ID"), [(kind, key_id)])
 
@@ -74,7 +74,7 @@ def rotate(loaded: Loaded, kind: str, form: Form) -> None:
 @click.argument("key_id")
 @with_form
 @with_settings()
-def retire(loaded: Loaded, kind: str, key_id: str, form: Form) -> None:
+def retire(in_force: SettingsInForce, kind: str, key_id: str, form: Form) -> None:
     """Use a key no more.
 
     A master key has to wrap nothing any more, and is taken out of its file. Of a JWT key every session ends.
@@ -83,7 +83,7 @@ def retire(loaded: Loaded, kind: str, key_id: str, form: Form) -> None:
     async def retired(keeper: KeyKeeper) -> None:
         await (keeper.retire_master(key_id) if kind == "master" else keeper.retire_jwt(key_id))
 
-    _with_keeper(loaded.settings, retired)
+    _with_keeper(in_force.settings, retired)
     tell(form, {"kind": kind, "retired": key_id}, ("KIND", "RETIRED"), [(kind, key_id)])
 
 

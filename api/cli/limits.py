@@ -9,16 +9,16 @@ import msgspec
 from api.application.capacity import room_views
 from api.application.operators import set_overcommit, set_vps_limits
 from api.application.runtime import Runtime
-from api.application.settings import Loaded
+from api.application.settings import SettingsInForce
 from api.cli.accounts import account_at, told
 from api.cli.flags import with_settings
 from api.cli.output import Form, tell, with_form
 from api.cli.sessions import run_with_runtime
 from domain.compute.capacity import Room
 from domain.errors import Invalid
-from domain.settings.settings import SETTINGS_VIEW
+from domain.settings.settings import SETTINGS_REF
 from domain.wallet.vps_limits import VpsLimits, vps_limits
-from domain.wallet.wallet import wallet_view
+from domain.wallet.wallet import wallet_ref
 
 Given = int | Literal["default"] | None
 """A number, what holds for all others, or nothing: it stays as it is."""
@@ -50,21 +50,23 @@ NUMBER = _NumberOrDefault()
 @click.option("--reason", required=True, help="Why; it is recorded.")
 @with_form
 @with_settings()
-def limit(loaded: Loaded, email: str, vps_max: Given, vps_disk_gb_max: Given, reason: str, form: Form) -> None:
+def limit(
+    in_force: SettingsInForce, email: str, vps_max: Given, vps_disk_gb_max: Given, reason: str, form: Form
+) -> None:
     """Give an account limits of its own for what it may keep; what it has already is left as it is."""
     if vps_max is None and vps_disk_gb_max is None:
         raise click.UsageError("give --vps-max, --vps-disk-gb-max or both")
 
     async def limited(runtime: Runtime) -> tuple[str, VpsLimits]:
-        account_id = await account_at(runtime, loaded, email)
+        account_id = await account_at(runtime, in_force, email)
         try:
             await set_vps_limits(runtime, account_id, vps_max, vps_disk_gb_max, reason)
         except Invalid as refused:
             raise click.ClickException(told(refused)) from None
-        sight = await runtime.ledger.read(wallet_view(account_id), SETTINGS_VIEW)
-        return str(account_id), vps_limits(sight.of(wallet_view(account_id)), sight.of(SETTINGS_VIEW).vps_limits)
+        loaded = await runtime.aggregates.load(wallet_ref(account_id), SETTINGS_REF)
+        return str(account_id), vps_limits(loaded.of(wallet_ref(account_id)), loaded.of(SETTINGS_REF).vps_limits)
 
-    account_id, limits = run_with_runtime(loaded.settings, limited)
+    account_id, limits = run_with_runtime(in_force.settings, limited)
     facts = {"id": account_id, "email": email, **msgspec.structs.asdict(limits)}
     row = (account_id, email, str(limits.vps_max), str(limits.vps_disk_gb_max))
     tell(form, facts, ("ID", "E-MAIL", "VPS MAX", "DISK GB MAX"), [row])
@@ -73,14 +75,14 @@ def limit(loaded: Loaded, email: str, vps_max: Given, vps_disk_gb_max: Given, re
 @click.command("list")
 @with_form
 @with_settings()
-def list_hosts(loaded: Loaded, form: Form) -> None:
+def list_hosts(in_force: SettingsInForce, form: Form) -> None:
     """Show what of each host is reserved, and of how much."""
 
     async def read(runtime: Runtime) -> tuple[Room, ...]:
-        hosts = await room_views(runtime.workshop)
-        return hosts.rooms(await runtime.ledger.read(*hosts.views), new=False)
+        hosts = await room_views(runtime.worker)
+        return hosts.rooms(await runtime.aggregates.load(*hosts.refs), new=False)
 
-    rooms = run_with_runtime(loaded.settings, read)
+    rooms = run_with_runtime(in_force.settings, read)
     tell(form, [_facts(room) for room in rooms], _HEADINGS, [_row(room) for room in rooms])
 
 
@@ -90,11 +92,11 @@ def list_hosts(loaded: Loaded, form: Form) -> None:
 @click.option("--disk-percent", type=NUMBER, help="Disk that may be promised, in percent; `default`.")
 @with_form
 @with_settings()
-def overcommit(loaded: Loaded, host_id: UUID, cpu_percent: Given, disk_percent: Given, form: Form) -> None:
+def overcommit(in_force: SettingsInForce, host_id: UUID, cpu_percent: Given, disk_percent: Given, form: Form) -> None:
     """Say how far beyond what a host has may be promised; HOST_ID is one of `litevps host list`."""
 
     async def changed(runtime: Runtime) -> tuple[Room, ...]:
-        hosts = await room_views(runtime.workshop)
+        hosts = await room_views(runtime.worker)
         found = [one for one in hosts.host_ids if one == host_id]
         if not found:
             raise click.ClickException(f"there is no host {host_id}: `litevps host list` tells which there are")
@@ -102,10 +104,10 @@ def overcommit(loaded: Loaded, host_id: UUID, cpu_percent: Given, disk_percent: 
             await set_overcommit(runtime, found[0], cpu_percent, disk_percent)
         except Invalid as refused:
             raise click.ClickException(told(refused)) from None
-        rooms = hosts.rooms(await runtime.ledger.read(*hosts.views), new=False)
+        rooms = hosts.rooms(await runtime.aggregates.load(*hosts.refs), new=False)
         return tuple(room for room in rooms if room.host.host_id == host_id)
 
-    rooms = run_with_runtime(loaded.settings, changed)
+    rooms = run_with_runtime(in_force.settings, changed)
     tell(form, [_facts(room) for room in rooms], _HEADINGS, [_row(room) for room in rooms])
 
 

@@ -11,7 +11,7 @@ from api.cli.audit import audit
 from api.cli.database import config, migrate, rebuild
 from api.cli.demo import demo
 from api.cli.doctor import doctor
-from api.cli.error_handling import PlainSpoken
+from api.cli.error_handling import ReportsErrors
 from api.cli.hosts import host
 from api.cli.keys import keys
 from api.cli.limits import limit, list_hosts, overcommit
@@ -20,7 +20,7 @@ from api.cli.settings import settings
 from domain.errors import Refusal
 
 
-@click.group(cls=PlainSpoken, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=ReportsErrors, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="litevps")
 def litevps() -> None:
     """Virtual machines by the minute, prepaid, on a ledger that anybody can check."""

@@ -14,10 +14,10 @@ from api.application import closing, erasing
 from api.application.blobs import sweep_blobs
 from api.application.runtime import Runtime
 from api.application.seed_data import ensure_operator, ensure_plans
-from api.application.settings import Loaded, Settings, SettingsRefused, check_servable
+from api.application.settings import Settings, SettingsInForce, SettingsRefused, check_servable
 from api.application.statements.issuing import ISSUE_EVERY_S, issue_due
 from api.bootstrap import runtime as bootstrap
-from api.cli.flags import flags_again, with_settings
+from api.cli.flags import flags_for_reuse, with_settings
 from api.cli.output import told
 from api.cli.sessions import migrated, say
 from api.http.app import App
@@ -27,7 +27,7 @@ from api.workers import gc_tuning as garbage
 from api.workers import mail as postman
 from api.workers import payment_reconciliation as sweeping
 from api.workers.database_watch import watch_database
-from api.workers.periodic_task import Rounds
+from api.workers.periodic_task import PeriodicTask
 from api.workers.provisioning import Worker
 from api.workers.reconciler import Reconciler
 from api.workers.scheduler import SWEEP_EVERY_S, Schedules
@@ -38,23 +38,23 @@ from projections.runner import Runner
 
 @click.command()
 @with_settings(shown=True)
-def serve(loaded: Loaded) -> None:
+def serve(in_force: SettingsInForce) -> None:
     """Run the whole service in this process, until Ctrl-C."""
-    _run(loaded.settings, http=True, hosts=True)
+    _run(in_force.settings, http=True, hosts=True)
 
 
 @click.command()
 @with_settings(shown=True)
-def api(loaded: Loaded) -> None:
+def api(in_force: SettingsInForce) -> None:
     """Answer HTTP only; any number of these may run against one database."""
-    _run(loaded.settings, http=True, hosts=False)
+    _run(in_force.settings, http=True, hosts=False)
 
 
 @click.command()
 @with_settings(shown=True)
-def work(loaded: Loaded) -> None:
+def work(in_force: SettingsInForce) -> None:
     """Drive hosts and settle what is due only; any number of these may run against one database."""
-    _run(loaded.settings, http=False, hosts=True)
+    _run(in_force.settings, http=False, hosts=True)
 
 
 def _run(settings: Settings, *, http: bool, hosts: bool) -> None:
@@ -107,19 +107,19 @@ def _limits(settings: Settings) -> Limits:
 
 
 def _host_parts(runtime: Runtime) -> dict[str, Part]:
-    worker, reconciler = Worker(runtime.workshop), Reconciler(runtime.workshop)
+    worker, reconciler = Worker(runtime.worker), Reconciler(runtime.worker)
     schedules = Schedules(
         observe=reconciler.look,
         settle=runtime.settle_due,
         sweep=runtime.sweep_claims,
-        also=[("blobs", partial(sweep_blobs, runtime.workshop.blobs), SWEEP_EVERY_S)],
+        also=[("blobs", partial(sweep_blobs, runtime.worker.blobs), SWEEP_EVERY_S)],
     )
-    post = Rounds("mail", partial(postman.look_after_mail, runtime), every_s=postman.EVERY_S)
-    erasures = Rounds("erasures", partial(erasing.finish_erasures, runtime), every_s=erasing.EVERY_S)
-    closings = Rounds("closings", partial(closing.finish_closings, runtime), every_s=closing.EVERY_S)
+    post = PeriodicTask("mail", partial(postman.look_after_mail, runtime), every_s=postman.EVERY_S)
+    erasures = PeriodicTask("erasures", partial(erasing.finish_erasures, runtime), every_s=erasing.EVERY_S)
+    closings = PeriodicTask("closings", partial(closing.finish_closings, runtime), every_s=closing.EVERY_S)
     every_s = sweeping.EVERY_S_DEVELOPMENT if runtime.settings.development else sweeping.EVERY_S
-    payments = Rounds("payments", sweeping.Sweep(runtime.cash_desk).run, every_s=every_s)
-    statements = Rounds("statements", partial(issue_due, runtime), every_s=ISSUE_EVERY_S)
+    payments = PeriodicTask("payments", sweeping.Sweep(runtime.payments).run, every_s=every_s)
+    statements = PeriodicTask("statements", partial(issue_due, runtime), every_s=ISSUE_EVERY_S)
     return {
         "schedules": schedules.run,
         "worker": worker.run,
@@ -160,7 +160,7 @@ def _announcement(
 def _welcome(settings: Settings, operator_file: Path | None) -> str:
     # As it was typed, since a virtual environment's commands are seldom on the path.
     litevps = sys.argv[0]
-    home, address = flags_again(settings, "home"), flags_again(settings, "home", "host", "port", "public_url")
+    home, address = flags_for_reuse(settings, "home"), flags_for_reuse(settings, "home", "host", "port", "public_url")
     lines = [f"LiteVPS serves {settings.url}"]
     if operator_file is not None:
         email, password, *_ = operator_file.read_text().splitlines()

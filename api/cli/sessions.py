@@ -9,7 +9,7 @@ import click
 import msgspec
 from psycopg.conninfo import conninfo_to_dict
 
-from api.application.audit.verify import Archive
+from api.application.audit.verify import EventReader
 from api.application.runtime import Runtime
 from api.application.settings import Settings
 from api.bootstrap import runtime as bootstrap
@@ -25,7 +25,7 @@ T = TypeVar("T")
 class LedgerAccess(msgspec.Struct, frozen=True, eq=False):
     """The ledger as audits and rebuilds need it."""
 
-    store: Archive
+    store: EventReader
     evidence: EvidenceSource
     database_url: str
     """Of the role that the service works as."""

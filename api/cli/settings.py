@@ -4,14 +4,14 @@ import click
 import msgspec
 
 from api.application.operators import OPERATOR
-from api.application.repository import Context
+from api.application.repository import CommandContext
 from api.application.runtime import Runtime
-from api.application.settings import Loaded
+from api.application.settings import SettingsInForce
 from api.cli.flags import with_settings
 from api.cli.output import Form, tell, with_form
 from api.cli.sessions import run_with_runtime
 from domain.settings.commands import ChangeSetting
-from domain.settings.settings import SETTINGS_VIEW, OperatorSettings, change
+from domain.settings.settings import SETTINGS_REF, OperatorSettings, change
 
 
 @click.group()
@@ -22,13 +22,13 @@ def settings() -> None:
 @settings.command("list")
 @with_form
 @with_settings()
-def list_settings(loaded: Loaded, form: Form) -> None:
+def list_settings(in_force: SettingsInForce, form: Form) -> None:
     """Show what is in force."""
 
     async def read(runtime: Runtime) -> OperatorSettings:
-        return (await runtime.ledger.read(SETTINGS_VIEW)).of(SETTINGS_VIEW)
+        return (await runtime.aggregates.load(SETTINGS_REF)).of(SETTINGS_REF)
 
-    _show(form, run_with_runtime(loaded.settings, read))
+    _show(form, run_with_runtime(in_force.settings, read))
 
 
 @settings.command("set")
@@ -36,18 +36,18 @@ def list_settings(loaded: Loaded, form: Form) -> None:
 @click.argument("value")
 @with_form
 @with_settings()
-def set_setting(loaded: Loaded, name: str, value: str, form: Form) -> None:
+def set_setting(in_force: SettingsInForce, name: str, value: str, form: Form) -> None:
     """Give NAME another VALUE, such as tax "VAT 19", which statements issued from now on tell."""
 
     async def changed(runtime: Runtime) -> OperatorSettings:
-        outcome = await runtime.ledger.execute(
-            [SETTINGS_VIEW],
-            lambda sight, _: change(sight.of(SETTINGS_VIEW), ChangeSetting(name, value)),
-            Context(actor=OPERATOR, step="change-setting"),
+        outcome = await runtime.aggregates.execute(
+            [SETTINGS_REF],
+            lambda loaded, _: change(loaded.of(SETTINGS_REF), ChangeSetting(name, value)),
+            CommandContext(actor=OPERATOR, step="change-setting"),
         )
-        return outcome.sight.of(SETTINGS_VIEW)
+        return outcome.loaded.of(SETTINGS_REF)
 
-    _show(form, run_with_runtime(loaded.settings, changed))
+    _show(form, run_with_runtime(in_force.settings, changed))
 
 
 def _show(form: Form, in_force: OperatorSettings) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from api.application.audit.trial_balance import TrialBalance, trial_balance
-from api.application.settings import Loaded
+from api.application.settings import SettingsInForce
 from api.cli.flags import with_settings
 from api.cli.output import Form, aside, tell, with_form
 from api.cli.sessions import LedgerAccess, run_with_ledger
@@ -56,7 +56,7 @@ class TimeType(click.ParamType[Instant]):
 @with_form
 @with_settings()
 def trial_balance_command(
-    loaded: Loaded, at: Instant | None, position: int | None, month: Month | None, folded: bool, form: Form
+    in_force: SettingsInForce, at: Instant | None, position: int | None, month: Month | None, folded: bool, form: Form
 ) -> None:
     """Add up the books by replaying the events. Ends with 0 only if the sum is zero."""
     if sum(given is not None for given in (at, position, month)) > 1:
@@ -66,7 +66,7 @@ def trial_balance_command(
     async def added_up(access: LedgerAccess) -> TrialBalance:
         return await trial_balance(access.store, position=position, before=before)
 
-    balance = run_with_ledger(loaded.settings, added_up)
+    balance = run_with_ledger(in_force.settings, added_up)
     accounts = _folded(balance.accounts) if folded else balance.accounts
     tell(form, _facts(balance, accounts), ("ACCOUNT", "DEBIT", "CREDIT"), _rows(balance, accounts))
     aside().print(f"as of position {balance.position:,}, recorded {to_rfc3339(balance.recorded_at)}")

@@ -29,11 +29,11 @@ from domain.accounts.emails import checked_email, email_form
 from domain.accounts.passwords import checked_password
 from domain.accounts.ports import Quota
 from domain.accounts.verifying import VERIFICATIONS_OF_ADDRESS, RequestVerification
-from domain.alerts.alerts import alerts_view
+from domain.alerts.alerts import alerts_ref
 from domain.events import Actor
 from domain.ids import AccountId
 from domain.ports import ClaimTaken
-from domain.wallet.wallet import wallet_view
+from domain.wallet.wallet import wallet_ref
 
 FAILURE_TAKES_S = 0.15
 """How long a failed login takes at least, so that what had to be looked up cannot be told from the time."""
@@ -107,16 +107,16 @@ async def register(call: Call) -> Answer:
     command = RegisterAccount(account_id, body.email, email_key, await runtime.passwords.hash(password))
     verification = RequestVerification(*new_code(call, "verify-email"))
     is_mailed = await is_within(call, VERIFICATIONS_OF_ADDRESS, email_key)
-    views = (accounts.account_view(account_id), wallet_view(account_id), alerts_view(account_id))
+    refs = (accounts.account_ref(account_id), wallet_ref(account_id), alerts_ref(account_id))
     try:
-        outcome = await runtime.ledger.execute(
-            views,
+        outcome = await runtime.aggregates.execute(
+            refs,
             lambda _sight, now: verifying.register(command, verification if is_mailed else None, now),
             call.context_of(account_id, "register", Actor("account", account_id)),
         )
     except ClaimTaken:
         raise accounts.EmailTaken from None
-    token, _ = runtime.sessions.issue(account_id, outcome.sight.of(views[0]).password_number, runtime.clock.now())
+    token, _ = runtime.sessions.issue(account_id, outcome.loaded.of(refs[0]).password_number, runtime.clock.now())
     return told(201, Registered(account_id, body.email, token))
 
 
@@ -129,30 +129,30 @@ async def log_in(call: Call) -> Answer:
     claim = await runtime.store.find_claim(accounts.EMAIL_CLAIM, email_key)
     # An address without an account has an id of its own to count its failures under.
     subject = AccountId(claim.holder if claim else UUID(bytes=email_key[:16]))
-    view = accounts.account_view(subject)
-    account = (await runtime.ledger.read(view)).of(view)
+    ref = accounts.account_ref(subject)
+    account = (await runtime.aggregates.load(ref)).of(ref)
     attempt = await try_password(call, subject, account, Shown(body.password, body.captcha))
     if not attempt.right:
         await record_failure(call, attempt, account.id)
         await asyncio.sleep(began_s + FAILURE_TAKES_S - asyncio.get_running_loop().time())
         raise logins.InvalidCredentials
     token, session = runtime.sessions.issue(subject, account.password_number, runtime.clock.now())
-    tries = logins.tries_view(attempt.tries_id)
+    tries = logins.tries_ref(attempt.tries_id)
     decision = logins.succeed(tries.stream, subject, session.jti)
     context = call.context_of(subject, "login", Actor("account", subject))
-    await runtime.ledger.execute((tries,), lambda _sight, _now: decision, context)
+    await runtime.aggregates.execute((tries,), lambda _sight, _now: decision, context)
     return told(200, LoggedIn(token))
 
 
 async def log_out(call: Call) -> Answer:
     """End the session that asks."""
-    view = accounts.account_view(call.account_id)
+    ref = accounts.account_ref(call.account_id)
     assert call.session is not None
     command = EndSession(call.session.jti, call.session.expires_at)
     return await act(
         call,
-        (view,),
-        lambda sight, _: accounts.end_session(sight.of(view), command),
+        (ref,),
+        lambda loaded, _: accounts.end_session(loaded.of(ref), command),
         lambda _sight, _now: NO_CONTENT,
         "logout",
     )
@@ -175,11 +175,11 @@ async def change_password(call: Call) -> Answer:
     runtime = call.runtime
     new_password = checked_password(body.new_password, "new_password")
     await check_password(call, Shown(body.password, body.captcha))
-    view = accounts.account_view(call.account_id)
+    ref = accounts.account_ref(call.account_id)
     command = ChangePassword(await runtime.passwords.hash(new_password), call.owner.password_number)
-    await runtime.ledger.execute(
-        (view,),
-        lambda sight, _now: accounts.change_password(sight.of(view), command),
+    await runtime.aggregates.execute(
+        (ref,),
+        lambda loaded, _now: accounts.change_password(loaded.of(ref), command),
         call.context("password"),
     )
     return NO_CONTENT

@@ -14,7 +14,7 @@ from api.http.rendering import Amount, AskedAmount, amount_number, asked_amount
 from domain.accounts.emails import checked_email
 from domain.accounts.ports import Quota
 from domain.alerts import alerts
-from domain.alerts.alerts import Alerts, GivenUp, alerts_view
+from domain.alerts.alerts import Alerts, GivenUp, alerts_ref
 from domain.alerts.commands import SetAlerts
 from domain.alerts.events import GivenUpCause
 from domain.errors import Invalid
@@ -75,34 +75,34 @@ async def put_alerts(call: Call) -> Answer:
     body: WantedAlerts = call.body
     if body.email is None:
         return await _switch_off(call, body)
-    runtime, view = call.runtime, alerts_view(call.account_id)
+    runtime, ref = call.runtime, alerts_ref(call.account_id)
     email = checked_email(body.email)
     thresholds = alerts.checked_thresholds(_thresholds(body.thresholds))
-    if alerts.needs_verification((await runtime.ledger.read(view)).of(view), email):
+    if alerts.needs_verification((await runtime.aggregates.load(ref)).of(ref), email):
         await _check_flood(call, email)
     command = SetAlerts(body.email, thresholds, *new_code(call, "verification"))
-    outcome = await runtime.ledger.execute(
-        (view,),
-        lambda sight, now: alerts.set_alerts(sight.of(view), call.account_id, command, now),
+    outcome = await runtime.aggregates.execute(
+        (ref,),
+        lambda loaded, now: alerts.set_alerts(loaded.of(ref), call.account_id, command, now),
         call.context("alerts"),
     )
-    return told(200, _told(outcome.sight.of(view)))
+    return told(200, _told(outcome.loaded.of(ref)))
 
 
 async def get_alerts(call: Call) -> Answer:
     """Tell where alerts go."""
-    view = alerts_view(call.account_id)
-    return told(200, _told((await call.runtime.ledger.read(view)).of(view)))
+    ref = alerts_ref(call.account_id)
+    return told(200, _told((await call.runtime.aggregates.load(ref)).of(ref)))
 
 
 async def _switch_off(call: Call, body: WantedAlerts) -> Answer:
     if body.thresholds is not None:
         raise Invalid(fields={"thresholds": "must be left out where email is null"})
-    view = alerts_view(call.account_id)
-    outcome = await call.runtime.ledger.execute(
-        (view,), lambda sight, _now: alerts.switch_off(sight.of(view), call.account_id), call.context("alerts")
+    ref = alerts_ref(call.account_id)
+    outcome = await call.runtime.aggregates.execute(
+        (ref,), lambda loaded, _now: alerts.switch_off(loaded.of(ref), call.account_id), call.context("alerts")
     )
-    return told(200, _told(outcome.sight.of(view)))
+    return told(200, _told(outcome.loaded.of(ref)))
 
 
 async def _check_flood(call: Call, email: str) -> None:

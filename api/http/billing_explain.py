@@ -30,7 +30,7 @@ async def explain_charge(call: Call) -> Answer:
             raise NotFound
         if n_to - n_from >= MINUTES_MAX:
             raise Invalid(fields={"charge_id": f"must be of at most {MINUTES_MAX} minutes"})
-        book = (await call.runtime.ledger.read(PRICES)).of(PRICES)
+        book = (await call.runtime.aggregates.load(PRICES)).of(PRICES)
         explained = await explain_minutes(call.runtime, call.account_id, vps_id, n_from, n_to)
         return told(200, minutes_told(asked.lower(), vps_id, explained, book))
     recorded = await explain_entry(call.runtime, call.account_id, EventId(uuid_of(asked)))

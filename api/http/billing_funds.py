@@ -10,7 +10,7 @@ import structlog
 from api.application.payments.checkouts import CheckoutRefused, ask_for_checkout, ensure_opened
 from api.application.payments.refunding import ask_in_time, decided, prepare_refund
 from api.application.payments.webhooks import apply_event, keep_event
-from api.application.repository import Sight
+from api.application.repository import Loaded
 from api.http.pages import made_at, paged
 from api.http.pipeline import rate_limits
 from api.http.pipeline.call import Answer, Call, told
@@ -38,7 +38,7 @@ from domain.payments.ports import BadSignature, PaymentsRefused, PaymentsUnavail
 from domain.payments.refunds import ChosenRefund
 from domain.ports import Claim, ClaimTaken, StoreFailed
 from domain.time import Instant, to_rfc3339
-from domain.wallet.wallet import wallet_view
+from domain.wallet.wallet import wallet_ref
 
 APPLY_WITHIN_S = 10.0
 """How long Stripe waits for what it told to be applied; what takes longer is kept, and the sweep applies it."""
@@ -113,7 +113,7 @@ async def add_funds(call: Call) -> Answer:
     tally = await rate_limits.count(call.runtime, CHECKOUTS, str(call.account_id))
     rate_limits.check(CHECKOUTS, tally)
     payment_id, replayed = await _asked_for(call, amount)
-    payment = await ensure_opened(call.runtime.cash_desk, payment_id)
+    payment = await ensure_opened(call.runtime.payments, payment_id)
     if payment.url is None:
         raise CheckoutRefused
     return told(200, FundsToPay(url=payment.url, payment_id=payment_id), *((REPLAYED,) if replayed else ()))
@@ -121,18 +121,18 @@ async def add_funds(call: Call) -> Answer:
 
 async def take_webhook(call: Call) -> Answer:
     """Keep what Stripe tells, then apply it if that is soon done."""
-    desk = call.runtime.cash_desk
+    payments = call.runtime.payments
     signature = call.arrival.headers.get(b"stripe-signature", b"").decode("latin-1")
     try:
-        event = desk.gateway.read_webhook(call.raw_body, signature, call.runtime.clock.now())
+        event = payments.gateway.read_webhook(call.raw_body, signature, call.runtime.clock.now())
     except BadSignature as bad:
         raise WebhookRefused(reason=str(bad)) from bad
     except ValueError as unread:
         raise Invalid(fields={"body": "is no event of Stripe's"}) from unread
-    await keep_event(desk, event)
+    await keep_event(payments, event)
     try:
         async with asyncio.timeout(APPLY_WITHIN_S):
-            await apply_event(desk, event.stripe_event_id)
+            await apply_event(payments, event.stripe_event_id)
     except (TimeoutError, Contended, PaymentsRefused, PaymentsUnavailable) as later:
         _log.info("webhook is left to the sweep", stripe_event_id=event.stripe_event_id, problem=repr(later))
     return told(200, WebhookTaken(received=True))
@@ -141,31 +141,31 @@ async def take_webhook(call: Call) -> Answer:
 async def request_refund(call: Call) -> Answer:
     """Charge the account with what is to go back, then have Stripe give it back."""
     body: NewRefund = call.body
-    desk = call.runtime.cash_desk
+    payments = call.runtime.payments
     # Minutes that ran and are not paid yet are used, too.
-    await call.runtime.workshop.settle(call.account_id)
-    request = await prepare_refund(desk, call.account_id, asked_amount(body.amount, "amount"), "requested")
-    wallet = wallet_view(call.account_id)
+    await call.runtime.worker.settle(call.account_id)
+    request = await prepare_refund(payments, call.account_id, asked_amount(body.amount, "amount"), "requested")
+    wallet = wallet_ref(call.account_id)
     chosen: list[ChosenRefund] = []
 
-    def decide(sight: Sight, now: Instant) -> Decision:
+    def decide(loaded: Loaded, now: Instant) -> Decision:
         nonlocal chosen
-        chosen = request.choose(sight, now)
+        chosen = request.choose(loaded, now)
         return decided(chosen, call.account_id, now)
 
-    def answer(sight: Sight, now: Instant) -> Answer:
-        balance = sight.of(wallet).balance
+    def answer(loaded: Loaded, now: Instant) -> Answer:
+        balance = loaded.of(wallet).balance
         refunds = [_requested(one, now) for one in chosen]
         body = RefundsRequested(refunds=refunds, balance=balance_number(balance), balance_micros=balance)
         return told(202, body)
 
-    made = await act(call, request.views, decide, answer, "refund")
+    made = await act(call, request.refs, decide, answer, "refund")
     if REPLAYED in made.headers:
         return made
-    await ask_in_time(desk, chosen)
+    await ask_in_time(payments, chosen)
     try:
         # What Stripe refused at once is on the balance again.
-        after = (await call.runtime.ledger.read(wallet)).of(wallet)
+        after = (await call.runtime.aggregates.load(wallet)).of(wallet)
     except StoreFailed:
         return made
     return msgspec.structs.replace(made, balance=after.balance, wallet=after)
@@ -174,7 +174,7 @@ async def request_refund(call: Call) -> Answer:
 async def list_refunds(call: Call) -> Answer:
     """Tell the refunds of the account, newest first."""
     rows = []
-    for one in await call.runtime.cash_desk.open_payments.refunds(call.account_id):
+    for one in await call.runtime.payments.open_payments.refunds(call.account_id):
         refund = RefundTold(
             id=one.key,
             payment_id=one.payment_id,
@@ -189,13 +189,13 @@ async def list_refunds(call: Call) -> Answer:
 
 async def _asked_for(call: Call, amount: MicroUsd) -> tuple[PaymentId, bool]:
     """Return the payment that is asked for, and whether it was asked for before. Raises Invalid."""
-    desk = call.runtime.cash_desk
+    payments = call.runtime.payments
     before = await _asked_before(call)
     command = RequestCheckout(PaymentId(call.runtime.ids.new()), call.account_id, amount)
     free: tuple[tuple[str, bytes], ...] = ()
     instead: tuple[Claim, ...] = ()
     if before is not None:
-        payment = await desk.payment(before)
+        payment = await payments.payment(before)
         if payment is None or payment.url is not None or payment.state == "requested":
             return before, True
         # Nobody can pay it: a refusal leaves its key free.
@@ -205,7 +205,7 @@ async def _asked_for(call: Call, amount: MicroUsd) -> tuple[PaymentId, bool]:
         instead = (Claim(INSTEAD, before.bytes, command.payment_id, expires_at=until),)
     claims = (*instead, *await _claims(call, command.payment_id))
     try:
-        await ask_for_checkout(desk, command, call.context("checkout"), claims, free)
+        await ask_for_checkout(payments, command, call.context("checkout"), claims, free)
     except ClaimTaken:
         # The same request came twice at once: both are sent to the one page.
         before = await _asked_before(call)

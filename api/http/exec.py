@@ -12,15 +12,15 @@ from api.http.pipeline.endpoint import Endpoint, Told
 from api.http.pipeline.errors import CommandTimedOut, Ending
 from api.http.pipeline.idempotency import REPLAYED, claim_of, find_kept
 from api.http.rendering import optional_time
-from domain.compute.vps import VpsNotRunning, owned, vps_view
+from domain.compute.vps import VpsNotRunning, owned, vps_ref
 from domain.errors import Contended, NotFound
 from domain.exec.commands import RunJob
-from domain.exec.job import Job, job_view
+from domain.exec.job import Job, job_ref
 from domain.ids import JobId, VpsId
 from domain.ports import Claim, ClaimTaken
-from domain.settings.settings import SETTINGS_VIEW
+from domain.settings.settings import SETTINGS_REF
 from domain.time import to_rfc3339
-from domain.wallet.wallet import wallet_view
+from domain.wallet.wallet import wallet_ref
 
 BODY_BYTES_MAX = 1024 * 1024
 GIVE_UP_S = 2.0
@@ -45,14 +45,14 @@ async def exec_command(call: Call) -> Answer:
 async def get_job(call: Call) -> Answer:
     """Tell a command and what came of it so far."""
     job_id = JobId(call.id_in_path("job_id"))
-    view = job_view(job_id)
-    job = (await call.runtime.ledger.read(view)).of(view)
+    ref = job_ref(job_id)
+    job = (await call.runtime.aggregates.load(ref)).of(ref)
     if job is None or job.account_id != call.account_id:
         raise NotFound
-    vps = vps_view(job.vps_id)
-    owned((await call.runtime.ledger.read(vps)).of(vps), call.account_id)
-    stdout, stderr = await job_steps.output_text(call.runtime.workshop, job)
-    command = await job_steps.command_text(call.runtime.workshop, job)
+    vps = vps_ref(job.vps_id)
+    owned((await call.runtime.aggregates.load(vps)).of(vps), call.account_id)
+    stdout, stderr = await job_steps.output_text(call.runtime.worker, job)
+    command = await job_steps.command_text(call.runtime.worker, job)
     end = job.finished
     return told(
         200,
@@ -78,7 +78,7 @@ async def get_job(call: Call) -> Answer:
 async def _begin(call: Call) -> JobId:
     """Record that the command is to run. Raises what ``request_job`` raises."""
     body: Command = call.body
-    settings = (await call.runtime.ledger.read(SETTINGS_VIEW)).of(SETTINGS_VIEW)
+    settings = (await call.runtime.aggregates.load(SETTINGS_REF)).of(SETTINGS_REF)
     command = RunJob(
         job_id=JobId(call.runtime.ids.new()),
         account_id=call.account_id,
@@ -92,7 +92,7 @@ async def _begin(call: Call) -> JobId:
         user=body.user,
     )
     job = await job_steps.request_job(
-        call.runtime.workshop,
+        call.runtime.worker,
         command,
         call.context("exec"),
         timeout_s_max=settings.exec_max_timeout_seconds,
@@ -105,8 +105,8 @@ async def _ended(call: Call, job_id: JobId, *, replayed: bool) -> Answer:
     job = await _collected(call, job_id)
     done = await _done(call, job)
     # Minutes may have been paid while the command ran.
-    wallet = wallet_view(call.account_id)
-    call.wallet = (await call.runtime.ledger.read(wallet)).of(wallet)
+    wallet = wallet_ref(call.account_id)
+    call.wallet = (await call.runtime.aggregates.load(wallet)).of(wallet)
     call.balance = call.wallet.balance
     assert job.finished is not None
     if job.finished.end == "timeout":
@@ -119,7 +119,7 @@ async def _ended(call: Call, job_id: JobId, *, replayed: bool) -> Answer:
 
 async def _collected(call: Call, job_id: JobId) -> Job:
     """Wait for the end of a job. Raises Refusing where the service ends before it; the job goes on in the guest."""
-    collecting = asyncio.ensure_future(job_steps.collect_job(call.runtime.workshop, job_id))
+    collecting = asyncio.ensure_future(job_steps.collect_job(call.runtime.worker, job_id))
     ending = asyncio.ensure_future(call.runtime.ending.wait())
     try:
         # Not cancelled with this call: the run goes on, and its end is recorded, even if the client hangs up.
@@ -137,7 +137,7 @@ async def _collected(call: Call, job_id: JobId) -> Job:
 
 async def _done(call: Call, job: Job) -> CommandDone:
     assert job.finished is not None, "a job that was collected has ended"
-    stdout, stderr = await job_steps.output_text(call.runtime.workshop, job)
+    stdout, stderr = await job_steps.output_text(call.runtime.worker, job)
     return CommandDone(
         stdout=stdout,
         stderr=stderr,

@@ -140,7 +140,7 @@ async def _hosts(runtime: Runtime) -> str:
             return False
         return True
 
-    answered = await asyncio.gather(*(answers(host) for host in runtime.workshop.hypervisors.values()))
+    answered = await asyncio.gather(*(answers(host) for host in runtime.worker.hypervisors.values()))
     silent = answered.count(False)
     return "ok" if not silent else f"{silent} of {len(answered)} unavailable"
 

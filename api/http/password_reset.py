@@ -9,11 +9,11 @@ from api.http.pipeline.call import NO_CONTENT, Answer, Call
 from api.http.pipeline.endpoint import Endpoint, Told
 from api.http.pipeline.errors import Busy, CaptchaDown, CaptchaFailed, RateLimited
 from domain.accounts import resetting
-from domain.accounts.account import account_view
+from domain.accounts.account import account_ref
 from domain.accounts.passwords import checked_password
 from domain.accounts.ports import Quota
 from domain.accounts.resetting import RESETS_OF_ADDRESS, RequestReset, ResetPassword
-from domain.alerts.alerts import alerts_view
+from domain.alerts.alerts import alerts_ref
 from domain.alerts.codes import CodeRefused
 from domain.errors import Invalid
 from domain.events import Actor
@@ -50,10 +50,10 @@ async def password_reset(call: Call) -> Answer:
 
 async def _have_mailed(call: Call, account_id: AccountId) -> None:
     command = RequestReset(*new_code(call, "password-reset"))
-    account, alerts = account_view(account_id), alerts_view(account_id)
-    await call.runtime.ledger.execute(
+    account, alerts = account_ref(account_id), alerts_ref(account_id)
+    await call.runtime.aggregates.execute(
         (account, alerts),
-        lambda sight, now: resetting.request_reset(sight.of(account), command, now),
+        lambda loaded, now: resetting.request_reset(loaded.of(account), command, now),
         call.context_of(account_id, "password-reset", Actor("anonymous")),
     )
 
@@ -61,20 +61,20 @@ async def _have_mailed(call: Call, account_id: AccountId) -> None:
 async def _confirm(call: Call, code: str, new_password: str) -> Answer:
     runtime = call.runtime
     account_id, reset_id, digest = await found(call, "password-reset", code)
-    account, alerts = account_view(account_id), alerts_view(account_id)
-    views, context = (account, alerts), call.context_of(account_id, "password-reset", Actor("anonymous"))
+    account, alerts = account_ref(account_id), alerts_ref(account_id)
+    refs, context = (account, alerts), call.context_of(account_id, "password-reset", Actor("anonymous"))
     # Before anything is hashed: a wrong code costs us no more than it is worth.
-    looked = await runtime.ledger.execute(
-        views,
-        lambda sight, now: resetting.fail_reset(sight.of(account), sight.of(alerts), reset_id, digest, now),
+    looked = await runtime.aggregates.execute(
+        refs,
+        lambda loaded, now: resetting.fail_reset(loaded.of(account), loaded.of(alerts), reset_id, digest, now),
         context,
     )
     if looked.events:
         raise CodeRefused
     command = ResetPassword(reset_id, digest, await runtime.passwords.hash(new_password))
-    await runtime.ledger.execute(
-        views,
-        lambda sight, now: resetting.reset_password(sight.of(account), sight.of(alerts), command, now),
+    await runtime.aggregates.execute(
+        refs,
+        lambda loaded, now: resetting.reset_password(loaded.of(account), loaded.of(alerts), command, now),
         context,
     )
     return NO_CONTENT

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from api.application.repository import Context, Outcome
+from api.application.repository import CommandContext, CommandResult
 from api.application.settings import Settings
 from api.http.pipeline import rate_limits
 from api.http.pipeline.call import Call
@@ -73,9 +73,9 @@ async def check_password(call: Call, shown: Shown) -> None:
     if not attempt.right:
         await record_failure(call, attempt, call.account_id)
         raise accounts.WrongPassword
-    view = logins.tries_view(attempt.tries_id)
-    decision = logins.confirm(view.stream, call.account_id)
-    await call.runtime.ledger.execute((view,), lambda _sight, _now: decision, call.context("password"))
+    ref = logins.tries_ref(attempt.tries_id)
+    decision = logins.confirm(ref.stream, call.account_id)
+    await call.runtime.aggregates.execute((ref,), lambda _sight, _now: decision, call.context("password"))
 
 
 async def try_password(call: Call, subject: AccountId, account: Account, shown: Shown) -> Attempt:
@@ -114,26 +114,26 @@ async def _is_right(call: Call, account: Account, password: str) -> bool:
 
 async def _rehash(call: Call, account: Account, form: str) -> None:
     assert account.id is not None, "nobody's password is never right"
-    view = accounts.account_view(account.id)
+    ref = accounts.account_ref(account.id)
     command = RehashPassword(await call.runtime.passwords.hash(form), account.password_hash)
-    await call.runtime.ledger.execute(
-        (view,),
-        lambda sight, _now: accounts.rehash_password(sight.of(view), command),
+    await call.runtime.aggregates.execute(
+        (ref,),
+        lambda loaded, _now: accounts.rehash_password(loaded.of(ref), command),
         call.context_of(account.id, "password", Actor("account", account.id)),
     )
 
 
 async def record_failure(call: Call, attempt: Attempt, account_id: AccountId | None) -> None:
     """Record that a password was wrong."""
-    view = logins.tries_view(attempt.tries_id)
-    await call.runtime.ledger.execute(
-        (view,),
-        lambda _sight, now: logins.fail(view.stream, account_id, now),
+    ref = logins.tries_ref(attempt.tries_id)
+    await call.runtime.aggregates.execute(
+        (ref,),
+        lambda _sight, now: logins.fail(ref.stream, account_id, now),
         tried_context(call, account_id),
     )
 
 
-def tried_context(call: Call, account_id: AccountId | None) -> Context:
+def tried_context(call: Call, account_id: AccountId | None) -> CommandContext:
     """Return how events of a password come to be that nobody has proven anything by yet."""
     return call.context_of(account_id, "password", Actor("anonymous") if call.account is None else call.context().actor)
 
@@ -145,25 +145,25 @@ class _Turn:
         self._call = call
         self._subject = subject
         self._account_id = account_id
-        self._view = logins.tries_view(tries_id)
+        self._view = logins.tries_ref(tries_id)
 
     async def by_waiting(self) -> None:
         """Take the turn. Raises CaptchaOrWait before it has come."""
         outcome = await self._record_in_turn()
-        if logins.is_known(outcome.sight.of(self._view), outcome.at):
+        if logins.is_known(outcome.loaded.of(self._view), outcome.at):
             return
         tally = await self._count(logins.FROM_UNKNOWN_NETWORKS, str(self._subject))
         if tally.count > logins.FROM_UNKNOWN_NETWORKS.tries:
             await self.put_off()
             raise logins.CaptchaOrWait(retry_after_seconds=max(1, tally.reset_s))
 
-    async def _record_in_turn(self) -> Outcome:
+    async def _record_in_turn(self) -> CommandResult:
         # Programs that log in side by side with the right password meet each other's, and nobody's failures.
         for _ in range(UNDECIDED_LOOKS):
             try:
                 return await self._record(waits=True)
             except logins.CaptchaOrWait:
-                tries = (await self._call.runtime.ledger.read(self._view)).of(self._view)
+                tries = (await self._call.runtime.aggregates.load(self._view)).of(self._view)
                 if not logins.is_undecided(tries, self._call.runtime.clock.now()):
                     raise
             await asyncio.sleep(UNDECIDED_PAUSE_S)
@@ -179,7 +179,7 @@ class _Turn:
     async def put_off(self) -> None:
         """Give the turn back: the password is not looked at."""
         decision = logins.put_off(self._view.stream, self._account_id)
-        await self._call.runtime.ledger.execute(
+        await self._call.runtime.aggregates.execute(
             (self._view,), lambda _sight, _now: decision, tried_context(self._call, self._account_id)
         )
 
@@ -189,7 +189,7 @@ class _Turn:
         if not await runtime.captcha.passed(token, self._call.arrival.address):
             raise CaptchaFailed
         await self._check_share(logins.WITH_CAPTCHA_FROM_NETWORK, str(self._view.stream))
-        tries = (await runtime.ledger.read(self._view)).of(self._view)
+        tries = (await runtime.aggregates.load(self._view)).of(self._view)
         if not logins.is_known(tries, runtime.clock.now()):
             await self._check_share(logins.WITH_CAPTCHA_FROM_UNKNOWN_NETWORKS, str(self._subject))
         await self._record(waits=False)
@@ -202,12 +202,12 @@ class _Turn:
     async def _count(self, quota: Quota, subject: str) -> Tally:
         return (await self._call.runtime.rate_counters.count([(quota, subject)]))[0]
 
-    async def _record(self, *, waits: bool) -> Outcome:
+    async def _record(self, *, waits: bool) -> CommandResult:
         def decide(now: Instant, tries: logins.Tries) -> Decision:
             return logins.try_password(tries, self._view.stream, self._account_id, now, waits=waits)
 
-        return await self._call.runtime.ledger.execute(
+        return await self._call.runtime.aggregates.execute(
             (self._view,),
-            lambda sight, now: decide(now, sight.of(self._view)),
+            lambda loaded, now: decide(now, loaded.of(self._view)),
             tried_context(self._call, self._account_id),
         )

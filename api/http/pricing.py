@@ -23,7 +23,7 @@ class PlanOffered(msgspec.Struct, frozen=True):
 
 async def list_plans(call: Call) -> Answer:
     """Tell every plan on offer, the cheapest first."""
-    book = (await call.runtime.ledger.read(PRICES)).of(PRICES)
+    book = (await call.runtime.aggregates.load(PRICES)).of(PRICES)
     now = call.runtime.clock.now()
     return told(
         200,

@@ -45,31 +45,31 @@ class SshKeyKept(msgspec.Struct, frozen=True):
 async def add_ssh_key(call: Call) -> Answer:
     """Keep a key."""
     body: NewSshKey = call.body
-    view = ssh_keys.ssh_keys_view(call.account_id)
+    ref = ssh_keys.ssh_keys_ref(call.account_id)
     command = AddSshKey(SshKeyId(call.runtime.ids.new()), body.name, body.public_key)
     return await act(
         call,
-        (view,),
-        lambda sight, now: ssh_keys.add(sight.of(view), call.account_id, command, now),
-        lambda sight, _: told(201, _kept(sight.of(view).by_id[command.ssh_key_id])),
+        (ref,),
+        lambda loaded, now: ssh_keys.add(loaded.of(ref), call.account_id, command, now),
+        lambda loaded, _: told(201, _kept(loaded.of(ref).by_id[command.ssh_key_id])),
         "ssh-key",
     )
 
 
 async def list_ssh_keys(call: Call) -> Answer:
     """Tell the keys of the account, newest first."""
-    view = ssh_keys.ssh_keys_view(call.account_id)
-    keys = (await call.runtime.ledger.read(view)).of(view)
+    ref = ssh_keys.ssh_keys_ref(call.account_id)
+    keys = (await call.runtime.aggregates.load(ref)).of(ref)
     return paged(call, [(made_at(key.added_at, key.id), _kept(key)) for key in keys.by_id.values()])
 
 
 async def remove_ssh_key(call: Call) -> Answer:
     """Offer a key no longer; VPSs that were made with it keep it."""
-    view = ssh_keys.ssh_keys_view(call.account_id)
+    ref = ssh_keys.ssh_keys_ref(call.account_id)
     command = RemoveSshKey(SshKeyId(call.id_in_path("ssh_key_id")))
-    await call.runtime.ledger.execute(
-        (view,),
-        lambda sight, _: ssh_keys.remove(sight.of(view), call.account_id, command),
+    await call.runtime.aggregates.execute(
+        (ref,),
+        lambda loaded, _: ssh_keys.remove(loaded.of(ref), call.account_id, command),
         call.context("ssh-key"),
     )
     return NO_CONTENT

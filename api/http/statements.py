@@ -8,7 +8,7 @@ import msgspec
 from api.application.statements.csv_form import csv_of
 from api.application.statements.issuing import statement_for
 from api.application.statements.pdf_form import pdf_of
-from api.application.statements.presentation import CURRENCY, Line, ToldStatement
+from api.application.statements.presentation import CURRENCY, Line, StatementPresentation
 from api.http.pages import PAGE_HEADERS, Page, paged
 from api.http.pipeline.call import Answer, Call
 from api.http.pipeline.endpoint import Endpoint, Told
@@ -128,7 +128,7 @@ async def list_statements(call: Call) -> Answer:
     )
 
 
-def _told(statement: ToldStatement) -> StatementTold:
+def _told(statement: StatementPresentation) -> StatementTold:
     return StatementTold(
         number=statement.number,
         month=str(statement.month),

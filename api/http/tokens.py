@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from api.application.repository import Sight
+from api.application.repository import Loaded
 from api.http.pages import PAGE_HEADERS, Page, made_at, paged
 from api.http.pipeline.call import NO_CONTENT, Answer, Call, told
 from api.http.pipeline.endpoint import Endpoint, Told
@@ -28,9 +28,9 @@ from domain.time import Instant, from_datetime, to_rfc3339
 from domain.tokens import token as tokens
 from domain.tokens.commands import CreateToken, RevokeToken
 from domain.tokens.events import Scope
-from domain.tokens.token import SCOPES, Token, TooManyTokens, token_view
+from domain.tokens.token import SCOPES, Token, TooManyTokens, token_ref
 from domain.wallet.events import LimitWindow
-from domain.wallet.wallet import Wallet, wallet_view
+from domain.wallet.wallet import Wallet, wallet_ref
 
 _EXAMPLE = {
     "id": "01937b1e-5c00-7000-8000-000000000005",
@@ -90,7 +90,7 @@ class TokenMade(TokenTold, frozen=True, kw_only=True):
 async def create_token(call: Call) -> Answer:
     """Make a token and tell its secret."""
     body: NewToken = call.body
-    wallet = wallet_view(call.account_id)
+    wallet = wallet_ref(call.account_id)
     secret = call.runtime.token_secrets.new()
     command = CreateToken(
         account_id=call.account_id,
@@ -102,25 +102,25 @@ async def create_token(call: Call) -> Answer:
         limit_window=body.limit_window,
         expires_at=None if body.expires_at is None else from_datetime(body.expires_at),
     )
-    view = token_view(command.token_id)
+    ref = token_ref(command.token_id)
 
-    def made(sight: Sight, now: Instant) -> Answer:
-        token = sight.of(view)
+    def made(loaded: Loaded, now: Instant) -> Answer:
+        token = loaded.of(ref)
         assert token is not None, "a token that was decided on is there"
-        return told(201, TokenMade(**_fields(token, sight.of(wallet), None, now), token=secret))
+        return told(201, TokenMade(**_fields(token, loaded.of(wallet), None, now), token=secret))
 
     return await act(
-        call, (view, wallet), lambda sight, now: tokens.create(sight.of(wallet), command, now), made, "token"
+        call, (ref, wallet), lambda loaded, now: tokens.create(loaded.of(wallet), command, now), made, "token"
     )
 
 
 async def list_tokens(call: Call) -> Answer:
     """Tell the tokens of the account that are not revoked, newest first."""
-    ledger, wallet_seen = call.runtime.ledger, wallet_view(call.account_id)
-    wallet = (await ledger.read(wallet_seen)).of(wallet_seen)
-    views = [token_view(token_id) for token_id in wallet.limits]
-    sight = await ledger.read(*views)
-    kept = [token for view in views if (token := sight.of(view)) is not None and not token.revoked]
+    aggregates, wallet_seen = call.runtime.aggregates, wallet_ref(call.account_id)
+    wallet = (await aggregates.load(wallet_seen)).of(wallet_seen)
+    refs = [token_ref(token_id) for token_id in wallet.limits]
+    loaded = await aggregates.load(*refs)
+    kept = [token for ref in refs if (token := loaded.of(ref)) is not None and not token.revoked]
     last_uses = await call.runtime.last_uses.of([token.id for token in kept])
     now = call.runtime.clock.now()
     return paged(
@@ -134,10 +134,10 @@ async def list_tokens(call: Call) -> Answer:
 
 async def revoke_token(call: Call) -> Answer:
     """Believe a token no longer; VPSs that it created go on, without its limit."""
-    view, wallet = token_view(TokenId(call.id_in_path("token_id"))), wallet_view(call.account_id)
+    ref, wallet = token_ref(TokenId(call.id_in_path("token_id"))), wallet_ref(call.account_id)
     command = RevokeToken(call.account_id, TokenId(call.id_in_path("token_id")))
-    await call.runtime.ledger.execute(
-        (view, wallet), lambda sight, now: tokens.revoke(sight.of(view), command, now), call.context("token")
+    await call.runtime.aggregates.execute(
+        (ref, wallet), lambda loaded, now: tokens.revoke(loaded.of(ref), command, now), call.context("token")
     )
     return NO_CONTENT
 

@@ -9,10 +9,10 @@ from api.http.pipeline.call import NO_CONTENT, Answer, Call
 from api.http.pipeline.endpoint import Endpoint, Told
 from api.http.pipeline.errors import CaptchaDown, CaptchaFailed, RateLimited
 from domain.accounts import verifying
-from domain.accounts.account import account_view
+from domain.accounts.account import account_ref
 from domain.accounts.ports import Quota
 from domain.accounts.verifying import VERIFICATIONS_OF_ADDRESS, RequestVerification
-from domain.alerts.alerts import alerts_view
+from domain.alerts.alerts import alerts_ref
 from domain.alerts.codes import CodeRefused, code_of
 from domain.alerts.commands import VerifyAddress
 from domain.alerts.events import AddressVerified, EmailVerificationDone
@@ -42,10 +42,10 @@ async def verify_email(call: Call) -> Answer:
 
     async def have_mailed(account_id: AccountId) -> None:
         command = RequestVerification(*new_code(call, "verify-email"))
-        account, alerts = account_view(account_id), alerts_view(account_id)
-        await call.runtime.ledger.execute(
+        account, alerts = account_ref(account_id), alerts_ref(account_id)
+        await call.runtime.aggregates.execute(
             (account, alerts),
-            lambda sight, now: verifying.request_verification(sight.of(account), command, now),
+            lambda loaded, now: verifying.request_verification(loaded.of(account), command, now),
             call.context_of(account_id, "verify-email", Actor("anonymous")),
         )
 
@@ -55,11 +55,11 @@ async def verify_email(call: Call) -> Answer:
 async def _take(call: Call, code: str) -> Answer:
     # What a wrong, an expired and an unknown code are answered is the same.
     account_id, verification_id, digest = await found(call, "verify-email", code)
-    account, alerts = account_view(account_id), alerts_view(account_id)
+    account, alerts = account_ref(account_id), alerts_ref(account_id)
     command = VerifyAddress(verification_id, digest)
-    outcome = await call.runtime.ledger.execute(
+    outcome = await call.runtime.aggregates.execute(
         (account, alerts),
-        lambda sight, now: verifying.verify_email(sight.of(account), sight.of(alerts), account_id, command, now),
+        lambda loaded, now: verifying.verify_email(loaded.of(account), loaded.of(alerts), account_id, command, now),
         call.context_of(account_id, "verify-email", Actor("anonymous")),
     )
     if not any(isinstance(event, AddressVerified | EmailVerificationDone) for _, event in outcome.events):

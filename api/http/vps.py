@@ -9,7 +9,7 @@ import msgspec
 
 from api.application.blobs import aside_of
 from api.application.capacity import room_views
-from api.application.repository import Sight
+from api.application.repository import Loaded
 from api.application.runtime import VpsAsked
 from api.application.streams import events_between
 from api.http.pages import Cursor, Page, cursor_of, page_of, paged
@@ -17,7 +17,7 @@ from api.http.pipeline.call import NO_CONTENT, Answer, Call, told
 from api.http.pipeline.idempotency import act
 from api.http.quotes import quoted
 from api.http.vps_rendering import labels_told, vps_event, vps_told
-from domain.accounts.ssh_keys import authorized_keys, ssh_keys_view
+from domain.accounts.ssh_keys import authorized_keys, ssh_keys_ref
 from domain.blobs import Aside
 from domain.compute import admission
 from domain.compute import vps as vpss
@@ -25,14 +25,14 @@ from domain.compute.boot_script import SCRIPT_BYTES_MAX
 from domain.compute.commands import CreateVps
 from domain.compute.labels import LABEL_CHARACTERS_MAX, LABELS_MAX
 from domain.compute.sizes import choose_plan
-from domain.compute.vps import Vps, vps_view
-from domain.deciding import Decision, View
+from domain.compute.vps import Vps, vps_ref
+from domain.deciding import AggregateRef, Decision
 from domain.errors import Invalid
 from domain.ids import PlanId, SshKeyId, VpsId, vps_stream
 from domain.pricing.price_book import PRICES
-from domain.settings.settings import SETTINGS_VIEW
+from domain.settings.settings import SETTINGS_REF
 from domain.time import Instant
-from domain.wallet.wallet import wallet_view
+from domain.wallet.wallet import wallet_ref
 
 IMAGE = "debian-12-lite"
 """The one image that ships."""
@@ -85,21 +85,21 @@ class VpsPage(Page, frozen=True, kw_only=True, forbid_unknown_fields=True):
 async def create_vps(call: Call) -> Answer:
     """Have a VPS made, if the balance covers an hour of everything that is on; or tell what that would come to."""
     vps_id = VpsId(call.runtime.ids.new())
-    vps, wallet = vps_view(vps_id), wallet_view(call.account_id)
+    vps, wallet = vps_ref(vps_id), wallet_ref(call.account_id)
     _check_sizes(call.body)
     body: NewVps = call.body
     texts, stream = {"user_data": body.user_data}, vps_stream(vps_id)
     aside = (await aside_of(call.runtime.sealer, stream, call.account_id, texts)).get("user_data")
-    hosts = await room_views(call.runtime.workshop)
-    views: tuple[View[Any], ...] = (vps, wallet, ssh_keys_view(call.account_id), PRICES, *hosts.views)
+    hosts = await room_views(call.runtime.worker)
+    refs: tuple[AggregateRef[Any], ...] = (vps, wallet, ssh_keys_ref(call.account_id), PRICES, *hosts.refs)
 
-    def decide(sight: Sight, now: Instant) -> Decision:
-        command, rooms = _wanted(call, sight, vps_id, now, aside), hosts.rooms(sight, new=True)
-        settings = sight.of(SETTINGS_VIEW)
+    def decide(loaded: Loaded, now: Instant) -> Decision:
+        command, rooms = _wanted(call, loaded, vps_id, now, aside), hosts.rooms(loaded, new=True)
+        settings = loaded.of(SETTINGS_REF)
         return admission.create_vps(
-            sight.of(vps),
-            sight.of(wallet),
-            sight.of(PRICES),
+            loaded.of(vps),
+            loaded.of(wallet),
+            loaded.of(PRICES),
             rooms,
             settings.vps_limits,
             command,
@@ -108,25 +108,25 @@ async def create_vps(call: Call) -> Answer:
         )
 
     if call.query.dry_run:
-        sight, now = await call.runtime.ledger.read(*views), call.runtime.clock.now()
-        plan = sight.of(PRICES).plan(_wanted(call, sight, vps_id, now, aside).plan_id)
+        loaded, now = await call.runtime.aggregates.load(*refs), call.runtime.clock.now()
+        plan = loaded.of(PRICES).plan(_wanted(call, loaded, vps_id, now, aside).plan_id)
         return quoted(
-            sight.of(wallet),
-            sight.of(PRICES),
+            loaded.of(wallet),
+            loaded.of(PRICES),
             vps_id,
             plan,
             now,
-            lambda: decide(sight, now),
+            lambda: decide(loaded, now),
             token_id=call.token_id,
             accepted=201,
         )
-    return await act(call, views, decide, lambda sight, now: _one(call, sight, vps_id, now, 201), "create")
+    return await act(call, refs, decide, lambda loaded, now: _one(call, loaded, vps_id, now, 201), "create")
 
 
-def _wanted(call: Call, sight: Sight, vps_id: VpsId, now: Instant, user_data_aside: Aside | None) -> CreateVps:
+def _wanted(call: Call, loaded: Loaded, vps_id: VpsId, now: Instant, user_data_aside: Aside | None) -> CreateVps:
     body: NewVps = call.body
     plan = choose_plan(
-        sight.of(PRICES),
+        loaded.of(PRICES),
         None if body.plan_id is None else PlanId(body.plan_id),
         vcpu=body.vcpu,
         memory_mb=body.memory_mb,
@@ -144,7 +144,7 @@ def _wanted(call: Call, sight: Sight, vps_id: VpsId, now: Instant, user_data_asi
         disk_gb=plan.disk_gb,
         image=IMAGE,
         ssh_key_ids=key_ids,
-        authorized_keys=authorized_keys(sight.of(ssh_keys_view(call.account_id)), key_ids),
+        authorized_keys=authorized_keys(loaded.of(ssh_keys_ref(call.account_id)), key_ids),
         user_data=body.user_data,
         user_data_aside=user_data_aside,
         labels=body.labels,
@@ -166,10 +166,10 @@ async def list_vps(call: Call) -> Answer:
         after=place if cursor is not None and cursor.side == "after" else None,
     )
     part = await call.runtime.vps_list.of_account(call.account_id, asked)
-    wallet = wallet_view(call.account_id)
-    sight = await call.runtime.ledger.read(wallet, PRICES)
+    wallet = wallet_ref(call.account_id)
+    loaded = await call.runtime.aggregates.load(wallet, PRICES)
     now = call.runtime.clock.now()
-    meters, book = sight.of(wallet).meters, sight.of(PRICES)
+    meters, book = loaded.of(wallet).meters, loaded.of(PRICES)
     shown = [vps_told(vps, meters.get(vps.vps_id), book, now) for vps in part.shown]
     return page_of(call, shown, part.total, older=_key(part.older), newer=_key(part.newer))
 
@@ -177,42 +177,42 @@ async def list_vps(call: Call) -> Answer:
 async def get_vps(call: Call) -> Answer:
     """Tell one VPS as it is now."""
     vps_id = VpsId(call.id_in_path("vps_id"))
-    sight = await call.runtime.ledger.read(vps_view(vps_id), wallet_view(call.account_id), PRICES)
-    answer = _one(call, sight, vps_id, call.runtime.clock.now(), 200)
-    wallet = sight.of(wallet_view(call.account_id))
+    loaded = await call.runtime.aggregates.load(vps_ref(vps_id), wallet_ref(call.account_id), PRICES)
+    answer = _one(call, loaded, vps_id, call.runtime.clock.now(), 200)
+    wallet = loaded.of(wallet_ref(call.account_id))
     return msgspec.structs.replace(answer, balance=wallet.balance, wallet=wallet)
 
 
 async def start_vps(call: Call) -> Answer:
     """Switch a VPS on, if the balance covers an hour of everything that is on; or tell what that would come to."""
-    wallet, hosts = wallet_view(call.account_id), await room_views(call.runtime.workshop)
+    wallet, hosts = wallet_ref(call.account_id), await room_views(call.runtime.worker)
 
-    def decide(vps: Vps | None, sight: Sight, now: Instant) -> Decision:
-        book, rooms = sight.of(PRICES), hosts.rooms(sight, new=False)
+    def decide(vps: Vps | None, loaded: Loaded, now: Instant) -> Decision:
+        book, rooms = loaded.of(PRICES), hosts.rooms(loaded, new=False)
         return admission.start_vps(
             vps,
-            sight.of(wallet),
+            loaded.of(wallet),
             book,
             rooms,
             call.account_id,
             now,
             asked_by=call.token_id,
-            failed_starts_max=sight.of(SETTINGS_VIEW).failed_starts_per_hour,
+            failed_starts_max=loaded.of(SETTINGS_REF).failed_starts_per_hour,
         )
 
     if not call.query.dry_run:
-        return await _change(call, "start", decide, hosts.views)
-    view = vps_view(VpsId(call.id_in_path("vps_id")))
-    sight, now = await call.runtime.ledger.read(view, wallet, PRICES, *hosts.views), call.runtime.clock.now()
-    vps, book = vpss.owned(sight.of(view), call.account_id), sight.of(PRICES)
+        return await _change(call, "start", decide, hosts.refs)
+    ref = vps_ref(VpsId(call.id_in_path("vps_id")))
+    loaded, now = await call.runtime.aggregates.load(ref, wallet, PRICES, *hosts.refs), call.runtime.clock.now()
+    vps, book = vpss.owned(loaded.of(ref), call.account_id), loaded.of(PRICES)
     plan = book.plan(vps.plan_id)
     return quoted(
-        sight.of(wallet),
+        loaded.of(wallet),
         book,
         vps.vps_id,
         plan,
         now,
-        lambda: decide(vps, sight, now),
+        lambda: decide(vps, loaded, now),
         token_id=vps.token_id,
         accepted=202,
     )
@@ -223,7 +223,7 @@ async def stop_vps(call: Call) -> Answer:
     return await _change(
         call,
         "stop",
-        lambda vps, sight, now: admission.stop_vps(vps, sight.of(wallet_view(call.account_id)), call.account_id, now),
+        lambda vps, loaded, now: admission.stop_vps(vps, loaded.of(wallet_ref(call.account_id)), call.account_id, now),
     )
 
 
@@ -235,51 +235,51 @@ async def restart_vps(call: Call) -> Answer:
 async def delete_vps(call: Call) -> Answer:
     """Have a VPS gone for good, in whatever state it is."""
     vps_id = VpsId(call.id_in_path("vps_id"))
-    vps, wallet = vps_view(vps_id), wallet_view(call.account_id)
-    outcome = await call.runtime.ledger.execute(
+    vps, wallet = vps_ref(vps_id), wallet_ref(call.account_id)
+    outcome = await call.runtime.aggregates.execute(
         (vps, wallet),
-        lambda sight, now: admission.delete_vps(sight.of(vps), sight.of(wallet), call.account_id, now),
+        lambda loaded, now: admission.delete_vps(loaded.of(vps), loaded.of(wallet), call.account_id, now),
         call.context("delete"),
     )
-    after = outcome.sight.of(wallet)
+    after = outcome.loaded.of(wallet)
     return msgspec.structs.replace(NO_CONTENT, balance=after.balance, wallet=after)
 
 
 async def list_vps_events(call: Call) -> Answer:
     """Tell the whole recorded life of a VPS, newest first."""
     vps_id = VpsId(call.id_in_path("vps_id"))
-    view = vps_view(vps_id)
-    sight = await call.runtime.ledger.read(view)
-    vpss.owned(sight.of(view), call.account_id)
-    recorded = events_between(call.runtime.store, view.stream, 0, sight.version(view.stream))
+    ref = vps_ref(vps_id)
+    loaded = await call.runtime.aggregates.load(ref)
+    vpss.owned(loaded.of(ref), call.account_id)
+    recorded = events_between(call.runtime.store, ref.stream, 0, loaded.version(ref.stream))
     return paged(call, [(f"{one.position:019d}", vps_event(one)) async for one in recorded])
 
 
 async def _change(
     call: Call,
     step: str,
-    decide: Callable[[Vps | None, Sight, Instant], Decision],
-    beside: tuple[View[Any], ...] = (),
+    decide: Callable[[Vps | None, Loaded, Instant], Decision],
+    beside: tuple[AggregateRef[Any], ...] = (),
 ) -> Answer:
     vps_id = VpsId(call.id_in_path("vps_id"))
-    vps = vps_view(vps_id)
+    vps = vps_ref(vps_id)
     status = 200
 
-    def decide_and_note(sight: Sight, now: Instant) -> Decision:
+    def decide_and_note(loaded: Loaded, now: Instant) -> Decision:
         nonlocal status
-        decision = decide(sight.of(vps), sight, now)
+        decision = decide(loaded.of(vps), loaded, now)
         # Accepted is what is still to be done; what is so already is just told.
         status = 202 if decision.events else 200
         return decision
 
-    views: tuple[View[Any], ...] = (vps, wallet_view(call.account_id), PRICES, *beside)
-    return await act(call, views, decide_and_note, lambda sight, now: _one(call, sight, vps_id, now, status), step)
+    refs: tuple[AggregateRef[Any], ...] = (vps, wallet_ref(call.account_id), PRICES, *beside)
+    return await act(call, refs, decide_and_note, lambda loaded, now: _one(call, loaded, vps_id, now, status), step)
 
 
-def _one(call: Call, sight: Sight, vps_id: VpsId, now: Instant, status: int) -> Answer:
-    vps = vpss.owned(sight.of(vps_view(vps_id)), call.account_id)
-    meter = sight.of(wallet_view(call.account_id)).meters.get(vps_id)
-    return told(status, vps_told(vps, meter, sight.of(PRICES), now))
+def _one(call: Call, loaded: Loaded, vps_id: VpsId, now: Instant, status: int) -> Answer:
+    vps = vpss.owned(loaded.of(vps_ref(vps_id)), call.account_id)
+    meter = loaded.of(wallet_ref(call.account_id)).meters.get(vps_id)
+    return told(status, vps_told(vps, meter, loaded.of(PRICES), now))
 
 
 def _check_sizes(body: NewVps) -> None:

@@ -6,7 +6,7 @@ from collections import Counter
 from domain.ids import AccountId
 
 
-class Slots:
+class FairSemaphore:
     """So many at once. While others wait, nobody who has its share gets more; nothing is kept free for anybody."""
 
     def __init__(self, slots_max: int, share_max: int) -> None:
@@ -16,7 +16,7 @@ class Slots:
         self._held: Counter[AccountId] = Counter()
         self._waiting: list[tuple[AccountId, asyncio.Future[None]]] = []
 
-    async def take(self, account_id: AccountId) -> "Slot":
+    async def take(self, account_id: AccountId) -> "Permit":
         """Wait for a slot, in the order of asking but for those who have their share."""
         turn = asyncio.get_running_loop().create_future()
         self._waiting.append((account_id, turn))
@@ -27,7 +27,7 @@ class Slots:
             if not turn.cancelled():  # It was handed out just before.
                 self.give_back(account_id)
             raise
-        return Slot(self, account_id)
+        return Permit(self, account_id)
 
     def give_back(self, account_id: AccountId) -> None:
         """Take a slot back from an account, for the next."""
@@ -49,22 +49,22 @@ class Slots:
             turn.set_result(None)
 
 
-class Slot:
+class Permit:
     """One slot that somebody has, until it is left: at the end of the block, or before."""
 
-    def __init__(self, slots: Slots, account_id: AccountId) -> None:
+    def __init__(self, slots: FairSemaphore, account_id: AccountId) -> None:
         self._slots = slots
         self._account_id = account_id
         self._left = False
 
-    def leave(self) -> None:
-        """Let the next one have it; leaving twice is leaving once."""
+    def release(self) -> None:
+        """Let the next one have it; released twice is released once."""
         if not self._left:
             self._left = True
             self._slots.give_back(self._account_id)
 
-    def __enter__(self) -> "Slot":
+    def __enter__(self) -> "Permit":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.leave()
+        self.release()

@@ -9,19 +9,19 @@ import structlog
 
 from api.application.payments.applying import apply_payment, look_at_stripe
 from api.application.payments.checkouts import ensure_opened
-from api.application.payments.dependencies import LEASE_S, CashDesk, as_service
+from api.application.payments.dependencies import LEASE_S, PaymentsContext, as_service
 from api.application.payments.refunding import ensure_refunded
 from api.application.payments.webhooks import EVENT_LEASE, HEEDED, keep_event, look_up, pause_after
 from api.application.queues import Later, Queue, RoundEnds
-from api.application.repository import Sight
-from domain.deciding import Decision, View
+from api.application.repository import Loaded
+from domain.deciding import AggregateRef, Decision
 from domain.errors import Contended
 from domain.ids import STRIPE_STREAM, PaymentId, stripe_event_stream, stripe_transaction_stream
 from domain.payments.cursors import CURSORS, What, note_swept
 from domain.payments.events import StripeBalanceMoved
-from domain.payments.inbox import inbox_view
+from domain.payments.inbox import inbox_ref
 from domain.payments.ports import PaymentsUnavailable, StripeEvent
-from domain.payments.transactions import apply_transaction, transaction_view
+from domain.payments.transactions import apply_transaction, transaction_ref
 from domain.payments.work import look_at
 from domain.ports import StoreFailed, StoreUnavailable
 from domain.time import HOUR, Instant, seconds
@@ -62,13 +62,13 @@ class StripeAway(RoundEnds):
 class Sweep:
     """One process's share of looking; any number may sweep, one at a time does."""
 
-    def __init__(self, desk: CashDesk, *, looked_again_s: float = LOOKED_AGAIN_S_MIN) -> None:
-        self._desk = desk
+    def __init__(self, payments: PaymentsContext, *, looked_again_s: float = LOOKED_AGAIN_S_MIN) -> None:
+        self._payments = payments
         self._looked_again_s = looked_again_s
         self._misses = 0
         """How often in a row Stripe did not answer."""
         self._kept_events = self._queue(
-            EVENT_LEASE, desk.open_payments.pending_events, self._look_up, stripe_event_stream, pause_after
+            EVENT_LEASE, payments.open_payments.pending_events, self._look_up, stripe_event_stream, pause_after
         )
         self._due_payments = self._queue(
             PAYMENT_LEASE, self._payments_due, self._look_at, lambda payment_id: payment_id, self._looked_again
@@ -95,7 +95,7 @@ class Sweep:
 
         return Queue(
             scope,
-            self._desk.leases,
+            self._payments.leases,
             waiting,
             counted,
             lease_key=lease_key,
@@ -110,7 +110,7 @@ class Sweep:
         """Do what is due, as far as Stripe answers. Raises StoreUnavailable."""
         key, lease_s = UUID(int=STRIPE_STREAM.int), SWEEP_WITHIN_S + 15.0
         try:
-            await self._desk.leased(SWEEP_LEASE, key, self._in_time, lambda _failures: 0, lease_s)
+            await self._payments.leased(SWEEP_LEASE, key, self._in_time, lambda _failures: 0, lease_s)
         except StripeAway as away:
             _log.warning("sweep waits for Stripe", problem=str(away))
 
@@ -145,76 +145,76 @@ class Sweep:
         if self._misses < MISSES_MAX:
             return
         try:
-            await self._desk.gateway.answers()
+            await self._payments.gateway.answers()
         except PaymentsUnavailable:
             raise StripeAway(str(away)) from away
         self._misses = 0
 
     async def _look_up(self, stripe_event_id: str) -> None:
-        await look_up(self._desk, stripe_event_id)
+        await look_up(self._payments, stripe_event_id)
 
     async def _payments_due(self, after: PaymentId | None, limit: int) -> Sequence[PaymentId]:
-        return await self._desk.open_payments.due_payments(self._desk.clock.now(), after, limit)
+        return await self._payments.open_payments.due_payments(self._payments.clock.now(), after, limit)
 
     def _looked_again(self, failures: int) -> float:
         return min(self._looked_again_s * float(2 ** min(failures, 16)), LOOKED_AGAIN_S_MAX)
 
     async def _look_at(self, payment_id: PaymentId) -> None:
-        payment = await self._desk.payment(payment_id)
+        payment = await self._payments.payment(payment_id)
         if payment is not None and payment.state == "requested":
-            payment = await ensure_opened(self._desk, payment_id)
+            payment = await ensure_opened(self._payments, payment_id)
         if payment is None or not payment.awaits_stripe:
             return
         for refund in payment.refunds.values():
             if refund.state == "requested" and refund.refund_id is not None:
-                await ensure_refunded(self._desk, payment_id, refund.refund_id)
+                await ensure_refunded(self._payments, payment_id, refund.refund_id)
         if (
             payment.session_id is not None
-            and (seen := await look_at_stripe(self._desk, payment.session_id)) is not None
+            and (seen := await look_at_stripe(self._payments, payment.session_id)) is not None
         ):
-            await apply_payment(self._desk, payment.account_id, payment_id, seen)
-        after = await self._desk.payment(payment_id)
+            await apply_payment(self._payments, payment.account_id, payment_id, seen)
+        after = await self._payments.payment(payment_id)
         at = None if after is None else look_at(after)
-        if at is not None and at <= self._desk.clock.now():
+        if at is not None and at <= self._payments.clock.now():
             raise Later
 
     async def _look_through_events(self) -> None:
         async def take_in(batch: Sequence[_Listed[StripeEvent]]) -> Instant | None:
             heeded = [one for one in batch if one[2].kind in HEEDED]
-            views = {stripe_event_id: inbox_view(stripe_event_id) for stripe_event_id, _, _ in heeded}
-            known = await self._known(views, lambda _, inbox: inbox.received)
+            refs = {stripe_event_id: inbox_ref(stripe_event_id) for stripe_event_id, _, _ in heeded}
+            known = await self._known(refs, lambda _, inbox: inbox.received)
             new = [one for one in heeded if one[0] not in known]
             # All are kept before any is looked up, so that what is passed over is never lost.
-            missed = await self._record_each("events", new, lambda event: keep_event(self._desk, event))
+            missed = await self._record_each("events", new, lambda event: keep_event(self._payments, event))
             await self._kept_events.deal_with([stripe_event_id for stripe_event_id, _, _ in new])
             return missed
 
         async def events_since(since: Instant, limit: int) -> list[_Listed[StripeEvent]]:
-            found = await self._desk.gateway.events_since(since, limit)
+            found = await self._payments.gateway.events_since(since, limit)
             return [(event.stripe_event_id, event.happened_at, event) for event in found]
 
-        kept_since = Instant(self._desk.clock.now() - EVENTS_KEPT_FOR)
+        kept_since = Instant(self._payments.clock.now() - EVENTS_KEPT_FOR)
         await self._look_through("events", events_since, take_in, kept_since)
 
     async def _look_through_transactions(self) -> None:
         async def take_in(batch: Sequence[_Listed[StripeBalanceMoved]]) -> Instant | None:
-            views = {transaction_id: transaction_view(transaction_id) for transaction_id, _, _ in batch}
+            refs = {transaction_id: transaction_ref(transaction_id) for transaction_id, _, _ in batch}
             moved = {transaction_id: moved for transaction_id, _, moved in batch}
-            known = await self._known(views, lambda id_, state: not apply_transaction(state, moved[id_]))
+            known = await self._known(refs, lambda id_, state: not apply_transaction(state, moved[id_]))
             new = [one for one in batch if one[0] not in known]
             return await self._record_each("transactions", new, self._record_transaction)
 
         async def transactions_since(since: Instant, limit: int) -> list[_Listed[StripeBalanceMoved]]:
-            found = await self._desk.gateway.transactions_since(since, limit)
+            found = await self._payments.gateway.transactions_since(since, limit)
             return [(moved.transaction_id, moved.happened_at, moved) for moved in found]
 
         await self._look_through("transactions", transactions_since, take_in, Instant(0))
 
-    async def _known(self, views: Mapping[str, View[T]], is_known: Callable[[str, T], bool]) -> set[str]:
+    async def _known(self, refs: Mapping[str, AggregateRef[T]], is_known: Callable[[str, T], bool]) -> set[str]:
         """Return those of which all is recorded; none, where one of them cannot be read: then each is looked at."""
         try:
-            sight = await self._desk.ledger.read(*views.values())
-            return {id_ for id_, view in views.items() if is_known(id_, sight.of(view))}
+            loaded = await self._payments.aggregates.load(*refs.values())
+            return {id_ for id_, ref in refs.items() if is_known(id_, loaded.of(ref))}
         except StoreFailed:
             raise
         except Exception:  # noqa: BLE001 Who is to blame is found when each is recorded by itself.
@@ -236,22 +236,22 @@ class Sweep:
         return missed
 
     async def _transactions_due(self, after: str | None, limit: int) -> Sequence[str]:
-        return await self._desk.open_payments.due_transactions(self._desk.clock.now(), after, limit)
+        return await self._payments.open_payments.due_transactions(self._payments.clock.now(), after, limit)
 
     async def _look_again(self, transaction_id: str) -> None:
-        moved = await self._desk.gateway.find_transaction(transaction_id)
+        moved = await self._payments.gateway.find_transaction(transaction_id)
         if moved is None or not moved.is_available:
             raise Later
         await self._record_transaction(moved)
 
     async def _record_transaction(self, moved: StripeBalanceMoved) -> None:
-        view = transaction_view(moved.transaction_id)
+        ref = transaction_ref(moved.transaction_id)
 
-        def decide(sight: Sight, _now: Instant) -> Decision:
-            events = apply_transaction(sight.of(view), moved)
-            return Decision(tuple((view.stream, event) for event in events))
+        def decide(loaded: Loaded, _now: Instant) -> Decision:
+            events = apply_transaction(loaded.of(ref), moved)
+            return Decision(tuple((ref.stream, event) for event in events))
 
-        await self._desk.ledger.execute([view], decide, as_service("transaction", None))
+        await self._payments.aggregates.execute([ref], decide, as_service("transaction", None))
 
     async def _look_through(
         self,
@@ -264,9 +264,9 @@ class Sweep:
 
         ``take_in``: returns when the first happened of what could not be taken in; the next sweep begins there.
         """
-        cursors = (await self._desk.ledger.read(CURSORS)).of(CURSORS)
+        cursors = (await self._payments.aggregates.load(CURSORS)).of(CURSORS)
         since, limit = Instant(max(earliest, cursors.of(what) - OVERLAP)), LISTED_MAX
-        held_back_since = Instant(self._desk.clock.now() - HELD_BACK_FOR)
+        held_back_since = Instant(self._payments.clock.now() - HELD_BACK_FOR)
         missed: Instant | None = None
         for _ in range(ROUNDS_MAX):
             batch = await listed(since, limit)
@@ -283,8 +283,8 @@ class Sweep:
             since = until
 
     async def _note_swept(self, what: What, newest: str, until: Instant) -> None:
-        def decide(sight: Sight, _now: Instant) -> Decision:
-            events = note_swept(sight.of(CURSORS), what, newest, until)
+        def decide(loaded: Loaded, _now: Instant) -> Decision:
+            events = note_swept(loaded.of(CURSORS), what, newest, until)
             return Decision(tuple((CURSORS.stream, event) for event in events))
 
-        await self._desk.ledger.execute([CURSORS], decide, as_service("swept", None))
+        await self._payments.aggregates.execute([CURSORS], decide, as_service("swept", None))

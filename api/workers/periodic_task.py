@@ -14,7 +14,7 @@ DRAIN_S = 10.0
 _log = structlog.get_logger(__name__)
 
 
-class Rounds:
+class PeriodicTask:
     """Goes one round after another; any number of processes may go the same ones."""
 
     def __init__(self, name: str, go: Callable[[], Awaitable[object]], *, every_s: float) -> None:

@@ -9,9 +9,9 @@ from uuid import UUID
 import structlog
 
 from api.application.jobs import collect_job
-from api.application.worker_context import Workshop
-from api.workers.concurrency_limits import Slots
-from api.workers.steps.runner import Attention, Undone
+from api.application.worker_context import WorkerContext
+from api.workers.concurrency_limits import FairSemaphore
+from api.workers.steps.runner import ProcessManager, RetryLater
 from domain.compute.steps import next_step
 from domain.ids import HostId, JobId, VpsId
 from domain.ports import StoreFailed, StoreUnavailable
@@ -46,14 +46,14 @@ class Worker:
     """One process's share of the work; any number may be at it."""
 
     def __init__(
-        self, workshop: Workshop, *, booting_max: int = BOOTING_MAX, poll_s: float = POLL_S, lease_s: float = LEASE_S
+        self, worker: WorkerContext, *, booting_max: int = BOOTING_MAX, poll_s: float = POLL_S, lease_s: float = LEASE_S
     ) -> None:
-        self._workshop = workshop
+        self._context = worker
         self._poll_s = poll_s
         self._lease_s = lease_s
         # Half of them are left to others where there are others.
-        self._booting = Slots(booting_max, booting_max // 2)
-        self._ending = Slots(ENDING_MAX, ENDING_MAX // 2)
+        self._booting = FairSemaphore(booting_max, booting_max // 2)
+        self._ending = FairSemaphore(ENDING_MAX, ENDING_MAX // 2)
         self._collecting = 0
         """How many jobs are being collected."""
         self._busy: dict[UUID, asyncio.Task[None]] = {}
@@ -82,28 +82,28 @@ class Worker:
 
     async def _follow(self) -> None:
         loop = asyncio.get_running_loop()
-        position = await self._workshop.store.head()
+        position = await self._context.store.head()
         looked_s = float("-inf")
         while True:
             if loop.time() - looked_s >= self._poll_s:
                 looked_s = loop.time()
                 await self._offer_open_work()
             timeout_s = max(0.0, looked_s + self._poll_s - loop.time())
-            if await self._workshop.store.wait_past(position, timeout_s) <= position:
+            if await self._context.store.wait_past(position, timeout_s) <= position:
                 continue
-            batch = await self._workshop.store.read_feed(position, FEED_EVENTS_MAX)
+            batch = await self._context.store.read_feed(position, FEED_EVENTS_MAX)
             if batch:
                 position = batch[-1].position
             for stream in dict.fromkeys(one.stream for one in batch if one.type.startswith("compute.vps-")):
                 self._offer(stream, self._attend_vps)
 
     async def _offer_open_work(self) -> None:
-        for vps_id in await self._workshop.work.due_vpss(tuple(self._workshop.hypervisors), OPEN_MAX):
+        for vps_id in await self._context.work.due_vpss(tuple(self._context.hypervisors), OPEN_MAX):
             self._offer(vps_id, self._attend_vps)
-        abandoned = Instant(self._workshop.clock.now() - seconds(JOB_ABANDONED_S))
+        abandoned = Instant(self._context.clock.now() - seconds(JOB_ABANDONED_S))
         # No more than can be collected now: what is not begun stays in the queue, where accounts take turns.
         if (room := JOBS_COLLECTED_MAX - self._collecting) > 0:
-            for job_id in await self._workshop.work.open_jobs(abandoned, room):
+            for job_id in await self._context.work.open_jobs(abandoned, room):
                 self._offer(job_id, self._attend_job)
 
     def _offer(self, key: UUID, attend: Callable[[UUID], Awaitable[None]]) -> None:
@@ -132,7 +132,7 @@ class Worker:
     async def _attend_vps(self, key: UUID) -> None:
         vps_id = VpsId(key)
         try:
-            vps = await self._workshop.vps(vps_id)
+            vps = await self._context.vps(vps_id)
             step = next_step(vps)
         except StoreFailed:
             raise
@@ -143,20 +143,20 @@ class Worker:
             return
         slots = self._booting if step.boots else self._ending
         with await slots.take(vps.account_id) as slot:
-            await self._leased("vps", key, Attention(self._workshop, vps_id, self._ended, slot).attend)
+            await self._leased("vps", key, ProcessManager(self._context, vps_id, self._ended, slot).attend)
 
     def _drives(self, host_id: HostId | None) -> bool:
         """Return whether this process can do anything for a VPS that has its place here; None: has none yet."""
-        hosts = self._workshop.hypervisors
+        hosts = self._context.hypervisors
         return bool(hosts) if host_id is None else host_id in hosts
 
     async def _attend_job(self, key: UUID) -> None:
         async def collect() -> None:
             try:
                 async with asyncio.timeout(JOB_TURN_S):
-                    await collect_job(self._workshop, JobId(key))
+                    await collect_job(self._context, JobId(key))
             except TimeoutError as still_running:
-                raise Undone("the command still runs") from still_running
+                raise RetryLater("the command still runs") from still_running
 
         self._collecting += 1
         try:
@@ -173,7 +173,7 @@ class Worker:
             try:
                 await asyncio.wait([attending, ended], return_when=asyncio.FIRST_COMPLETED)
                 if not attending.done():
-                    raise Undone("the worker ends")
+                    raise RetryLater("the worker ends")
                 attending.result()
             finally:
                 attending.cancel()
@@ -182,7 +182,7 @@ class Worker:
         return attend_until_ended
 
     async def _leased(self, scope: str, key: UUID, attend: Callable[[], Awaitable[None]]) -> None:
-        leases = self._workshop.leases
+        leases = self._context.leases
         attempts = await leases.take(scope, key, self._lease_s)
         if attempts is None:
             return
@@ -191,7 +191,7 @@ class Worker:
         try:
             await attend()
             await leases.done(scope, key)
-        except Undone as undone:
+        except RetryLater as undone:
             if self._ended.is_set():
                 pause_s = 0.0  # Whoever comes next need not wait for the lease to end.
             _log.info("left for later", key=str(key), pause_s=pause_s, problem=str(undone))
@@ -209,7 +209,7 @@ class Worker:
         while True:
             await asyncio.sleep(LEASE_RENEWED_EVERY_S)
             with suppress(StoreFailed):
-                await self._workshop.leases.extend(scope, key, self._lease_s)
+                await self._context.leases.extend(scope, key, self._lease_s)
 
     async def _drain(self) -> None:
         self._ended.set()

@@ -7,24 +7,24 @@ from typing import Any, Literal, assert_never
 
 import structlog
 
-from api.apart import read_apart
+from api.application.apart import read_apart
 from api.application.capacity import adopt
-from api.application.fail_points import reach
-from api.application.repository import Sight
-from api.application.worker_context import Workshop
+from api.application.fail_points import fail_point
+from api.application.repository import Loaded
+from api.application.worker_context import WorkerContext
 from api.workers.host_observation import observe_host
 from domain.compute import outcomes
-from domain.compute.capacity import capacity_view
+from domain.compute.capacity import capacity_ref
 from domain.compute.events import HostDiffered, OffReason
-from domain.compute.host import Finding, compare, host_view, leave_alone, shows_off
+from domain.compute.host import Finding, compare, host_ref, leave_alone, shows_off
 from domain.compute.ports import GuestSeen, HostObservation, Hypervisor, HypervisorUnavailable
-from domain.compute.vps import Vps, vps_view
-from domain.deciding import Decision, View, recorded_in
+from domain.compute.vps import Vps, vps_ref
+from domain.deciding import AggregateRef, Decision, recorded_in
 from domain.ids import HostId, VpsId, host_stream
 from domain.ports import StoreFailed, StoreUnavailable
 from domain.pricing.price_book import PRICES
 from domain.time import Instant, seconds
-from domain.wallet.wallet import wallet_view
+from domain.wallet.wallet import wallet_ref
 
 ORPHAN_GRACE_S = 120.0
 """How long a guest of a deleted VPS, or one that is not shown at all, is only watched: nothing is done on one look."""
@@ -37,8 +37,8 @@ _log = structlog.get_logger(__name__)
 class Reconciler:
     """Compares every host that this process drives. Several may be at it: what one has mended, the next finds so."""
 
-    def __init__(self, workshop: Workshop, *, orphan_grace_s: float = ORPHAN_GRACE_S) -> None:
-        self._workshop = workshop
+    def __init__(self, worker: WorkerContext, *, orphan_grace_s: float = ORPHAN_GRACE_S) -> None:
+        self._context = worker
         self._orphan_grace_s = orphan_grace_s
         self._orphan_since: dict[tuple[HostId, VpsId], Instant] = {}
         self._absent_since: dict[tuple[HostId, VpsId], Instant] = {}
@@ -49,7 +49,7 @@ class Reconciler:
 
         Raises what befell one of the hosts, once all were looked at.
         """
-        looks = (self._look_at(hypervisor) for hypervisor in self._workshop.hypervisors.values())
+        looks = (self._look_at(hypervisor) for hypervisor in self._context.hypervisors.values())
         for problem in await asyncio.gather(*looks, return_exceptions=True):
             if problem is not None:
                 raise problem
@@ -57,10 +57,10 @@ class Reconciler:
     async def _look_at(self, hypervisor: Hypervisor) -> None:
         try:
             # Asked before the host is: what is placed later cannot be missing from what it shows.
-            expected = await self._workshop.work.vpss_on(hypervisor.host_id)
-            seen = await observe_host(self._workshop, hypervisor)
+            expected = await self._context.work.vpss_on(hypervisor.host_id)
+            seen = await observe_host(self._context, hypervisor)
             await self._compare(hypervisor, expected, seen)
-            await adopt(self._workshop, hypervisor.host_id, expected)
+            await adopt(self._context, hypervisor.host_id, expected)
             await self._release(hypervisor, seen)
         except HypervisorUnavailable as problem:
             _log.warning("host does not answer", host_id=str(hypervisor.host_id), problem=str(problem))
@@ -70,8 +70,8 @@ class Reconciler:
         vps_ids = list(dict.fromkeys((*expected, *guests)))
         orphans: set[VpsId] = set()
         for first in range(0, len(vps_ids), LOOKED_AT_MAX):
-            views = {vps_id: vps_view(vps_id) for vps_id in vps_ids[first : first + LOOKED_AT_MAX]}
-            for vps_id, vps in (await read_apart(self._workshop.ledger, views)).items():
+            refs = {vps_id: vps_ref(vps_id) for vps_id in vps_ids[first : first + LOOKED_AT_MAX]}
+            for vps_id, vps in (await read_apart(self._context.aggregates, refs)).items():
                 guest = guests.get(vps_id)
                 finding = compare(vps, guest, hypervisor.host_id, seen.collected_at)
                 if finding == "orphan" and guest is not None:
@@ -96,9 +96,9 @@ class Reconciler:
             case "unwanted":
                 differed = HostDiffered(hypervisor.host_id, vps_id, "stale-generation", "stopped", collected_at)
                 await self._differ(differed)
-                reach("differ:before-host")
+                fail_point("differ:before-host")
                 await hypervisor.ensure_off(vps_id, grace_s=0)
-                reach("differ:after-host")
+                fail_point("differ:after-host")
             case "orphan":
                 if guest is not None:
                     await self._reap(hypervisor, vps_id, collected_at)
@@ -126,26 +126,26 @@ class Reconciler:
             action="recorded-off",
             collected_at=collected_at,
         )
-        await self._workshop.settle(vps.account_id)
-        view, wallet, host = vps_view(vps.vps_id), wallet_view(vps.account_id), host_view(host_id)
-        reserved = capacity_view(host_id)
+        await self._context.settle(vps.account_id)
+        ref, wallet, host = vps_ref(vps.vps_id), wallet_ref(vps.account_id), host_ref(host_id)
+        reserved = capacity_ref(host_id)
 
-        def decide(sight: Sight, _now: Instant) -> Decision:
-            shown = sight.of(host)
+        def decide(loaded: Loaded, _now: Instant) -> Decision:
+            shown = loaded.of(host)
             assert shown is not None
             return outcomes.found_off(
-                sight.of(view),
-                sight.of(wallet),
+                loaded.of(ref),
+                loaded.of(wallet),
                 shown,
-                sight.of(reserved),
-                sight.of(PRICES),
+                loaded.of(reserved),
+                loaded.of(PRICES),
                 differed,
                 reason,
                 shown_off=shows_off(vps, guest),
             )
 
-        views: list[View[Any]] = [view, wallet, host, reserved, PRICES]
-        outcome = await self._workshop.record(views, decide, "differ", vps.account_id)
+        refs: list[AggregateRef[Any]] = [ref, wallet, host, reserved, PRICES]
+        outcome = await self._context.record(refs, decide, "differ", vps.account_id)
         _log.warning("a vps was found off", vps_id=str(vps.vps_id), reason=reason)
         if outcome.events and finding == "off" and guest is not None and guest.start_id:
             await hypervisor.ensure_off(vps.vps_id, grace_s=0)
@@ -157,9 +157,9 @@ class Reconciler:
             return
         _log.warning("a guest of a deleted vps is removed", vps_id=str(vps_id))
         await self._differ(HostDiffered(hypervisor.host_id, vps_id, "orphan", "removed", collected_at))
-        reach("differ:before-host")
+        fail_point("differ:before-host")
         await hypervisor.ensure_removed(vps_id)
-        reach("differ:after-host")
+        fail_point("differ:after-host")
 
     async def _leave(
         self, host_id: HostId, finding: Literal["unknown", "duplicate"], vps_id: VpsId, collected_at: Instant
@@ -176,29 +176,29 @@ class Reconciler:
             vps_id=str(vps_id),
             finding=finding,
         )
-        view = host_view(host_id)
+        ref = host_ref(host_id)
         difference: Literal["duplicate", "orphan"] = "duplicate" if finding == "duplicate" else "orphan"
         differed = HostDiffered(host_id, vps_id, difference, "none", collected_at)
 
-        def decide(sight: Sight, _now: Instant) -> Decision:
-            host = sight.of(view)
+        def decide(loaded: Loaded, _now: Instant) -> Decision:
+            host = loaded.of(ref)
             assert host is not None, "a host is registered before it is driven"
-            return recorded_in(view.stream, *leave_alone(host, differed))
+            return recorded_in(ref.stream, *leave_alone(host, differed))
 
-        await self._workshop.record([view], decide, "differ", None)
+        await self._context.record([ref], decide, "differ", None)
         self._told.add((host_id, vps_id))
 
     async def _release(self, hypervisor: Hypervisor, seen: HostObservation) -> None:
         """Release what is held for guests that the host shows off by now, or that are gone for the whole grace."""
         host_id = hypervisor.host_id
-        reserved = capacity_view(host_id)
-        held = (await self._workshop.ledger.read(reserved)).of(reserved).by_vps
+        reserved = capacity_ref(host_id)
+        held = (await self._context.aggregates.load(reserved)).of(reserved).by_vps
         guests = {guest.vps_id: guest for guest in seen.guests}
         absent: set[VpsId] = set()
         for first in range(0, len(held), LOOKED_AT_MAX):
             vps_ids = list(held)[first : first + LOOKED_AT_MAX]
-            views = {vps_id: vps_view(vps_id) for vps_id in vps_ids}
-            for vps_id, vps in (await read_apart(self._workshop.ledger, views)).items():
+            refs = {vps_id: vps_ref(vps_id) for vps_id in vps_ids}
+            for vps_id, vps in (await read_apart(self._context.aggregates, refs)).items():
                 guest = guests.get(vps_id)
                 if vps is None or not (vps.deleted or (held[vps_id].on and vps.power == "off" and not vps.wanted_on)):
                     continue
@@ -225,17 +225,17 @@ class Reconciler:
                 del self._absent_since[known_host, vps_id]
 
     async def _release_late(self, host_id: HostId, vps_id: VpsId, collected_at: Instant) -> None:
-        view, reserved = vps_view(vps_id), capacity_view(host_id)
+        ref, reserved = vps_ref(vps_id), capacity_ref(host_id)
 
-        def decide(sight: Sight, _now: Instant) -> Decision:
-            return outcomes.released_late(sight.of(view), host_id, sight.of(reserved), collected_at)
+        def decide(loaded: Loaded, _now: Instant) -> Decision:
+            return outcomes.released_late(loaded.of(ref), host_id, loaded.of(reserved), collected_at)
 
-        await self._workshop.record([view, reserved], decide, "release", None)
+        await self._context.record([ref, reserved], decide, "release", None)
 
     async def _differ(self, differed: HostDiffered) -> None:
-        view = host_view(differed.host_id)
-        await self._workshop.record(
-            [view], lambda _sight, _now: recorded_in(host_stream(differed.host_id), differed), "differ", None
+        ref = host_ref(differed.host_id)
+        await self._context.record(
+            [ref], lambda _sight, _now: recorded_in(host_stream(differed.host_id), differed), "differ", None
         )
 
     def _forget_orphans_but(self, host_id: HostId, present: set[VpsId]) -> None:

@@ -17,7 +17,7 @@ from domain.accounts.events import (
     SessionEnded,
 )
 from domain.accounts.sessions import NONE_ENDED, EndedSessions
-from domain.deciding import NOTHING, Decision, Fold, View, recorded_in
+from domain.deciding import NOTHING, AggregateRef, Decision, Fold, recorded_in
 from domain.errors import Refusal
 from domain.events import Event
 from domain.ids import AccountId, account_stream, wallet_stream
@@ -117,9 +117,9 @@ def evolve(account: Account, event: Event) -> Account:
 FOLD = Fold(initial=Account(), evolve=evolve)
 
 
-def account_view(account_id: AccountId) -> View[Account]:
+def account_ref(account_id: AccountId) -> AggregateRef[Account]:
     """Return the view of an account."""
-    return View(account_stream(account_id), FOLD)
+    return AggregateRef(account_stream(account_id), FOLD)
 
 
 def register(command: RegisterAccount) -> Decision:

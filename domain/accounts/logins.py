@@ -11,7 +11,7 @@ import msgspec
 
 from domain.accounts.events import LoginFailed, LoginSucceeded, PasswordConfirmed, PasswordPutOff, PasswordTried
 from domain.accounts.ports import Quota
-from domain.deciding import Decision, Fold, View, recorded_in
+from domain.deciding import AggregateRef, Decision, Fold, recorded_in
 from domain.errors import Refusal
 from domain.events import Event
 from domain.ids import AccountId, StreamId, password_tries_stream
@@ -90,9 +90,9 @@ def evolve(tries: Tries, event: Event) -> Tries:
 FOLD = Fold(initial=Tries(), evolve=evolve, snapshot=Tries)
 
 
-def tries_view(tries_id: UUID) -> View[Tries]:
+def tries_ref(tries_id: UUID) -> AggregateRef[Tries]:
     """Return the view of what was tried for one account, or an address without one, from one network."""
-    return View(password_tries_stream(tries_id), FOLD)
+    return AggregateRef(password_tries_stream(tries_id), FOLD)
 
 
 def is_known(tries: Tries, now: Instant) -> bool:

@@ -5,7 +5,7 @@ import msgspec
 from domain.accounts.commands import AddSshKey, RemoveSshKey
 from domain.accounts.events import SshKeyAdded, SshKeyRemoved
 from domain.accounts.public_keys import parse_public_key
-from domain.deciding import Decision, Fold, View, recorded_in
+from domain.deciding import AggregateRef, Decision, Fold, recorded_in
 from domain.errors import Invalid, NotFound, Refusal
 from domain.events import Event
 from domain.ids import AccountId, SshKeyId, ssh_keys_stream
@@ -61,9 +61,9 @@ def evolve(keys: SshKeys, event: Event) -> SshKeys:
 FOLD = Fold(initial=SshKeys(), evolve=evolve)
 
 
-def ssh_keys_view(account_id: AccountId) -> View[SshKeys]:
+def ssh_keys_ref(account_id: AccountId) -> AggregateRef[SshKeys]:
     """Return the view of an account's keys."""
-    return View(ssh_keys_stream(account_id), FOLD)
+    return AggregateRef(ssh_keys_stream(account_id), FOLD)
 
 
 def add(keys: SshKeys, account_id: AccountId, command: AddSshKey, now: Instant) -> Decision:

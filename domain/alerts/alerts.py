@@ -11,7 +11,7 @@ from domain.alerts import events as recorded
 from domain.alerts.codes import CODE_SCOPE, OWN_CODES, CodeKind, MailedCode, is_right
 from domain.alerts.commands import SetAlerts, VerifyAddress
 from domain.alerts.following import Due
-from domain.deciding import NOTHING, Decision, Fold, View, recorded_in
+from domain.deciding import NOTHING, AggregateRef, Decision, Fold, recorded_in
 from domain.errors import Invalid
 from domain.events import Event
 from domain.ids import AccountId, alerts_stream
@@ -123,9 +123,9 @@ def evolve(alerts: Alerts, event: Event) -> Alerts:
 FOLD = Fold(initial=Alerts(), evolve=evolve)
 
 
-def alerts_view(account_id: AccountId) -> View[Alerts]:
+def alerts_ref(account_id: AccountId) -> AggregateRef[Alerts]:
     """Return the view of an account's alerts."""
-    return View(alerts_stream(account_id), FOLD)
+    return AggregateRef(alerts_stream(account_id), FOLD)
 
 
 def checked_thresholds(thresholds: Sequence[MicroUsd]) -> tuple[MicroUsd, ...]:

@@ -12,7 +12,7 @@ import msgspec
 
 from domain.compute import events as recorded
 from domain.compute.host import Host
-from domain.deciding import Fold, View
+from domain.deciding import AggregateRef, Fold
 from domain.errors import Refusal
 from domain.events import Event
 from domain.ids import FLEET_STREAM, HostId, VpsId, capacity_stream
@@ -89,9 +89,9 @@ def evolve(reserved: Reservations, event: Event) -> Reservations:
 FOLD: Fold[Reservations] = Fold(initial=Reservations(), evolve=evolve, snapshot=Reservations)
 
 
-def capacity_view(host_id: HostId) -> View[Reservations]:
+def capacity_ref(host_id: HostId) -> AggregateRef[Reservations]:
     """Return the view of what is reserved of a host."""
-    return View(capacity_stream(host_id), FOLD)
+    return AggregateRef(capacity_stream(host_id), FOLD)
 
 
 class Room(msgspec.Struct, frozen=True):
@@ -189,7 +189,7 @@ def fleet(hosts: tuple[HostId, ...], event: Event) -> tuple[HostId, ...]:
             return hosts
 
 
-FLEET: View[tuple[HostId, ...]] = View(FLEET_STREAM, Fold(initial=(), evolve=fleet))
+FLEET: AggregateRef[tuple[HostId, ...]] = AggregateRef(FLEET_STREAM, Fold(initial=(), evolve=fleet))
 
 
 def join(hosts: tuple[HostId, ...], host_id: HostId) -> tuple[Event, ...]:

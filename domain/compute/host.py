@@ -9,7 +9,7 @@ from domain.compute import events as recorded
 from domain.compute.ports import GuestSeen, HostObservation
 from domain.compute.steps import next_step
 from domain.compute.vps import Vps
-from domain.deciding import Fold, View
+from domain.deciding import AggregateRef, Fold
 from domain.errors import Invalid
 from domain.events import Event
 from domain.ids import HostId, VpsId, host_stream
@@ -88,9 +88,9 @@ def evolve(host: HostState, event: Event) -> HostState:
 FOLD: Fold[HostState] = Fold(initial=None, evolve=evolve, snapshot=Host, snapshot_version=3)
 
 
-def host_view(host_id: HostId) -> View[HostState]:
+def host_ref(host_id: HostId) -> AggregateRef[HostState]:
     """Return the view of a compute host."""
-    return View(host_stream(host_id), FOLD)
+    return AggregateRef(host_stream(host_id), FOLD)
 
 
 def proof_of(vps: Vps, host: HostState) -> Proof | None:

@@ -7,7 +7,7 @@ import msgspec
 from domain.blobs import Blob
 from domain.compute import events as recorded
 from domain.compute.commands import CreateVps
-from domain.deciding import Fold, View
+from domain.deciding import AggregateRef, Fold
 from domain.errors import NotFound, Refusal
 from domain.events import Event
 from domain.ids import AccountId, HostId, PlanId, SshKeyId, TokenId, VpsId, vps_stream
@@ -114,9 +114,9 @@ def has_ended(vps: Vps | None) -> bool:
 FOLD: Fold[Vps | None] = Fold(initial=None, evolve=evolve, has_ended=has_ended)
 
 
-def vps_view(vps_id: VpsId) -> View[Vps | None]:
+def vps_ref(vps_id: VpsId) -> AggregateRef[Vps | None]:
     """Return the view of a VPS."""
-    return View(vps_stream(vps_id), FOLD)
+    return AggregateRef(vps_stream(vps_id), FOLD)
 
 
 def create(command: CreateVps, now: Instant) -> tuple[Event, ...]:

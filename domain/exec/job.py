@@ -10,7 +10,7 @@ import msgspec
 from domain.blobs import Aside, Blob
 from domain.compute.ports import JobOutcome, JobSpec, StreamOutput
 from domain.compute.vps import Vps, VpsNotRunning, owned
-from domain.deciding import Fold, View
+from domain.deciding import AggregateRef, Fold
 from domain.errors import Invalid
 from domain.events import Event
 from domain.exec.commands import RunJob
@@ -78,9 +78,9 @@ def has_ended(job: Job | None) -> bool:
 FOLD: Fold[Job | None] = Fold(initial=None, evolve=evolve, has_ended=has_ended)
 
 
-def job_view(job_id: JobId) -> View[Job | None]:
+def job_ref(job_id: JobId) -> AggregateRef[Job | None]:
     """Return the view of a job."""
-    return View(job_stream(job_id), FOLD)
+    return AggregateRef(job_stream(job_id), FOLD)
 
 
 def texts_of(command: RunJob) -> dict[str, str | None]:

@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from domain.deciding import Fold, View
+from domain.deciding import AggregateRef, Fold
 from domain.events import Event
 from domain.ids import STRIPE_STREAM
 from domain.payments.events import StripeSwept
@@ -30,7 +30,7 @@ def evolve(cursors: Cursors, event: Event) -> Cursors:
     return Cursors({**cursors.until, event.what: event.until})
 
 
-CURSORS: View[Cursors] = View(STRIPE_STREAM, Fold(initial=Cursors(), evolve=evolve, snapshot=Cursors))
+CURSORS: AggregateRef[Cursors] = AggregateRef(STRIPE_STREAM, Fold(initial=Cursors(), evolve=evolve, snapshot=Cursors))
 
 
 def note_swept(cursors: Cursors, what: What, cursor: str, until: Instant) -> tuple[Event, ...]:

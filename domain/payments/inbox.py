@@ -2,7 +2,7 @@
 
 import msgspec
 
-from domain.deciding import Fold, View
+from domain.deciding import AggregateRef, Fold
 from domain.events import Event
 from domain.ids import AccountId, PaymentId, stripe_event_stream
 from domain.payments.events import StripeEventApplied, StripeEventReceived
@@ -34,9 +34,9 @@ def evolve(inbox: Inbox, event: Event) -> Inbox:
 FOLD = Fold(initial=Inbox(), evolve=evolve)
 
 
-def inbox_view(stripe_event_id: str) -> View[Inbox]:
+def inbox_ref(stripe_event_id: str) -> AggregateRef[Inbox]:
     """Return the view of one event of Stripe."""
-    return View(stripe_event_stream(stripe_event_id), FOLD)
+    return AggregateRef(stripe_event_stream(stripe_event_id), FOLD)
 
 
 def receive(inbox: Inbox, told: StripeEvent, account_id: AccountId) -> tuple[Event, ...]:

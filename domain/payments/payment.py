@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from domain.deciding import Fold, View
+from domain.deciding import AggregateRef, Fold
 from domain.events import Event
 from domain.ids import AccountId, PaymentId, RefundId, payment_stream
 from domain.money import ZERO, MicroUsd
@@ -181,9 +181,9 @@ def evolve(payment: Payment | None, event: Event) -> Payment | None:
 FOLD: Fold[Payment | None] = Fold(initial=None, evolve=evolve)
 
 
-def payment_view(payment_id: PaymentId) -> View[Payment | None]:
+def payment_ref(payment_id: PaymentId) -> AggregateRef[Payment | None]:
     """Return the view of a payment; it is None while nothing was asked for."""
-    return View(payment_stream(payment_id), FOLD)
+    return AggregateRef(payment_stream(payment_id), FOLD)
 
 
 def _with_refund(

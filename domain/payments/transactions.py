@@ -2,7 +2,7 @@
 
 import msgspec
 
-from domain.deciding import Fold, View
+from domain.deciding import AggregateRef, Fold
 from domain.events import Event
 from domain.ids import stripe_transaction_stream
 from domain.money import MicroUsd
@@ -33,9 +33,9 @@ def evolve(transaction: Transaction | None, event: Event) -> Transaction | None:
 FOLD: Fold[Transaction | None] = Fold(initial=None, evolve=evolve)
 
 
-def transaction_view(transaction_id: str) -> View[Transaction | None]:
+def transaction_ref(transaction_id: str) -> AggregateRef[Transaction | None]:
     """Return the view of a balance transaction; it is None until Stripe told of it."""
-    return View(stripe_transaction_stream(transaction_id), FOLD)
+    return AggregateRef(stripe_transaction_stream(transaction_id), FOLD)
 
 
 def apply_transaction(transaction: Transaction | None, seen: StripeBalanceMoved) -> tuple[Event, ...]:

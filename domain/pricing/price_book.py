@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from domain.deciding import Fold, View
+from domain.deciding import AggregateRef, Fold
 from domain.errors import Invalid, NotFound, Refusal
 from domain.events import Event
 from domain.ids import PRICING_STREAM, PlanId
@@ -135,7 +135,7 @@ def evolve(book: PriceBook, event: Event) -> PriceBook:
 
 
 FOLD: Fold[PriceBook] = Fold(initial=PriceBook(), evolve=evolve, snapshot=PriceBook)
-PRICES: View[PriceBook] = View(PRICING_STREAM, FOLD)
+PRICES: AggregateRef[PriceBook] = AggregateRef(PRICING_STREAM, FOLD)
 
 
 def define_plan(book: PriceBook, command: DefinePlan, now: Instant) -> tuple[Event, ...]:

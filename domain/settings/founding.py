@@ -1,6 +1,6 @@
 """The founding of the ledger: it is given a name, once, by which what is made for it is known again."""
 
-from domain.deciding import Fold, View
+from domain.deciding import AggregateRef, Fold
 from domain.events import Event
 from domain.ids import LEDGER_STREAM, LedgerId
 from domain.settings.events import LedgerFounded
@@ -11,7 +11,7 @@ def evolve(ledger_id: LedgerId | None, event: Event) -> LedgerId | None:
     return event.ledger_id if isinstance(event, LedgerFounded) else ledger_id
 
 
-LEDGER_VIEW: View[LedgerId | None] = View(LEDGER_STREAM, Fold(initial=None, evolve=evolve))
+LEDGER_REF: AggregateRef[LedgerId | None] = AggregateRef(LEDGER_STREAM, Fold(initial=None, evolve=evolve))
 
 
 def found(ledger_id: LedgerId | None, wanted: LedgerId) -> tuple[Event, ...]:

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from domain.compute.host import PERCENT_MAX
-from domain.deciding import Decision, Fold, View, recorded_in
+from domain.deciding import AggregateRef, Decision, Fold, recorded_in
 from domain.errors import Invalid
 from domain.events import Event
 from domain.ids import SETTINGS_STREAM
@@ -71,7 +71,7 @@ def evolve(settings: OperatorSettings, event: Event) -> OperatorSettings:
 
 
 FOLD = Fold(initial=OperatorSettings(), evolve=evolve)
-SETTINGS_VIEW: View[OperatorSettings] = View(SETTINGS_STREAM, FOLD)
+SETTINGS_REF: AggregateRef[OperatorSettings] = AggregateRef(SETTINGS_STREAM, FOLD)
 
 
 def change(settings: OperatorSettings, command: ChangeSetting) -> Decision:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from domain.deciding import Decision, Fold, View
+from domain.deciding import AggregateRef, Decision, Fold
 from domain.errors import Refusal
 from domain.events import Event
 from domain.ids import AccountId, StreamId, statements_stream
@@ -42,9 +42,9 @@ def evolve(numbered: Numbered, event: Event) -> Numbered:
 FOLD: Fold[Numbered] = Fold(initial=Numbered(), evolve=evolve, snapshot=Numbered)
 
 
-def statements_view(month: Month) -> View[Numbered]:
+def statements_ref(month: Month) -> AggregateRef[Numbered]:
     """Return the view of the statements of a month."""
-    return View(stream_of(month), FOLD)
+    return AggregateRef(stream_of(month), FOLD)
 
 
 def is_over(month: Month, now: Instant) -> bool:

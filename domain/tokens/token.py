@@ -7,7 +7,7 @@ from typing import Literal, get_args
 import msgspec
 
 from domain.accounts.account import Unauthorized
-from domain.deciding import Decision, Fold, View
+from domain.deciding import AggregateRef, Decision, Fold
 from domain.errors import Invalid, NotFound, Refusal
 from domain.events import Event
 from domain.ids import AccountId, TokenId, token_stream, wallet_stream
@@ -93,9 +93,9 @@ def evolve(token: Token | None, event: Event) -> Token | None:
 FOLD: Fold[Token | None] = Fold(initial=None, evolve=evolve)
 
 
-def token_view(token_id: TokenId) -> View[Token | None]:
+def token_ref(token_id: TokenId) -> AggregateRef[Token | None]:
     """Return the view of a token."""
-    return View(token_stream(token_id), FOLD)
+    return AggregateRef(token_stream(token_id), FOLD)
 
 
 def create(wallet: Wallet, command: CreateToken, now: Instant) -> Decision:

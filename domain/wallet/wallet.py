@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from domain.deciding import Fold, View
+from domain.deciding import AggregateRef, Fold
 from domain.events import Event
 from domain.ids import AccountId, EventId, TokenId, VpsId, wallet_stream
 from domain.money import ZERO, MicroUsd
@@ -135,9 +135,9 @@ def evolve(wallet: Wallet, event: Event) -> Wallet:
 FOLD: Fold[Wallet] = Fold(initial=Wallet(), evolve=evolve, snapshot=Wallet, snapshot_version=8)
 
 
-def wallet_view(account_id: AccountId) -> View[Wallet]:
+def wallet_ref(account_id: AccountId) -> AggregateRef[Wallet]:
     """Return the view of an account's wallet."""
-    return View(wallet_stream(account_id), FOLD)
+    return AggregateRef(wallet_stream(account_id), FOLD)
 
 
 def _with_funds(wallet: Wallet, event: Event) -> Wallet:

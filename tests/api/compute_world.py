@@ -23,28 +23,28 @@ from adapters.simulated.hypervisor import SimulatedHypervisor
 from api.application.blobs import aside_of
 from api.application.capacity import ensure_registered, room_views
 from api.application.metering import settle_account
-from api.application.repository import Context, Ledger, Sight
-from api.application.worker_context import Workshop
+from api.application.repository import AggregateRepository, CommandContext, Loaded
+from api.application.worker_context import WorkerContext
 from api.workers.provisioning import Worker
 from domain.codec import decode
 from domain.compute import admission
 from domain.compute import vps as life
 from domain.compute.admission import both
-from domain.compute.capacity import Reservations, capacity_view
+from domain.compute.capacity import Reservations, capacity_ref
 from domain.compute.commands import CreateVps
 from domain.compute.events import HostRegistered
 from domain.compute.steps import next_step
-from domain.compute.vps import Vps, vps_view
+from domain.compute.vps import Vps, vps_ref
 from domain.deciding import Decision, recorded_in
 from domain.events import Actor, Event
 from domain.ids import PRICING_STREAM, AccountId, HostId, PlanId, VpsId
 from domain.money import MicroUsd
 from domain.pricing.events import PlanDefined
 from domain.pricing.price_book import PRICES
-from domain.settings.settings import SETTINGS_VIEW
+from domain.settings.settings import SETTINGS_REF
 from domain.time import Instant
 from domain.wallet.events import FundsCredited, MinutesMetered, MinutesWaived, VpsAdmitted, WalletOpened
-from domain.wallet.wallet import Wallet, wallet_view
+from domain.wallet.wallet import Wallet, wallet_ref
 from tests.api.poisoned import PoisonedStore
 
 IDS = TimeOrderedIds()
@@ -103,20 +103,20 @@ class World:
             self.host.host_id, "played", self.host.ssh_host, 2200, 2200 + ports - 1, memory_mb, vcpu, disk_gb
         )
 
-    def workshop(self, life: Life | None = None) -> Workshop:
+    def worker(self, life: Life | None = None) -> WorkerContext:
         """Return what a service has just after its start: nothing remembered."""
         life = life or Life()
         sealer = AccountSealer(MasterKey(b"k" * 32), self.keys)
         store, blobs = life.bind(self.store), life.bind(self.blobs)
-        ledger = Ledger(store, sealer, self.clock, IDS, snapshots=self.store, blobs=blobs)
+        aggregates = AggregateRepository(store, sealer, self.clock, IDS, snapshots=self.store, blobs=blobs)
         hypervisor = life.bind(SimulatedHypervisor(self.host))
 
         async def pay(account_id: AccountId) -> None:
-            await settle_account(workshop.ledger, account_id)
+            await settle_account(worker.aggregates, account_id)
 
-        workshop = Workshop(
+        worker = WorkerContext(
             store=life.bind(self.store),
-            ledger=ledger,
+            aggregates=aggregates,
             sealer=sealer,
             clock=self.clock,
             hypervisors={hypervisor.host_id: hypervisor},
@@ -127,56 +127,58 @@ class World:
             blobs=life.bind(self.blobs),
             settle=pay,
         )
-        return workshop
+        return worker
 
-    async def founded(self, funds: int = 1_000_000) -> Workshop:
+    async def founded(self, funds: int = 1_000_000) -> WorkerContext:
         """Record a plan, the host and an account with funds; return the workshop that did."""
-        workshop = self.workshop()
+        worker = self.worker()
         now = self.clock.now()
         plan = PlanDefined(PLAN, "small", 1, 256, 5, PRICE_HOURLY, now)
         credited = FundsCredited(self.account_id, IDS.new(), MicroUsd(funds), "a start")
-        wallet = wallet_view(self.account_id)
-        await self.execute(workshop, [PRICES], recorded_in(PRICING_STREAM, plan))
-        await self.execute(workshop, [wallet], recorded_in(wallet.stream, WalletOpened(self.account_id), credited))
-        await ensure_registered(workshop, self.registered)
-        return workshop
+        wallet = wallet_ref(self.account_id)
+        await self.execute(worker, [PRICES], recorded_in(PRICING_STREAM, plan))
+        await self.execute(worker, [wallet], recorded_in(wallet.stream, WalletOpened(self.account_id), credited))
+        await ensure_registered(worker, self.registered)
+        return worker
 
-    async def execute(self, workshop: Workshop, views: list[object], decision: Decision) -> None:
+    async def execute(self, worker: WorkerContext, refs: list[object], decision: Decision) -> None:
         """Record just this."""
-        await workshop.ledger.execute(views, lambda _sight, _now: decision, self.context(""))  # type: ignore[arg-type]
+        await worker.aggregates.execute(refs, lambda _sight, _now: decision, self.context(""))  # type: ignore[arg-type]
 
-    def context(self, step: str) -> Context:
+    def context(self, step: str) -> CommandContext:
         """Return the context of the account's own requests."""
         actor = Actor(kind="account", id=self.account_id)
-        return Context(actor=actor, account_id=self.account_id, step=step)
+        return CommandContext(actor=actor, account_id=self.account_id, step=step)
 
     async def create(
-        self, workshop: Workshop, *, vps_id: VpsId | None = None, name: str = "web", user_data: str | None = None
+        self, worker: WorkerContext, *, vps_id: VpsId | None = None, name: str = "web", user_data: str | None = None
     ) -> VpsId:
         """Ask for a VPS, as its owner does."""
         vps_id = vps_id or VpsId(IDS.new())
-        view, wallet = vps_view(vps_id), wallet_view(self.account_id)
+        ref, wallet = vps_ref(vps_id), wallet_ref(self.account_id)
         texts = {"user_data": user_data}
-        aside = await aside_of(workshop.sealer, view.stream, self.account_id, texts)
+        aside = await aside_of(worker.sealer, ref.stream, self.account_id, texts)
         command = msgspec.structs.replace(
             self.command(vps_id, name), user_data=user_data, user_data_aside=aside.get("user_data")
         )
-        hosts = await room_views(workshop)
+        hosts = await room_views(worker)
 
-        def decide(sight: Sight, now: Instant) -> Decision:
-            rooms, limits = hosts.rooms(sight, new=True), sight.of(SETTINGS_VIEW).vps_limits
-            return admission.create_vps(sight.of(view), sight.of(wallet), sight.of(PRICES), rooms, limits, command, now)
+        def decide(loaded: Loaded, now: Instant) -> Decision:
+            rooms, limits = hosts.rooms(loaded, new=True), loaded.of(SETTINGS_REF).vps_limits
+            return admission.create_vps(
+                loaded.of(ref), loaded.of(wallet), loaded.of(PRICES), rooms, limits, command, now
+            )
 
-        await workshop.ledger.execute([view, wallet, PRICES, *hosts.views], decide, self.context("create"))
+        await worker.aggregates.execute([ref, wallet, PRICES, *hosts.refs], decide, self.context("create"))
         return vps_id
 
-    async def create_unplaced(self, workshop: Workshop, *, vps_id: VpsId | None = None) -> VpsId:
+    async def create_unplaced(self, worker: WorkerContext, *, vps_id: VpsId | None = None) -> VpsId:
         """Record a VPS as it was before hosts had reservations: asked for and admitted, with no place yet."""
         vps_id, now = vps_id or VpsId(IDS.new()), self.clock.now()
-        view, wallet = vps_view(vps_id), wallet_view(self.account_id)
+        ref, wallet = vps_ref(vps_id), wallet_ref(self.account_id)
         admitted = VpsAdmitted(self.account_id, vps_id, 1, PLAN, None, now)
         requested = life.create(self.command(vps_id, "web"), now)
-        await self.execute(workshop, [view, wallet], both(self.account_id, vps_id, (admitted,), requested))
+        await self.execute(worker, [ref, wallet], both(self.account_id, vps_id, (admitted,), requested))
         return vps_id
 
     def command(self, vps_id: VpsId, name: str) -> CreateVps:
@@ -194,19 +196,19 @@ class World:
 
     async def reserved(self) -> Reservations:
         """Return what is reserved of the host."""
-        view = capacity_view(self.host.host_id)
-        return (await self.workshop().ledger.read(view)).of(view)
+        ref = capacity_ref(self.host.host_id)
+        return (await self.worker().aggregates.load(ref)).of(ref)
 
-    async def ask(self, workshop: Workshop, verb: str, vps_id: VpsId) -> None:
+    async def ask(self, worker: WorkerContext, verb: str, vps_id: VpsId) -> None:
         """Ask a VPS to start, stop, restart or go, as its owner does."""
-        view, wallet, hosts = vps_view(vps_id), wallet_view(self.account_id), await room_views(workshop)
+        ref, wallet, hosts = vps_ref(vps_id), wallet_ref(self.account_id), await room_views(worker)
 
-        def decide(sight: Sight, now: Instant) -> Decision:
-            vps, purse, account_id = sight.of(view), sight.of(wallet), self.account_id
+        def decide(loaded: Loaded, now: Instant) -> Decision:
+            vps, purse, account_id = loaded.of(ref), loaded.of(wallet), self.account_id
             match verb:
                 case "start":
                     return admission.start_vps(
-                        vps, purse, sight.of(PRICES), hosts.rooms(sight, new=False), account_id, now
+                        vps, purse, loaded.of(PRICES), hosts.rooms(loaded, new=False), account_id, now
                     )
                 case "stop":
                     return admission.stop_vps(vps, purse, account_id, now)
@@ -215,41 +217,41 @@ class World:
                 case _:
                     return admission.delete_vps(vps, purse, account_id, now)
 
-        await workshop.ledger.execute([view, wallet, PRICES, *hosts.views], decide, self.context(verb))
+        await worker.aggregates.execute([ref, wallet, PRICES, *hosts.refs], decide, self.context(verb))
 
     @asynccontextmanager
-    async def working(self, workshop: Workshop) -> AsyncIterator[Worker]:
+    async def working(self, worker: WorkerContext) -> AsyncIterator[Worker]:
         """Have a worker run meanwhile, and drain at the end."""
-        worker = Worker(workshop, poll_s=0.02)
-        task = asyncio.create_task(worker.run())
+        running = Worker(worker, poll_s=0.02)
+        task = asyncio.create_task(running.run())
         try:
-            yield worker
+            yield running
         finally:
             task.cancel()
             await asyncio.wait([task])
 
     @asynccontextmanager
-    async def with_vps(self) -> AsyncIterator[tuple[Workshop, VpsId]]:
+    async def with_vps(self) -> AsyncIterator[tuple[WorkerContext, VpsId]]:
         """Have a world with a host, a worker that runs meanwhile, and a VPS for which it has nothing left to do."""
-        workshop = await self.founded()
-        async with self.working(workshop):
-            vps_id = await self.create(workshop)
-            await self.settled(workshop, vps_id)
-            yield workshop, vps_id
+        worker = await self.founded()
+        async with self.working(worker):
+            vps_id = await self.create(worker)
+            await self.settled(worker, vps_id)
+            yield worker, vps_id
 
-    async def settled(self, workshop: Workshop, *vps_ids: VpsId) -> list[Vps]:
+    async def settled(self, worker: WorkerContext, *vps_ids: VpsId) -> list[Vps]:
         """Wait until there is nothing to do for these VPSs; return them."""
         async with asyncio.timeout(WAIT_S):
             while True:
-                vpss = [await workshop.vps(vps_id) for vps_id in vps_ids]
+                vpss = [await worker.vps(vps_id) for vps_id in vps_ids]
                 if all(next_step(vps) is None for vps in vpss):
                     return [vps for vps in vpss if vps is not None]
                 await asyncio.sleep(0.005)
 
     async def wallet(self) -> Wallet:
         """Return the account's wallet, as a service that has just started sees it."""
-        view = wallet_view(self.account_id)
-        return (await self.workshop().ledger.read(view)).of(view)
+        ref = wallet_ref(self.account_id)
+        return (await self.worker().aggregates.load(ref)).of(ref)
 
     async def events(self, *kinds: type[Event]) -> list[Event]:
         """Return what was recorded of these kinds, in order, personal fields sealed."""

@@ -36,14 +36,14 @@ from adapters.token_secrets import MarkedTokenSecrets
 from adapters.turnstile import TEST_TOKEN, DevelopmentCaptcha
 from api.application.capacity import ensure_registered
 from api.application.metering import settle_account, settle_due
-from api.application.payments.dependencies import CashDesk
+from api.application.payments.dependencies import PaymentsContext
 from api.application.payments.refunding import request_refund_of_all
-from api.application.repository import Context, Ledger
+from api.application.repository import AggregateRepository, CommandContext
 from api.application.runtime import Runtime, StandIn
 from api.application.settings import Settings
 from api.application.statements.folded import FoldedStatements
 from api.application.vps_queries import FoldedVpsList
-from api.application.worker_context import Workshop
+from api.application.worker_context import WorkerContext
 from api.bootstrap.payments import STAND_IN_PREFIX
 from api.http.app import App
 from api.workers.provisioning import Worker
@@ -58,7 +58,7 @@ from domain.pricing.price_book import PRICES, define_plan
 from domain.time import MICROSECONDS_PER_SECOND
 from domain.wallet.commands import CreditFunds
 from domain.wallet.funds import credit_funds
-from domain.wallet.wallet import wallet_view
+from domain.wallet.wallet import wallet_ref
 from projections.reading import ReadModels
 
 ELSEWHERE = HostId(UUID(int=4711))
@@ -108,7 +108,7 @@ class House(msgspec.Struct, eq=False):
     @asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
         """Have a worker take steps."""
-        task = asyncio.create_task(Worker(self.runtime.workshop, poll_s=0.05).run())
+        task = asyncio.create_task(Worker(self.runtime.worker, poll_s=0.05).run())
         yield
         task.cancel()
         with suppress(asyncio.CancelledError):
@@ -132,12 +132,12 @@ class Customer(msgspec.Struct, eq=False):
 
     async def credit(self, micros: int) -> None:
         """Give the account funds."""
-        view = wallet_view(self.id)
+        ref = wallet_ref(self.id)
         command = CreditFunds(uuid4(), MicroUsd(micros), "a test")
-        await self.house.runtime.ledger.execute(
-            [view],
-            lambda sight, _: recorded_in(wallet_stream(self.id), *credit_funds(sight.of(view), command)),
-            Context(actor=Actor("service", part="test"), account_id=self.id),
+        await self.house.runtime.aggregates.execute(
+            [ref],
+            lambda loaded, _: recorded_in(wallet_stream(self.id), *credit_funds(loaded.of(ref), command)),
+            CommandContext(actor=Actor("service", part="test"), account_id=self.id),
         )
 
     async def until(self, vps_id: str, state: str) -> dict[str, Any]:
@@ -170,7 +170,7 @@ async def house(
     transport = httpx.ASGITransport(app=App(runtime), raise_app_exceptions=True)
     async with httpx.AsyncClient(transport=transport, base_url=ADDRESS) as client:
         yield House(runtime, client, host)
-    await runtime.cash_desk.gateway.close()  # type: ignore[attr-defined]
+    await runtime.payments.gateway.close()  # type: ignore[attr-defined]
 
 
 def memory_runtime(settings: Settings, clock: Clock, host: SimulatedHost) -> Runtime:
@@ -180,12 +180,12 @@ def memory_runtime(settings: Settings, clock: Clock, host: SimulatedHost) -> Run
     sealer = AccountSealer(master_key, MemoryKeyTable())
     ids = TimeOrderedIds()
     blobs = MemoryBlobs(store, clock)
-    ledger = Ledger(store, sealer, clock, ids, store, blobs)
+    aggregates = AggregateRepository(store, sealer, clock, ids, store, blobs)
 
     leases = LeaseTable(clock)
-    workshop = Workshop(
+    worker = WorkerContext(
         store=store,
-        ledger=ledger,
+        aggregates=aggregates,
         sealer=sealer,
         clock=clock,
         hypervisors={host.host_id: SimulatedHypervisor(host)},
@@ -194,15 +194,15 @@ def memory_runtime(settings: Settings, clock: Clock, host: SimulatedHost) -> Run
         leases=MemoryLeases(leases, uuid4()),
         work=MemoryOpenWork(store, leases),
         blobs=blobs,
-        settle=partial(settle_account, ledger),
+        settle=partial(settle_account, aggregates),
     )
     stripe = _stripe(clock)
-    desk = _cash_desk(workshop, ids, stripe)
+    payments = _cash_desk(worker, ids, stripe)
     return Runtime(
         settings=settings,
         store=store,
         sealer=sealer,
-        ledger=ledger,
+        aggregates=aggregates,
         clock=clock,
         ids=ids,
         passwords=Argon2Passwords(memory_kib=8),
@@ -211,16 +211,16 @@ def memory_runtime(settings: Settings, clock: Clock, host: SimulatedHost) -> Run
         last_uses=MemoryLastUses(),
         captcha=DevelopmentCaptcha(),
         rate_counters=MemoryRateCounters(clock),
-        workshop=workshop,
-        settle_due=partial(settle_due, ledger, MemoryDueAccounts(store), clock),
+        worker=worker,
+        settle_due=partial(settle_due, aggregates, MemoryDueAccounts(store), clock),
         sweep_claims=store.sweep_claims,
         vps_list=FoldedVpsList(store, sealer),
         statements=FoldedStatements(store, sealer),
         alert_work=MemoryAlertWork(store),
         closings=MemoryOpenClosings(store),
         mailer=None,
-        refund_all=partial(request_refund_of_all, desk),
-        cash_desk=desk,
+        refund_all=partial(request_refund_of_all, payments),
+        payments=payments,
         stand_in=StandIn(STAND_IN_PREFIX, stripe, stripe.start),
     )
 
@@ -231,7 +231,7 @@ def _stripe(clock: Clock) -> StripeStandIn:
     )
 
 
-def _cash_desk(workshop: Workshop, ids: Ids, stripe: StripeStandIn) -> CashDesk:
+def _cash_desk(worker: WorkerContext, ids: Ids, stripe: StripeStandIn) -> PaymentsContext:
     gateway = StripeGateway(
         "sk_test_house",
         [stripe.webhook_secret],
@@ -239,24 +239,24 @@ def _cash_desk(workshop: Workshop, ids: Ids, stripe: StripeStandIn) -> CashDesk:
         api_base=stripe.public_url,
         transport=httpx.ASGITransport(app=stripe),
     )
-    return CashDesk(
-        store=workshop.store,
-        ledger=workshop.ledger,
-        clock=workshop.clock,
+    return PaymentsContext(
+        store=worker.store,
+        aggregates=worker.aggregates,
+        clock=worker.clock,
         ids=ids,
         gateway=gateway,
-        leases=workshop.leases,
-        open_payments=MemoryOpenPayments(workshop.store),
+        leases=worker.leases,
+        open_payments=MemoryOpenPayments(worker.store),
     )
 
 
 async def offer_plan_and_host(runtime: Runtime, host: SimulatedHost) -> None:
     """Offer the plan Nano and a host."""
     nano = DefinePlan(PlanId(runtime.ids.new()), "Nano", 1, 512, 10, MicroUsd(4200))
-    await runtime.ledger.execute(
+    await runtime.aggregates.execute(
         [PRICES],
-        lambda sight, now: recorded_in(PRICING_STREAM, *define_plan(sight.of(PRICES), nano, now)),
-        Context(actor=Actor("service", part="test")),
+        lambda loaded, now: recorded_in(PRICING_STREAM, *define_plan(loaded.of(PRICES), nano, now)),
+        CommandContext(actor=Actor("service", part="test")),
     )
     await offer_host(runtime, host.host_id, host.ssh_host)
 
@@ -266,4 +266,4 @@ async def offer_host(runtime: Runtime, host_id: HostId = ELSEWHERE, ssh_host: st
     registered = HostRegistered(
         host_id=host_id, name="played", ssh_host=ssh_host, port_from=22000, port_to=22999, memory_mb=None
     )
-    await ensure_registered(runtime.workshop, registered)
+    await ensure_registered(runtime.worker, registered)

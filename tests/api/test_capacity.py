@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from api.application.capacity import ensure_registered
-from api.application.worker_context import Workshop
+from api.application.worker_context import WorkerContext
 from api.workers.reconciler import ORPHAN_GRACE_S, Reconciler
 from domain.compute.capacity import NoCapacity
 from domain.compute.events import CapacityReleased, HostJoined, VpsPlaced
@@ -22,25 +22,25 @@ ONE = {"memory_mb": 256, "vcpu": 1, "ports": 1}
 """A host on which one VPS can be on; ``host_cpu_percent`` is four times that."""
 
 
-async def _on(world: World, workshop: Workshop) -> VpsId:
-    vps_id = await world.create(workshop)
-    (vps,) = await world.settled(workshop, vps_id)
+async def _on(world: World, worker: WorkerContext) -> VpsId:
+    vps_id = await world.create(worker)
+    (vps,) = await world.settled(worker, vps_id)
     assert vps.state == "running"
     return vps_id
 
 
-async def _off(world: World, workshop: Workshop, vps_id: VpsId) -> None:
-    await world.ask(workshop, "stop", vps_id)
-    (vps,) = await world.settled(workshop, vps_id)
+async def _off(world: World, worker: WorkerContext, vps_id: VpsId) -> None:
+    await world.ask(worker, "stop", vps_id)
+    (vps,) = await world.settled(worker, vps_id)
     assert vps.state == "stopped"
 
 
 async def test_what_is_off_holds_no_memory_and_no_port() -> None:
     world = World(**ONE)
-    workshop = await world.founded()
-    async with world.working(workshop):
+    worker = await world.founded()
+    async with world.working(worker):
         for _ in range(5):
-            await _off(world, workshop, await _on(world, workshop))
+            await _off(world, worker, await _on(world, worker))
 
     reserved = await world.reserved()
     assert (reserved.memory_mb, reserved.vcpu, reserved.ports) == (0, 0, {})
@@ -50,64 +50,64 @@ async def test_what_is_off_holds_no_memory_and_no_port() -> None:
 @pytest.mark.parametrize("lacking", [{"memory_mb": 511}, {"ports": 1}, {"vcpu": 1}, {"disk_gb": 9}])
 async def test_what_no_host_has_room_for_is_refused_and_nothing_is_recorded(lacking: dict[str, int]) -> None:
     world = World(**lacking)
-    workshop = await world.founded()
+    worker = await world.founded()
     for _ in range(4 if "vcpu" in lacking else 1):
-        await world.create(workshop)
+        await world.create(worker)
     before = await world.store.head()
 
     with pytest.raises(NoCapacity):
-        await world.create(workshop)
+        await world.create(worker)
 
     assert await world.store.head() == before
 
 
 async def test_a_start_with_no_room_is_refused_and_succeeds_once_there_is_some() -> None:
     world = World(**ONE)
-    workshop = await world.founded()
-    async with world.working(workshop):
-        first = await _on(world, workshop)
-        await _off(world, workshop, first)
-        second = await _on(world, workshop)
+    worker = await world.founded()
+    async with world.working(worker):
+        first = await _on(world, worker)
+        await _off(world, worker, first)
+        second = await _on(world, worker)
         before = await world.wallet()
         with pytest.raises(NoCapacity):
-            await world.ask(workshop, "start", first)
+            await world.ask(worker, "start", first)
         assert await world.wallet() == before
 
-        await _off(world, workshop, second)
-        await world.ask(workshop, "start", first)
-        (vps,) = await world.settled(workshop, first)
+        await _off(world, worker, second)
+        await world.ask(worker, "start", first)
+        (vps,) = await world.settled(worker, first)
 
     assert vps.state == "running"
 
 
 async def test_a_restart_keeps_what_it_holds() -> None:
     world = World(**ONE)
-    workshop = await world.founded()
-    async with world.working(workshop):
-        vps_id = await _on(world, workshop)
-        await world.ask(workshop, "restart", vps_id)
-        await world.settled(workshop, vps_id)
+    worker = await world.founded()
+    async with world.working(worker):
+        vps_id = await _on(world, worker)
+        await world.ask(worker, "restart", vps_id)
+        await world.settled(worker, vps_id)
 
     assert await world.events(CapacityReleased) == []
 
 
 async def test_memory_is_free_when_the_host_shows_it_off_and_not_when_the_stop_is_accepted() -> None:
     world = World(**ONE)
-    workshop = await world.founded()
-    async with world.working(workshop):
-        vps_id = await _on(world, workshop)
-    await world.ask(workshop, "stop", vps_id)
+    worker = await world.founded()
+    async with world.working(worker):
+        vps_id = await _on(world, worker)
+    await world.ask(worker, "stop", vps_id)
 
     with pytest.raises(NoCapacity):
-        await world.create(workshop)
-    async with world.working(workshop):
-        await world.settled(workshop, vps_id)
-        await _on(world, workshop)
+        await world.create(worker)
+    async with world.working(worker):
+        await world.settled(worker, vps_id)
+        await _on(world, worker)
 
 
 async def test_a_hundred_creates_at_once_on_room_for_ten_of_two_processes_make_ten() -> None:
     world = World(memory_mb=2_560)
-    one, other = await world.founded(10_000_000), world.workshop()
+    one, other = await world.founded(10_000_000), world.worker()
     creates = [world.create((one, other)[k % 2]) for k in range(100)]
 
     results = await asyncio.gather(*creates, return_exceptions=True)
@@ -120,58 +120,58 @@ async def test_a_hundred_creates_at_once_on_room_for_ten_of_two_processes_make_t
 
 async def test_a_vps_has_its_port_again_unless_somebody_else_has_it() -> None:
     world = World(ports=2)
-    workshop = await world.founded()
-    async with world.working(workshop):
-        first = await _on(world, workshop)
-        (before,) = await world.settled(workshop, first)
-        await _off(world, workshop, first)
-        await world.ask(workshop, "start", first)
-        (same,) = await world.settled(workshop, first)
+    worker = await world.founded()
+    async with world.working(worker):
+        first = await _on(world, worker)
+        (before,) = await world.settled(worker, first)
+        await _off(world, worker, first)
+        await world.ask(worker, "start", first)
+        (same,) = await world.settled(worker, first)
         assert same.ssh_port == before.ssh_port
         assert len(await world.events(VpsPlaced)) == 1
 
-        await _off(world, workshop, first)
-        second, third = await _on(world, workshop), await _on(world, workshop)
-        await _off(world, workshop, second if (await _port(workshop, third)) == before.ssh_port else third)
-        await world.ask(workshop, "start", first)
-        (moved,) = await world.settled(workshop, first)
+        await _off(world, worker, first)
+        second, third = await _on(world, worker), await _on(world, worker)
+        await _off(world, worker, second if (await _port(worker, third)) == before.ssh_port else third)
+        await world.ask(worker, "start", first)
+        (moved,) = await world.settled(worker, first)
 
     assert moved.state == "running"
     assert moved.ssh_port != before.ssh_port
     assert world.host.guests[first].spec.ssh_port == moved.ssh_port
 
 
-async def _port(workshop: Workshop, vps_id: VpsId) -> int | None:
-    vps = await workshop.vps(vps_id)
+async def _port(worker: WorkerContext, vps_id: VpsId) -> int | None:
+    vps = await worker.vps(vps_id)
     assert vps is not None
     return vps.ssh_port
 
 
 async def test_a_deleted_vps_holds_its_disk_until_nothing_is_left_of_it() -> None:
     world = World(disk_gb=5)
-    workshop = await world.founded()
-    async with world.working(workshop):
-        vps_id = await _on(world, workshop)
-    await world.ask(workshop, "delete", vps_id)
+    worker = await world.founded()
+    async with world.working(worker):
+        vps_id = await _on(world, worker)
+    await world.ask(worker, "delete", vps_id)
     with pytest.raises(NoCapacity):
-        await world.create(workshop)
+        await world.create(worker)
 
-    async with world.working(workshop):
-        await world.settled(workshop, vps_id)
-        await _on(world, workshop)
+    async with world.working(worker):
+        await world.settled(worker, vps_id)
+        await _on(world, worker)
 
 
 async def test_a_guest_shown_off_is_released_at_once_and_one_that_is_only_absent_after_the_grace() -> None:
     world = World(memory_mb=512)
-    workshop = await world.founded()
-    reconciler = Reconciler(workshop)
-    async with world.working(workshop):
-        crashed, lost = await _on(world, workshop), await _on(world, workshop)
+    worker = await world.founded()
+    reconciler = Reconciler(worker)
+    async with world.working(worker):
+        crashed, lost = await _on(world, worker), await _on(world, worker)
         world.clock.advance(10)
         world.host.crash_guest(crashed)
         del world.host.guests[lost]
         await reconciler.look()
-        await world.settled(workshop, crashed, lost)
+        await world.settled(worker, crashed, lost)
 
     assert (await world.reserved()).memory_mb == 256, "nothing is freed on absence alone"
     world.clock.advance(ORPHAN_GRACE_S - 1)
@@ -184,14 +184,14 @@ async def test_a_guest_shown_off_is_released_at_once_and_one_that_is_only_absent
 
 async def test_a_guest_that_was_absent_and_is_on_after_all_is_put_off_before_anything_is_free() -> None:
     world = World(memory_mb=256)
-    workshop = await world.founded()
-    reconciler = Reconciler(workshop)
-    async with world.working(workshop):
-        vps_id = await _on(world, workshop)
+    worker = await world.founded()
+    reconciler = Reconciler(worker)
+    async with world.working(worker):
+        vps_id = await _on(world, worker)
         world.clock.advance(10)
         guest = world.host.guests.pop(vps_id)
         await reconciler.look()
-        await world.settled(workshop, vps_id)
+        await world.settled(worker, vps_id)
     world.host.guests[vps_id] = guest
     world.clock.advance(ORPHAN_GRACE_S + 1)
 
@@ -206,38 +206,38 @@ async def test_a_guest_that_was_absent_and_is_on_after_all_is_put_off_before_any
 
 async def test_a_start_beside_a_late_release_keeps_what_it_holds() -> None:
     world = World(memory_mb=256)
-    workshop = await world.founded()
-    reconciler = Reconciler(workshop, orphan_grace_s=0)
-    async with world.working(workshop):
-        vps_id = await _on(world, workshop)
+    worker = await world.founded()
+    reconciler = Reconciler(worker, orphan_grace_s=0)
+    async with world.working(worker):
+        vps_id = await _on(world, worker)
         world.clock.advance(10)
         del world.host.guests[vps_id]
         looks = asyncio.gather(*(reconciler.look() for _ in range(3)))
-        while await _power(workshop, vps_id) != "off":  # noqa: ASYNC110
+        while await _power(worker, vps_id) != "off":  # noqa: ASYNC110
             await asyncio.sleep(0)
-        await world.ask(workshop, "start", vps_id)
+        await world.ask(worker, "start", vps_id)
         await looks
         await reconciler.look()
 
         assert (await world.reserved()).memory_mb == 256
 
 
-async def _power(workshop: Workshop, vps_id: VpsId) -> str:
-    vps = await workshop.vps(vps_id)
+async def _power(worker: WorkerContext, vps_id: VpsId) -> str:
+    vps = await worker.vps(vps_id)
     assert vps is not None
     return vps.power
 
 
 async def test_vpss_placed_before_hosts_had_reservations_hold_what_they_have() -> None:
     world = World()
-    workshop = await world.founded()
-    async with world.working(workshop):
-        on, off, gone = [await _on(world, workshop) for _ in range(3)]
-        await _off(world, workshop, off)
-        await world.ask(workshop, "delete", gone)
-        await world.settled(workshop, gone)
+    worker = await world.founded()
+    async with world.working(worker):
+        on, off, gone = [await _on(world, worker) for _ in range(3)]
+        await _off(world, worker, off)
+        await world.ask(worker, "delete", gone)
+        await world.settled(worker, gone)
     world.store = await _without_reservations(world)
-    old = world.workshop()
+    old = world.worker()
 
     await ensure_registered(old, msgspec.structs.replace(world.registered, memory_mb=511))
 
@@ -263,23 +263,23 @@ async def _without_reservations(world: World) -> PoisonedStore:
 
 async def test_a_host_joins_once() -> None:
     world = World()
-    workshop = await world.founded()
+    worker = await world.founded()
 
-    await ensure_registered(workshop, world.registered)
+    await ensure_registered(worker, world.registered)
 
     assert await world.events(HostJoined) == [HostJoined(world.host.host_id)]
 
 
 async def test_a_vps_of_which_nobody_can_read_anything_keeps_no_other_from_being_counted() -> None:
     world = World()
-    workshop = await world.founded()
-    async with world.working(workshop):
-        vps_ids = [await _on(world, workshop) for _ in range(3)]
+    worker = await world.founded()
+    async with world.working(worker):
+        vps_ids = [await _on(world, worker) for _ in range(3)]
     world.store = await _without_reservations(world)
     world.store.poisoned = {vps_stream(vps_ids[1])}
 
     with capture_logs() as logs:
-        await ensure_registered(world.workshop(), world.registered)
+        await ensure_registered(world.worker(), world.registered)
 
     assert set((await world.reserved()).by_vps) == {vps_ids[0], vps_ids[2]}
     assert [one["vps_id"] for one in logs] == [str(vps_ids[1])]

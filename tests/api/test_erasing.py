@@ -18,9 +18,9 @@ from adapters.simulated.faults import SimulatedCrash
 from api.application import fail_points as failpoints
 from api.application.erasing import LEASE_S, close_if_open, erase_account, find_closed, finish_erasures
 from api.application.operators import OPERATOR
-from api.application.repository import Context, Ledger
+from api.application.repository import AggregateRepository, CommandContext
 from api.application.runtime import Runtime
-from domain.accounts.account import account_view
+from domain.accounts.account import account_ref
 from domain.accounts.commands import EraseAccount
 from domain.accounts.erasing import NotErasable
 from domain.accounts.events import AccountErased, ErasureFinished
@@ -36,7 +36,7 @@ from tests.api.http.test_closing import leave
 pytestmark = pytest.mark.anyio
 
 ASKED = EraseAccount("requested")
-OPERATES = Context(actor=OPERATOR)
+OPERATES = CommandContext(actor=OPERATOR)
 
 
 def another_process(here: House) -> Runtime:
@@ -44,13 +44,15 @@ def another_process(here: House) -> Runtime:
     runtime = here.runtime
     assert isinstance(runtime.sealer, AccountSealer)
     sealer = AccountSealer(runtime.sealer._master_key, runtime.sealer._keys)
-    ledger = Ledger(runtime.store, sealer, runtime.clock, runtime.ids)
-    return msgspec.structs.replace(runtime, sealer=sealer, ledger=ledger, closings=MemoryOpenClosings(runtime.store))
+    aggregates = AggregateRepository(runtime.store, sealer, runtime.clock, runtime.ids)
+    return msgspec.structs.replace(
+        runtime, sealer=sealer, aggregates=aggregates, closings=MemoryOpenClosings(runtime.store)
+    )
 
 
 async def email_of(runtime: Runtime, account_id: AccountId) -> str:
-    view = account_view(account_id)
-    return (await runtime.ledger.read(view)).of(view).email
+    ref = account_ref(account_id)
+    return (await runtime.aggregates.load(ref)).of(ref).email
 
 
 async def kinds(here: House, account_id: AccountId) -> list[str]:
@@ -112,9 +114,9 @@ async def test_the_process_that_erases_forgets_what_it_had_read() -> None:
 async def test_what_was_forgotten_takes_no_room_any_more() -> None:
     async with house() as here:
         await here.register("ann@example.com")
-        streams = here.runtime.ledger._streams
+        streams = here.runtime.aggregates._streams
         assert streams._size_bytes > 0
-        here.runtime.ledger.forget()
+        here.runtime.aggregates.forget()
         assert (streams._size_bytes, streams._measured) == (0, {})
 
 
@@ -122,17 +124,17 @@ async def test_what_is_being_read_while_an_account_is_erased_is_not_kept() -> No
     async with house() as here:
         ann = await here.register("ann@example.com")
         await leave(ann)
-        runtime, view = another_process(here), account_view(ann.id)
-        ledger = Ledger(ErasesMeanwhile(runtime.store), runtime.sealer, runtime.clock, runtime.ids)  # type: ignore[arg-type]
-        ErasesMeanwhile.ledger = ledger
-        await ledger.read(view)
-        assert view.stream not in ledger._streams._kept
+        runtime, ref = another_process(here), account_ref(ann.id)
+        aggregates = AggregateRepository(ErasesMeanwhile(runtime.store), runtime.sealer, runtime.clock, runtime.ids)  # type: ignore[arg-type]
+        ErasesMeanwhile.aggregates = aggregates
+        await aggregates.load(ref)
+        assert ref.stream not in aggregates._streams._kept
 
 
 class ErasesMeanwhile:
     """A store that is read from while something is erased."""
 
-    ledger: Ledger
+    aggregates: AggregateRepository
 
     def __init__(self, store: EventStore) -> None:
         self._store = store
@@ -142,7 +144,7 @@ class ErasesMeanwhile:
 
     async def read_streams(self, after: Sequence[tuple[StreamId, int]]) -> list[Recorded]:
         recorded = await self._store.read_streams(after)
-        self.ledger.forget()
+        self.aggregates.forget()
         return recorded
 
 

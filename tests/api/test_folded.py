@@ -8,8 +8,8 @@ import pytest
 
 from adapters.memory.event_store import MemoryEventStore
 from adapters.simulated.clock import ManualClock
-from api.application.repository import Context, Ledger
-from domain.deciding import Fold, View, recorded_in
+from api.application.repository import AggregateRepository, CommandContext
+from domain.deciding import AggregateRef, Fold, recorded_in
 from domain.events import Actor, Event
 from domain.ids import AccountId, StreamId
 from domain.money import MicroUsd
@@ -60,48 +60,48 @@ TEXT: Fold[str] = Fold(
 async def test_states_are_kept_by_their_size_and_not_by_their_number(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("api.application.aggregate_cache.STATES_BYTES_MAX", 10_000)
     room, store = Room(), Watched()
-    ledger = room.ledger(store)
-    large = [View(StreamId(IDS.new()), TEXT) for _ in range(5)]
-    for view in large:
-        credited = FundsCredited(AccountId(view.stream), IDS.new(), MicroUsd(1), "x" * 4_000)
-        await record(ledger, view, credited)
-    small = [View(StreamId(IDS.new()), COUNT) for _ in range(100)]
+    aggregates = room.aggregates(store)
+    large = [AggregateRef(StreamId(IDS.new()), TEXT) for _ in range(5)]
+    for ref in large:
+        credited = FundsCredited(AccountId(ref.stream), IDS.new(), MicroUsd(1), "x" * 4_000)
+        await record(aggregates, ref, credited)
+    small = [AggregateRef(StreamId(IDS.new()), COUNT) for _ in range(100)]
     for one in small:
-        await open_one(ledger, one)
+        await open_one(aggregates, one)
 
     store.read_anew.clear()
-    await ledger.read(*small)
+    await aggregates.load(*small)
     assert store.read_anew == [], "a hundred small ones fit"
-    await ledger.read(*large[:3])
-    assert store.read_anew == [view.stream for view in large[:3]], "and three large ones did not beside two others"
+    await aggregates.load(*large[:3])
+    assert store.read_anew == [ref.stream for ref in large[:3]], "and three large ones did not beside two others"
 
 
 async def test_a_state_that_grows_is_measured_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("api.application.aggregate_cache.STATES_BYTES_MAX", 10_000)
     room, store = Room(), Watched()
-    ledger = room.ledger(store)
-    other, growing = counted(), View(StreamId(IDS.new()), TEXT)
-    await open_one(ledger, other)
+    aggregates = room.aggregates(store)
+    other, growing = counted(), AggregateRef(StreamId(IDS.new()), TEXT)
+    await open_one(aggregates, other)
     for _ in range(16):
-        await record(ledger, growing, FundsCredited(AccountId(other.stream), IDS.new(), MicroUsd(1), "x" * 1_000))
+        await record(aggregates, growing, FundsCredited(AccountId(other.stream), IDS.new(), MicroUsd(1), "x" * 1_000))
 
     store.read_anew.clear()
-    await ledger.read(other)
+    await aggregates.load(other)
     assert store.read_anew == [other.stream]
 
 
 async def test_a_state_that_has_ended_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     room, store = Room(), Watched()
-    ledger = room.ledger(store)
+    aggregates = room.aggregates(store)
     ends: Fold[int] = Fold(initial=0, evolve=count, has_ended=lambda total: total >= 2)
-    view = View(StreamId(IDS.new()), ends)
-    await open_one(ledger, view)
+    ref = AggregateRef(StreamId(IDS.new()), ends)
+    await open_one(aggregates, ref)
     store.read_anew.clear()
-    await open_one(ledger, view)
+    await open_one(aggregates, ref)
     assert store.read_anew == [], "it was kept as long as it went on"
 
-    assert (await ledger.read(view)).of(view) == 2
-    assert store.read_anew == [view.stream]
+    assert (await aggregates.load(ref)).of(ref) == 2
+    assert store.read_anew == [ref.stream]
 
 
 async def test_a_history_of_large_events_is_folded_without_all_of_it_being_held_at_once(
@@ -110,17 +110,17 @@ async def test_a_history_of_large_events_is_folded_without_all_of_it_being_held_
     monkeypatch.setattr("adapters.memory.event_store.READ_BYTES_MAX", 100_000)
     monkeypatch.setattr("domain.ports.READ_BYTES_MAX", 100_000)
     room, store = Room(), Held()
-    writer = room.ledger(store)
-    views = [View(StreamId(IDS.new()), LENGTH) for _ in range(3)]
+    writer = room.aggregates(store)
+    refs = [AggregateRef(StreamId(IDS.new()), LENGTH) for _ in range(3)]
     for _ in range(20):
-        for view in views:
-            credited = FundsCredited(AccountId(view.stream), IDS.new(), MicroUsd(1), "x" * 20_000)
-            await record(writer, view, credited)
+        for ref in refs:
+            credited = FundsCredited(AccountId(ref.stream), IDS.new(), MicroUsd(1), "x" * 20_000)
+            await record(writer, ref, credited)
 
     store.most_bytes = 0
-    sight = await room.ledger(store).read(*views)
+    loaded = await room.aggregates(store).load(*refs)
 
-    assert [sight.of(view) for view in views] == [400_000] * 3
+    assert [loaded.of(ref) for ref in refs] == [400_000] * 3
     assert store.most_bytes < 150_000, "of 1.6 MB"
 
 
@@ -128,22 +128,22 @@ async def test_what_is_read_in_parts_is_seen_as_of_one_moment(monkeypatch: pytes
     monkeypatch.setattr("adapters.memory.event_store.READ_BYTES_MAX", 100_000)
     monkeypatch.setattr("domain.ports.READ_BYTES_MAX", 100_000)
     room, store = Room(), Held()
-    writer = room.ledger(store)
-    heavy, light = View(StreamId(IDS.new()), LENGTH), View(StreamId(IDS.new()), LENGTH)
+    writer = room.aggregates(store)
+    heavy, light = AggregateRef(StreamId(IDS.new()), LENGTH), AggregateRef(StreamId(IDS.new()), LENGTH)
     for _ in range(20):
         await record(writer, heavy, FundsCredited(AccountId(heavy.stream), IDS.new(), MicroUsd(1), "x" * 20_000))
     await record(writer, light, FundsCredited(AccountId(light.stream), IDS.new(), MicroUsd(1), "x"))
 
     async def append_to_both() -> None:
-        for view in (light, heavy):
-            await record(writer, view, FundsCredited(AccountId(view.stream), IDS.new(), MicroUsd(1), "x"))
+        for ref in (light, heavy):
+            await record(writer, ref, FundsCredited(AccountId(ref.stream), IDS.new(), MicroUsd(1), "x"))
 
     store.after_first_read = append_to_both
-    sight = await room.ledger(store).read(light, heavy)
+    loaded = await room.aggregates(store).load(light, heavy)
 
-    assert (sight.of(light), sight.of(heavy)) == (2, 400_001), "both as they were when the last part was read"
+    assert (loaded.of(light), loaded.of(heavy)) == (2, 400_001), "both as they were when the last part was read"
 
 
-async def record(ledger: Ledger, view: View[Any], event: Event) -> None:
-    context = Context(actor=Actor("service", part="test"), account_id=AccountId(view.stream))
-    await ledger.execute([view], lambda _sight, _now: recorded_in(view.stream, event), context)
+async def record(aggregates: AggregateRepository, ref: AggregateRef[Any], event: Event) -> None:
+    context = CommandContext(actor=Actor("service", part="test"), account_id=AccountId(ref.stream))
+    await aggregates.execute([ref], lambda _sight, _now: recorded_in(ref.stream, event), context)

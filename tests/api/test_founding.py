@@ -14,14 +14,14 @@ pytestmark = pytest.mark.anyio
 async def test_all_who_start_over_a_ledger_at_once_or_later_learn_one_name() -> None:
     world = World()
 
-    at_once = await asyncio.gather(*(ensure_founded(world.workshop().ledger, IDS) for _ in range(3)))
-    later = await ensure_founded(world.workshop().ledger, IDS)
+    at_once = await asyncio.gather(*(ensure_founded(world.worker().aggregates, IDS) for _ in range(3)))
+    later = await ensure_founded(world.worker().aggregates, IDS)
 
     assert {*at_once, later} == {later}
     assert await world.events(LedgerFounded) == [LedgerFounded(later)]
 
 
 async def test_another_database_is_another_ledger() -> None:
-    names = [await ensure_founded(World().workshop().ledger, IDS) for _ in range(2)]
+    names = [await ensure_founded(World().worker().aggregates, IDS) for _ in range(2)]
 
     assert names[0] != names[1]

@@ -12,7 +12,7 @@ from adapters.simulated.guest_shell import SimulatedGuestShell
 from api.application.blobs import sweep_blobs
 from api.application.fail_points import armed
 from api.application.jobs import LOST_AFTER_S, collect_job, input_texts, output_text, request_job, run_job
-from api.application.worker_context import Workshop
+from api.application.worker_context import WorkerContext
 from domain.blobs import INLINE_BYTES_MAX, Blob
 from domain.compute.ports import GuestAddress, GuestUnreachable, JobOutcome, JobSpec
 from domain.compute.vps import VpsNotRunning
@@ -31,8 +31,8 @@ pytestmark = pytest.mark.anyio
 class Site:
     """A world with one VPS that runs."""
 
-    def __init__(self, world: World, workshop: Workshop, vps_id: VpsId) -> None:
-        self.world, self.workshop, self.vps_id = world, workshop, vps_id
+    def __init__(self, world: World, worker: WorkerContext, vps_id: VpsId) -> None:
+        self.world, self.worker, self.vps_id = world, worker, vps_id
 
     def command(self, text: str, timeout_s: int = 30) -> RunJob:
         return RunJob(
@@ -43,17 +43,17 @@ class Site:
             timeout_s=timeout_s,
         )
 
-    async def run(self, command: RunJob, workshop: Workshop | None = None) -> tuple[Job, str, str]:
-        workshop = workshop or self.workshop
-        job = await run_job(workshop, command, self.world.context("exec"), timeout_s_max=600)
-        return job, *await output_text(workshop, job)
+    async def run(self, command: RunJob, worker: WorkerContext | None = None) -> tuple[Job, str, str]:
+        worker = worker or self.worker
+        job = await run_job(worker, command, self.world.context("exec"), timeout_s_max=600)
+        return job, *await output_text(worker, job)
 
 
 @pytest.fixture
 async def site() -> AsyncIterator[Site]:
     world = World()
-    async with world.with_vps() as (workshop, vps_id):
-        yield Site(world, workshop, vps_id)
+    async with world.with_vps() as (worker, vps_id):
+        yield Site(world, worker, vps_id)
 
 
 async def test_a_command_answers_with_its_output_and_exit_code(site: Site) -> None:
@@ -81,7 +81,7 @@ async def test_output_is_kept_sealed(site: Site) -> None:
 async def test_the_same_job_asked_for_again_is_the_same_answer_and_runs_once(site: Site) -> None:
     command = site.command("echo once >> /tmp/file; cat /tmp/file")
     first = await site.run(command)
-    again = await site.run(command, site.world.workshop())
+    again = await site.run(command, site.world.worker())
 
     assert again == first
     assert first[1] == "once\n"
@@ -105,21 +105,21 @@ async def test_a_job_that_nobody_awaits_any_more_is_collected_by_a_worker(site: 
     site.world.clock.advance(20)
 
     await until(lambda: site.world.blobs.holds(job_stream(command.job_id)))
-    job = await collect_job(site.workshop, command.job_id)
+    job = await collect_job(site.worker, command.job_id)
     assert len(await site.world.events(JobFinished)) == 1
-    assert await output_text(site.workshop, job) == ("done\n", "")
+    assert await output_text(site.worker, job) == ("done\n", "")
 
 
 async def test_a_job_that_never_began_is_not_begun_long_after_its_time(site: Site) -> None:
     command = site.command("echo too late")
-    await request_job(site.workshop, command, site.world.context("exec"), timeout_s_max=600)
+    await request_job(site.worker, command, site.world.context("exec"), timeout_s_max=600)
     site.world.clock.advance(3600)
 
-    job = await collect_job(site.workshop, command.job_id)
+    job = await collect_job(site.worker, command.job_id)
 
     assert job.finished is not None
     assert (job.finished.end, job.finished.exit_code) == ("cancelled", None)
-    assert await output_text(site.workshop, job) == ("", "")
+    assert await output_text(site.worker, job) == ("", "")
 
 
 async def test_a_job_that_took_long_leaves_no_lease(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,7 +136,7 @@ async def test_a_job_that_took_long_leaves_no_lease(site: Site, monkeypatch: pyt
 async def test_a_job_whose_vps_goes_away_is_over_without_an_exit_code(site: Site, verb: str, error: str) -> None:
     running = asyncio.create_task(site.run(site.command("sleep 60")))
     await asyncio.sleep(0.02)
-    await site.world.ask(site.workshop, verb, site.vps_id)
+    await site.world.ask(site.worker, verb, site.vps_id)
 
     job, stdout, _ = await asyncio.wait_for(running, 10)
     assert job.finished is not None
@@ -144,7 +144,7 @@ async def test_a_job_whose_vps_goes_away_is_over_without_an_exit_code(site: Site
 
 
 async def test_a_stopped_vps_runs_no_command(site: Site) -> None:
-    await site.world.ask(site.workshop, "stop", site.vps_id)
+    await site.world.ask(site.worker, "stop", site.vps_id)
 
     with pytest.raises(VpsNotRunning):
         await site.run(site.command("true"))
@@ -157,10 +157,10 @@ async def test_a_time_limit_over_the_maximum_is_refused(site: Site) -> None:
 
 async def test_erased_output_reads_as_nothing(site: Site) -> None:
     job, *_ = await site.run(site.command("echo gone"))
-    await site.workshop.sealer.erase(site.world.account_id)
+    await site.worker.sealer.erase(site.world.account_id)
 
     assert site.world.blobs.holds(job_stream(job.job_id))
-    assert await output_text(site.workshop, job) == ("", "")
+    assert await output_text(site.worker, job) == ("", "")
 
 
 async def test_a_command_at_which_something_unforeseen_happens_each_time_ends_past_its_deadline(
@@ -222,7 +222,7 @@ async def test_a_large_command_and_environment_are_kept_beside_their_event(site:
     assert isinstance(job.command, Blob)
     assert isinstance(job.env, Blob)
     assert stdout == f"{large}\n" * 2
-    assert await input_texts(site.workshop, job) == jobs.texts_of(command)
+    assert await input_texts(site.worker, job) == jobs.texts_of(command)
     for recorded in await site.world.store.read_feed(0, 1_000):
         assert len(recorded.payload) < INLINE_BYTES_MAX
 
@@ -239,13 +239,13 @@ async def test_what_was_kept_for_a_command_that_was_never_recorded_is_swept(site
     life = Life()
     command = msgspec.structs.replace(site.command("cat"), stdin="in")
     with armed("exec:after-blobs", life.crash), pytest.raises(SimulatedCrash):
-        await site.run(command, site.world.workshop(life))
+        await site.run(command, site.world.worker(life))
     kept, other = job_stream(command.job_id), msgspec.structs.replace(site.command("cat"), stdin="other")
     await site.run(other)
     assert site.world.blobs.holds(kept)
     site.world.clock.advance(3_601)
 
-    await sweep_blobs(site.workshop.blobs)
+    await sweep_blobs(site.worker.blobs)
 
     assert not site.world.blobs.holds(kept)
     assert site.world.blobs.holds(job_stream(other.job_id))
@@ -258,15 +258,15 @@ async def test_what_a_command_reads_is_there_though_its_event_was_held_up_until_
 
     async def held_up(wanted: Append) -> Appended:
         site.world.clock.advance(3_601)
-        await sweep_blobs(site.workshop.blobs)
+        await sweep_blobs(site.worker.blobs)
         return await append(wanted)
 
     command = msgspec.structs.replace(site.command("cat"), stdin="in")
     with monkeypatch.context() as sleep:
         sleep.setattr(site.world.store, "append", held_up)
-        job = await request_job(site.workshop, command, site.world.context("exec"), timeout_s_max=600)
+        job = await request_job(site.worker, command, site.world.context("exec"), timeout_s_max=600)
 
-    assert (await input_texts(site.workshop, job))["stdin"] == "in"
+    assert (await input_texts(site.worker, job))["stdin"] == "in"
 
 
 async def test_a_command_whose_end_is_recorded_while_its_input_is_read_is_not_run_again(
@@ -282,12 +282,12 @@ async def test_a_command_whose_end_is_recorded_while_its_input_is_read_is_not_ru
         return await find(stream, fields)
 
     command = msgspec.structs.replace(site.command("echo once >> /tmp/file"), stdin="in")
-    await request_job(site.workshop, command, site.world.context("exec"), timeout_s_max=600)
+    await request_job(site.worker, command, site.world.context("exec"), timeout_s_max=600)
     with monkeypatch.context() as meddling:
         meddling.setattr(site.world.blobs, "find", slow_at_first)
-        slow = asyncio.create_task(collect_job(site.workshop, command.job_id))
+        slow = asyncio.create_task(collect_job(site.worker, command.job_id))
         await until(lambda: reads == 1)
-        await collect_job(site.world.workshop(), command.job_id)
+        await collect_job(site.world.worker(), command.job_id)
         [guest] = site.world.host.guests.values()
         await until(lambda: command.job_id not in guest.jobs)
         go_on.set()
@@ -336,7 +336,7 @@ async def test_a_command_whose_input_is_not_what_was_asked_for_is_not_run(
     command = msgspec.structs.replace(site.command("touch /tmp/ran; cat"), stdin="in")
     with monkeypatch.context() as meddling:
         meddling.setattr(site.world.blobs, "find", damaged)
-        job = await run_job(site.workshop, command, site.world.context("exec"), timeout_s_max=600)
+        job = await run_job(site.worker, command, site.world.context("exec"), timeout_s_max=600)
 
     assert job.finished is not None
     assert (job.finished.exit_code, job.finished.error) == (None, "its input could not be read")

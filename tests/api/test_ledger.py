@@ -11,10 +11,10 @@ from adapters.sealing.master_key import MasterKey
 from adapters.sealing.sealer import AccountSealer
 from adapters.simulated.clock import ManualClock
 from api.application.aggregate_cache import SNAPSHOT_EVERY_EVENTS
-from api.application.repository import Context, Ledger, Outcome, Sight
+from api.application.repository import AggregateRepository, CommandContext, CommandResult, Loaded
 from domain.accounts.events import SshKeyAdded
 from domain.codec import decode
-from domain.deciding import NOTHING, Decision, Fold, View, recorded_in
+from domain.deciding import NOTHING, AggregateRef, Decision, Fold, recorded_in
 from domain.errors import Refusal
 from domain.events import Actor, Event
 from domain.ids import AccountId, SshKeyId, StreamId
@@ -44,8 +44,8 @@ class Room:
         self.sealer = AccountSealer(MasterKey(b"k" * 32), MemoryKeyTable())
         self._clock = clock
 
-    def ledger(self, store: EventStore | None = None) -> Ledger:
-        return Ledger(store or self.store, self.sealer, self._clock, IDS, snapshots=self.store)
+    def aggregates(self, store: EventStore | None = None) -> AggregateRepository:
+        return AggregateRepository(store or self.store, self.sealer, self._clock, IDS, snapshots=self.store)
 
 
 def count(total: int, event: Event) -> int:
@@ -55,55 +55,55 @@ def count(total: int, event: Event) -> int:
 COUNT: Fold[int] = Fold(initial=0, evolve=count)
 
 
-def counted() -> View[int]:
-    return View(StreamId(IDS.new()), COUNT)
+def counted() -> AggregateRef[int]:
+    return AggregateRef(StreamId(IDS.new()), COUNT)
 
 
-def nobody() -> Context:
-    return Context(actor=Actor("service", part="test"))
+def nobody() -> CommandContext:
+    return CommandContext(actor=Actor("service", part="test"))
 
 
-async def open_one(ledger: Ledger, view: View[int], *, at_most: int = 1000) -> Outcome:
-    def decide(sight: Sight, now: Instant) -> Decision:
-        if sight.of(view) >= at_most:
+async def open_one(aggregates: AggregateRepository, ref: AggregateRef[int], *, at_most: int = 1000) -> CommandResult:
+    def decide(loaded: Loaded, now: Instant) -> Decision:
+        if loaded.of(ref) >= at_most:
             raise TooMany
-        return recorded_in(view.stream, WalletOpened(account_id=AccountId(view.stream)))
+        return recorded_in(ref.stream, WalletOpened(account_id=AccountId(ref.stream)))
 
-    return await ledger.execute([view], decide, nobody())
+    return await aggregates.execute([ref], decide, nobody())
 
 
 async def test_what_one_process_records_the_next_read_of_another_sees() -> None:
-    room, view = Room(), counted()
-    here, there = room.ledger(), room.ledger()
-    assert (await there.read(view)).of(view) == 0
+    room, ref = Room(), counted()
+    here, there = room.aggregates(), room.aggregates()
+    assert (await there.load(ref)).of(ref) == 0
 
-    outcome = await open_one(here, view)
+    outcome = await open_one(here, ref)
 
-    assert outcome.sight.of(view) == 1
-    assert (await there.read(view)).of(view) == 1
+    assert outcome.loaded.of(ref) == 1
+    assert (await there.load(ref)).of(ref) == 1
 
 
 async def test_of_a_hundred_at_once_over_two_processes_just_those_that_fit_are_recorded() -> None:
-    room, view = Room(), counted()
-    ledgers = [room.ledger(), room.ledger()]
+    room, ref = Room(), counted()
+    ledgers = [room.aggregates(), room.aggregates()]
 
     answers = await asyncio.gather(
-        *(open_one(ledgers[i % 2], view, at_most=10) for i in range(100)), return_exceptions=True
+        *(open_one(ledgers[i % 2], ref, at_most=10) for i in range(100)), return_exceptions=True
     )
 
-    assert sum(isinstance(answer, Outcome) for answer in answers) == 10
+    assert sum(isinstance(answer, CommandResult) for answer in answers) == 10
     assert sum(isinstance(answer, TooMany) for answer in answers) == 90
     assert await room.store.head() == 10
 
 
 async def test_each_of_many_that_begin_a_stream_and_count_it_in_a_shared_one_has_its_turn() -> None:
     room, shared = Room(), counted()
-    ledger = room.ledger()
+    aggregates = room.aggregates()
 
-    async def begin_one() -> Outcome:
+    async def begin_one() -> CommandResult:
         own = counted()
         opened = WalletOpened(account_id=AccountId(own.stream))
-        return await ledger.execute(
+        return await aggregates.execute(
             [own, shared],
             # The stream that is its own comes first: nobody may wait for that one alone.
             lambda _sight, _now: Decision(events=((own.stream, opened), (shared.stream, opened))),
@@ -112,18 +112,18 @@ async def test_each_of_many_that_begin_a_stream_and_count_it_in_a_shared_one_has
 
     await asyncio.gather(*(begin_one() for _ in range(300)))
 
-    assert (await ledger.read(shared)).of(shared) == 300
+    assert (await aggregates.load(shared)).of(shared) == 300
 
 
 async def test_whoever_comes_last_does_not_overtake_those_who_wait() -> None:
-    room, view = Room(), counted()
-    ledger = room.ledger()
+    room, ref = Room(), counted()
+    aggregates = room.aggregates()
     done: list[int] = []
 
     async def open_numbered(number: int) -> None:
         for _ in range(number):
             await asyncio.sleep(0)
-        await open_one(ledger, view)
+        await open_one(aggregates, ref)
         done.append(number)
 
     await asyncio.gather(*(open_numbered(number) for number in range(60)))
@@ -133,30 +133,30 @@ async def test_whoever_comes_last_does_not_overtake_those_who_wait() -> None:
 
 
 async def test_a_refusal_and_a_decision_for_nothing_record_nothing() -> None:
-    room, view = Room(), counted()
-    ledger = room.ledger()
+    room, ref = Room(), counted()
+    aggregates = room.aggregates()
 
     with pytest.raises(TooMany):
-        await open_one(ledger, view, at_most=0)
-    outcome = await ledger.execute([view], lambda _sight, _now: NOTHING, nobody())
+        await open_one(aggregates, ref, at_most=0)
+    outcome = await aggregates.execute([ref], lambda _sight, _now: NOTHING, nobody())
 
     assert (outcome.events, outcome.last_position) == ((), 0)
     assert await room.store.head() == 0
 
 
 async def test_a_claim_that_is_taken_is_told_and_nothing_of_its_append_is_recorded() -> None:
-    room, view, other = Room(), counted(), counted()
-    ledger = room.ledger()
+    room, ref, other = Room(), counted(), counted()
+    aggregates = room.aggregates()
 
-    def claiming(view: View[int]) -> Decision:
-        opened = WalletOpened(account_id=AccountId(view.stream))
-        return Decision(events=((view.stream, opened),), claims=(Claim("email", b"key", view.stream),))
+    def claiming(ref: AggregateRef[int]) -> Decision:
+        opened = WalletOpened(account_id=AccountId(ref.stream))
+        return Decision(events=((ref.stream, opened),), claims=(Claim("email", b"key", ref.stream),))
 
-    await ledger.execute([view], lambda _sight, _now: claiming(view), nobody())
+    await aggregates.execute([ref], lambda _sight, _now: claiming(ref), nobody())
     with pytest.raises(ClaimTaken):
-        await ledger.execute([other], lambda _sight, _now: claiming(other), nobody())
+        await aggregates.execute([other], lambda _sight, _now: claiming(other), nobody())
 
-    assert (await ledger.read(other)).of(other) == 0
+    assert (await aggregates.load(other)).of(other) == 0
 
 
 async def test_personal_text_is_sealed_in_the_store_and_clear_in_the_fold() -> None:
@@ -165,7 +165,7 @@ async def test_personal_text_is_sealed_in_the_store_and_clear_in_the_fold() -> N
     names: Fold[tuple[str, ...]] = Fold(
         initial=(), evolve=lambda seen, event: (*seen, event.name) if isinstance(event, SshKeyAdded) else seen
     )
-    view = View(StreamId(IDS.new()), names)
+    ref = AggregateRef(StreamId(IDS.new()), names)
     added = SshKeyAdded(
         account_id=account,
         ssh_key_id=SshKeyId(IDS.new()),
@@ -174,59 +174,59 @@ async def test_personal_text_is_sealed_in_the_store_and_clear_in_the_fold() -> N
         fingerprint="SHA256:x",
         at=Instant(1),
     )
-    context = Context(actor=Actor("account", account), account_id=account, address="192.0.2.7")
+    context = CommandContext(actor=Actor("account", account), account_id=account, address="192.0.2.7")
 
-    await room.ledger().execute([view], lambda _sight, _now: recorded_in(view.stream, added), context)
+    await room.aggregates().execute([ref], lambda _sight, _now: recorded_in(ref.stream, added), context)
 
     (stored,) = await room.store.read_feed(0, 10)
     assert not any(text in stored.payload + stored.metadata for text in ("my laptop", "me@home", "192.0.2.7"))
     assert decode(stored, room.sealer) == added
-    assert (await room.ledger().read(view)).of(view) == ("my laptop",)
+    assert (await room.aggregates().load(ref)).of(ref) == ("my laptop",)
 
 
 async def test_a_long_stream_starts_from_its_snapshot_and_comes_to_the_same_without() -> None:
     room = Room()
     account = AccountId(IDS.new())
-    view = View(StreamId(IDS.new()), WALLET)
-    context = Context(actor=Actor("service", part="test"), account_id=account)
+    ref = AggregateRef(StreamId(IDS.new()), WALLET)
+    context = CommandContext(actor=Actor("service", part="test"), account_id=account)
     credit = FundsCredited(account, IDS.new(), MicroUsd(7), "for the test")
-    ledger = room.ledger()
-    fifty = recorded_in(view.stream, *[credit] * 50)
+    aggregates = room.aggregates()
+    fifty = recorded_in(ref.stream, *[credit] * 50)
     for _ in range(12):
-        await ledger.execute([view], lambda _sight, _now: fifty, context)
-    version, _ = (await room.store.load_snapshots([view.stream]))[view.stream]
+        await aggregates.execute([ref], lambda _sight, _now: fifty, context)
+    version, _ = (await room.store.load_snapshots([ref.stream]))[ref.stream]
     assert version >= SNAPSHOT_EVERY_EVENTS
 
-    with_snapshot = (await room.ledger().read(view)).of(view)
-    without = Ledger(room.store, room.sealer, ManualClock(), IDS, snapshots=None)
+    with_snapshot = (await room.aggregates().load(ref)).of(ref)
+    without = AggregateRepository(room.store, room.sealer, ManualClock(), IDS, snapshots=None)
 
-    assert (await without.read(view)).of(view) == with_snapshot
+    assert (await without.load(ref)).of(ref) == with_snapshot
     assert with_snapshot.balance == 600 * 7 > ZERO
 
 
 async def test_a_long_history_is_folded_in_parts_and_comes_to_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    room, view = Room(), counted()
-    many = recorded_in(view.stream, *[WalletOpened(account_id=AccountId(view.stream))] * 100)
-    await room.ledger().execute([view], lambda _sight, _now: many, nobody())
+    room, ref = Room(), counted()
+    many = recorded_in(ref.stream, *[WalletOpened(account_id=AccountId(ref.stream))] * 100)
+    await room.aggregates().execute([ref], lambda _sight, _now: many, nobody())
     monkeypatch.setattr("api.application.aggregate_cache.TAIL_EVENTS_MAX", 7)
 
-    sight = await room.ledger().read(view)
+    loaded = await room.aggregates().load(ref)
 
-    assert (sight.of(view), sight.version(view.stream)) == (100, 100)
+    assert (loaded.of(ref), loaded.version(ref.stream)) == (100, 100)
 
 
 async def test_what_was_just_read_is_decided_about_and_read_again_only_if_it_moved_on() -> None:
-    room, view = Room(), counted()
-    ledger = room.ledger()
-    seen = await ledger.read(view)
+    room, ref = Room(), counted()
+    aggregates = room.aggregates()
+    seen = await aggregates.load(ref)
     sights: list[int] = []
 
-    def one_more(sight: Sight, _now: Instant) -> Decision:
-        sights.append(sight.of(view))
-        return recorded_in(view.stream, WalletOpened(account_id=AccountId(view.stream)))
+    def one_more(loaded: Loaded, _now: Instant) -> Decision:
+        sights.append(loaded.of(ref))
+        return recorded_in(ref.stream, WalletOpened(account_id=AccountId(ref.stream)))
 
-    await ledger.execute([view], one_more, nobody(), sight=seen)
-    await ledger.execute([view], one_more, nobody(), sight=seen)
+    await aggregates.execute([ref], one_more, nobody(), loaded=seen)
+    await aggregates.execute([ref], one_more, nobody(), loaded=seen)
 
     assert sights == [0, 0, 1]
-    assert (await ledger.read(view)).of(view) == 2
+    assert (await aggregates.load(ref)).of(ref) == 2

@@ -61,7 +61,7 @@ async def test_every_account_with_something_due_is_settled() -> None:
     store = MemoryEventStore(clock)
     houses = [await opened(store, clock) for _ in range(BATCH_ACCOUNTS_MAX + 3)]
 
-    settled = await settle_due(houses[0].ledger, MemoryDueAccounts(store), clock)
+    settled = await settle_due(houses[0].aggregates, MemoryDueAccounts(store), clock)
 
     assert settled == len(houses)
     assert {(await house.wallet_now()).balance for house in houses} == {HOURLY - 70}
@@ -87,7 +87,7 @@ async def test_a_minute_that_was_settled_is_used_up_in_the_store() -> None:
     house = await opened(store, clock)
     (vps_id,) = (await house.wallet_now()).meters
 
-    await settle_due(house.ledger, MemoryDueAccounts(store), clock)
+    await settle_due(house.aggregates, MemoryDueAccounts(store), clock)
 
     with pytest.raises(MinuteTaken):
         await store.append(Append((), minutes=(MinuteClaim(vps_id, 1, 1),)))
@@ -97,7 +97,7 @@ async def test_settled_again_nothing_is_recorded() -> None:
     clock = ManualClock()
     store = MemoryEventStore(clock)
     house = await opened(store, clock)
-    await settle_due(house.ledger, MemoryDueAccounts(store), clock)
+    await settle_due(house.aggregates, MemoryDueAccounts(store), clock)
     head = await store.head()
 
     assert await settle_due(house.started(), MemoryDueAccounts(store), clock) == 0
@@ -112,7 +112,7 @@ async def test_the_stop_of_what_cannot_pay_is_in_the_append_that_could_not_charg
     await shown_to_run(house)
     before = await store.head()
 
-    await settle_due(house.ledger, MemoryDueAccounts(store), clock)
+    await settle_due(house.aggregates, MemoryDueAccounts(store), clock)
 
     recorded = await store.read_feed(before, 100)
     events = [decode(one) for one in recorded]
@@ -135,9 +135,9 @@ async def test_an_account_that_cannot_be_settled_keeps_nobody_waiting() -> None:
         def __getattribute__(self, name: str) -> object:
             return object.__getattribute__(self, name) if name == "append" else getattr(store, name)
 
-    ledger = House(FailsForTheFirst(clock), clock).ledger
+    aggregates = House(FailsForTheFirst(clock), clock).aggregates
 
-    assert await settle_due(ledger, MemoryDueAccounts(store), clock) == 1
+    assert await settle_due(aggregates, MemoryDueAccounts(store), clock) == 1
     assert [(await house.wallet_now()).balance for house in houses] == [HOURLY, HOURLY - 70]
 
 
@@ -217,9 +217,9 @@ async def test_a_wallet_that_cannot_be_read_keeps_nobody_waiting() -> None:
         def __getattribute__(self, name: str) -> object:
             return object.__getattribute__(self, name) if name == "read_streams" else getattr(store, name)
 
-    ledger = House(Unreadable(clock), clock).ledger
+    aggregates = House(Unreadable(clock), clock).aggregates
 
-    assert await settle_due(ledger, MemoryDueAccounts(store), clock) == 1
+    assert await settle_due(aggregates, MemoryDueAccounts(store), clock) == 1
     assert (await houses[1].wallet_now()).balance == HOURLY - 70
 
 
@@ -249,13 +249,13 @@ async def failing() -> tuple[Failing, list[House]]:
 
 async def test_an_account_that_can_never_be_settled_is_met_again_after_pauses_of_a_minute_at_most() -> None:
     store, houses = await failing()
-    clock, ledger, due = houses[0].clock, House(store, houses[0].clock).ledger, MemoryDueAccounts(store)
+    clock, aggregates, due = houses[0].clock, House(store, houses[0].clock).aggregates, MemoryDueAccounts(store)
     pauses = Pauses[AccountId](clock, PAUSE_MAX_S)
     tried_at = []
     with capture_logs() as logs:
         for second in range(0, 400, 10):
             before = store.tried
-            await settle_due(ledger, due, clock, pauses)
+            await settle_due(aggregates, due, clock, pauses)
             if store.tried > before:
                 tried_at.append(second)
             clock.advance(10)
@@ -265,7 +265,7 @@ async def test_an_account_that_can_never_be_settled_is_met_again_after_pauses_of
     store.failing = None
     clock.advance(60)
     await shown_to_run(houses[0])
-    await settle_due(House(store, clock).ledger, due, clock, pauses)
+    await settle_due(House(store, clock).aggregates, due, clock, pauses)
     assert (await houses[0].wallet_now()).balance < HOURLY, "once it can be read, all is paid"
     assert pauses.is_over(houses[0].account_id)
 
@@ -276,7 +276,9 @@ async def test_what_passes_by_itself_gives_nobody_a_pause() -> None:
     pauses = Pauses[AccountId](houses[0].clock, PAUSE_MAX_S)
     with capture_logs() as logs:
         for _ in range(5):
-            await settle_due(House(store, houses[0].clock).ledger, MemoryDueAccounts(store), houses[0].clock, pauses)
+            await settle_due(
+                House(store, houses[0].clock).aggregates, MemoryDueAccounts(store), houses[0].clock, pauses
+            )
 
     assert [one["event"] for one in logs] == ["account not settled"] * 5
     assert pauses.is_over(houses[0].account_id)
@@ -293,4 +295,4 @@ async def test_a_tick_tells_that_the_store_is_away(call: str, monkeypatch: pytes
     monkeypatch.setattr(store, call, away)
 
     with pytest.raises(StoreUnavailable):
-        await settle_due(House(store, houses[0].clock).ledger, MemoryDueAccounts(store), houses[0].clock)
+        await settle_due(House(store, houses[0].clock).aggregates, MemoryDueAccounts(store), houses[0].clock)

@@ -8,7 +8,7 @@ import pytest
 
 import api.application.operators
 from api.application.operators import OPERATOR, Corrected, Correction, correct, credit, write_off
-from api.application.repository import Context
+from api.application.repository import CommandContext
 from domain.codec import decode, decode_metadata
 from domain.deciding import recorded_in
 from domain.errors import Invalid, NotFound
@@ -25,7 +25,7 @@ from domain.wallet.events import (
 )
 from domain.wallet.funds import InsufficientBalance
 from domain.wallet.paid_in import NothingOwed
-from domain.wallet.wallet import Wallet, wallet_view
+from domain.wallet.wallet import Wallet, wallet_ref
 from tests.api.houses import Customer, House, house
 from tests.domain.books.test_postings import line
 from tests.domain.wallet.wallets import SMALL, T0
@@ -50,16 +50,16 @@ async def ann(here: House) -> Customer:
 
 async def record(customer: Customer, *events: Event) -> tuple[EventId, ...]:
     """Record events in a customer's wallet; return their ids."""
-    view = wallet_view(customer.id)
-    outcome = await customer.house.runtime.ledger.execute(
-        [view], lambda _sight, _now: recorded_in(view.stream, *events), Context(OPERATOR, customer.id)
+    ref = wallet_ref(customer.id)
+    outcome = await customer.house.runtime.aggregates.execute(
+        [ref], lambda _sight, _now: recorded_in(ref.stream, *events), CommandContext(OPERATOR, customer.id)
     )
     return outcome.event_ids
 
 
 async def wallet_of(customer: Customer) -> Wallet:
-    view = wallet_view(customer.id)
-    return (await customer.house.runtime.ledger.read(view)).of(view)
+    ref = wallet_ref(customer.id)
+    return (await customer.house.runtime.aggregates.load(ref)).of(ref)
 
 
 async def find(here: House, kind: type[Event]) -> list[tuple[EventId, EventId | None, Event]]:

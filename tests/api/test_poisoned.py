@@ -17,7 +17,7 @@ from api.application.alerts.evaluation import raise_due
 from api.application.alerts.sending import send_due
 from api.application.closing import finish_closings
 from api.application.erasing import finish_erasures
-from api.application.repository import Ledger
+from api.application.repository import AggregateRepository
 from api.application.runtime import Runtime
 from api.application.statements.folded import FoldedStatements
 from api.application.statements.issuing import issue_due
@@ -55,16 +55,16 @@ class Customers:
         self.history = History(self.store)
         self.history.clock = self.clock
         runtime = memory_runtime(ROOMY, self.clock, SimulatedHost(HostId(uuid4()), self.clock))
-        ledger = Ledger(self.store, self.history.sealer, self.clock, runtime.ids)
+        aggregates = AggregateRepository(self.store, self.history.sealer, self.clock, runtime.ids)
         self.runtime: Runtime = msgspec.structs.replace(
             runtime,
             store=self.store,
             sealer=self.history.sealer,
-            ledger=ledger,
+            aggregates=aggregates,
             alert_work=MemoryAlertWork(self.store),
             statements=FoldedStatements(self.store, self.history.sealer),
             closings=MemoryOpenClosings(self.store),
-            workshop=msgspec.structs.replace(runtime.workshop, settle=nothing, ledger=ledger),
+            worker=msgspec.structs.replace(runtime.worker, settle=nothing, aggregates=aggregates),
             mailer=FolderMailer(folder, self.clock),
         )
         self.folder = folder

@@ -10,12 +10,12 @@ from structlog.testing import capture_logs
 
 from adapters.simulated.hypervisor import SimulatedHypervisor
 from api.application.metering import settle_account
-from api.application.repository import Outcome
-from api.application.worker_context import Workshop, spec_of
+from api.application.repository import CommandResult
+from api.application.worker_context import WorkerContext, spec_of
 from api.workers.reconciler import ORPHAN_GRACE_S, Reconciler
 from domain.compute.events import HostDiffered, HostObserved, VpsStopped
 from domain.compute.ports import GuestSpec
-from domain.deciding import View
+from domain.deciding import AggregateRef
 from domain.ids import VpsId, vps_stream
 from tests.api.compute_world import IDS, World
 
@@ -37,41 +37,41 @@ UNKNOWN = GuestSpec(
 
 async def test_an_observation_proves_the_minutes_up_to_it() -> None:
     world = World()
-    workshop = await world.founded()
-    async with world.working(workshop):
-        vps_id = await world.create(workshop)
-        await world.settled(workshop, vps_id)
+    worker = await world.founded()
+    async with world.working(worker):
+        vps_id = await world.create(worker)
+        await world.settled(worker, vps_id)
     world.clock.advance(185)
 
-    await Reconciler(workshop).look()
-    await settle_account(workshop.ledger, world.account_id)
+    await Reconciler(worker).look()
+    await settle_account(worker.aggregates, world.account_id)
 
     assert await world.minutes(vps_id) == ([1, 2, 3, 4], [])
 
 
 async def test_an_empty_host_is_not_recorded_again_and_again() -> None:
     world = World()
-    workshop = await world.founded()
+    worker = await world.founded()
 
-    await Reconciler(workshop).look()
+    await Reconciler(worker).look()
 
     assert await world.events(HostObserved) == []
 
 
 async def test_a_guest_that_went_off_by_itself_is_stopped_and_unproven_minutes_are_waived() -> None:
     world = World()
-    workshop = await world.founded()
-    reconciler = Reconciler(workshop)
-    async with world.working(workshop):
-        vps_id = await world.create(workshop)
-        await world.settled(workshop, vps_id)
+    worker = await world.founded()
+    reconciler = Reconciler(worker)
+    async with world.working(worker):
+        vps_id = await world.create(worker)
+        await world.settled(worker, vps_id)
         world.clock.advance(70)
         await reconciler.look()
         world.host.crash_guest(vps_id)
         world.clock.advance(120)
 
         await reconciler.look()
-        (vps,) = await world.settled(workshop, vps_id)
+        (vps,) = await world.settled(worker, vps_id)
 
     assert (vps.state, vps.power) == ("stopped", "off")
     (differed,) = await world.events(HostDiffered)
@@ -82,12 +82,12 @@ async def test_a_guest_that_went_off_by_itself_is_stopped_and_unproven_minutes_a
 
 async def test_a_guest_that_the_host_has_halted_is_recorded_off_and_put_off() -> None:
     world = World()
-    async with world.with_vps() as (workshop, vps_id):
+    async with world.with_vps() as (worker, vps_id):
         world.clock.advance(30)
         world.host.halt_guest(vps_id)
 
-        await Reconciler(workshop).look()
-        (vps,) = await world.settled(workshop, vps_id)
+        await Reconciler(worker).look()
+        (vps,) = await world.settled(worker, vps_id)
 
     assert vps.state == "stopped"
     assert not world.host.guests[vps_id].running
@@ -95,29 +95,29 @@ async def test_a_guest_that_the_host_has_halted_is_recorded_off_and_put_off() ->
 
 async def test_a_guest_that_was_recorded_off_just_before_a_crash_is_put_off_at_the_next_look() -> None:
     world = World()
-    async with world.with_vps() as (workshop, vps_id):
+    async with world.with_vps() as (worker, vps_id):
         world.clock.advance(30)
         world.host.halt_guest(vps_id)
         world.host.faults.fail_next("ensure_off")
-        await Reconciler(workshop).look()
+        await Reconciler(worker).look()
         assert world.host.guests[vps_id].running
         world.clock.advance(20)
 
-        await Reconciler(workshop).look()
+        await Reconciler(worker).look()
 
     assert not world.host.guests[vps_id].running
 
 
 async def test_after_a_restart_of_the_host_its_guests_are_stopped() -> None:
     world = World()
-    async with world.with_vps() as (workshop, vps_id):
+    async with world.with_vps() as (worker, vps_id):
         world.clock.advance(30)
         world.host.reboot()
 
-        await Reconciler(workshop).look()
-        (vps,) = await world.settled(workshop, vps_id)
-        await world.ask(workshop, "start", vps_id)
-        (again,) = await world.settled(workshop, vps_id)
+        await Reconciler(worker).look()
+        (vps,) = await world.settled(worker, vps_id)
+        await world.ask(worker, "start", vps_id)
+        (again,) = await world.settled(worker, vps_id)
 
     assert vps.state == "stopped"
     assert (again.state, again.generation) == ("running", 2)
@@ -125,14 +125,14 @@ async def test_after_a_restart_of_the_host_its_guests_are_stopped() -> None:
 
 async def test_a_guest_of_another_start_is_put_off_and_its_vps_stopped() -> None:
     world = World()
-    workshop = await world.founded()
-    reconciler = Reconciler(workshop)
-    async with world.working(workshop):
-        vps_id = await world.create(workshop)
-        (vps,) = await world.settled(workshop, vps_id)
+    worker = await world.founded()
+    reconciler = Reconciler(worker)
+    async with world.working(worker):
+        vps_id = await world.create(worker)
+        (vps,) = await world.settled(worker, vps_id)
         world.clock.advance(30)
         world.host.reboot()
-        await SimulatedHypervisor(world.host).ensure_running(spec_of(vps, workshop.service_key))
+        await SimulatedHypervisor(world.host).ensure_running(spec_of(vps, worker.service_key))
 
         await reconciler.look()
         world.clock.advance(1)
@@ -146,14 +146,14 @@ async def test_a_guest_of_another_start_is_put_off_and_its_vps_stopped() -> None
 
 async def test_a_guest_of_a_deleted_vps_is_removed_only_after_the_grace() -> None:
     world = World()
-    workshop = await world.founded()
-    reconciler = Reconciler(workshop)
-    async with world.working(workshop):
-        vps_id = await world.create(workshop)
-        await world.settled(workshop, vps_id)
+    worker = await world.founded()
+    reconciler = Reconciler(worker)
+    async with world.working(worker):
+        vps_id = await world.create(worker)
+        await world.settled(worker, vps_id)
         spec = world.host.guests[vps_id].spec
-        await world.ask(workshop, "delete", vps_id)
-        await world.settled(workshop, vps_id)
+        await world.ask(worker, "delete", vps_id)
+        await world.settled(worker, vps_id)
     world.host.add_orphan(spec)
 
     await reconciler.look()
@@ -171,10 +171,10 @@ async def test_a_guest_of_a_deleted_vps_is_removed_only_after_the_grace() -> Non
 
 async def test_a_guest_that_the_ledger_never_heard_of_is_left_alone_and_recorded_once() -> None:
     world = World()
-    workshop = await world.founded()
+    worker = await world.founded()
     world.host.add_orphan(UNKNOWN)
 
-    for reconciler in (Reconciler(workshop), Reconciler(world.workshop())):
+    for reconciler in (Reconciler(worker), Reconciler(world.worker())):
         for _ in range(2):
             await reconciler.look()
             world.clock.advance(ORPHAN_GRACE_S + 1)
@@ -187,10 +187,10 @@ async def test_a_guest_that_the_ledger_never_heard_of_is_left_alone_and_recorded
 
 async def test_a_guest_on_a_host_that_is_not_its_place_is_left_alone() -> None:
     world = World()
-    workshop = await world.founded()
-    vps_id = await world.create_unplaced(workshop)
+    worker = await world.founded()
+    vps_id = await world.create_unplaced(worker)
     world.host.add_orphan(msgspec.structs.replace(UNKNOWN, vps_id=vps_id))
-    reconciler = Reconciler(workshop)
+    reconciler = Reconciler(worker)
 
     await reconciler.look()
     world.clock.advance(ORPHAN_GRACE_S + 1)
@@ -204,26 +204,26 @@ async def test_a_guest_on_a_host_that_is_not_its_place_is_left_alone() -> None:
 
 async def test_a_host_that_does_not_answer_has_nothing_freed() -> None:
     world = World()
-    workshop = await world.founded()
-    async with world.working(workshop):
-        vps_id = await world.create(workshop)
-        await world.settled(workshop, vps_id)
+    worker = await world.founded()
+    async with world.working(worker):
+        vps_id = await world.create(worker)
+        await world.settled(worker, vps_id)
     world.host.faults.unreachable = True
 
-    await Reconciler(workshop).look()
+    await Reconciler(worker).look()
 
-    vps = await workshop.vps(vps_id)
+    vps = await worker.vps(vps_id)
     assert vps is not None
     assert vps.state == "running"
 
 
 async def test_a_guest_with_which_its_host_can_do_nothing_keeps_no_other_waiting() -> None:
     world = World()
-    workshop = await world.founded()
-    reconciler = Reconciler(workshop)
-    async with world.working(workshop):
-        stuck, off = await world.create(workshop), await world.create(workshop, name="other")
-        await world.settled(workshop, stuck, off)
+    worker = await world.founded()
+    reconciler = Reconciler(worker)
+    async with world.working(worker):
+        stuck, off = await world.create(worker), await world.create(worker, name="other")
+        await world.settled(worker, stuck, off)
         world.clock.advance(30)
         world.host.halt_guest(stuck)
         world.host.crash_guest(off)
@@ -233,24 +233,24 @@ async def test_a_guest_with_which_its_host_can_do_nothing_keeps_no_other_waiting
             await reconciler.look()
             world.clock.advance(20)
 
-    assert [vps.state for vps in await world.settled(workshop, stuck, off)] == ["stopped", "stopped"]
+    assert [vps.state for vps in await world.settled(worker, stuck, off)] == ["stopped", "stopped"]
     reserved = (await world.reserved()).by_vps
     assert (reserved[stuck].on, reserved[off].on) == (True, False)
 
 
 async def test_a_vps_of_which_nobody_can_read_anything_keeps_no_other_from_being_looked_at() -> None:
     world = World()
-    workshop = await world.founded()
-    async with world.working(workshop):
-        vps_ids = sorted([await world.create(workshop) for _ in range(3)])
-        await world.settled(workshop, *vps_ids)
+    worker = await world.founded()
+    async with world.working(worker):
+        vps_ids = sorted([await world.create(worker) for _ in range(3)])
+        await world.settled(worker, *vps_ids)
     for vps_id in vps_ids:
         world.host.crash_guest(vps_id)
     world.clock.advance(1)
     world.store.poisoned = {vps_stream(vps_ids[0])}
 
     with capture_logs() as logs:
-        await Reconciler(world.workshop()).look()
+        await Reconciler(world.worker()).look()
 
     assert await differing(world) == vps_ids[1:]
     assert {one["key"] for one in logs if one["event"] == "left out, since it cannot be read"} == {str(vps_ids[0])}
@@ -258,23 +258,23 @@ async def test_a_vps_of_which_nobody_can_read_anything_keeps_no_other_from_being
 
 async def test_whatever_happens_at_one_guest_the_others_are_mended(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World()
-    workshop = await world.founded()
-    async with world.working(workshop):
-        vps_ids = sorted([await world.create(workshop) for _ in range(3)])
-        await world.settled(workshop, *vps_ids)
+    worker = await world.founded()
+    async with world.working(worker):
+        vps_ids = sorted([await world.create(worker) for _ in range(3)])
+        await world.settled(worker, *vps_ids)
     for vps_id in vps_ids:
         world.host.crash_guest(vps_id)
     world.clock.advance(1)
-    was = Workshop.record
+    was = WorkerContext.record
 
-    async def poisoned(self: Workshop, views: Sequence[View[Any]], *more: Any) -> Outcome:
-        if vps_stream(vps_ids[0]) in {view.stream for view in views}:
+    async def poisoned(self: WorkerContext, refs: Sequence[AggregateRef[Any]], *more: Any) -> CommandResult:
+        if vps_stream(vps_ids[0]) in {ref.stream for ref in refs}:
             raise ValueError("a state that nobody foresaw")
-        return await was(self, views, *more)
+        return await was(self, refs, *more)
 
-    monkeypatch.setattr(Workshop, "record", poisoned)
+    monkeypatch.setattr(WorkerContext, "record", poisoned)
     with capture_logs():
-        await Reconciler(workshop).look()
+        await Reconciler(worker).look()
 
     assert await differing(world) == vps_ids[1:]
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from api.workers import periodic_task as rounds
-from api.workers.periodic_task import Rounds
+from api.workers.periodic_task import PeriodicTask
 from domain.ports import StoreUnavailable
 from tests.api.compute_world import until
 
@@ -20,7 +20,7 @@ async def test_who_stumbles_goes_the_round_again() -> None:
         gone += 1
         raise StoreUnavailable("away") if gone % 2 else RuntimeError("a stone")
 
-    task = asyncio.create_task(Rounds("test", go, every_s=0.01).run())
+    task = asyncio.create_task(PeriodicTask("test", go, every_s=0.01).run())
     await until(lambda: gone > 3)
     task.cancel()
     await asyncio.wait([task])
@@ -37,7 +37,7 @@ async def test_a_round_that_is_begun_is_ended_before_the_service_is() -> None:
         await asyncio.sleep(0.05)
         told.append("ended")
 
-    task = asyncio.create_task(Rounds("test", go, every_s=60).run())
+    task = asyncio.create_task(PeriodicTask("test", go, every_s=60).run())
     await begun.wait()
     task.cancel()
     await asyncio.wait([task])
@@ -53,7 +53,7 @@ async def test_a_round_that_takes_for_ever_is_not_waited_for(monkeypatch: pytest
         begun.set()
         await asyncio.Event().wait()
 
-    task = asyncio.create_task(Rounds("test", go, every_s=60).run())
+    task = asyncio.create_task(PeriodicTask("test", go, every_s=60).run())
     await begun.wait()
     task.cancel()
     async with asyncio.timeout(2):

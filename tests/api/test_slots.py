@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from api.workers.concurrency_limits import Slot, Slots
+from api.workers.concurrency_limits import FairSemaphore, Permit
 from domain.ids import AccountId
 
 pytestmark = pytest.mark.anyio
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.anyio
 ANN, BOB = AccountId(UUID(int=1)), AccountId(UUID(int=2))
 
 
-async def asked(slots: Slots, account_id: AccountId) -> asyncio.Task[Slot]:
+async def asked(slots: FairSemaphore, account_id: AccountId) -> asyncio.Task[Permit]:
     """Ask for a slot, and let whoever is to have one have it."""
     asking = asyncio.create_task(slots.take(account_id))
     await asyncio.sleep(0)
@@ -22,7 +22,7 @@ async def asked(slots: Slots, account_id: AccountId) -> asyncio.Task[Slot]:
 
 
 async def test_no_more_than_so_many_have_a_slot() -> None:
-    slots = Slots(slots_max=1, share_max=1)
+    slots = FairSemaphore(slots_max=1, share_max=1)
     first = await slots.take(ANN)
     second = await asked(slots, BOB)
     assert not second.done()
@@ -34,27 +34,27 @@ async def test_no_more_than_so_many_have_a_slot() -> None:
 
 
 async def test_an_account_alone_may_have_them_all() -> None:
-    slots = Slots(slots_max=3, share_max=1)
+    slots = FairSemaphore(slots_max=3, share_max=1)
 
     assert all([(await asked(slots, ANN)).done() for _ in range(3)])
 
 
 async def test_who_has_its_share_lets_others_go_first() -> None:
-    slots = Slots(slots_max=2, share_max=1)
+    slots = FairSemaphore(slots_max=2, share_max=1)
     held = [await slots.take(ANN), await slots.take(ANN)]
     more, others = await asked(slots, ANN), await asked(slots, BOB)
 
-    held[0].leave()
+    held[0].release()
 
     await others
     assert not more.done()
 
 
 async def test_a_slot_that_is_left_twice_is_free_once() -> None:
-    slots = Slots(slots_max=1, share_max=1)
+    slots = FairSemaphore(slots_max=1, share_max=1)
     slot = await slots.take(ANN)
-    slot.leave()
-    slot.leave()
+    slot.release()
+    slot.release()
 
     await slots.take(ANN)
     assert not (await asked(slots, ANN)).done()
@@ -62,14 +62,14 @@ async def test_a_slot_that_is_left_twice_is_free_once() -> None:
 
 @pytest.mark.parametrize("handed_out", [False, True])
 async def test_who_stops_waiting_keeps_no_slot(handed_out: bool) -> None:
-    slots = Slots(slots_max=1, share_max=1)
+    slots = FairSemaphore(slots_max=1, share_max=1)
     slot = await slots.take(ANN)
     waiting = await asked(slots, BOB)
     if handed_out:
-        slot.leave()
+        slot.release()
     waiting.cancel()
     await asyncio.wait([waiting])
-    slot.leave()
+    slot.release()
 
     assert waiting.cancelled()
     assert (await asked(slots, ANN)).done()

@@ -18,26 +18,26 @@ pytestmark = pytest.mark.anyio
 
 async def test_a_vps_that_was_asked_for_runs() -> None:
     world = World()
-    workshop = await world.founded()
+    worker = await world.founded()
 
-    async with world.working(workshop):
-        vps_id = await world.create(workshop)
-        (vps,) = await world.settled(workshop, vps_id)
+    async with world.working(worker):
+        vps_id = await world.create(worker)
+        (vps,) = await world.settled(worker, vps_id)
 
     assert (vps.state, vps.pending, vps.generation) == ("running", None, 1)
     assert vps.host_id == world.host.host_id
     assert vps.host_key_public == world.host.guests[vps_id].host_key_public
-    assert world.host.guests[vps_id].spec.authorized_keys[0] == workshop.service_key
+    assert world.host.guests[vps_id].spec.authorized_keys[0] == worker.service_key
     meter = (await world.wallet()).meters[vps_id]
     assert meter.run_from == vps.started_at
 
 
 async def test_a_stopped_vps_is_off_and_pays_for_what_it_ran() -> None:
     world = World()
-    async with world.with_vps() as (workshop, vps_id):
+    async with world.with_vps() as (worker, vps_id):
         world.clock.advance(150)
-        await world.ask(workshop, "stop", vps_id)
-        (vps,) = await world.settled(workshop, vps_id)
+        await world.ask(worker, "stop", vps_id)
+        (vps,) = await world.settled(worker, vps_id)
 
     assert (vps.state, vps.pending) == ("stopped", None)
     assert not world.host.guests[vps_id].running
@@ -47,12 +47,12 @@ async def test_a_stopped_vps_is_off_and_pays_for_what_it_ran() -> None:
 
 async def test_a_vps_that_was_stopped_starts_again_as_its_next_generation() -> None:
     world = World()
-    async with world.with_vps() as (workshop, vps_id):
-        await world.ask(workshop, "stop", vps_id)
-        await world.settled(workshop, vps_id)
+    async with world.with_vps() as (worker, vps_id):
+        await world.ask(worker, "stop", vps_id)
+        await world.settled(worker, vps_id)
 
-        await world.ask(workshop, "start", vps_id)
-        (vps,) = await world.settled(workshop, vps_id)
+        await world.ask(worker, "start", vps_id)
+        (vps,) = await world.settled(worker, vps_id)
 
     assert (vps.state, vps.generation) == ("running", 2)
     assert world.host.guests[vps_id].generation == 2
@@ -60,13 +60,13 @@ async def test_a_vps_that_was_stopped_starts_again_as_its_next_generation() -> N
 
 async def test_a_restart_boots_the_guest_anew_within_the_same_start() -> None:
     world = World()
-    workshop = await world.founded()
-    async with world.working(workshop):
-        vps_id = await world.create(workshop)
-        (before,) = await world.settled(workshop, vps_id)
+    worker = await world.founded()
+    async with world.working(worker):
+        vps_id = await world.create(worker)
+        (before,) = await world.settled(worker, vps_id)
 
-        await world.ask(workshop, "restart", vps_id)
-        (after,) = await world.settled(workshop, vps_id)
+        await world.ask(worker, "restart", vps_id)
+        (after,) = await world.settled(worker, vps_id)
 
     assert world.host.guests[vps_id].boots == 2
     assert (after.state, after.start_id, after.started_at) == ("running", before.start_id, before.started_at)
@@ -74,33 +74,33 @@ async def test_a_restart_boots_the_guest_anew_within_the_same_start() -> None:
 
 async def test_a_deleted_vps_leaves_nothing_behind_and_its_port_is_free() -> None:
     world = World(ports=1)
-    workshop = await world.founded()
-    async with world.working(workshop):
-        first = await world.create(workshop)
-        await world.settled(workshop, first)
+    worker = await world.founded()
+    async with world.working(worker):
+        first = await world.create(worker)
+        await world.settled(worker, first)
 
-        await world.ask(workshop, "delete", first)
-        await world.settled(workshop, first)
-        second = await world.create(workshop)
-        (vps,) = await world.settled(workshop, second)
+        await world.ask(worker, "delete", first)
+        await world.settled(worker, first)
+        second = await world.create(worker)
+        (vps,) = await world.settled(worker, second)
 
     assert list(world.host.guests) == [second]
     assert vps.state == "running"
     with pytest.raises(NotFound):
-        await world.ask(workshop, "stop", first)
+        await world.ask(worker, "stop", first)
 
 
 async def test_a_vps_is_deleted_while_it_boots() -> None:
     world = World(boot_s=3600)
-    workshop = await world.founded()
-    async with world.working(workshop):
-        vps_id = await world.create(workshop)
+    worker = await world.founded()
+    async with world.working(worker):
+        vps_id = await world.create(worker)
         await _until_launched(world, vps_id)
         with pytest.raises(VpsIsCreating):
-            await world.ask(workshop, "stop", vps_id)
+            await world.ask(worker, "stop", vps_id)
 
-        await world.ask(workshop, "delete", vps_id)
-        await world.settled(workshop, vps_id)
+        await world.ask(worker, "delete", vps_id)
+        await world.settled(worker, vps_id)
 
     assert not world.host.guests
     assert await world.events(VpsRunning) == []
@@ -110,27 +110,27 @@ async def test_a_vps_is_deleted_while_it_boots() -> None:
 
 async def test_a_removal_is_tried_until_the_host_lets_it_happen() -> None:
     world = World()
-    async with world.with_vps() as (workshop, vps_id):
+    async with world.with_vps() as (worker, vps_id):
         world.host.faults.fail_next("ensure_removed", times=2)
-        await world.ask(workshop, "delete", vps_id)
+        await world.ask(worker, "delete", vps_id)
         while world.host.guests:
             world.clock.advance(60)
             await asyncio.sleep(0.01)
-        await world.settled(workshop, vps_id)
+        await world.settled(worker, vps_id)
 
     assert len(await world.events(VpsDeleted)) == 1
 
 
 async def test_a_guest_with_another_host_key_is_never_let_run() -> None:
     world = World(boot_s=3600)
-    workshop = await world.founded()
-    async with world.working(workshop):
-        vps_id = await world.create(workshop)
+    worker = await world.founded()
+    async with world.working(worker):
+        vps_id = await world.create(worker)
         await _until_launched(world, vps_id)
         world.host.change_host_key(vps_id, "ssh-ed25519 AAAAsomebodyelse")
         world.clock.advance(3600)
 
-        (vps,) = await world.settled(workshop, vps_id)
+        (vps,) = await world.settled(worker, vps_id)
 
     assert (vps.state, vps.error) == ("error", "the guest has another host key")
     assert not world.host.guests[vps_id].running
@@ -141,10 +141,10 @@ async def test_a_guest_with_another_host_key_is_never_let_run() -> None:
 async def test_a_vps_of_old_that_finds_no_room_is_in_error_and_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("domain.compute.steps.DEADLINES_S", {"place": 0.05})
     world = World(memory_mb=100)
-    workshop = await world.founded()
-    async with world.working(workshop):
-        vps_id = await world.create_unplaced(workshop)
-        (vps,) = await world.settled(workshop, vps_id)
+    worker = await world.founded()
+    async with world.working(worker):
+        vps_id = await world.create_unplaced(worker)
+        (vps,) = await world.settled(worker, vps_id)
 
     assert (vps.state, vps.error) == ("error", "no host has room for it now")
     assert (await world.wallet()).balance == 1_000_000
@@ -153,34 +153,34 @@ async def test_a_vps_of_old_that_finds_no_room_is_in_error_and_costs_nothing(mon
 
 async def test_an_error_ends_by_a_start() -> None:
     world = World(boot_s=3600)
-    workshop = await world.founded()
-    async with world.working(workshop):
-        vps_id = await world.create(workshop)
+    worker = await world.founded()
+    async with world.working(worker):
+        vps_id = await world.create(worker)
         await _until_launched(world, vps_id)
         right = world.host.guests[vps_id].host_key_public
         world.host.change_host_key(vps_id, "ssh-ed25519 AAAAsomebodyelse")
         world.clock.advance(3600)
-        await world.settled(workshop, vps_id)
+        await world.settled(worker, vps_id)
 
         world.host.change_host_key(vps_id, right)
         world.host.boot_us = 0
-        await world.ask(workshop, "start", vps_id)
-        (vps,) = await world.settled(workshop, vps_id)
+        await world.ask(worker, "start", vps_id)
+        (vps,) = await world.settled(worker, vps_id)
 
     assert (vps.state, vps.error, vps.generation) == ("running", None, 2)
 
 
 async def test_a_vps_that_cannot_pay_its_next_minute_is_put_off_and_what_it_ran_unpaid_is_waived() -> None:
     world = World()
-    workshop = await world.founded(funds=PRICE_HOURLY)
-    async with world.working(workshop):
-        vps_id = await world.create(workshop)
-        await world.settled(workshop, vps_id)
+    worker = await world.founded(funds=PRICE_HOURLY)
+    async with world.working(worker):
+        vps_id = await world.create(worker)
+        await world.settled(worker, vps_id)
         world.clock.advance(61 * 60 + 30)
 
-        await Reconciler(workshop).look()
-        await settle_account(workshop.ledger, world.account_id)
-        (vps,) = await world.settled(workshop, vps_id)
+        await Reconciler(worker).look()
+        await settle_account(worker.aggregates, world.account_id)
+        (vps,) = await world.settled(worker, vps_id)
 
     paid, waived = await world.minutes(vps_id)
     assert (vps.state, world.host.guests[vps_id].running) == ("stopped", False)
@@ -193,13 +193,13 @@ async def test_a_vps_that_cannot_pay_its_next_minute_is_put_off_and_what_it_ran_
 
 async def test_a_worker_that_is_to_end_leaves_the_rest_to_others_at_once() -> None:
     world = World(boot_s=3600)
-    workshop = await world.founded()
-    async with world.working(workshop):
-        vps_id = await world.create(workshop)
+    worker = await world.founded()
+    async with world.working(worker):
+        vps_id = await world.create(worker)
         await _until_launched(world, vps_id)
     world.host.guests[vps_id].answers_from = world.clock.now()
 
-    other = world.workshop()
+    other = world.worker()
     async with world.working(other):
         (vps,) = await world.settled(other, vps_id)
 
@@ -210,15 +210,15 @@ async def test_a_worker_that_is_to_end_leaves_the_rest_to_others_at_once() -> No
 async def test_a_store_that_is_away_for_a_while_only_costs_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("api.workers.provisioning.PAUSE_S", 0.02)
     world = World()
-    workshop = await world.founded()
-    async with world.working(workshop):
+    worker = await world.founded()
+    async with world.working(worker):
         with monkeypatch.context() as outage:
-            vps_id = await world.create(workshop)
+            vps_id = await world.create(worker)
             for call in ("append", "read_streams", "read_feed", "wait_past", "head"):
                 outage.setattr(world.store, call, _away)
             await asyncio.sleep(0.1)
         world.clock.advance(60)
-        (vps,) = await world.settled(workshop, vps_id)
+        (vps,) = await world.settled(worker, vps_id)
 
     assert vps.state == "running"
 

@@ -19,20 +19,20 @@ pytestmark = pytest.mark.anyio
 async def test_guests_that_never_answer_do_not_keep_others_from_booting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("api.workers.steps.runner.SLOT_KEPT_S", 0.05)
     world = World(boot_s=3600)
-    workshop = await world.founded()
-    async with world.working(workshop):
-        silent = [await world.create(workshop, name=f"silent-{k}") for k in range(BOOTING_MAX)]
+    worker = await world.founded()
+    async with world.working(worker):
+        silent = [await world.create(worker, name=f"silent-{k}") for k in range(BOOTING_MAX)]
         for vps_id in silent:
             await until(lambda: vps_id in world.host.guests and world.host.guests[vps_id].running)  # noqa: B023
         world.host.boot_us = 0
 
-        vps_id = await world.create(workshop)
-        (vps,) = await world.settled(workshop, vps_id)
+        vps_id = await world.create(worker)
+        (vps,) = await world.settled(worker, vps_id)
 
         assert vps.state == "running"
-        assert {(await workshop.vps(one)).state for one in silent} == {"creating"}  # type: ignore[union-attr]
+        assert {(await worker.vps(one)).state for one in silent} == {"creating"}  # type: ignore[union-attr]
         world.clock.advance(3600)
-        assert {one.state for one in await world.settled(workshop, *silent)} == {"running"}
+        assert {one.state for one in await world.settled(worker, *silent)} == {"running"}
 
 
 class Deaf:
@@ -57,32 +57,32 @@ class Deaf:
 async def test_guests_that_ignore_their_power_button_do_not_keep_others_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("api.workers.steps.runner.HALT_SLOT_KEPT_S", 0.05)
     world = World()
-    workshop = await world.founded()
+    worker = await world.founded()
     deaf_ids: set[VpsId] = set()
-    host = Deaf(workshop.hypervisors[world.host.host_id], deaf_ids)
-    workshop = msgspec.structs.replace(workshop, hypervisors={world.host.host_id: host})
-    async with world.working(workshop):
-        vps_id = await world.create(workshop)
-        deaf_ids |= {await world.create(workshop, name=f"deaf-{k}") for k in range(ENDING_MAX)}
-        await world.settled(workshop, vps_id, *deaf_ids)
+    host = Deaf(worker.hypervisors[world.host.host_id], deaf_ids)
+    worker = msgspec.structs.replace(worker, hypervisors={world.host.host_id: host})
+    async with world.working(worker):
+        vps_id = await world.create(worker)
+        deaf_ids |= {await world.create(worker, name=f"deaf-{k}") for k in range(ENDING_MAX)}
+        await world.settled(worker, vps_id, *deaf_ids)
         for one in deaf_ids:
-            await world.ask(workshop, "stop", one)
+            await world.ask(worker, "stop", one)
         await until(lambda: host.pressed == deaf_ids)
 
-        await world.ask(workshop, "stop", vps_id)
-        (vps,) = await world.settled(workshop, vps_id)
+        await world.ask(worker, "stop", vps_id)
+        (vps,) = await world.settled(worker, vps_id)
         assert vps.power == "off"
         host.grace_over.set()
-        assert {one.power for one in await world.settled(workshop, *deaf_ids)} == {"off"}
+        assert {one.power for one in await world.settled(worker, *deaf_ids)} == {"off"}
 
 
 async def test_two_workers_share_the_work_and_do_nothing_twice() -> None:
     world = World()
-    workshop = await world.founded()
-    other = world.workshop()
-    async with world.working(workshop), world.working(other):
-        vps_ids = [await world.create(workshop, name=f"web-{k}") for k in range(12)]
-        vpss = await world.settled(workshop, *vps_ids)
+    worker = await world.founded()
+    other = world.worker()
+    async with world.working(worker), world.working(other):
+        vps_ids = [await world.create(worker, name=f"web-{k}") for k in range(12)]
+        vpss = await world.settled(worker, *vps_ids)
 
     assert {vps.state for vps in vpss} == {"running"}
     assert len({vps.ssh_port for vps in vpss}) == 12
@@ -96,19 +96,19 @@ async def test_a_worker_leaves_a_vps_alone_whose_host_it_does_not_drive(
 ) -> None:
     monkeypatch.setattr("domain.compute.steps.DEADLINES_S", dict.fromkeys(steps.DEADLINES_S, 0.0))
     world = World()
-    workshop = await world.founded()
-    stranger = msgspec.structs.replace(world.workshop(), hypervisors={})
-    async with world.working(workshop):
-        vps_id = await world.create(workshop)
-        await world.settled(workshop, vps_id)
+    worker = await world.founded()
+    stranger = msgspec.structs.replace(world.worker(), hypervisors={})
+    async with world.working(worker):
+        vps_id = await world.create(worker)
+        await world.settled(worker, vps_id)
 
-    async with world.working(stranger) as worker:
+    async with world.working(stranger) as running:
         if asked == "stop":
-            await world.ask(workshop, "stop", vps_id)
+            await world.ask(worker, "stop", vps_id)
         else:
-            vps_id = await world.create(workshop)
+            vps_id = await world.create(worker)
         await asyncio.sleep(0.1)
-        await worker.idle()
+        await running.idle()
 
     assert ("vps", vps_id) not in world.leases.rows
     assert await world.events(VpsFailed) == []
@@ -117,9 +117,9 @@ async def test_a_worker_leaves_a_vps_alone_whose_host_it_does_not_drive(
 async def test_vpss_that_are_placed_at_once_do_not_count_on_the_same_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("domain.compute.steps.DEADLINES_S", {**steps.DEADLINES_S, "place": 0.05})
     world = World(memory_mb=512)
-    workshop = await world.founded()
-    vps_ids = [await world.create_unplaced(workshop) for _ in range(BOOTING_MAX)]
-    async with world.working(workshop):
-        vpss = await world.settled(workshop, *vps_ids)
+    worker = await world.founded()
+    vps_ids = [await world.create_unplaced(worker) for _ in range(BOOTING_MAX)]
+    async with world.working(worker):
+        vpss = await world.settled(worker, *vps_ids)
 
     assert sorted(vps.state for vps in vpss) == ["error", "error", "running", "running"]

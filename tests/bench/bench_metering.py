@@ -13,9 +13,9 @@ from adapters.sealing.master_key import MasterKey
 from adapters.sealing.sealer import AccountSealer
 from adapters.simulated.clock import ManualClock
 from api.application.metering import settle_due
-from api.application.repository import Context, Ledger
+from api.application.repository import AggregateRepository, CommandContext
 from domain.compute.events import HostObserved, HostRegistered, VpsRunning
-from domain.compute.host import host_view
+from domain.compute.host import host_ref
 from domain.compute.ports import GuestSeen
 from domain.deciding import recorded_in
 from domain.events import Actor
@@ -44,7 +44,7 @@ async def run() -> list[Figure]:
 async def measure(service_url: str, owner_url: str) -> list[Figure]:
     """Fill a fresh, migrated database with accounts whose VPSs run, and let minutes pass."""
     guests: list[VpsId] = []
-    await asyncio.to_thread(put_into, owner_url, _ledger(guests))
+    await asyncio.to_thread(put_into, owner_url, _aggregates(guests))
     reading = ReadModels(service_url)
     await reading.open()
     clock = ManualClock(BEGAN)
@@ -52,16 +52,16 @@ async def measure(service_url: str, owner_url: str) -> list[Figure]:
     async with PostgresEventStore(service_url) as store, await connect(service_url, SCHEMA) as connection:
         sealer = AccountSealer(MasterKey(bytes(32)), MemoryKeyTable())
         await sealer.load([AccountId(UUID(int=0))])  # Whose made-up text reads as erased.
-        ledger = Ledger(store, sealer, clock, TimeOrderedIds(), store)
+        aggregates = AggregateRepository(store, sealer, clock, TimeOrderedIds(), store)
         folding = Folding(connection, store, [METERS])
         await folding.find_positions()
         for tick in range(1, TICKS + 1):
             clock.advance(60)
-            await _observe(ledger, guests, clock.now())
+            await _observe(aggregates, guests, clock.now())
             while await folding.advance():
                 pass
             began_s = time.perf_counter()
-            settled = await settle_due(ledger, TabledDueAccounts(reading), clock)
+            settled = await settle_due(aggregates, TabledDueAccounts(reading), clock)
             took_s = time.perf_counter() - began_s
             assert settled == ACCOUNTS, settled
             name = "a tick just after a start" if tick == 1 else f"a tick, the next ({tick})"
@@ -72,7 +72,7 @@ async def measure(service_url: str, owner_url: str) -> list[Figure]:
     return figures
 
 
-def _ledger(guests: list[VpsId]) -> Iterator[Line]:
+def _aggregates(guests: list[VpsId]) -> Iterator[Line]:
     yield PRICING_STREAM, PlanDefined(PLAN, "small", 1, 512, 10, HOURLY, BEGAN)
     yield host_stream(HOST), HostRegistered(HOST, "host", "127.0.0.1", 22_000, 22_999, None)
     for stream, event in made_up_events(ACCOUNTS, 1):
@@ -81,8 +81,8 @@ def _ledger(guests: list[VpsId]) -> Iterator[Line]:
         yield stream, event
 
 
-async def _observe(ledger: Ledger, guests: list[VpsId], at: Instant) -> None:
+async def _observe(aggregates: AggregateRepository, guests: list[VpsId], at: Instant) -> None:
     seen = tuple(GuestSeen(vps_id, 1, str(vps_id), True, at - BEGAN + MINUTE) for vps_id in guests)
     observed = HostObserved(HOST, "boot", at, seen)
-    context = Context(actor=Actor(kind="service", part="bench"))
-    await ledger.execute([host_view(HOST)], lambda _sight, _now: recorded_in(host_stream(HOST), observed), context)
+    context = CommandContext(actor=Actor(kind="service", part="bench"))
+    await aggregates.execute([host_ref(HOST)], lambda _sight, _now: recorded_in(host_stream(HOST), observed), context)

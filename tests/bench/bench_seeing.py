@@ -22,10 +22,10 @@ from api.application.settings import Settings
 from api.bootstrap import runtime as bootstrap
 from api.bootstrap.runtime import Database
 from api.http.app import App
-from domain.accounts.account import account_view
+from domain.accounts.account import account_ref
 from domain.time import MINUTE, Instant, to_rfc3339
 from domain.wallet.forecast import exhausts_at
-from domain.wallet.wallet import wallet_view
+from domain.wallet.wallet import wallet_ref
 from projections.entries import ENTRIES
 from projections.generation import SCHEMA
 from projections.runner import Folding, connect
@@ -119,8 +119,8 @@ async def _asked(service_url: str) -> list[Figure]:
 
 
 async def _forecast(runtime: Runtime) -> float:
-    view = wallet_view(ACCOUNT)
-    wallet = (await runtime.ledger.read(view)).of(view)
+    ref = wallet_ref(ACCOUNT)
+    wallet = (await runtime.aggregates.load(ref)).of(ref)
     began_s = time.perf_counter()
     for _ in range(FORECASTS):
         assert exhausts_at(wallet, book_of(YEAR), ENDS) is not None
@@ -145,8 +145,8 @@ async def _customer(service_url: str) -> AsyncIterator[tuple[Ask, Runtime]]:
         async with bootstrap.opened_runtime(
             settings, Database(service_url, None), with_hosts=False, say=lambda _: None
         ) as runtime:
-            view = account_view(ACCOUNT)
-            account = (await runtime.ledger.read(view)).of(view)
+            ref = account_ref(ACCOUNT)
+            account = (await runtime.aggregates.load(ref)).of(ref)
             token, _ = runtime.sessions.issue(ACCOUNT, account.password_number, Instant(runtime.clock.now() - MINUTE))
             given = {"authorization": f"Bearer {token}"}
             async with AsyncClient(transport=ASGITransport(app=App(runtime)), base_url="http://litevps.test") as client:

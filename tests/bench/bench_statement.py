@@ -7,7 +7,7 @@ from adapters.postgres.event_store import PostgresEventStore
 from api.application.audit.trial_balance import trial_balance
 from api.application.statements.csv_form import csv_of
 from api.application.statements.pdf_form import pdf_of
-from api.application.statements.presentation import told_statement
+from api.application.statements.presentation import present_statement
 from api.application.statements.projected import ProjectedStatements
 from domain.ports import Sealer
 from domain.statements.month import Month
@@ -51,7 +51,7 @@ async def _measure(store: PostgresEventStore, sealer: Sealer, statements: Projec
         drawn_s.append(time.perf_counter() - began_s)
         vps_ids = {line.vps_id for line in drawn.statement.charged}
         names = await statements.names(ACCOUNT, vps_ids)
-        told = told_statement(drawn, email="", issuer="", taxes=(), vps_names=names, plan_names={})
+        told = present_statement(drawn, email="", issuer="", taxes=(), vps_names=names, plan_names={})
         assert pdf_of(told)
         assert csv_of(told)
         whole_s.append(time.perf_counter() - began_s)

@@ -16,9 +16,9 @@ from adapters.ids import TimeOrderedIds
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.simulated.clock import ManualClock
 from api.application.metering import settle_due
-from api.application.repository import Ledger
+from api.application.repository import AggregateRepository
 from api.workers import gc_tuning as garbage
-from domain.compute.host import host_view
+from domain.compute.host import host_ref
 from domain.ids import StreamId
 from domain.ports import Append, NewEvent
 from domain.time import MICROSECONDS_PER_SECOND, Instant
@@ -91,16 +91,18 @@ async def measure(url: str) -> list[Figure]:
 class World:
     """A service that has just started: what it keeps in memory, and the fleet's clock."""
 
-    def __init__(self, store: PostgresEventStore, ledger: Ledger, folding: Folding, clock: ManualClock) -> None:
+    def __init__(
+        self, store: PostgresEventStore, aggregates: AggregateRepository, folding: Folding, clock: ManualClock
+    ) -> None:
         self._store = store
-        self._ledger = ledger
+        self._aggregates = aggregates
         self._folding = folding
         self._clock = clock
 
     async def tick(self, reading: ReadModels) -> Measured:
         """Let a minute pass and settle it; the read models follow afterwards."""
         await self._minute_passes()
-        measured = await self._measured(settle_due(self._ledger, TabledDueAccounts(reading), self._clock))
+        measured = await self._measured(settle_due(self._aggregates, TabledDueAccounts(reading), self._clock))
         await self.follow()
         return measured
 
@@ -116,7 +118,7 @@ class World:
             for _ in range(FOLLOWED_TICKS):
                 await self._minute_passes()
                 await reading.caught_up(await self._store.head(), *READ_MODELS, timeout_s=600)
-                tick = settle_due(self._ledger, TabledDueAccounts(reading), self._clock)
+                tick = settle_due(self._aggregates, TabledDueAccounts(reading), self._clock)
                 measured.append(await self._measured(tick))
         finally:
             runner.cancel()
@@ -125,7 +127,7 @@ class World:
 
     async def _minute_passes(self) -> None:
         self._clock.advance(60)
-        await observe(self._ledger, FLEET, self._clock.now())
+        await observe(self._aggregates, FLEET, self._clock.now())
 
     async def follow(self) -> None:
         """Bring the read models up to the head."""
@@ -155,12 +157,12 @@ async def started(url: str) -> AsyncIterator[World]:
         await connect(url, SCHEMA) as connection,
     ):
         clock = ManualClock()
-        ledger = Ledger(store, sealer, clock, TimeOrderedIds(), store)
-        view = host_view(FLEET.host_id(0))
-        host = (await ledger.read(view)).of(view)
+        aggregates = AggregateRepository(store, sealer, clock, TimeOrderedIds(), store)
+        ref = host_ref(FLEET.host_id(0))
+        host = (await aggregates.load(ref)).of(ref)
         assert host is not None
         clock.advance(((host.observed_at or BEGAN) - clock.now()) / MICROSECONDS_PER_SECOND)
-        world = World(store, ledger, Folding(connection, store, READ_MODELS), clock)
+        world = World(store, aggregates, Folding(connection, store, READ_MODELS), clock)
         await world.follow()
         yield world
 

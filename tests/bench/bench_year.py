@@ -10,11 +10,11 @@ from adapters.postgres.event_store import PostgresEventStore
 from adapters.sealing.sealer import AccountSealer
 from adapters.simulated.clock import ManualClock
 from api.application.metering import settle_account
-from api.application.repository import Ledger
+from api.application.repository import AggregateRepository
 from api.workers import gc_tuning as garbage
-from domain.compute.host import host_view
+from domain.compute.host import host_ref
 from domain.ids import AccountId
-from domain.wallet.wallet import wallet_view
+from domain.wallet.wallet import wallet_ref
 from tests.bench.figures import Figure
 from tests.bench.made_up_fleet import observe, opened_sealer
 from tests.bench.made_up_year import ACCOUNT, ENDS, MINUTES, NEWCOMER, YEAR, made_up_year
@@ -38,11 +38,11 @@ async def run() -> list[Figure]:
 async def _measure(store: PostgresEventStore, sealer: AccountSealer) -> list[Figure]:
     garbage.look_seldom()  # As the service does.
 
-    def started(clock: ManualClock) -> Ledger:
-        return Ledger(store, sealer, clock, TimeOrderedIds(), store)
+    def started(clock: ManualClock) -> AggregateRepository:
+        return AggregateRepository(store, sealer, clock, TimeOrderedIds(), store)
 
-    host = host_view(YEAR.host_id(0))
-    seen = (await started(ManualClock()).read(host)).of(host)
+    host = host_ref(YEAR.host_id(0))
+    seen = (await started(ManualClock()).load(host)).of(host)
     assert seen is not None
     clock = ManualClock(seen.observed_at or ENDS)
     running = started(clock)
@@ -56,14 +56,16 @@ async def _measure(store: PostgresEventStore, sealer: AccountSealer) -> list[Fig
     return figures
 
 
-async def _minutes(name: str, ledger: Callable[[], Ledger], clock: ManualClock, minutes: int) -> Figure:
+async def _minutes(
+    name: str, aggregates: Callable[[], AggregateRepository], clock: ManualClock, minutes: int
+) -> Figure:
     """Let minutes pass one by one; settle each for both accounts, each the first in turn."""
     took_s: dict[AccountId, list[float]] = {ACCOUNT: [], NEWCOMER: []}
     for minute in range(minutes):
         clock.advance(60)
-        await observe(ledger(), YEAR, clock.now())
+        await observe(aggregates(), YEAR, clock.now())
         for account_id in (ACCOUNT, NEWCOMER) if minute % 2 else (NEWCOMER, ACCOUNT):
-            settling = ledger()
+            settling = aggregates()
             began_s = time.perf_counter()
             assert await settle_account(settling, account_id)
             took_s[account_id].append(time.perf_counter() - began_s)
@@ -72,7 +74,7 @@ async def _minutes(name: str, ledger: Callable[[], Ledger], clock: ManualClock, 
     return Figure(name, ours, "ms", theirs, target=RATIO_LIMIT, at_most=True, note=note)
 
 
-async def _used_n(ledger: Ledger) -> int:
+async def _used_n(aggregates: AggregateRepository) -> int:
     """Return the last used minute of the first VPS of the account with the year."""
-    wallet = wallet_view(ACCOUNT)
-    return (await ledger.read(wallet)).of(wallet).meters[YEAR.vps_id(0)].used_n
+    wallet = wallet_ref(ACCOUNT)
+    return (await aggregates.load(wallet)).of(wallet).meters[YEAR.vps_id(0)].used_n

@@ -14,7 +14,7 @@ import uvloop
 from litestar import Litestar, get, post
 
 from adapters.postgres.event_store import PostgresEventStore
-from api.application.repository import Context
+from api.application.repository import CommandContext
 from api.application.runtime import Runtime
 from api.application.settings import Settings
 from api.bootstrap import runtime as bootstrap
@@ -27,7 +27,7 @@ from domain.events import Actor
 from domain.ids import AccountId, StreamId
 from domain.ports import Append, NewEvent
 from domain.time import Instant
-from domain.wallet.wallet import wallet_view
+from domain.wallet.wallet import wallet_ref
 from projections.catalogue import READ_MODELS
 from projections.generation import SCHEMA
 from projections.runner import Runner
@@ -75,10 +75,10 @@ async def _accounts(runtime: Runtime) -> list[str]:
     async def make() -> str:
         account_id = AccountId(runtime.ids.new())
         command = RegisterAccount(account_id, f"{account_id}@example.com", account_id.bytes, "no password")
-        context = Context(actor=Actor("service", part="bench"), account_id=account_id)
-        views = (accounts.account_view(account_id), wallet_view(account_id))
+        context = CommandContext(actor=Actor("service", part="bench"), account_id=account_id)
+        refs = (accounts.account_ref(account_id), wallet_ref(account_id))
         async with limit:
-            await runtime.ledger.execute(views, lambda _sight, _now: accounts.register(command), context)
+            await runtime.aggregates.execute(refs, lambda _sight, _now: accounts.register(command), context)
         return runtime.sessions.issue(account_id, 1, runtime.clock.now())[0]
 
     return await asyncio.gather(*(make() for _ in range(ACCOUNTS)))

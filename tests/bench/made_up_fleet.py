@@ -12,7 +12,7 @@ from psycopg_pool import AsyncConnectionPool
 from adapters.sealing.key_tables import PostgresKeyTable
 from adapters.sealing.master_key import MasterKey
 from adapters.sealing.sealer import AccountSealer
-from api.application.repository import Context, Ledger, Sight
+from api.application.repository import AggregateRepository, CommandContext, Loaded
 from domain.accounts.account import register
 from domain.accounts.commands import RegisterAccount
 from domain.codec import encode
@@ -22,7 +22,7 @@ from domain.compute.admission import create_vps
 from domain.compute.capacity import Reservations, Room
 from domain.compute.commands import CreateVps
 from domain.compute.events import HostRegistered
-from domain.compute.host import Host, host_view
+from domain.compute.host import Host, host_ref
 from domain.compute.ports import GuestSeen, HostObservation
 from domain.compute.steps import Step, next_step
 from domain.compute.vps import FOLD as VPS
@@ -48,7 +48,7 @@ ACCOUNTS_AT_ONCE = 200
 PORT_FROM = 20_000
 LIMITS = VpsLimits(vps_max=1_000_000, vps_disk_gb_max=1_000_000)
 FUNDS = MicroUsd(1_000_000_000)
-CONTEXT = Context(actor=Actor(kind="service", part="bench"))
+CONTEXT = CommandContext(actor=Actor(kind="service", part="bench"))
 
 
 class Fleet(msgspec.Struct, frozen=True):
@@ -153,25 +153,25 @@ async def opened_sealer(url: str) -> AsyncIterator[AccountSealer]:
         yield AccountSealer(MasterKey(bytes(32)), PostgresKeyTable(pool))
 
 
-async def observe(ledger: Ledger, fleet: Fleet, at: Instant) -> None:
+async def observe(aggregates: AggregateRepository, fleet: Fleet, at: Instant) -> None:
     """Record that every host shows all of its VPSs running."""
     for number in range(fleet.hosts):
         seen = tuple(
             GuestSeen(fleet.vps_id(vps), 1, start_id(vps), True, at - BEGAN + MINUTE)
             for vps in range(number, fleet.vpss, fleet.hosts)
         )
-        await _record(ledger, fleet.host_id(number), HostObservation(collected_at=at, boot_id="boot", guests=seen))
+        await _record(aggregates, fleet.host_id(number), HostObservation(collected_at=at, boot_id="boot", guests=seen))
 
 
-async def _record(ledger: Ledger, host_id: HostId, observation: HostObservation) -> None:
-    view = host_view(host_id)
+async def _record(aggregates: AggregateRepository, host_id: HostId, observation: HostObservation) -> None:
+    ref = host_ref(host_id)
 
-    def decide(sight: Sight, _now: Instant) -> Decision:
-        host = sight.of(view)
+    def decide(loaded: Loaded, _now: Instant) -> Decision:
+        host = loaded.of(ref)
         assert host is not None
-        return recorded_in(view.stream, *hosts.observe(host, observation))
+        return recorded_in(ref.stream, *hosts.observe(host, observation))
 
-    await ledger.execute([view], decide, CONTEXT)
+    await aggregates.execute([ref], decide, CONTEXT)
 
 
 def start_id(vps_number: int) -> str:

@@ -17,7 +17,7 @@ from adapters.ids import TimeOrderedIds
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.migrate import migrate
 from adapters.sealing.sealer import AccountSealer
-from api.application.aggregate_cache import SNAPSHOT_EVERY_EVENTS, Folded, stored_state
+from api.application.aggregate_cache import SNAPSHOT_EVERY_EVENTS, CachedAggregate, stored_state
 from domain.codec import encode
 from domain.deciding import Decision, recorded_in
 from domain.events import Metadata
@@ -100,7 +100,7 @@ def year() -> Iterator[Dated]:
         yield Dated(ENDS, NEWCOMER, decision)
 
 
-def write_year(owner_url: str, sealer: AccountSealer) -> Folded:
+def write_year(owner_url: str, sealer: AccountSealer) -> CachedAggregate:
     """Write the year with everything that follows from it, as its appends would have.
 
     Returns the wallet as it was so many events before the end that a snapshot of it is the oldest there can be.
@@ -110,7 +110,7 @@ def write_year(owner_url: str, sealer: AccountSealer) -> Folded:
     claims: list[Claim] = []
     position, ids = 0, TimeOrderedIds()
     columns = "position, stream, version, type, payload, metadata, happened_at, recorded_at, leaf_hash"
-    wallet, snapshot = Wallet(), Folded(FOLD, 0, Wallet())
+    wallet, snapshot = Wallet(), CachedAggregate(FOLD, 0, Wallet())
     with psycopg.connect(owner_url) as owner:
         with owner.cursor() as cursor, cursor.copy(f"COPY ledger.event ({columns}) FROM STDIN".encode()) as copy:
             for dated in year():
@@ -129,7 +129,7 @@ def write_year(owner_url: str, sealer: AccountSealer) -> Folded:
                 if dated.account_id == ACCOUNT:
                     wallet = after(wallet, ACCOUNT, dated.decision)
                     if dated.at < ENDS - SNAPSHOT_EVERY_EVENTS * MINUTE:
-                        snapshot = Folded(FOLD, heads[wallet_stream(ACCOUNT)], wallet)
+                        snapshot = CachedAggregate(FOLD, heads[wallet_stream(ACCOUNT)], wallet)
         copy_rows(owner, "COPY ledger.stream_head (stream, version) FROM STDIN", heads.items())
         copy_rows(owner, "COPY ledger.minute_head (vps, n) FROM STDIN", minutes.items())
         rows = ((claim.scope, claim.key, claim.holder) for claim in claims)

@@ -11,17 +11,17 @@ from adapters.simulated.clock import ManualClock
 from adapters.simulated.faults import SimulatedCrash
 from api.application import fail_points as failpoints
 from api.application.closing import carry_on, close_account, finish_closings
-from api.application.repository import Context, Ledger
+from api.application.repository import AggregateRepository, CommandContext
 from api.application.runtime import Runtime
 from domain.accounts.account import EMAIL_CLAIM
 from domain.accounts.events import AccountClosed, ClosingFinished
 from domain.codec import decode
 from domain.compute.events import VpsDeleteRequested
-from domain.compute.vps import vps_view
+from domain.compute.vps import vps_ref
 from domain.events import Actor, Event
 from domain.ids import VpsId
 from domain.payments.events import RefundRequested
-from domain.wallet.wallet import wallet_view
+from domain.wallet.wallet import wallet_ref
 from tests.api.houses import Customer, House, house
 from tests.api.http.test_closing import leave, pay
 
@@ -37,8 +37,8 @@ ON_THE_WAY = (
 def another_process(here: House) -> Runtime:
     """Return what a process over the same store has that has just started."""
     runtime = here.runtime
-    ledger = Ledger(runtime.store, runtime.sealer, runtime.clock, runtime.ids)
-    return msgspec.structs.replace(runtime, ledger=ledger, closings=MemoryOpenClosings(runtime.store))
+    aggregates = AggregateRepository(runtime.store, runtime.sealer, runtime.clock, runtime.ids)
+    return msgspec.structs.replace(runtime, aggregates=aggregates, closings=MemoryOpenClosings(runtime.store))
 
 
 async def recorded(here: House, *kinds: type[Event]) -> list[Event]:
@@ -48,7 +48,7 @@ async def recorded(here: House, *kinds: type[Event]) -> list[Event]:
 
 async def ask_to_close(runtime: Runtime, customer: Customer) -> None:
     """Do what the request does."""
-    context = Context(actor=Actor("account", customer.id), account_id=customer.id, step="close")
+    context = CommandContext(actor=Actor("account", customer.id), account_id=customer.id, step="close")
     await close_account(runtime, customer.id, customer.email, context)
     await carry_on(runtime, customer.id)
 
@@ -79,8 +79,8 @@ async def test_after_a_crash_here_the_account_is_closed_once(name: str) -> None:
             assert (await ann.ask("GET", "/api/me")).status_code == 401
             assert await finish_closings(later) == (0 if name == "closing:after-append" else 1)
 
-        sight = await later.ledger.read(wallet_view(ann.id), vps_view(vps_id))
-        wallet, vps = sight.of(wallet_view(ann.id)), sight.of(vps_view(vps_id))
+        loaded = await later.aggregates.load(wallet_ref(ann.id), vps_ref(vps_id))
+        wallet, vps = loaded.of(wallet_ref(ann.id)), loaded.of(vps_ref(vps_id))
         assert (wallet.balance, wallet.meters) == (0, {})
         assert vps is not None
         assert vps.gone
@@ -111,12 +111,12 @@ async def test_a_vps_that_is_asked_for_while_the_account_closes_is_refused() -> 
                     await ask_to_close(another_process(here), ann)
                 return await here.runtime.store.append(append)
 
-        ledger = here.runtime.ledger
-        ledger._store = ClosesFirst()  # type: ignore[assignment]
+        aggregates = here.runtime.aggregates
+        aggregates._store = ClosesFirst()  # type: ignore[assignment]
         refused = await ann.ask("POST", "/api/vps", json=body)
 
         assert late == [1]
         assert refused.status_code == 401
         assert await recorded(here, ClosingFinished) != []
-        sight = await another_process(here).ledger.read(wallet_view(ann.id))
-        assert sight.of(wallet_view(ann.id)).meters == {}
+        loaded = await another_process(here).aggregates.load(wallet_ref(ann.id))
+        assert loaded.of(wallet_ref(ann.id)).meters == {}

@@ -9,7 +9,7 @@ from adapters.simulated.faults import SimulatedCrash
 from api.application import fail_points as failpoints
 from api.application.jobs import run_job
 from api.application.metering import settle_account
-from api.application.worker_context import Workshop
+from api.application.worker_context import WorkerContext
 from api.workers.provisioning import LEASE_S, Worker
 from api.workers.reconciler import Reconciler
 from domain.compute.capacity import Reservations
@@ -19,7 +19,7 @@ from domain.compute.vps import Vps, VpsIsStopping
 from domain.errors import NotFound
 from domain.exec.commands import RunJob
 from domain.exec.events import JobFinished, JobRequested
-from domain.exec.job import job_view
+from domain.exec.job import job_ref
 from domain.ids import JobId, VpsId
 from tests.api.compute_world import IDS, PRICE_HOURLY, Life, World
 from tests.journeys.minutes import check_minutes, minutes_of
@@ -43,21 +43,21 @@ class Journey:
         self.job_id = JobId(IDS.new())
         self.crashes = 0
         self.life = Life()
-        self.workshop: Workshop
+        self.worker: WorkerContext
         self.reconciler: Reconciler
         self._tasks: list[asyncio.Task[None]] = []
 
     async def begin_life(self) -> None:
         """Start the service: it catches up, then works."""
         self.life = Life()
-        self.workshop = self.world.workshop(self.life)
-        self.reconciler = Reconciler(self.workshop, orphan_grace_s=0)
-        self._tasks.append(asyncio.create_task(Worker(self.workshop, poll_s=0.02).run()))
+        self.worker = self.world.worker(self.life)
+        self.reconciler = Reconciler(self.worker, orphan_grace_s=0)
+        self._tasks.append(asyncio.create_task(Worker(self.worker, poll_s=0.02).run()))
         await self.tick()
 
     async def tick(self) -> None:
         await self.reconciler.look()
-        await settle_account(self.workshop.ledger, self.world.account_id)
+        await settle_account(self.worker.aggregates, self.world.account_id)
 
     def crash(self) -> None:
         self.crashes += 1
@@ -79,7 +79,7 @@ class Journey:
 
     async def settled(self) -> Vps:
         """Wait until there is nothing to do for the VPS, or the service has died."""
-        waiting = asyncio.create_task(self.world.settled(self.world.workshop(), self.vps_id))
+        waiting = asyncio.create_task(self.world.settled(self.world.worker(), self.vps_id))
         while not waiting.done():
             if self.life.over:
                 waiting.cancel()
@@ -90,11 +90,11 @@ class Journey:
 
     async def create(self) -> None:
         if self.placed:
-            if await self.world.workshop().vps(self.vps_id) is None:
+            if await self.world.worker().vps(self.vps_id) is None:
                 self.vps_id = VpsId(IDS.new())  # As a request that is repeated has a new one, unless it was recorded.
-                await self.world.create(self.workshop, vps_id=self.vps_id, user_data=SCRIPT)
-        elif await self.world.workshop().vps(self.vps_id) is None:
-            await self.world.create_unplaced(self.workshop, vps_id=self.vps_id)
+                await self.world.create(self.worker, vps_id=self.vps_id, user_data=SCRIPT)
+        elif await self.world.worker().vps(self.vps_id) is None:
+            await self.world.create_unplaced(self.worker, vps_id=self.vps_id)
         assert (await self.settled()).state == "running"
 
     async def run_a_while(self) -> None:
@@ -106,8 +106,8 @@ class Journey:
         self.world.clock.advance(70)
 
     async def exec(self) -> None:
-        view = job_view(self.job_id)
-        if (await self.world.workshop().ledger.read(view)).of(view) is None:
+        ref = job_ref(self.job_id)
+        if (await self.world.worker().aggregates.load(ref)).of(ref) is None:
             self.job_id = JobId(IDS.new())
         command = RunJob(
             job_id=self.job_id,
@@ -117,24 +117,24 @@ class Journey:
             timeout_s=30,
             stdin="once\n",
         )
-        job = await run_job(self.workshop, command, self.world.context("exec"), timeout_s_max=600)
+        job = await run_job(self.worker, command, self.world.context("exec"), timeout_s_max=600)
         assert job.finished is not None
         assert (job.finished.exit_code, job.finished.stdout_bytes) == (0, len("once\n"))
 
     async def restart(self) -> None:
-        await self.world.ask(self.workshop, "restart", self.vps_id)
+        await self.world.ask(self.worker, "restart", self.vps_id)
         assert (await self.settled()).state == "running"
 
     async def stop(self) -> None:
-        await self.world.ask(self.workshop, "stop", self.vps_id)
+        await self.world.ask(self.worker, "stop", self.vps_id)
         assert (await self.settled()).state == "stopped"
 
     async def start(self) -> None:
         try:
-            await self.world.ask(self.workshop, "start", self.vps_id)
+            await self.world.ask(self.worker, "start", self.vps_id)
         except VpsIsStopping:
             await self.settled()
-            await self.world.ask(self.workshop, "start", self.vps_id)
+            await self.world.ask(self.worker, "start", self.vps_id)
         assert (await self.settled()).state == "running"
 
     async def guest_dies(self) -> None:
@@ -148,8 +148,8 @@ class Journey:
         guest = self.world.host.guests[self.vps_id]
         right, guest.host_key_public = guest.host_key_public, "ssh-ed25519 AAAAanother"
         try:
-            if (await self.workshop.vps(self.vps_id)).state == "running":  # type: ignore[union-attr]
-                await self.world.ask(self.workshop, "restart", self.vps_id)
+            if (await self.worker.vps(self.vps_id)).state == "running":  # type: ignore[union-attr]
+                await self.world.ask(self.worker, "restart", self.vps_id)
             assert (await self.settled()).state == "error"
         finally:
             guest.host_key_public = right
@@ -162,7 +162,7 @@ class Journey:
 
     async def delete(self) -> None:
         try:
-            await self.world.ask(self.workshop, "delete", self.vps_id)
+            await self.world.ask(self.worker, "delete", self.vps_id)
         except NotFound:
             assert self.crashes, "a VPS that was not deleted is there"
         await self.settled()

@@ -24,18 +24,18 @@ from api.application.audit.verify import verify
 from api.application.erasing import erase_account, finish_erasures
 from api.application.jobs import input_texts
 from api.application.operators import OPERATOR, credit
-from api.application.repository import Context
+from api.application.repository import CommandContext
 from api.application.runtime import Runtime
 from api.application.seed_data import ensure_plans
 from api.http.app import App
-from domain.accounts.account import account_view
+from domain.accounts.account import account_ref
 from domain.accounts.commands import EraseAccount
 from domain.alerts.ports import Mail
 from domain.blobs import put_aside, sealed_blob
 from domain.deciding import Decision
 from domain.events import ERASED, Actor
 from domain.exec.events import JobRequested
-from domain.exec.job import Job, job_view
+from domain.exec.job import Job, job_ref
 from domain.ids import AccountId, JobId, VpsId, job_stream
 from domain.money import MicroUsd
 from projections.catalogue import READ_MODELS
@@ -176,17 +176,17 @@ async def run(here: House, ann: Customer, vps_id: VpsId) -> None:
         user="root",
     )
     decision = Decision(events=((stream, job),), blobs=(aside["stdin"].kept,))
-    context = Context(Actor("account", ann.id), ann.id, address=ADDRESS, user_agent=MARKERS["agent"])
-    await runtime.ledger.execute((job_view(job_id),), lambda _sight, _now: decision, context)
-    assert await input_texts(runtime.workshop, await job_of(runtime, job_id)) == texts
+    context = CommandContext(Actor("account", ann.id), ann.id, address=ADDRESS, user_agent=MARKERS["agent"])
+    await runtime.aggregates.execute((job_ref(job_id),), lambda _sight, _now: decision, context)
+    assert await input_texts(runtime.worker, await job_of(runtime, job_id)) == texts
     text = base64.b64encode(MARKERS["out"].encode()).decode()
     output = [sealed_blob(stream, ann.id, field, text, runtime.sealer) for field in ("stdout", "stderr")]
-    await runtime.workshop.blobs.keep(output)
+    await runtime.worker.blobs.keep(output)
 
 
 async def job_of(runtime: Runtime, job_id: JobId) -> Job:
-    view = job_view(job_id)
-    job = (await runtime.ledger.read(view)).of(view)
+    ref = job_ref(job_id)
+    job = (await runtime.aggregates.load(ref)).of(ref)
     assert job is not None
     return job
 
@@ -201,9 +201,9 @@ async def mail_to(here: House, ann: Customer) -> None:
 
 async def soon_reads(here: House, account_id: AccountId) -> str:
     """Return what another process reads as her address, once it was told of the erasure."""
-    view = account_view(account_id)
+    ref = account_ref(account_id)
     for _ in range(200):
-        email = (await here.runtime.ledger.read(view)).of(view).email
+        email = (await here.runtime.aggregates.load(ref)).of(ref).email
         if email == ERASED:
             break
         await asyncio.sleep(0.01)
@@ -247,13 +247,13 @@ async def test_of_an_erased_account_nothing_personal_is_readable_anywhere(
         assert found_in(dumped(owner_url)) == set(), "what is personal is sealed from the first event on"
         assert {name for name, _ in found_in(home_of(tmp_path))} == {"email", "alerts"}, "mails, in development"
         # Another process knows of her too.
-        view = account_view(ann.id)
-        assert (await second.runtime.ledger.read(view)).of(view).email == ann.email
+        ref = account_ref(ann.id)
+        assert (await second.runtime.aggregates.load(ref)).of(ref).email == ann.email
 
         assert set(rows_of(owner_url, ann.id)) == {"work.blob", "answers", "last uses"}
         await ann.ask("DELETE", "/api/me", json={"password": PASSWORD})
         await closing.finish_closings(here.runtime)
-        operates = Context(actor=OPERATOR)
+        operates = CommandContext(actor=OPERATOR)
         assert await erase_account(here.runtime, ann.id, EraseAccount("requested"), operates)
 
         assert await soon_reads(second, ann.id) == ERASED

@@ -20,7 +20,7 @@ async def test_keys_are_there_at_once_while_any_number_of_blobs_waits(
         runtime = here.runtime
         with psycopg.connect(owner_url) as owner:
             owner.execute("LOCK TABLE work.blob")
-            blobs = runtime.workshop.blobs
+            blobs = runtime.worker.blobs
             waiting = [asyncio.create_task(blobs.find(StreamId(uuid4()), ("stdin",))) for _ in range(30)]
             await asyncio.sleep(0.2)
 

@@ -23,18 +23,18 @@ class Service:
     def __init__(self, world: World) -> None:
         self.world = world
         self.life = Life()
-        self.workshop = world.workshop(self.life)
-        self.reconciler = Reconciler(self.workshop)
+        self.worker = world.worker(self.life)
+        self.reconciler = Reconciler(self.worker)
 
     async def ring(self) -> None:
         """Look at the host, then settle, as the schedules do."""
         await self.reconciler.look()
-        await settle_account(self.workshop.ledger, self.world.account_id)
+        await settle_account(self.worker.aggregates, self.world.account_id)
 
     async def work(self, vps_id: VpsId) -> Vps:
         """Take every step that there is; return the VPS."""
-        async with self.world.working(self.workshop):
-            (vps,) = await self.world.settled(self.workshop, vps_id)
+        async with self.world.working(self.worker):
+            (vps,) = await self.world.settled(self.worker, vps_id)
         return vps
 
     def end(self) -> None:
@@ -45,7 +45,7 @@ async def running(world: World, funds: int = FUNDS) -> tuple[VpsId, Service]:
     """Return a VPS that runs, half a minute after its first login, and the service that looked at it just now."""
     await world.founded(funds)
     service = Service(world)
-    vps_id = await world.create(service.workshop)
+    vps_id = await world.create(service.worker)
     assert (await service.work(vps_id)).state == "running"
     world.clock.advance(30)
     await service.ring()

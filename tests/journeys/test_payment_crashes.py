@@ -7,9 +7,9 @@ import pytest
 from adapters.simulated.faults import SimulatedCrash
 from api.application import fail_points as failpoints
 from api.application.payments.checkouts import ask_for_checkout, ensure_opened
-from api.application.payments.dependencies import CashDesk
+from api.application.payments.dependencies import PaymentsContext
 from api.application.payments.refunding import ask_in_time, decided, prepare_refund
-from api.application.repository import Sight
+from api.application.repository import Loaded
 from api.workers.payment_reconciliation import SWEEP_WITHIN_S, Sweep
 from domain.books.postings import postings
 from domain.deciding import Decision
@@ -35,13 +35,13 @@ class Journey:
         self.world = PaymentWorld()
         self.payment_id = PaymentId(IDS.new())
         self.crashes = 0
-        self.desk: CashDesk
+        self.payments: PaymentsContext
         self._life = Life()
 
     def begin_life(self) -> None:
         """Start the service."""
         self._life = Life()
-        self.desk = self.world.desk(self._life)
+        self.payments = self.world.payments(self._life)
 
     def crash(self) -> None:
         """End it."""
@@ -60,39 +60,39 @@ class Journey:
     async def ask(self) -> None:
         """The customer asks under a key, by which the payment is the same."""
         command = RequestCheckout(self.payment_id, self.world.account_id, TEN_USD)
-        await ask_for_checkout(self.desk, command, self.world.context("checkout"))
-        payment = await ensure_opened(self.desk, self.payment_id)
+        await ask_for_checkout(self.payments, command, self.world.context("checkout"))
+        payment = await ensure_opened(self.payments, self.payment_id)
         assert payment.session_id is not None
 
     async def pay(self) -> None:
         """The customer pays, and Stripe tells of it until it is answered."""
-        payment = await self.world.desk().payment(self.payment_id)
+        payment = await self.world.payments().payment(self.payment_id)
         assert payment is not None
         self.world.stripe.dashboard.pay(payment.session_id or "")
 
     async def be_told(self) -> None:
         """Stripe tells of everything, again and again."""
-        await self.world.tell_all(self.desk)
+        await self.world.tell_all(self.payments)
 
     async def refund(self) -> None:
         """The customer wants a part back, under a key: asked again, it is told what is recorded."""
         if await self.world.events(events.RefundRequested):
             return
-        request = await prepare_refund(self.desk, self.world.account_id, FOUR_USD, "requested")
+        request = await prepare_refund(self.payments, self.world.account_id, FOUR_USD, "requested")
         chosen: list[ChosenRefund] = []
 
-        def decide(sight: Sight, now: Instant) -> Decision:
+        def decide(loaded: Loaded, now: Instant) -> Decision:
             nonlocal chosen
-            chosen = request.choose(sight, now)
+            chosen = request.choose(loaded, now)
             return decided(chosen, self.world.account_id)
 
-        await self.desk.ledger.execute(request.views, decide, self.world.context("refund"))
-        await ask_in_time(self.desk, chosen)
+        await self.payments.aggregates.execute(request.refs, decide, self.world.context("refund"))
+        await ask_in_time(self.payments, chosen)
 
     async def sweep(self) -> None:
         """Time passes, and the service looks at Stripe."""
         self.world.clock.advance(61)
-        await Sweep(self.desk).run()
+        await Sweep(self.payments).run()
 
 
 @pytest.mark.parametrize("name", failpoints.ALL_OF_PAYMENTS)

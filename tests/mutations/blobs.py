@@ -38,14 +38,14 @@ BLOBS: tuple[Mutation, ...] = (
     Mutation(
         "it is kept before its event",
         "api/application/repository.py",
-        'await self._keep(decision.blobs)\n            reach(f"{context.step}:after-blobs")\n',
-        'reach(f"{context.step}:after-blobs")\n',
+        'await self._keep(decision.blobs)\n            fail_point(f"{context.step}:after-blobs")\n',
+        'fail_point(f"{context.step}:after-blobs")\n',
         f"{_JOBS} -k beside_its_event",
     ),
     Mutation(
         "nothing is swept that an event tells of",
         "adapters/postgres/blobs.py",
-        "EXISTS (SELECT FROM ledger.stream_head AS h WHERE h.stream = b.stream)",
+        "EXISTS (SELECT FROM aggregates.stream_head AS h WHERE h.stream = b.stream)",
         "false",
         _CONTRACT,
     ),
@@ -73,8 +73,8 @@ BLOBS: tuple[Mutation, ...] = (
     Mutation(
         "a command is told of without what it read",
         "api/http/exec.py",
-        "command = await job_steps.command_text(call.runtime.workshop, job)",
-        'command = (await job_steps.input_texts(call.runtime.workshop, job))["command"] or ""',
+        "command = await job_steps.command_text(call.runtime.worker, job)",
+        'command = (await job_steps.input_texts(call.runtime.worker, job))["command"] or ""',
         "tests/api/http/test_exec.py",
     ),
     Mutation(

@@ -66,7 +66,7 @@ CAPACITY: tuple[Mutation, ...] = (
     Mutation(
         "VPSs that were there before are counted",
         "api/application/capacity.py",
-        "    await adopt(workshop, wanted.host_id, await workshop.work.vpss_on(wanted.host_id))\n",
+        "    await adopt(worker, wanted.host_id, await worker.work.vpss_on(wanted.host_id))\n",
         "",
         _API,
     ),

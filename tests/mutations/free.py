@@ -80,7 +80,7 @@ FREE: tuple[Mutation, ...] = (
     Mutation(
         "a login that is drawn out ends with the stop",
         "api/workers/steps/booting.py",
-        "            if next_step(await workshop.vps(vps.vps_id)) != step:",
+        "            if next_step(await worker.vps(vps.vps_id)) != step:",
         "            if False:",
         "tests/api/test_failed_starts.py",
     ),
@@ -116,7 +116,7 @@ FREE: tuple[Mutation, ...] = (
     Mutation(
         "refunds are looked at before more are asked for",
         "api/application/payments/refunding.py",
-        "            check_refunds(wallet.refunds_asked, sight.of(SETTINGS_VIEW).refunds_per_30_days, now)\n",
+        "            check_refunds(wallet.refunds_asked, loaded.of(SETTINGS_REF).refunds_per_30_days, now)\n",
         "            pass\n",
         _CIRCLES,
     ),

@@ -89,7 +89,7 @@ KEYS: tuple[Mutation, ...] = (
     Mutation(
         "states in memory go with the key",
         "api/application/erasing.py",
-        "    runtime.ledger.forget()\n",
+        "    runtime.aggregates.forget()\n",
         "",
         "tests/api/test_erasing.py",
     ),

@@ -188,8 +188,8 @@ MAIL: tuple[Mutation, ...] = (
     Mutation(
         "closed: token",
         "api/http/pipeline/authentication.py",
-        "if not sight.of(account).is_open:",
-        "if sight.of(account).id is None:",
+        "if not loaded.of(account).is_open:",
+        "if loaded.of(account).id is None:",
         "tests/api/http/test_closing.py",
     ),
     Mutation(

@@ -32,14 +32,14 @@ PAYING: tuple[Mutation, ...] = (
     Mutation(
         "claim on what Stripe told",
         "api/application/payments/webhooks.py",
-        "        return Decision(tuple((view.stream, one) for one in events), (claim,))\n",
-        "        return Decision(tuple((view.stream, one) for one in events))\n",
+        "        return Decision(tuple((ref.stream, one) for one in events), (claim,))\n",
+        "        return Decision(tuple((ref.stream, one) for one in events))\n",
         _BY_WEBHOOKS,
     ),
     Mutation(
         "what Stripe told is kept before it is applied",
         _FUNDS,
-        "    await keep_event(desk, event)\n",
+        "    await keep_event(payments, event)\n",
         "",
         _BY_WEBHOOKS,
     ),
@@ -104,7 +104,7 @@ PAYING: tuple[Mutation, ...] = (
     Mutation(
         "the sweep asks for refunds",
         _SWEEP,
-        "                await ensure_refunded(self._desk, payment_id, refund.refund_id)\n",
+        "                await ensure_refunded(self._payments, payment_id, refund.refund_id)\n",
         "                pass\n",
         _BY_SWEEPS,
     ),

@@ -52,7 +52,7 @@ PEOPLE: tuple[Mutation, ...] = (
     Mutation(
         "passwords: where the owner came from is exempt",
         _SHOWN,
-        "        if logins.is_known(outcome.sight.of(self._view), outcome.at):\n            return\n",
+        "        if logins.is_known(outcome.loaded.of(self._view), outcome.at):\n            return\n",
         "",
         f"{_GUESSING} -k came_from",
     ),

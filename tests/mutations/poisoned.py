@@ -37,7 +37,7 @@ POISONED: tuple[Mutation, ...] = (
     Mutation(
         "the sweep asks whether Stripe answers at all",
         _SWEEP,
-        "            await self._desk.gateway.answers()\n",
+        "            await self._payments.gateway.answers()\n",
         "            raise away\n",
         _BY_SWEEPS,
     ),
@@ -78,8 +78,8 @@ POISONED: tuple[Mutation, ...] = (
     ),
     Mutation(
         "what cannot be read is left out",
-        "api/apart.py",
-        "        return await _one_by_one(ledger, views)\n",
+        "api/application/apart.py",
+        "        return await _one_by_one(aggregates, refs)\n",
         "        raise\n",
         _BY_LOOKS,
     ),

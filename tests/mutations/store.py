@@ -20,7 +20,7 @@ STORE: tuple[Mutation, ...] = (
     Mutation(
         "whoever comes last waits behind those who wait",
         "api/application/repository.py",
-        "if wanted := self._locks.contended([view.stream for view in views]):",
+        "if wanted := self._locks.contended([ref.stream for ref in refs]):",
         "if wanted := self._locks.contended([]):",
         "tests/api/test_ledger.py",
     ),
@@ -48,7 +48,7 @@ STORE: tuple[Mutation, ...] = (
     Mutation(
         "a step at which something unforeseen happens ends",
         "api/workers/steps/runner.py",
-        "            except (StoreFailed, Undone):",
+        "            except (StoreFailed, RetryLater):",
         "            except Exception:",
         "tests/api/test_work_that_fails.py",
     ),

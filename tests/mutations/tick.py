@@ -13,7 +13,7 @@ TICK: tuple[Mutation, ...] = (
     Mutation(
         "a decision over what was read before is refused if it moved on",
         "api/application/repository.py",
-        "attempts, wanted, sight = attempts + 1, wanted | recorded_in, None",
+        "attempts, wanted, loaded = attempts + 1, wanted | recorded_in, None",
         "attempts, wanted = attempts + 1, wanted | recorded_in",
         "tests/api/test_ledger.py",
     ),

@@ -130,8 +130,8 @@ TOKENS: tuple[Mutation, ...] = (
     Mutation(
         "tokens of a closed account",
         _AUTH,
-        "            if not sight.of(account).is_open:\n",
-        "            if not sight.of(account).email:\n",
+        "            if not loaded.of(account).is_open:\n",
+        "            if not loaded.of(account).email:\n",
         _HTTP,
     ),
     Mutation(

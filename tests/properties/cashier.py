@@ -12,9 +12,9 @@ from adapters.stripe_stand_in.application import IN_MEMORY, StripeStandIn
 from api.application.payments import refunding
 from api.application.payments.applying import apply_payment
 from api.application.payments.checkouts import ask_for_checkout, ensure_opened
-from api.application.payments.dependencies import CashDesk
+from api.application.payments.dependencies import PaymentsContext
 from api.application.payments.webhooks import apply_event, keep_event
-from api.application.repository import Context, Sight
+from api.application.repository import CommandContext, Loaded
 from api.workers.payment_reconciliation import Sweep
 from domain.deciding import Decision, recorded_in
 from domain.events import Actor, Event
@@ -56,11 +56,11 @@ class Cashier:
         await self.gateway.close()
         self.stripe.close()
 
-    def desk(self) -> CashDesk:
+    def payments(self) -> PaymentsContext:
         """Return the desk of a process that has just started."""
-        return CashDesk(
+        return PaymentsContext(
             store=self.house.store,
-            ledger=self.house.started(),
+            aggregates=self.house.started(),
             clock=self.house.clock,
             ids=self.house.ids,
             gateway=self.gateway,
@@ -72,19 +72,19 @@ class Cashier:
         """Ask for a Checkout and have it opened."""
         payment_id = PaymentId(self.house.ids.new())
         command = RequestCheckout(payment_id, self.house.account_id, MicroUsd(amount))
-        await ask_for_checkout(self.desk(), command, self._context())
-        return await ensure_opened(self.desk(), payment_id)
+        await ask_for_checkout(self.payments(), command, self._context())
+        return await ensure_opened(self.payments(), payment_id)
 
     async def told(self, event: dict[str, Any]) -> bool:
         """Take in a webhook, as whoever is asked does; tell whether what it tells is applied."""
         raw, signature = self.stripe.signed(event)
-        desk = self.desk()
+        payments = self.payments()
         read = self.gateway.read_webhook(raw, signature, Instant(self.stripe_now() * MICROSECONDS_PER_SECOND))
-        await keep_event(desk, read)
-        return await apply_event(desk, read.stripe_event_id)
+        await keep_event(payments, read)
+        return await apply_event(payments, read.stripe_event_id)
 
     async def sweep(self) -> None:
-        await Sweep(self.desk()).run()
+        await Sweep(self.payments()).run()
 
     async def seen(self, payment: Payment) -> SeenPayment:
         """Return what Stripe has of a payment."""
@@ -96,44 +96,44 @@ class Cashier:
     async def look(self, payment: Payment) -> SeenPayment:
         """Look at a payment unasked; return what was seen."""
         seen = await self.seen(payment)
-        await apply_payment(self.desk(), payment.account_id, payment.payment_id, seen)
+        await apply_payment(self.payments(), payment.account_id, payment.payment_id, seen)
         return seen
 
     async def payment(self, payment_id: UUID) -> Payment:
-        payment = await self.desk().payment(PaymentId(payment_id))
+        payment = await self.payments().payment(PaymentId(payment_id))
         assert payment is not None
         return payment
 
     async def refund(self, amount: int | None) -> list[ChosenRefund]:
         """Have funds go back, as their owner asks; Stripe is asked right after."""
-        desk, account_id = self.desk(), self.house.account_id
+        payments, account_id = self.payments(), self.house.account_id
         micros = None if amount is None else MicroUsd(amount)
-        request = await refunding.prepare_refund(desk, account_id, micros, "requested")
+        request = await refunding.prepare_refund(payments, account_id, micros, "requested")
         chosen: list[ChosenRefund] = []
 
-        def decide(sight: Sight, now: Instant) -> Decision:
+        def decide(loaded: Loaded, now: Instant) -> Decision:
             nonlocal chosen
-            chosen = request.choose(sight, now)
+            chosen = request.choose(loaded, now)
             return refunding.decided(chosen, account_id)
 
-        await desk.ledger.execute(request.views, decide, self._context())
-        await refunding.ask_in_time(desk, chosen)
+        await payments.aggregates.execute(request.refs, decide, self._context())
+        await refunding.ask_in_time(payments, chosen)
         return chosen
 
     async def write_off(self) -> None:
         wallet = self.house.wallet
         await self.house.execute(
-            [wallet], lambda sight, _: recorded_in(wallet.stream, *write_off(sight.of(wallet), "a test"))
+            [wallet], lambda loaded, _: recorded_in(wallet.stream, *write_off(loaded.of(wallet), "a test"))
         )
 
     async def correct(self, corrects: EventId, earlier: Event, amount: int) -> None:
         wallet = self.house.wallet
 
-        def decide(sight: Sight, _now: Instant) -> Decision:
-            events = correct(sight.of(wallet), self.house.ids.new(), corrects, earlier, MicroUsd(amount), "a test")
+        def decide(loaded: Loaded, _now: Instant) -> Decision:
+            events = correct(loaded.of(wallet), self.house.ids.new(), corrects, earlier, MicroUsd(amount), "a test")
             return recorded_in(wallet.stream, *events)
 
         await self.house.execute([wallet], decide)
 
-    def _context(self) -> Context:
-        return Context(actor=Actor("account", self.house.account_id), account_id=self.house.account_id)
+    def _context(self) -> CommandContext:
+        return CommandContext(actor=Actor("account", self.house.account_id), account_id=self.house.account_id)

@@ -111,7 +111,7 @@ class Comparison(RuleBasedStateMachine):
         return self.loop.run_until_complete(doing)
 
     def crash(self) -> None:
-        self.house.ledger = self.house.started()
+        self.house.aggregates = self.house.started()
 
     def take_step(self, vps_id: VpsId, *, fails: bool = False) -> None:
         self.run(self.house.take_step(vps_id, start_id=self.start_id(vps_id), fails=fails))

@@ -12,7 +12,7 @@ import msgspec
 
 from adapters.memory.due_accounts import MemoryDueAccounts
 from api.application.metering import settle_due
-from api.application.worker_context import Workshop
+from api.application.worker_context import WorkerContext
 from api.workers.provisioning import Worker
 from api.workers.reconciler import Reconciler
 from api.workers.scheduler import OBSERVE_EVERY_S, SETTLE_EVERY_S
@@ -58,7 +58,7 @@ class FreeRiding(World):
         self.starts: dict[VpsId, list[float]] = {}
         self.ends_asked: dict[VpsId, list[float]] = {}
         self.outages_s = 0.0
-        self.service: Workshop | None = None
+        self.service: WorkerContext | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     # The service.
@@ -68,18 +68,18 @@ class FreeRiding(World):
         await self.serve()
 
     async def serve(self) -> None:
-        workshop = msgspec.structs.replace(
-            self.workshop(),
+        worker = msgspec.structs.replace(
+            self.worker(),
             hypervisors={self.host.host_id: CustomersHypervisor(self.truth)},
             shell=CustomersShell(self.truth, SERVICE_KEY),
         )
-        self.service = workshop
+        self.service = worker
         due = MemoryDueAccounts(self.store)
-        reconciler = Reconciler(workshop)
+        reconciler = Reconciler(worker)
         self._tasks = [
-            asyncio.create_task(Worker(workshop).run()),
+            asyncio.create_task(Worker(worker).run()),
             asyncio.create_task(self._ring("observation", reconciler.look)),
-            asyncio.create_task(self._ring("tick", lambda: settle_due(workshop.ledger, due, self.clock))),
+            asyncio.create_task(self._ring("tick", lambda: settle_due(worker.aggregates, due, self.clock))),
         ]
 
     async def _ring(self, name: str, do: Callable[[], Awaitable[object]]) -> None:

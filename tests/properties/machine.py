@@ -168,10 +168,10 @@ class Billing(Asking):
 
     @rule(schedulers=st.integers(1, 3))
     def tick(self, schedulers: int) -> None:
-        ledgers = [self.house.ledger, *(self.house.started() for _ in range(schedulers - 1))]
+        ledgers = [self.house.aggregates, *(self.house.started() for _ in range(schedulers - 1))]
 
         async def all_at_once() -> None:
-            await asyncio.gather(*(self.house.tick(ledger) for ledger in ledgers))
+            await asyncio.gather(*(self.house.tick(aggregates) for aggregates in ledgers))
 
         self.run(all_at_once())
         for vps_id in self.reference.tick(self.clock.now()):

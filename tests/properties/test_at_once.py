@@ -12,7 +12,7 @@ import pytest
 from adapters.memory.event_store import MemoryEventStore
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.simulated.clock import ManualClock
-from api.application.repository import Ledger, Sight
+from api.application.repository import AggregateRepository, Loaded
 from domain.accounts.account import Unauthorized
 from domain.books.chart import prepaid
 from domain.books.postings import postings
@@ -60,7 +60,7 @@ async def connect(request: pytest.FixtureRequest, clock: ManualClock) -> AsyncIt
             yield on_postgresql
 
 
-async def opened(connect: Connect, clock: ManualClock, funds: int) -> tuple[House, list[Ledger]]:
+async def opened(connect: Connect, clock: ManualClock, funds: int) -> tuple[House, list[AggregateRepository]]:
     """Return an account with funds, and the ledgers of several processes."""
     house = House(await connect(), clock)
     await house.open()
@@ -137,7 +137,7 @@ async def test_a_limit_is_spent_once_by_however_many_settle_at_once(connect: Con
     for _ in range(5):
         clock.advance(1_000)
         await house.observe([GuestSeen(vps_id, 1, f"boot/{vps_id}", True, 1) for vps_id in vpss], clock.now())
-        await asyncio.gather(*(house.tick(ledger) for ledger in ledgers))
+        await asyncio.gather(*(house.tick(aggregates) for aggregates in ledgers))
 
     wallet = await house.wallet_now()
     assert wallet.balance == 97 * HOURLY
@@ -156,7 +156,7 @@ async def test_a_minute_that_is_used_is_refused_though_the_version_is_right(
     metered = [decode(event) for event in await house.store.read_streams([(house.wallet.stream, 0)])][-1]
     assert isinstance(metered, MinutesMetered)
 
-    def charge_again(_sight: Sight, _now: Instant) -> Decision:
+    def charge_again(_sight: Loaded, _now: Instant) -> Decision:
         return recorded_in(house.wallet.stream, metered)
 
     with pytest.raises(Contended):
@@ -174,7 +174,7 @@ async def test_promises_hold_whatever_is_done_at_once(connect: Connect, clock: M
         clock.advance(chance.choice([1, 59, 60, 61, 1_800]))
         guests = [GuestSeen(vps_id, 1, f"boot/{vps_id}", True, clock.now()) for vps_id in vpss]
         await house.observe(guests, clock.now())
-        doing = [house.tick(ledger) for ledger in ledgers]
+        doing = [house.tick(aggregates) for aggregates in ledgers]
         doing += [_answered(house.ask(chance.choice(["stop", "start"]), chance.choice(vpss), ledgers[0]))]
         doing += [house.credit(new_credit_id(), chance.randrange(1, 500), ledgers[1])]
         chance.shuffle(doing)
@@ -210,9 +210,9 @@ async def test_promises_hold_among_threads_on_postgresql(database_url: str, cloc
 
 async def _tick_until(over: threading.Event, house: House, database_url: str) -> None:
     async with PostgresEventStore(database_url) as store:
-        ledger = house.started(store)
+        aggregates = house.started(store)
         while not over.is_set():
-            await house.tick(ledger)
+            await house.tick(aggregates)
 
 
 async def _answered(asking: Awaitable[object]) -> None:

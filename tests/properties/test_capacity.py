@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import pytest
 
-from api.application.worker_context import Workshop
+from api.application.worker_context import WorkerContext
 from api.workers.reconciler import ORPHAN_GRACE_S, Reconciler
 from domain.compute import steps
 from domain.compute.capacity import Reservations
@@ -17,7 +17,7 @@ from domain.errors import Refusal
 from domain.ids import AccountId, VpsId
 from domain.money import MicroUsd
 from domain.wallet.events import FundsCredited, WalletOpened
-from domain.wallet.wallet import wallet_view
+from domain.wallet.wallet import wallet_ref
 from tests.api.compute_world import IDS, World
 
 pytestmark = pytest.mark.anyio
@@ -35,19 +35,19 @@ class Crowd:
         self.accounts: list[AccountId] = []
         self.vpss: dict[VpsId, AccountId] = {}
 
-    async def founded(self) -> tuple[Workshop, Workshop]:
+    async def founded(self) -> tuple[WorkerContext, WorkerContext]:
         one = await self.world.founded(10_000_000)
         self.accounts.append(self.world.account_id)
         for _ in range(ACCOUNTS - 1):
             account_id = AccountId(IDS.new())
-            view = wallet_view(account_id)
+            ref = wallet_ref(account_id)
             credited = FundsCredited(account_id, IDS.new(), MicroUsd(10_000_000), "a start")
             self.world.account_id = account_id
-            await self.world.execute(one, [view], recorded_in(view.stream, WalletOpened(account_id), credited))
+            await self.world.execute(one, [ref], recorded_in(ref.stream, WalletOpened(account_id), credited))
             self.accounts.append(account_id)
-        return one, self.world.workshop()
+        return one, self.world.worker()
 
-    async def ask(self, workshop: Workshop) -> None:
+    async def ask(self, worker: WorkerContext) -> None:
         """Ask for anything; a no changes nothing."""
         what = self.dice.choice(["create", "create", "start", "start", "stop", "stop", "delete", "crash", "vanish"])
         vps_id = self.dice.choice(list(self.vpss)) if self.vpss else None
@@ -55,7 +55,7 @@ class Crowd:
             self.world.account_id = self.dice.choice(self.accounts)
             made, owner = VpsId(IDS.new()), self.world.account_id
             with suppress(Refusal):
-                await self.world.create(workshop, vps_id=made)
+                await self.world.create(worker, vps_id=made)
                 self.vpss[made] = owner
         elif what == "crash":
             if vps_id in self.world.host.guests:
@@ -65,7 +65,7 @@ class Crowd:
         else:
             self.world.account_id = self.vpss[vps_id]
             with suppress(Refusal):
-                await self.world.ask(workshop, what, vps_id)
+                await self.world.ask(worker, what, vps_id)
 
     async def check(self) -> None:
         """Nothing is promised twice, and nothing runs that nothing is reserved for."""
@@ -81,7 +81,7 @@ class Crowd:
         assert len({spec.ssh_port for spec in running}) == len(running)
 
     async def vps(self, vps_id: VpsId) -> Vps:
-        vps = await self.world.workshop().vps(vps_id)
+        vps = await self.world.worker().vps(vps_id)
         assert vps is not None
         return vps
 

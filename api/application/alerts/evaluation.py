@@ -1,9 +1,9 @@
 """Watching: raising what accounts are to be told of, once each, whoever looks and however often."""
 
 from api.application.queues import Queue
-from api.application.repository import Context
+from api.application.repository import CommandContext
 from api.application.runtime import Runtime
-from domain.alerts.alerts import alerts_view, raise_alerts
+from domain.alerts.alerts import alerts_ref, raise_alerts
 from domain.events import Actor
 from domain.ids import AccountId
 
@@ -25,7 +25,7 @@ async def raise_due(runtime: Runtime) -> int:
 
     queue = Queue(
         LEASE_SCOPE,
-        runtime.workshop.leases,
+        runtime.worker.leases,
         runtime.alert_work.due_accounts,
         raise_for,
         lease_key=lambda account_id: account_id,
@@ -38,9 +38,11 @@ async def _raise(runtime: Runtime, account_id: AccountId) -> bool:
     due = await runtime.alert_work.due_alerts(account_id, DUE_MAX)
     if not due:
         return False  # Somebody else was quicker.
-    view, notice_id = alerts_view(account_id), runtime.ids.new()
-    context = Context(actor=Actor("service", part="alerts"), account_id=account_id, cause=due[-1].cause, step="alert")
-    outcome = await runtime.ledger.execute(
-        (view,), lambda sight, _: raise_alerts(sight.of(view), account_id, due, notice_id), context
+    ref, notice_id = alerts_ref(account_id), runtime.ids.new()
+    context = CommandContext(
+        actor=Actor("service", part="alerts"), account_id=account_id, cause=due[-1].cause, step="alert"
+    )
+    outcome = await runtime.aggregates.execute(
+        (ref,), lambda loaded, _: raise_alerts(loaded.of(ref), account_id, due, notice_id), context
     )
     return bool(outcome.events)

@@ -6,16 +6,16 @@ from uuid import UUID
 import structlog
 
 from api.application.alerts.texts import About, account_name, alert_mail, code_mail
-from api.application.fail_points import reach
+from api.application.fail_points import fail_point
 from api.application.queues import Queue
-from api.application.repository import Context
+from api.application.repository import CommandContext
 from api.application.runtime import Runtime
-from domain.accounts.account import Account, account_view
+from domain.accounts.account import Account, account_ref
 from domain.alerts import sending
-from domain.alerts.alerts import Alerts, Notice, alerts_view
+from domain.alerts.alerts import Alerts, Notice, alerts_ref
 from domain.alerts.codes import OWN_CODES, code_under
 from domain.alerts.ports import Mail, Mailer, MailRefused, MailUnavailable
-from domain.compute.vps import vps_view
+from domain.compute.vps import vps_ref
 from domain.deciding import Decision
 from domain.events import Actor
 from domain.ids import AccountId, VpsId
@@ -23,7 +23,7 @@ from domain.ports import StoreFailed
 from domain.pricing.price_book import PRICES
 from domain.time import Instant
 from domain.wallet.forecast import exhausts_at
-from domain.wallet.wallet import wallet_view
+from domain.wallet.wallet import wallet_ref
 
 AT_ONCE_MAX = 8
 LEASE_S = 90.0
@@ -52,7 +52,7 @@ async def send_due(runtime: Runtime) -> int:
 
     queue = Queue(
         LEASE_SCOPE,
-        runtime.workshop.leases,
+        runtime.worker.leases,
         waiting,
         send,
         lease_key=lambda mail: mail[1],
@@ -63,25 +63,25 @@ async def send_due(runtime: Runtime) -> int:
 
 
 async def _send(runtime: Runtime, mailer: Mailer, account_id: AccountId, notice_id: UUID) -> bool:
-    view, owner, now = alerts_view(account_id), account_view(account_id), runtime.clock.now()
-    sight = await runtime.ledger.read(view, owner)
-    alerts, account = sight.of(view), sight.of(owner)
+    ref, owner, now = alerts_ref(account_id), account_ref(account_id), runtime.clock.now()
+    loaded = await runtime.aggregates.load(ref, owner)
+    alerts, account = loaded.of(ref), loaded.of(owner)
     notice = sending.due_notice(alerts, notice_id, now)
     if notice is None:
         return False  # The read model was a moment behind.
 
     async def record(decide: Record) -> None:
-        context = Context(actor=Actor("service", part="alerts"), account_id=account_id, step="mail-end")
-        await runtime.ledger.execute((view,), lambda sight, at: decide(sight.of(view), at), context)
+        context = CommandContext(actor=Actor("service", part="alerts"), account_id=account_id, step="mail-end")
+        await runtime.aggregates.execute((ref,), lambda loaded, at: decide(loaded.of(ref), at), context)
 
     if sending.is_stale(account, alerts, notice, now):
         await record(lambda seen, at: sending.given_up(seen, account_id, notice_id, "stale", "", at))
         return False
     try:
         mail = await _mail_of(runtime, account, alerts, notice)
-        reach("mail:before-server")
+        fail_point("mail:before-server")
         await mailer.send(mail)
-        reach("mail:after-server")
+        fail_point("mail:after-server")
     except MailUnavailable as away:
         reason = str(away)
         _log.warning("mail waits", notice_id=str(notice_id), attempts=notice.attempts + 1)
@@ -117,17 +117,17 @@ async def _mail_of(runtime: Runtime, account: Account, alerts: Alerts, notice: N
 async def _about(runtime: Runtime, account: Account, notice: Notice) -> About:
     vps_ids = {alert.vps_id for alert in notice.alerts if alert.vps_id is not None}
     assert account.id is not None, "nobody else is told of anything"
-    wallet, now = wallet_view(account.id), runtime.clock.now()
-    sight = await runtime.ledger.read(wallet, PRICES)
+    wallet, now = wallet_ref(account.id), runtime.clock.now()
+    loaded = await runtime.aggregates.load(wallet, PRICES)
     return About(
         account=account_name(account.id, account.email),
         names=await _names(runtime, vps_ids),
         now=now,
-        lasts_until=exhausts_at(sight.of(wallet), sight.of(PRICES), now),
+        lasts_until=exhausts_at(loaded.of(wallet), loaded.of(PRICES), now),
     )
 
 
 async def _names(runtime: Runtime, vps_ids: set[VpsId]) -> dict[VpsId, str]:
-    views = {vps_id: vps_view(vps_id) for vps_id in vps_ids}
-    sight = await runtime.ledger.read(*views.values())
-    return {vps_id: vps.name for vps_id, view in views.items() if (vps := sight.of(view)) is not None}
+    refs = {vps_id: vps_ref(vps_id) for vps_id in vps_ids}
+    loaded = await runtime.aggregates.load(*refs.values())
+    return {vps_id: vps.name for vps_id, ref in refs.items() if (vps := loaded.of(ref)) is not None}

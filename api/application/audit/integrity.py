@@ -9,7 +9,7 @@ from domain.leaf_hash import leaf_hash_of
 from domain.ports import Recorded
 
 
-class Envelopes:
+class IntegrityChecks:
     """Sees every event once, in order of position."""
 
     def __init__(self) -> None:

@@ -37,7 +37,7 @@ _OPEN_ACCOUNTS = {
 """Where money is on its way: not wrong as long as it waits for somebody to tell more, and worth a look."""
 
 
-class Meaning:
+class SemanticChecks:
     """Sees every event once, in order of position. Balances and minutes are summed here anew."""
 
     def __init__(self) -> None:

@@ -5,7 +5,7 @@ from typing import cast, get_args
 
 import msgspec
 
-from api.application.audit.verify import Archive
+from api.application.audit.verify import EventReader
 from domain import codec
 from domain.books.deferred import PrepaidParts, funds_after, prepaid_parts
 from domain.books.postings import MoneyEvent, WalletSide, postings
@@ -39,7 +39,7 @@ class TrialBalance(msgspec.Struct, frozen=True):
 
 
 async def trial_balance(
-    archive: Archive, *, position: int | None = None, before: Instant | None = None
+    archive: EventReader, *, position: int | None = None, before: Instant | None = None
 ) -> TrialBalance:
     """Return the trial balance of all events up to ``position``, and recorded before an instant; of all by default."""
     books = Books()

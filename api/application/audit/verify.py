@@ -5,16 +5,16 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Protocol
 
 from api.application.audit.findings import Report
-from api.application.audit.integrity import Envelopes
+from api.application.audit.integrity import IntegrityChecks
 from api.application.audit.read_models import check_read_models
-from api.application.audit.semantics import Meaning
+from api.application.audit.semantics import SemanticChecks
 from domain.evidence import EvidenceSource
 from domain.ports import Recorded
 from projections.read_model import ReadModel
 from projections.runner import Feed
 
 
-class Archive(Feed, Protocol):
+class EventReader(Feed, Protocol):
     """An event store that can be read from end to end."""
 
     def replay(self, after: int = 0) -> AsyncIterator[list[Recorded]]:
@@ -27,7 +27,7 @@ Reached = Callable[[int, int], None]
 
 
 async def verify(
-    archive: Archive,
+    archive: EventReader,
     evidence_source: EvidenceSource,
     database_url: str,
     read_models: Sequence[ReadModel],
@@ -39,7 +39,7 @@ async def verify(
     """
     began_s = time.monotonic()
     evidence = await evidence_source.gather()
-    envelopes, meaning = Envelopes(), Meaning()
+    envelopes, meaning = IntegrityChecks(), SemanticChecks()
     async for events in archive.replay():
         # What was recorded since the evidence was gathered is left for the next audit.
         batch = [event for event in events if event.position <= evidence.position]
@@ -62,7 +62,7 @@ async def verify(
     )
 
 
-async def _see_corrected(archive: Archive, meaning: Meaning, position: int) -> None:
+async def _see_corrected(archive: EventReader, meaning: SemanticChecks, position: int) -> None:
     async for events in archive.replay():
         meaning.corrections.see_again([event for event in events if event.position <= position])
         if events[-1].position >= position:

@@ -11,7 +11,7 @@ from api.application.runtime import Runtime
 from api.application.streams import events_between
 from domain import codec
 from domain.compute.events import HostObserved
-from domain.compute.host import host_view
+from domain.compute.host import host_ref
 from domain.errors import NotFound
 from domain.ids import AccountId, EventId, HostId, TokenId, VpsId, host_stream, wallet_stream
 from domain.ports import EventStore, Recorded
@@ -149,8 +149,8 @@ async def _observation(runtime: Runtime, last: Recording) -> Recorded | None:
     start, at = last.start, last.minute.at
     if start is None or start.host_id is None or at <= start.at or last.minute.cause == "unproven":
         return None
-    view, stream = host_view(start.host_id), host_stream(start.host_id)
-    head = (await runtime.ledger.read(view)).version(stream)
+    ref, stream = host_ref(start.host_id), host_stream(start.host_id)
+    head = (await runtime.aggregates.load(ref)).version(stream)
     first = await _first_recorded_since(runtime.store, start.host_id, Instant(at - CLOCKS_APART), head)
     async for recorded in events_between(runtime.store, stream, first - 1, first - 1 + OBSERVATIONS_MAX):
         if recorded.position > last.recorded.position:

@@ -5,22 +5,22 @@ from typing import Any
 
 import structlog
 
-from api.application.fail_points import reach
-from api.application.payments.dependencies import CashDesk, as_service
-from api.application.repository import Context, Sight
-from domain.compute.vps import Vps, request_stop, vps_view
-from domain.deciding import Decision, View
+from api.application.fail_points import fail_point
+from api.application.payments.dependencies import PaymentsContext, as_service
+from api.application.repository import CommandContext, Loaded
+from domain.compute.vps import Vps, request_stop, vps_ref
+from domain.deciding import AggregateRef, Decision
 from domain.errors import Contended
 from domain.events import Event
 from domain.ids import AccountId, PaymentId, StreamId, VpsId, vps_stream
 from domain.payments.applying import Applied, apply_seen
 from domain.payments.events import PaymentMismatched
-from domain.payments.payment import Payment, payment_view
+from domain.payments.payment import Payment, payment_ref
 from domain.payments.ports import SeenPayment
 from domain.payments.recording import STRIPE_CLAIM
 from domain.ports import ClaimTaken
 from domain.time import Instant
-from domain.wallet.wallet import Wallet, wallet_view
+from domain.wallet.wallet import Wallet, wallet_ref
 
 ATTEMPTS_MAX = 10
 """How often it is read anew that another process recorded the same meanwhile, or that another VPS was switched on."""
@@ -34,10 +34,12 @@ class _AnotherVpsIsOn(Exception):
     """A VPS is on that was not when it was read which are."""
 
 
-async def apply_payment(desk: CashDesk, account_id: AccountId, payment_id: PaymentId, seen: SeenPayment) -> None:
+async def apply_payment(
+    payments: PaymentsContext, account_id: AccountId, payment_id: PaymentId, seen: SeenPayment
+) -> None:
     """Record whatever is new of a payment as Stripe shows it."""
     recorded = await record_applied(
-        desk,
+        payments,
         account_id,
         payment_id,
         lambda payment, wallet, now: apply_seen(payment, wallet, seen, now),
@@ -49,23 +51,27 @@ async def apply_payment(desk: CashDesk, account_id: AccountId, payment_id: Payme
             _log.error("payment does not match", payment_id=str(payment_id), session_id=seen.session_id, of=event.field)
 
 
-async def look_at_stripe(desk: CashDesk, session_id: str) -> SeenPayment | None:
+async def look_at_stripe(payments: PaymentsContext, session_id: str) -> SeenPayment | None:
     """Return what Stripe has of a session now. Raises PaymentsUnavailable."""
-    reach("apply:before-stripe")
-    seen = await desk.gateway.find_payment(session_id)
-    reach("apply:after-stripe")
+    fail_point("apply:before-stripe")
+    seen = await payments.gateway.find_payment(session_id)
+    fail_point("apply:after-stripe")
     return seen
 
 
 async def record_applied(
-    desk: CashDesk, account_id: AccountId, payment_id: PaymentId, decide: DecideApplied, context: Context
+    payments: PaymentsContext,
+    account_id: AccountId,
+    payment_id: PaymentId,
+    decide: DecideApplied,
+    context: CommandContext,
 ) -> Sequence[Event]:
     """Record what is decided of a payment, with the stops of all VPSs that it releases, in one append; return it."""
-    payment, wallet = payment_view(payment_id), wallet_view(account_id)
+    payment, wallet = payment_ref(payment_id), wallet_ref(account_id)
     for _ in range(ATTEMPTS_MAX):
-        vpss = await _vpss_on(desk, wallet)
+        vpss = await _vpss_on(payments, wallet)
         try:
-            outcome = await desk.ledger.execute(
+            outcome = await payments.aggregates.execute(
                 [payment, wallet, *vpss.values()], _with_stops(payment, wallet, vpss, decide), context
             )
         except _AnotherVpsIsOn:
@@ -79,15 +85,18 @@ async def record_applied(
 
 
 def _with_stops(
-    payment: View[Payment | None], wallet: View[Wallet], vpss: dict[VpsId, View[Vps | None]], decide: DecideApplied
-) -> Callable[[Sight, Instant], Decision]:
-    def decided(sight: Sight, now: Instant) -> Decision:
-        known, purse = sight.of(payment), sight.of(wallet)
+    payment: AggregateRef[Payment | None],
+    wallet: AggregateRef[Wallet],
+    vpss: dict[VpsId, AggregateRef[Vps | None]],
+    decide: DecideApplied,
+) -> Callable[[Loaded, Instant], Decision]:
+    def decided(loaded: Loaded, now: Instant) -> Decision:
+        known, purse = loaded.of(payment), loaded.of(wallet)
         assert known is not None, "only payments that were asked for are looked at"
         applied = decide(known, purse, now)
         if not {vps_id for vps_id, _ in applied.released} <= vpss.keys():
             raise _AnotherVpsIsOn
-        seen = {vps_id: sight.of(vpss[vps_id]) for vps_id, _ in applied.released}
+        seen = {vps_id: loaded.of(vpss[vps_id]) for vps_id, _ in applied.released}
         return Decision(events=(*applied.events(purse), *_stops(seen, now)), claims=applied.claims)
 
     return decided
@@ -102,6 +111,6 @@ def _stops(vpss: dict[VpsId, Vps | None], now: Instant) -> Sequence[tuple[Stream
     ]
 
 
-async def _vpss_on(desk: CashDesk, wallet: View[Wallet]) -> dict[VpsId, View[Any]]:
-    meters = (await desk.ledger.read(wallet)).of(wallet).meters_on()
-    return {meter.vps_id: vps_view(meter.vps_id) for meter in meters}
+async def _vpss_on(payments: PaymentsContext, wallet: AggregateRef[Wallet]) -> dict[VpsId, AggregateRef[Any]]:
+    meters = (await payments.aggregates.load(wallet)).of(wallet).meters_on()
+    return {meter.vps_id: vps_ref(meter.vps_id) for meter in meters}

@@ -6,11 +6,11 @@ from uuid import UUID
 import msgspec
 
 from api.application.queues import leased
-from api.application.repository import Context, Ledger
+from api.application.repository import AggregateRepository, CommandContext
 from domain.compute.work import Leases
 from domain.events import Actor
 from domain.ids import AccountId, PaymentId
-from domain.payments.payment import Payment, payment_view
+from domain.payments.payment import Payment, payment_ref
 from domain.payments.ports import PaymentGateway
 from domain.payments.work import OpenPayments
 from domain.ports import Clock, EventStore, Ids
@@ -19,11 +19,11 @@ LEASE_S = 30.0
 """Longer than things take as a rule; where one takes longer, two may be at it, which comes to the same."""
 
 
-class CashDesk(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+class PaymentsContext(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """Everything that dealing with a payment may need."""
 
     store: EventStore
-    ledger: Ledger
+    aggregates: AggregateRepository
     clock: Clock
     ids: Ids
     gateway: PaymentGateway
@@ -32,8 +32,8 @@ class CashDesk(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     async def payment(self, payment_id: PaymentId) -> Payment | None:
         """Return the present state of a payment."""
-        view = payment_view(payment_id)
-        return (await self.ledger.read(view)).of(view)
+        ref = payment_ref(payment_id)
+        return (await self.aggregates.load(ref)).of(ref)
 
     async def leased(
         self,
@@ -47,6 +47,6 @@ class CashDesk(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         return await leased(self.leases, scope, key, work, lease_s=lease_s, pause_s=pause_s)
 
 
-def as_service(step: str, account_id: AccountId | None) -> Context:
+def as_service(step: str, account_id: AccountId | None) -> CommandContext:
     """Return how events came to be that follow from what Stripe tells."""
-    return Context(actor=Actor(kind="service", part="payments"), account_id=account_id, step=step)
+    return CommandContext(actor=Actor(kind="service", part="payments"), account_id=account_id, step=step)

@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterator
 
 from api.application.labels import KINDS
-from api.application.statements.presentation import CURRENCY, Line, ToldStatement
+from api.application.statements.presentation import CURRENCY, Line, StatementPresentation
 from domain.money import MicroUsd, exact_usd
 from domain.time import to_rfc3339
 
@@ -20,7 +20,7 @@ COLUMNS = (
 _FORMULA_BEGINS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
-def csv_of(statement: ToldStatement) -> bytes:
+def csv_of(statement: StatementPresentation) -> bytes:
     """Return a statement as CSV in UTF-8, by RFC 4180, with a line of names first."""
     written = io.StringIO(newline="")
     writer = csv.DictWriter(written, COLUMNS, restval="", lineterminator="\r\n")
@@ -39,7 +39,7 @@ def csv_of(statement: ToldStatement) -> bytes:
     return written.getvalue().encode()
 
 
-def _rows(statement: ToldStatement) -> Iterator[dict[str, str]]:
+def _rows(statement: StatementPresentation) -> Iterator[dict[str, str]]:
     yield _sum("opening", "Balance at the beginning", statement.opening)
     yield from map(_row, statement.lines)
     yield _sum("closing", "Balance at the end", statement.closing)

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator
 
-from api.application.statements.source import Drawn
+from api.application.statements.source import ComputedStatement
 from api.application.streams import events_between
 from domain import codec
 from domain.compute.events import VpsRequested
@@ -29,7 +29,7 @@ class FoldedStatements:
         self._store = store
         self._sealer = sealer
 
-    async def drawn(self, account_id: AccountId, month: Month) -> Drawn | None:
+    async def drawn(self, account_id: AccountId, month: Month) -> ComputedStatement | None:
         """Return the statement of a month, reasons unsealed; None where there was no wallet by its end."""
         until = await self._store.head()
         await self._sealer.load([account_id])
@@ -40,7 +40,7 @@ class FoldedStatements:
             return None
         told = [(one, codec.decode(one, self._sealer)) for one in recorded if one.recorded_at < month.ends]
         issued = [one for one in await self.issued(account_id) if one.statement.month == str(month)]
-        return Drawn(statement_of(account_id, month, told), until, issued[0] if issued else None)
+        return ComputedStatement(statement_of(account_id, month, told), until, issued[0] if issued else None)
 
     async def issued(self, account_id: AccountId) -> list[Issued]:
         """Return the statements that have a number, the newest month first."""

@@ -6,20 +6,20 @@ from uuid import UUID, uuid5
 import msgspec
 
 from api.application.queues import Queue
-from api.application.repository import Context, Sight
+from api.application.repository import CommandContext, Loaded
 from api.application.runtime import Runtime
-from api.application.statements.presentation import ToldStatement, told_statement
-from api.application.statements.source import Drawn
-from domain.accounts.account import account_view
+from api.application.statements.presentation import StatementPresentation, present_statement
+from api.application.statements.source import ComputedStatement
+from domain.accounts.account import account_ref
 from domain.deciding import Decision
 from domain.errors import NotFound
 from domain.events import Actor
 from domain.ids import AccountId
 from domain.ports import ClaimTaken
 from domain.pricing.price_book import PRICES
-from domain.settings.settings import SETTINGS_VIEW
+from domain.settings.settings import SETTINGS_REF
 from domain.statements.events import StatementIssued
-from domain.statements.issuing import CLOCKS_DIFFER_MAX, is_over, issue, statements_view
+from domain.statements.issuing import CLOCKS_DIFFER_MAX, is_over, issue, statements_ref
 from domain.statements.month import Month, month_of
 from domain.statements.tax import tax_lines
 from domain.time import Instant
@@ -32,7 +32,9 @@ LEASE_SCOPE = "statement"
 _Due = tuple[AccountId, Month]
 
 
-async def statement_for(runtime: Runtime, account_id: AccountId, month: Month, context: Context) -> ToldStatement:
+async def statement_for(
+    runtime: Runtime, account_id: AccountId, month: Month, context: CommandContext
+) -> StatementPresentation:
     """Return an account's statement of a month, issued by this call at the latest if the month is over.
 
     ``context``: of whoever asks. Raises NotFound for a month to come, and for one before there was a wallet.
@@ -43,16 +45,16 @@ async def statement_for(runtime: Runtime, account_id: AccountId, month: Month, c
         raise NotFound
     if drawn.issued is None and is_over(month, now):
         drawn = await _issued(runtime, drawn, context)
-    account, prices, settings = account_view(account_id), PRICES, SETTINGS_VIEW
-    sight = await runtime.ledger.read(account, prices, settings)
+    account, prices, settings = account_ref(account_id), PRICES, SETTINGS_REF
+    loaded = await runtime.aggregates.load(account, prices, settings)
     vps_ids = {line.vps_id for line in (*drawn.statement.charged, *drawn.statement.waived)}
-    return told_statement(
+    return present_statement(
         drawn,
-        email=sight.of(account).email,
-        issuer=sight.of(settings).issuer,
-        taxes=tax_lines(drawn.statement.charges, sight.of(settings).tax),
+        email=loaded.of(account).email,
+        issuer=loaded.of(settings).issuer,
+        taxes=tax_lines(drawn.statement.charges, loaded.of(settings).tax),
         vps_names=await runtime.statements.names(account_id, vps_ids),
-        plan_names={plan_id: plan.name for plan_id, plan in sight.of(prices).plans.items()},
+        plan_names={plan_id: plan.name for plan_id, plan in loaded.of(prices).plans.items()},
     )
 
 
@@ -67,7 +69,7 @@ async def issue_due(runtime: Runtime) -> int:
     async def issue_one(due: _Due) -> bool:
         return await _issue_one(runtime, *due)
 
-    queue = Queue(LEASE_SCOPE, runtime.workshop.leases, waiting, issue_one, lease_key=_lease_key, lease_s=LEASE_S)
+    queue = Queue(LEASE_SCOPE, runtime.worker.leases, waiting, issue_one, lease_key=_lease_key, lease_s=LEASE_S)
     return await queue.work_off()
 
 
@@ -81,22 +83,22 @@ async def _issue_one(runtime: Runtime, account_id: AccountId, month: Month) -> b
     assert drawn is not None, "something moved in this month"
     if drawn.issued is not None:
         return False  # Somebody else was quicker.
-    context = Context(Actor("service", part="statements"), account_id, step="issue-statement")
+    context = CommandContext(Actor("service", part="statements"), account_id, step="issue-statement")
     await _issued(runtime, drawn, context)
     return True
 
 
-async def _issued(runtime: Runtime, drawn: Drawn, context: Context) -> Drawn:
+async def _issued(runtime: Runtime, drawn: ComputedStatement, context: CommandContext) -> ComputedStatement:
     """Return what was drawn with its number; issued by somebody else meanwhile, it has the one that they gave."""
     statement = drawn.statement
-    view = statements_view(statement.month)
+    ref = statements_ref(statement.month)
 
-    def decide(sight: Sight, now: Instant) -> Decision:
-        settings = sight.of(SETTINGS_VIEW)
-        return issue(sight.of(view), statement, settings.tax, settings.issuer, drawn.until, now)
+    def decide(loaded: Loaded, now: Instant) -> Decision:
+        settings = loaded.of(SETTINGS_REF)
+        return issue(loaded.of(ref), statement, settings.tax, settings.issuer, drawn.until, now)
 
     try:
-        outcome = await runtime.ledger.execute((view, SETTINGS_VIEW), decide, context)
+        outcome = await runtime.aggregates.execute((ref, SETTINGS_REF), decide, context)
     except ClaimTaken:
         again = await runtime.statements.drawn(statement.account_id, statement.month)
         assert again is not None, "the month was there a moment ago"

@@ -14,7 +14,7 @@ from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import CondPageBreak, Flowable, Paragraph, SimpleDocTemplate, Spacer, Table, TableStyle
 
 from api.application.labels import KINDS
-from api.application.statements.presentation import CURRENCY, Line, ToldStatement
+from api.application.statements.presentation import CURRENCY, Line, StatementPresentation
 from domain.money import MICROS_PER_USD, MicroUsd, exact_usd
 from domain.time import Instant, to_datetime
 
@@ -57,7 +57,7 @@ _LINES = TableStyle(
 )
 
 
-def pdf_of(statement: ToldStatement) -> bytes:
+def pdf_of(statement: StatementPresentation) -> bytes:
     """Return a statement as PDF, A4."""
     written = io.BytesIO()
     document = SimpleDocTemplate(
@@ -76,7 +76,7 @@ def pdf_of(statement: ToldStatement) -> bytes:
     return written.getvalue()
 
 
-def _story(statement: ToldStatement) -> Iterator[Flowable]:
+def _story(statement: StatementPresentation) -> Iterator[Flowable]:
     yield from _head(statement)
     yield Paragraph("Summary", _HEADING)
     yield _summary(statement)
@@ -103,7 +103,7 @@ def _heading(text: str) -> Iterator[Flowable]:
     yield Paragraph(text, _HEADING)
 
 
-def _head(statement: ToldStatement) -> Iterator[Flowable]:
+def _head(statement: StatementPresentation) -> Iterator[Flowable]:
     month = statement.month
     yield Table(
         [[Paragraph(_marked(statement.issuer), _ISSUER), Paragraph(f"Statement {_called(statement)}", _TITLE)]],
@@ -132,7 +132,7 @@ def _head(statement: ToldStatement) -> Iterator[Flowable]:
     )
 
 
-def _summary(statement: ToldStatement) -> Table:
+def _summary(statement: StatementPresentation) -> Table:
     rows = [("Balance at the beginning", statement.opening)]
     rows += [(KINDS[kind], total) for kind, total in statement.totals.items()]
     rows.append(("Balance at the end", statement.closing))
@@ -216,7 +216,7 @@ def _tables(
         yield Table([head, *cells], colWidths=widths, repeatRows=1, style=TableStyle(style, parent=_LINES))
 
 
-def _numbering(statement: ToldStatement) -> type[Canvas]:
+def _numbering(statement: StatementPresentation) -> type[Canvas]:
     """Return a canvas that writes ``page x of y`` once it knows how many there are."""
 
     class Numbering(Canvas):  # type: ignore[misc]  # The library has no types.
@@ -242,7 +242,7 @@ def _numbering(statement: ToldStatement) -> type[Canvas]:
     return Numbering
 
 
-def _called(statement: ToldStatement) -> str:
+def _called(statement: StatementPresentation) -> str:
     return statement.number or f"{statement.month} (provisional)"
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import msgspec
 
 from api.application.labels import KINDS, not_charged, with_reason
-from api.application.statements.source import Drawn
+from api.application.statements.source import ComputedStatement
 from domain.ids import AccountId, EventId, PaymentId, PlanId, VpsId
 from domain.money import ZERO, MicroUsd, exact_usd
 from domain.statements.month import Month
@@ -44,7 +44,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     n_to: int | None = None
 
 
-class ToldStatement(msgspec.Struct, frozen=True, kw_only=True):
+class StatementPresentation(msgspec.Struct, frozen=True, kw_only=True):
     """A statement, whole."""
 
     number: str | None
@@ -70,15 +70,15 @@ class ToldStatement(msgspec.Struct, frozen=True, kw_only=True):
         return f"statement-{self.number or f'{self.month}-provisional'}"
 
 
-def told_statement(
-    drawn: Drawn,
+def present_statement(
+    drawn: ComputedStatement,
     *,
     email: str,
     issuer: str,
     taxes: tuple[TaxLine, ...],
     vps_names: Mapping[VpsId, str],
     plan_names: Mapping[PlanId, str],
-) -> ToldStatement:
+) -> StatementPresentation:
     """Return a statement in words; where it was issued, its issuer and its taxes are as they were then."""
     statement, issued = drawn.statement, drawn.issued
     if issued is not None:
@@ -88,7 +88,7 @@ def told_statement(
         issuer, taxes = was.issuer, was.taxes
     totals = statement.totals
     minutes = (_minutes_line(line, vps_names, plan_names) for line in (*statement.charged, *statement.waived))
-    return ToldStatement(
+    return StatementPresentation(
         number=None if issued is None else issued.statement.number,
         month=statement.month,
         issuer=issuer,

@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 import msgspec
 
-from api.application.statements.source import Drawn
+from api.application.statements.source import ComputedStatement
 from domain.ids import AccountId, VpsId
 from domain.ports import EventStore, Sealer
 from domain.statements.month import Month, parse_month
@@ -34,7 +34,7 @@ class ProjectedStatements:
         self._store = store
         self._sealer = sealer
 
-    async def drawn(self, account_id: AccountId, month: Month) -> Drawn | None:
+    async def drawn(self, account_id: AccountId, month: Month) -> ComputedStatement | None:
         """Return the statement of a month, reasons unsealed; None where there was no wallet by its end."""
         until = await self._store.head()
         async with self._read_models.at(until, STATEMENTS, ENTRIES) as connection, connection.transaction():
@@ -47,7 +47,7 @@ class ProjectedStatements:
             issued = await issued_statements(connection, account_id)
         await self._sealer.load([account_id])
         entries = tuple(self._opened(account_id, entry) for entry in statement.entries)
-        return Drawn(
+        return ComputedStatement(
             msgspec.structs.replace(statement, entries=entries),
             until,
             next((one for one in issued if one.statement.month == str(month)), None),

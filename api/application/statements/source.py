@@ -11,7 +11,7 @@ from domain.statements.statement import Statement
 from projections.statements import Issued
 
 
-class Drawn(msgspec.Struct, frozen=True):
+class ComputedStatement(msgspec.Struct, frozen=True):
     """A statement as the events have it now."""
 
     statement: Statement
@@ -24,7 +24,7 @@ class Drawn(msgspec.Struct, frozen=True):
 class StatementSource(Protocol):
     """What statements are drawn from. All raise ProjectionBehind."""
 
-    async def drawn(self, account_id: AccountId, month: Month) -> Drawn | None:
+    async def drawn(self, account_id: AccountId, month: Month) -> ComputedStatement | None:
         """Return the statement of a month, reasons unsealed; None where there was no wallet by its end."""
         ...
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from api.application.balance_runway import Exhaustion
+from api.application.balance_runway import BalanceRunway
 from api.application.runtime import Runtime
 from api.http.pipeline import authentication as auth
 from api.http.pipeline import bodies, idempotency, rate_limits
@@ -76,7 +76,7 @@ class Answering:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._authentication = auth.Authentication(runtime)
-        self._exhaustion = Exhaustion()
+        self._runway = BalanceRunway()
         per_minute = runtime.settings.requests_per_minute
         self._quotas = {name: Quota(name, per_minute, 60) for name in ("session", "token")}
 
@@ -179,7 +179,7 @@ class Answering:
         if wallet.balance != balance:
             wallet = msgspec.structs.replace(wallet, balance=balance)
         remaining = (b"x-balance-remaining", floor_to_four_decimals(balance).encode())
-        exhausts_at = self._exhaustion.of(wallet, call.prices, self._runtime.clock.now())
+        exhausts_at = self._runway.of(wallet, call.prices, self._runtime.clock.now())
         if exhausts_at is None:
             return (remaining,)
         return remaining, (b"x-balance-exhausts-at", to_rfc3339(exhausts_at).encode())

@@ -11,14 +11,14 @@ import structlog
 from api.application.runtime import Runtime
 from api.http.pipeline.call import Arrival, Call
 from api.http.pipeline.wrong_credentials import WrongCredentials
-from domain.accounts.account import Unauthorized, account_view, session_has_ended, session_is_good
+from domain.accounts.account import Unauthorized, account_ref, session_has_ended, session_is_good
 from domain.accounts.ports import Session
 from domain.ids import AccountId, TokenId
 from domain.ports import Claim, StoreFailed
 from domain.pricing.price_book import PRICES
 from domain.time import MINUTE, Instant
-from domain.tokens.token import CLAIM_SCOPE, digest_of, good, token_view
-from domain.wallet.wallet import wallet_view
+from domain.tokens.token import CLAIM_SCOPE, digest_of, good, token_ref
+from domain.wallet.wallet import wallet_ref
 
 TOKENS_KNOWN_MAX = 10_000
 """Of how many tokens a process remembers whose they are; that never changes, only whether they are good."""
@@ -88,31 +88,31 @@ class Authentication:
 
     async def let_in(self, call: Call, credential: Credential) -> None:
         """Have a call know whose it is, with which money, in one round trip. Raises Unauthorized where that ended."""
-        account, wallet = account_view(credential.account_id), wallet_view(credential.account_id)
+        account, wallet = account_ref(credential.account_id), wallet_ref(credential.account_id)
         now = self._runtime.clock.now()
         if credential.token_id is None:
-            sight = await self._runtime.ledger.read(account, wallet, PRICES)
+            loaded = await self._runtime.aggregates.load(account, wallet, PRICES)
             session = credential.session
             assert session is not None, "a credential is a session or a token"
-            if not session_is_good(sight.of(account), session.jti, session.password_number):
-                if session_has_ended(sight.of(account), session.jti, session.password_number):
+            if not session_is_good(loaded.of(account), session.jti, session.password_number):
+                if session_has_ended(loaded.of(account), session.jti, session.password_number):
                     self._note_end(credential.name)
                 raise Unauthorized
             call.session = session
         else:
-            token = token_view(credential.token_id)
-            sight = await self._runtime.ledger.read(account, wallet, PRICES, token)
+            token = token_ref(credential.token_id)
+            loaded = await self._runtime.aggregates.load(account, wallet, PRICES, token)
             try:
-                call.token = good(sight.of(token), now)
+                call.token = good(loaded.of(token), now)
             except Unauthorized:
                 self._note_end(credential.name)
                 raise
-            if not sight.of(account).is_open:
+            if not loaded.of(account).is_open:
                 self._note_end(credential.name)
                 raise Unauthorized
             await self._note_use(credential.token_id, now)
-        call.account = sight.of(account)
-        call.wallet, call.prices = sight.of(wallet), sight.of(PRICES)
+        call.account = loaded.of(account)
+        call.wallet, call.prices = loaded.of(wallet), loaded.of(PRICES)
         call.balance = call.wallet.balance
 
     async def count_wrong(self, arrival: Arrival, told: list[tuple[bytes, bytes]]) -> None:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from api.application.repository import Context
+from api.application.repository import CommandContext
 from api.application.runtime import Runtime
 from api.http.rendering import encode_json, uuid_of
 from domain.accounts.account import Account
@@ -128,16 +128,16 @@ class Call:
         """Return an id from the path. Raises NotFound for what is no id."""
         return uuid_of(self.path[name])
 
-    def context(self, step: str = "") -> Context:
+    def context(self, step: str = "") -> CommandContext:
         """Return how events that this call leads to came to be."""
         actor = Actor("account", self.account_id) if self.token is None else Actor("token", self.token.id)
         return self.context_of(self.account_id, step, actor)
 
-    def context_of(self, account_id: AccountId | None, step: str, actor: Actor) -> Context:
+    def context_of(self, account_id: AccountId | None, step: str, actor: Actor) -> CommandContext:
         """Return the same for a caller who has shown no session."""
         known = account_id is not None
         agent = self.arrival.headers.get(b"user-agent", b"").decode("latin-1")[:256]
-        return Context(
+        return CommandContext(
             actor=actor,
             account_id=account_id,
             request_id=self.arrival.request_id,

@@ -7,15 +7,15 @@ from uuid import UUID
 
 import msgspec
 
-from api.application.repository import Sight
+from api.application.repository import Loaded
 from api.http.pipeline.call import Answer, Call
 from api.http.pipeline.errors import IdempotencyKeyReused
-from domain.deciding import Decision, View
+from domain.deciding import AggregateRef, Decision
 from domain.errors import Invalid, Refusal
 from domain.ids import EventId
 from domain.ports import Claim, ClaimTaken
 from domain.time import HOUR, Instant
-from domain.wallet.wallet import wallet_view
+from domain.wallet.wallet import wallet_ref
 
 SCOPE = "idempotency"
 KEPT_FOR = 24 * HOUR
@@ -48,9 +48,9 @@ def checked_key(header: bytes | None) -> str | None:
 
 async def act(
     call: Call,
-    views: Sequence[View[Any]],
-    decide: Callable[[Sight, Instant], Decision],
-    answer: Callable[[Sight, Instant], Answer],
+    refs: Sequence[AggregateRef[Any]],
+    decide: Callable[[Loaded, Instant], Decision],
+    answer: Callable[[Loaded, Instant], Answer],
     step: str = "",
 ) -> Answer:
     """Decide and record, and answer from what is seen afterwards; under a key, only once.
@@ -64,16 +64,16 @@ async def act(
         await call.runtime.sealer.load([call.account_id], create=True)
     made: Answer | None = None
 
-    def decide_and_answer(sight: Sight, now: Instant) -> Decision:
+    def decide_and_answer(loaded: Loaded, now: Instant) -> Decision:
         nonlocal made
-        decision = decide(sight, now)
-        made = answer(sight.after(decision), now)
+        decision = decide(loaded, now)
+        made = answer(loaded.after(decision), now)
         if call.idempotency_key is None:
             return decision
         return msgspec.structs.replace(decision, claims=(*decision.claims, claim_of(call, made, now)))
 
     try:
-        outcome = await call.runtime.ledger.execute(views, decide_and_answer, call.context(step))
+        outcome = await call.runtime.aggregates.execute(refs, decide_and_answer, call.context(step))
     except (ClaimTaken, Refusal) as no:
         if isinstance(no, ClaimTaken) and no.scope != SCOPE:
             raise
@@ -83,9 +83,9 @@ async def act(
             return kept
         raise
     assert made is not None
-    wallet = wallet_view(call.account_id)
-    if any(view.stream == wallet.stream for view in views):
-        after = outcome.sight.of(wallet)
+    wallet = wallet_ref(call.account_id)
+    if any(ref.stream == wallet.stream for ref in refs):
+        after = outcome.loaded.of(wallet)
         return msgspec.structs.replace(made, balance=after.balance, wallet=after)
     return made
 

@@ -5,113 +5,113 @@ from collections.abc import Awaitable
 
 from api.application.blobs import texts_of
 from api.application.capacity import room_views
-from api.application.fail_points import reach
+from api.application.fail_points import fail_point
 from api.application.host_keys import host_key
-from api.application.repository import Sight
-from api.application.worker_context import Workshop, address_of, spec_of
+from api.application.repository import Loaded
+from api.application.worker_context import WorkerContext, address_of, spec_of
 from domain.compute import outcomes
 from domain.compute.ports import Hypervisor, HypervisorUnavailable
 from domain.compute.steps import Step, next_step
-from domain.compute.vps import Vps, vps_view
+from domain.compute.vps import Vps, vps_ref
 from domain.deciding import Decision
 from domain.ids import vps_stream
 from domain.time import Instant, seconds
-from domain.wallet.wallet import wallet_view
+from domain.wallet.wallet import wallet_ref
 
 LOOK_AGAIN_S = 1.0
 """How often it is asked, while a guest keeps us waiting, whether the step is still to be taken."""
 
 
-async def place(workshop: Workshop, vps: Vps, step: Step) -> None:
+async def place(worker: WorkerContext, vps: Vps, step: Step) -> None:
     """Find a place for a VPS that was asked for before hosts had reservations. Raises NoCapacity."""
-    view, hosts = vps_view(vps.vps_id), await room_views(workshop)
+    ref, hosts = vps_ref(vps.vps_id), await room_views(worker)
 
-    def decide(sight: Sight, now: Instant) -> Decision:
-        return outcomes.placed(sight.of(view), step, hosts.rooms(sight, new=True), now)
+    def decide(loaded: Loaded, now: Instant) -> Decision:
+        return outcomes.placed(loaded.of(ref), step, hosts.rooms(loaded, new=True), now)
 
-    await workshop.record([view, *hosts.views], decide, "place", vps.account_id)
+    await worker.record([ref, *hosts.refs], decide, "place", vps.account_id)
 
 
-async def prepare(workshop: Workshop, vps: Vps, step: Step) -> None:
+async def prepare(worker: WorkerContext, vps: Vps, step: Step) -> None:
     """Have disk and seed ready on the host."""
-    private, public = host_key(workshop.sealer, vps.vps_id)
-    reach("prepare:before-host")
-    hypervisor = hypervisor_of(workshop, vps)
+    private, public = host_key(worker.sealer, vps.vps_id)
+    fail_point("prepare:before-host")
+    hypervisor = hypervisor_of(worker, vps)
     stream, told = vps_stream(vps.vps_id), {"user_data": vps.user_data}
-    texts = await texts_of(workshop.blobs, workshop.sealer, stream, vps.account_id, told)
-    spec = spec_of(vps, workshop.service_key, host_key_private=private, user_data=texts["user_data"])
+    texts = await texts_of(worker.blobs, worker.sealer, stream, vps.account_id, told)
+    spec = spec_of(vps, worker.service_key, host_key_private=private, user_data=texts["user_data"])
     await hypervisor.ensure_prepared(spec)
-    reach("prepare:after-host")
-    view = vps_view(vps.vps_id)
+    fail_point("prepare:after-host")
+    ref = vps_ref(vps.vps_id)
 
-    def decide(sight: Sight, now: Instant) -> Decision:
-        return outcomes.prepared(sight.of(view), step, public, now)
+    def decide(loaded: Loaded, now: Instant) -> Decision:
+        return outcomes.prepared(loaded.of(ref), step, public, now)
 
-    await workshop.record([view], decide, "prepare", vps.account_id)
+    await worker.record([ref], decide, "prepare", vps.account_id)
 
 
-async def launch(workshop: Workshop, vps: Vps, step: Step) -> None:
+async def launch(worker: WorkerContext, vps: Vps, step: Step) -> None:
     """Have the guest started; done again before a login, it finds out whether the guest is still on."""
-    reach("launch:before-host")
-    seen = await hypervisor_of(workshop, vps).ensure_running(spec_of(vps, workshop.service_key))
-    reach("launch:after-host")
-    view = vps_view(vps.vps_id)
+    fail_point("launch:before-host")
+    seen = await hypervisor_of(worker, vps).ensure_running(spec_of(vps, worker.service_key))
+    fail_point("launch:after-host")
+    ref = vps_ref(vps.vps_id)
 
-    def decide(sight: Sight, now: Instant) -> Decision:
-        return outcomes.launched(sight.of(view), step, seen.start_id, now)
+    def decide(loaded: Loaded, now: Instant) -> Decision:
+        return outcomes.launched(loaded.of(ref), step, seen.start_id, now)
 
-    await workshop.record([view], decide, "launch", vps.account_id)
+    await worker.record([ref], decide, "launch", vps.account_id)
 
 
-async def login(workshop: Workshop, vps: Vps, step: Step, *, since_s: float) -> None:
+async def login(worker: WorkerContext, vps: Vps, step: Step, *, since_s: float) -> None:
     """Try once to log in: the first login after a start is the instant from which the VPS runs.
 
     ``since_s``: when it was tried first, by the clock of the loop.
     """
-    reach("login:before-guest")
-    if not await _while_wanted(workshop, vps, step, workshop.shell.login(address_of(vps))):
+    fail_point("login:before-guest")
+    if not await _while_wanted(worker, vps, step, worker.shell.login(address_of(vps))):
         return
-    at, waited = workshop.clock.now(), seconds(asyncio.get_running_loop().time() - since_s)
-    reach("login:after-guest")
-    view, wallet = vps_view(vps.vps_id), wallet_view(vps.account_id)
+    at, waited = worker.clock.now(), seconds(asyncio.get_running_loop().time() - since_s)
+    fail_point("login:after-guest")
+    ref, wallet = vps_ref(vps.vps_id), wallet_ref(vps.account_id)
 
-    def decide(sight: Sight, _now: Instant) -> Decision:
-        return outcomes.came_up(sight.of(view), sight.of(wallet), step, at, waited=waited)
+    def decide(loaded: Loaded, _now: Instant) -> Decision:
+        return outcomes.came_up(loaded.of(ref), loaded.of(wallet), step, at, waited=waited)
 
-    await workshop.record([view, wallet], decide, "login", vps.account_id)
+    await worker.record([ref, wallet], decide, "login", vps.account_id)
 
 
-async def reboot(workshop: Workshop, vps: Vps, step: Step) -> None:
+async def reboot(worker: WorkerContext, vps: Vps, step: Step) -> None:
     """Have the guest's operating system started anew."""
-    await workshop.shell.forget(vps.vps_id)
-    reach("reboot:before-host")
-    rebooting = hypervisor_of(workshop, vps).ensure_rebooted(vps.vps_id, grace_s=step.grace_s)
-    await _while_wanted(workshop, vps, step, rebooting)
-    reach("reboot:after-host")
+    await worker.shell.forget(vps.vps_id)
+    fail_point("reboot:before-host")
+    rebooting = hypervisor_of(worker, vps).ensure_rebooted(vps.vps_id, grace_s=step.grace_s)
+    await _while_wanted(worker, vps, step, rebooting)
+    fail_point("reboot:after-host")
 
 
-async def login_again(workshop: Workshop, vps: Vps, step: Step) -> None:
+async def login_again(worker: WorkerContext, vps: Vps, step: Step) -> None:
     """Try once to log in after a restart."""
-    if not await _while_wanted(workshop, vps, step, workshop.shell.login(address_of(vps))):
+    if not await _while_wanted(worker, vps, step, worker.shell.login(address_of(vps))):
         return
-    view = vps_view(vps.vps_id)
+    ref = vps_ref(vps.vps_id)
 
-    def decide(sight: Sight, now: Instant) -> Decision:
-        return outcomes.restarted(sight.of(view), step, now)
+    def decide(loaded: Loaded, now: Instant) -> Decision:
+        return outcomes.restarted(loaded.of(ref), step, now)
 
-    await workshop.record([view], decide, "reboot", vps.account_id)
+    await worker.record([ref], decide, "reboot", vps.account_id)
 
 
-def hypervisor_of(workshop: Workshop, vps: Vps) -> Hypervisor:
+def hypervisor_of(worker: WorkerContext, vps: Vps) -> Hypervisor:
     """Return the hypervisor of the host that a VPS is on. Raises HypervisorUnavailable."""
     assert vps.host_id is not None, "a VPS is placed before its host is asked for anything"
-    hypervisor = workshop.hypervisors.get(vps.host_id)
+    hypervisor = worker.hypervisors.get(vps.host_id)
     if hypervisor is None:
         raise HypervisorUnavailable("this process does not drive the host")
     return hypervisor
 
 
-async def _while_wanted(workshop: Workshop, vps: Vps, step: Step, effect: Awaitable[object]) -> bool:
+async def _while_wanted(worker: WorkerContext, vps: Vps, step: Step, effect: Awaitable[object]) -> bool:
     """Wait for what a guest can draw out, for as long as the step is to be taken; return whether it came to its end.
 
     What a guest is on for after its stop or delete was accepted is free: it must not hold that up by never answering.
@@ -119,7 +119,7 @@ async def _while_wanted(workshop: Workshop, vps: Vps, step: Step, effect: Awaita
     under_way = asyncio.ensure_future(effect)
     try:
         while not (await asyncio.wait([under_way], timeout=LOOK_AGAIN_S))[0]:
-            if next_step(await workshop.vps(vps.vps_id)) != step:
+            if next_step(await worker.vps(vps.vps_id)) != step:
                 return False
         await under_way
         return True

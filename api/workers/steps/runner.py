@@ -5,8 +5,8 @@ from typing import assert_never
 
 import structlog
 
-from api.application.worker_context import Workshop
-from api.workers.concurrency_limits import Slot
+from api.application.worker_context import WorkerContext
+from api.workers.concurrency_limits import Permit
 from api.workers.steps import booting, ending
 from domain.compute.capacity import NoCapacity
 from domain.compute.ports import GuestUnreachable, HostKeyChanged, HypervisorUnavailable
@@ -29,16 +29,16 @@ HALT_SLOT_KEPT_S = 5.0
 _log = structlog.get_logger(__name__)
 
 
-class Undone(Exception):
+class RetryLater(Exception):
     """There is more to do, but not now, or not by this worker."""
 
 
-class Attention:
+class ProcessManager:
     """What one worker remembers while it attends to one VPS. Whoever comes after it begins anew."""
 
-    def __init__(self, workshop: Workshop, vps_id: VpsId, ending: asyncio.Event, slot: Slot) -> None:
+    def __init__(self, worker: WorkerContext, vps_id: VpsId, ending: asyncio.Event, slot: Permit) -> None:
         """``ending``: set once no further step is to be begun; ``slot``: left early where it takes long."""
-        self._workshop = workshop
+        self._context = worker
         self._vps_id = vps_id
         self._ending = ending
         self._slot = slot
@@ -51,18 +51,18 @@ class Attention:
 
     async def attend(self) -> None:
         """Take steps until there is none, or until the worker is to end. Raises Undone."""
-        while (vps := await self._workshop.vps(self._vps_id)) is not None and (step := next_step(vps)) is not None:
+        while (vps := await self._context.vps(self._vps_id)) is not None and (step := next_step(vps)) is not None:
             if self._ending.is_set():
-                raise Undone("the worker ends")
+                raise RetryLater("the worker ends")
             if step != self._step:
                 self._step, self._begun_s, self._rebooted, self._host_failed_s = step, _now_s(), False, None
             try:
                 await self._take(vps, step)
             except HostKeyChanged:
-                await ending.give_up(self._workshop, vps, step, "the guest has another host key", by_guest=True)
+                await ending.give_up(self._context, vps, step, "the guest has another host key", by_guest=True)
             except (GuestUnreachable, HypervisorUnavailable, NoCapacity, Contended) as problem:
                 await self._missed(vps, step, problem)
-            except (StoreFailed, Undone):
+            except (StoreFailed, RetryLater):
                 raise
             except Exception as problem:  # noqa: BLE001 Whatever it is, it ends at the step's deadline at the latest.
                 _log.exception("step failed", vps_id=str(vps.vps_id), step=step.name)
@@ -72,23 +72,23 @@ class Attention:
         if isinstance(problem, HypervisorUnavailable):
             self._host_failed_s = _now_s()
         if step.deadline_s is None:
-            raise Undone(f"{step.name}: {problem}") from problem
+            raise RetryLater(f"{step.name}: {problem}") from problem
         if _now_s() - self._begun_s >= step.deadline_s:
             _log.warning("step missed its deadline", vps_id=str(vps.vps_id), step=step.name, problem=str(problem))
             # A guest that its host kept from booting for a while had not all of the time to do so.
             by_guest = isinstance(problem, GuestUnreachable) and self._host_failed_s is None
-            await ending.give_up(self._workshop, vps, step, _told(step, problem), by_guest=by_guest)
+            await ending.give_up(self._context, vps, step, _told(step, problem), by_guest=by_guest)
             return
         if _now_s() - self._begun_s >= SLOT_KEPT_S:
-            self._slot.leave()
+            self._slot.release()
         await asyncio.sleep(LOGIN_PAUSE_S if isinstance(problem, GuestUnreachable) else HOST_PAUSE_S)
 
     async def _take(self, vps: Vps, step: Step) -> None:
         match step.name:
             case "place":
-                await booting.place(self._workshop, vps, step)
+                await booting.place(self._context, vps, step)
             case "prepare":
-                await booting.prepare(self._workshop, vps, step)
+                await booting.prepare(self._context, vps, step)
             case "launch":
                 await self._launch(vps, step)
             case "login":
@@ -98,12 +98,12 @@ class Attention:
             case "halt":
                 await self._halt(vps, step)
             case "remove":
-                await ending.remove(self._workshop, vps, step)
+                await ending.remove(self._context, vps, step)
             case _:
                 assert_never(step.name)
 
     async def _launch(self, vps: Vps, step: Step) -> None:
-        await booting.launch(self._workshop, vps, step)
+        await booting.launch(self._context, vps, step)
         self._launched_s = _now_s()
 
     async def _login(self, vps: Vps, step: Step) -> None:
@@ -111,20 +111,20 @@ class Attention:
         if self._launched_s is None or _now_s() - self._launched_s >= RELAUNCH_EVERY_S:
             await self._launch(vps, step)
         since_s = self._begun_s if self._host_failed_s is None else self._host_failed_s
-        await booting.login(self._workshop, vps, step, since_s=since_s)
+        await booting.login(self._context, vps, step, since_s=since_s)
 
     async def _halt(self, vps: Vps, step: Step) -> None:
-        leaving = asyncio.get_running_loop().call_later(HALT_SLOT_KEPT_S, self._slot.leave)
+        leaving = asyncio.get_running_loop().call_later(HALT_SLOT_KEPT_S, self._slot.release)
         try:
-            await ending.halt(self._workshop, vps, step)
+            await ending.halt(self._context, vps, step)
         finally:
             leaving.cancel()
 
     async def _reboot(self, vps: Vps, step: Step) -> None:
         if not self._rebooted:
-            await booting.reboot(self._workshop, vps, step)
+            await booting.reboot(self._context, vps, step)
             self._rebooted = True
-        await booting.login_again(self._workshop, vps, step)
+        await booting.login_again(self._context, vps, step)
 
 
 def _told(step: Step, problem: Exception) -> str:

@@ -15,8 +15,8 @@ from tests.contracts.event_stores import event, new_stream
 pytestmark = pytest.mark.anyio
 
 
-def append(*, patient: bool, stream: StreamId | None = None) -> Append:
-    return Append((event(stream or new_stream(), 1),), patient=patient)
+def append(*, low_priority: bool, stream: StreamId | None = None) -> Append:
+    return Append((event(stream or new_stream(), 1),), low_priority=low_priority)
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def transactions(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     send = append_requests.parameters
 
     def noted(batch: Sequence[AppendRequest]) -> list[bytes | None]:
-        sent.append("".join("p" if request.append.patient else "w" for request in batch))
+        sent.append("".join("p" if request.append.low_priority else "w" for request in batch))
         return send(batch)
 
     monkeypatch.setattr(group_writer, "parameters", noted)
@@ -39,7 +39,7 @@ async def test_whoever_waits_has_a_transaction_alone_but_never_twice_running(
     monkeypatch.setattr(group_writer, "PATIENT_ITEMS_MAX", 2)
     monkeypatch.setattr(group_writer, "REQUESTS_MAX", 3)
     async with PostgresEventStore(database_url) as store:
-        asked = [append(patient=number < 4) for number in range(13)]
+        asked = [append(low_priority=number < 4) for number in range(13)]
 
         await asyncio.gather(*map(store.append, asked))
 
@@ -53,8 +53,8 @@ async def test_a_patient_append_of_what_another_touches_comes_after_it(
     stream = new_stream()
     async with PostgresEventStore(database_url) as store:
         answers = await asyncio.gather(
-            store.append(append(patient=True, stream=stream)),
-            store.append(append(patient=False, stream=stream)),
+            store.append(append(low_priority=True, stream=stream)),
+            store.append(append(low_priority=False, stream=stream)),
             return_exceptions=True,
         )
 

@@ -16,14 +16,14 @@ from adapters.memory.leases import LeaseTable, MemoryLeases
 from adapters.simulated.clock import ManualClock
 from adapters.turnstile import TEST_TOKEN
 from api.application.metering import settle_account
-from api.application.repository import Context, Ledger, Sight
+from api.application.repository import AggregateRepository, CommandContext, Loaded
 from api.application.runtime import Runtime
 from api.workers.mail import look_after_mail
 from api.workers.reconciler import Reconciler
-from domain.alerts.alerts import Alerts, alerts_view
+from domain.alerts.alerts import Alerts, alerts_ref
 from domain.codec import decode
 from domain.compute.events import StopReason
-from domain.compute.vps import request_stop, vps_view
+from domain.compute.vps import request_stop, vps_ref
 from domain.deciding import Decision, recorded_in
 from domain.events import Actor, Event
 from domain.ids import VpsId
@@ -96,13 +96,13 @@ class Mailed(msgspec.Struct, eq=False):
     async def tick(self) -> None:
         """Look at the host, and settle what is due."""
         runtime = self.house.runtime
-        await Reconciler(runtime.workshop).look()
-        await settle_account(runtime.ledger, self.ann.id)
+        await Reconciler(runtime.worker).look()
+        await settle_account(runtime.aggregates, self.ann.id)
 
     async def alerts(self) -> Alerts:
         """Return the customer's alerts as they are recorded."""
-        view = alerts_view(self.ann.id)
-        return (await self.another_process().ledger.read(view)).of(view)
+        ref = alerts_ref(self.ann.id)
+        return (await self.another_process().aggregates.load(ref)).of(ref)
 
     async def recorded(self, *kinds: type[Event]) -> Sequence[Event]:
         """Return events of these kinds, personal fields sealed."""
@@ -112,11 +112,11 @@ class Mailed(msgspec.Struct, eq=False):
     def another_process(self) -> Runtime:
         """Return what a process over the same store has that has just started."""
         runtime = self.house.runtime
-        workshop = msgspec.structs.replace(runtime.workshop, leases=MemoryLeases(self.leases, uuid4()))
+        worker = msgspec.structs.replace(runtime.worker, leases=MemoryLeases(self.leases, uuid4()))
         return msgspec.structs.replace(
             runtime,
-            ledger=Ledger(runtime.store, runtime.sealer, runtime.clock, runtime.ids),
-            workshop=workshop,
+            aggregates=AggregateRepository(runtime.store, runtime.sealer, runtime.clock, runtime.ids),
+            worker=worker,
             alert_work=MemoryAlertWork(runtime.store),
         )
 
@@ -127,8 +127,8 @@ async def mailed_house(folder: Path) -> AsyncIterator[Mailed]:
     clock = ManualClock()
     async with house(clock=clock) as made:
         leases = LeaseTable(clock)
-        workshop = msgspec.structs.replace(made.runtime.workshop, leases=MemoryLeases(leases, uuid4()))
-        made.runtime = msgspec.structs.replace(made.runtime, mailer=FolderMailer(folder, clock), workshop=workshop)
+        worker = msgspec.structs.replace(made.runtime.worker, leases=MemoryLeases(leases, uuid4()))
+        made.runtime = msgspec.structs.replace(made.runtime, mailer=FolderMailer(folder, clock), worker=worker)
         mailed = Mailed(made, clock, folder, await made.register("ann@example.com"), leases)
         await mailed.forget_mails()
         yield mailed
@@ -136,15 +136,15 @@ async def mailed_house(folder: Path) -> AsyncIterator[Mailed]:
 
 async def stop_vps(owner: Customer, vps_id: VpsId, reason: StopReason) -> None:
     """Record that a VPS is to stop for a reason."""
-    view = vps_view(vps_id)
+    ref = vps_ref(vps_id)
 
-    def decide(sight: Sight, now: Instant) -> Decision:
-        vps = sight.of(view)
+    def decide(loaded: Loaded, now: Instant) -> Decision:
+        vps = loaded.of(ref)
         assert vps is not None
-        return recorded_in(view.stream, *request_stop(vps, reason, now))
+        return recorded_in(ref.stream, *request_stop(vps, reason, now))
 
-    context = Context(actor=Actor("service", part="test"), account_id=owner.id)
-    await owner.house.runtime.ledger.execute([view], decide, context)
+    context = CommandContext(actor=Actor("service", part="test"), account_id=owner.id)
+    await owner.house.runtime.aggregates.execute([ref], decide, context)
 
 
 def code_in(mail: EmailMessage) -> str:

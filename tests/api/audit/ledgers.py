@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from api.application.audit.findings import Check
-from api.application.audit.semantics import Meaning
+from api.application.audit.semantics import SemanticChecks
 from domain.accounts.account import EMAIL_CLAIM
 from domain.events import Actor, Event, Metadata, personal_fields, stored_name
 from domain.evidence import Evidence
@@ -74,7 +74,7 @@ def audited(*events: Event | tuple[Instant, Event], address_holders: tuple[UUID,
 
 def checks_of(*events: Event | tuple[Instant, Event], address_holders: tuple[UUID, ...] = ()) -> tuple[Check, ...]:
     """Return what an audit of these events comes to; ``address_holders``: one entry for each address that is held."""
-    meaning, batch = Meaning(), recorded(events)
+    meaning, batch = SemanticChecks(), recorded(events)
     meaning.see(batch)
     if meaning.corrections.are_open:
         meaning.corrections.see_again(batch)

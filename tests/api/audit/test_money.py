@@ -5,7 +5,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from api.application.audit.semantics import Meaning
+from api.application.audit.semantics import SemanticChecks
 from domain.events import Event
 from domain.ids import AccountId
 from domain.payments.events import DisputeLost, RefundSettled, StripeBalanceMoved
@@ -290,7 +290,7 @@ def test_a_forgery_is_found(promise: str, finding: str, events: tuple[Event | tu
 
 def test_what_waits_for_stripe_is_told_and_no_fault() -> None:
     charge = StripeBalanceMoved("txn_1", "charge", "ch_1", micros(9_000), micros(300), FIRST, FIRST, is_available=False)
-    meaning = Meaning()
+    meaning = SemanticChecks()
     meaning.see(recorded((opened(), *received(10_000), charge)))
 
     assert meaning.open_items == {"assets:stripe:clearing": 1_000, "assets:stripe:pending": 8_700}

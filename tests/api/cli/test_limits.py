@@ -35,7 +35,7 @@ def host(ann: str, database_url: str, tmp_path: Path) -> str:
         database = Database(database_url, None)
         async with bootstrap.opened_runtime(settings, database, with_hosts=False, say=lambda _: None) as runtime:
             registered = HostRegistered(HOST, "host-1", "127.0.0.1", 22_000, 22_009, 2_048, 2, 40)
-            await ensure_registered(runtime.workshop, registered)
+            await ensure_registered(runtime.worker, registered)
 
     asyncio.run(register())
     return str(HOST)

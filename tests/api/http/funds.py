@@ -5,14 +5,14 @@ from uuid import UUID
 
 import httpx
 
-from api.application.repository import Context
+from api.application.repository import CommandContext
 from domain.codec import decode
 from domain.deciding import recorded_in
 from domain.events import Actor, Event
 from domain.ids import PlanId, VpsId
 from domain.money import MicroUsd
 from domain.wallet.events import MinuteLine, MinutesMetered
-from domain.wallet.wallet import wallet_view
+from domain.wallet.wallet import wallet_ref
 from tests.api.houses import Customer, House
 
 WEBHOOK = "/api/billing/webhook"
@@ -60,19 +60,19 @@ async def balance(customer: Customer) -> int:
 
 async def forget_pauses(house: House) -> None:
     """Have nothing be left alone any longer."""
-    house.runtime.cash_desk.leases.table.rows.clear()  # type: ignore[attr-defined]
+    house.runtime.payments.leases.table.rows.clear()  # type: ignore[attr-defined]
 
 
 async def spend(house: House, customer: Customer, vps_id: str, micros: int) -> None:
     """Have minutes of a VPS cost so much."""
-    view = wallet_view(customer.id)
+    ref = wallet_ref(customer.id)
     plan = PlanId(UUID(await house.nano()))
     now = house.runtime.clock.now()
     line = MinuteLine(VpsId(UUID(vps_id)), 1, 60, now, plan, 1, MicroUsd(micros), MicroUsd(micros))
-    await house.runtime.ledger.execute(
-        [view],
-        lambda _sight, _now: recorded_in(view.stream, MinutesMetered(customer.id, (line,))),
-        Context(actor=Actor("service", part="test"), account_id=customer.id),
+    await house.runtime.aggregates.execute(
+        [ref],
+        lambda _sight, _now: recorded_in(ref.stream, MinutesMetered(customer.id, (line,))),
+        CommandContext(actor=Actor("service", part="test"), account_id=customer.id),
     )
 
 

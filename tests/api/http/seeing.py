@@ -9,14 +9,14 @@ import msgspec
 
 from adapters.simulated.clock import ManualClock
 from api.application.metering import settle_account
-from api.application.repository import Context, Sight
+from api.application.repository import CommandContext, Loaded
 from domain.compute import outcomes
-from domain.compute.capacity import capacity_view
+from domain.compute.capacity import capacity_ref
 from domain.compute.events import HostObserved
-from domain.compute.host import host_view
+from domain.compute.host import host_ref
 from domain.compute.ports import GuestSeen
 from domain.compute.steps import Step, next_step
-from domain.compute.vps import Vps, vps_view
+from domain.compute.vps import Vps, vps_ref
 from domain.deciding import Decision, recorded_in
 from domain.events import Actor, Event
 from domain.ids import PlanId, VpsId, host_stream, wallet_stream
@@ -24,7 +24,7 @@ from domain.money import MicroUsd
 from domain.pricing.commands import RepricePlan
 from domain.pricing.price_book import PRICES, reprice_plan
 from domain.time import MINUTE, Instant, to_rfc3339
-from domain.wallet.wallet import wallet_view
+from domain.wallet.wallet import wallet_ref
 from projections.catalogue import READ_MODELS
 from projections.generation import SCHEMA
 from projections.reading import ReadModels
@@ -69,11 +69,11 @@ class Scene(msgspec.Struct, eq=False):
         await self.up(vps_id)
 
     async def _take(self, vps_id: VpsId, step: Step) -> None:
-        view, wallet, host = vps_view(vps_id), wallet_view(self.ann.id), host_view(self.house.host.host_id)
-        vps, reserved = await self.vps(vps_id), capacity_view(self.house.host.host_id)
+        ref, wallet, host = vps_ref(vps_id), wallet_ref(self.ann.id), host_ref(self.house.host.host_id)
+        vps, reserved = await self.vps(vps_id), capacity_ref(self.house.host.host_id)
 
-        def decide(sight: Sight, now: Instant) -> Decision:
-            shown = sight.of(host)
+        def decide(loaded: Loaded, now: Instant) -> Decision:
+            shown = loaded.of(host)
             assert shown is not None
             match step.name:
                 case "prepare":
@@ -81,20 +81,20 @@ class Scene(msgspec.Struct, eq=False):
                 case "launch":
                     return outcomes.launched(vps, step, f"start {vps.generation} of {vps_id}", now)
                 case "login":
-                    return outcomes.came_up(vps, sight.of(wallet), step, now)
+                    return outcomes.came_up(vps, loaded.of(wallet), step, now)
                 case "halt":
                     return outcomes.went_off(
-                        vps, sight.of(wallet), shown, sight.of(reserved), sight.of(PRICES), step, now
+                        vps, loaded.of(wallet), shown, loaded.of(reserved), loaded.of(PRICES), step, now
                     )
                 case _:
                     raise AssertionError(step)
 
-        await self.execute([view, wallet, host, reserved, PRICES], decide)
+        await self.execute([ref, wallet, host, reserved, PRICES], decide)
 
     async def vps(self, vps_id: VpsId) -> Vps:
         """Return a VPS as it is."""
-        view = vps_view(vps_id)
-        vps = (await self.house.runtime.ledger.read(view)).of(view)
+        ref = vps_ref(vps_id)
+        vps = (await self.house.runtime.aggregates.load(ref)).of(ref)
         assert vps is not None
         return vps
 
@@ -109,25 +109,25 @@ class Scene(msgspec.Struct, eq=False):
                 vps = await self.vps(vps_id)
                 guests.append(GuestSeen(vps_id, vps.generation, vps.start_id, running=True, cpu_ns=now))
             observed = HostObserved(host_id, "boot", now, tuple(guests))
-            await self.execute([host_view(host_id)], lambda *_, o=observed: recorded_in(host_stream(host_id), o))
-            await settle_account(self.house.runtime.ledger, self.ann.id)
+            await self.execute([host_ref(host_id)], lambda *_, o=observed: recorded_in(host_stream(host_id), o))
+            await settle_account(self.house.runtime.aggregates, self.ann.id)
 
     async def record(self, *events: Event) -> None:
         """Record events in the customer's wallet."""
         stream = wallet_stream(self.ann.id)
-        await self.execute([wallet_view(self.ann.id)], lambda *_: recorded_in(stream, *events))
+        await self.execute([wallet_ref(self.ann.id)], lambda *_: recorded_in(stream, *events))
 
     async def reprice(self, hourly: int, at: Instant) -> None:
         """Change the price of Nano from an instant on."""
         command = RepricePlan(PlanId(UUID(await self.house.nano())), MicroUsd(hourly), at)
         await self.execute(
-            [PRICES], lambda sight, now: recorded_in(PRICES.stream, *reprice_plan(sight.of(PRICES), command, now))
+            [PRICES], lambda loaded, now: recorded_in(PRICES.stream, *reprice_plan(loaded.of(PRICES), command, now))
         )
 
-    async def execute(self, views: Any, decide: Any) -> None:
+    async def execute(self, refs: Any, decide: Any) -> None:
         """Decide, and record."""
-        context = Context(Actor("service", part="test"), self.ann.id)
-        await self.house.runtime.ledger.execute(views, decide, context)
+        context = CommandContext(Actor("service", part="test"), self.ann.id)
+        await self.house.runtime.aggregates.execute(refs, decide, context)
 
     def at(self, minutes: float) -> str:
         """Return so many minutes after the beginning as it is written."""

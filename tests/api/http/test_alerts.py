@@ -2,8 +2,8 @@
 
 import pytest
 
-from api.application.repository import Context, Sight
-from domain.alerts.alerts import alerts_view
+from api.application.repository import CommandContext, Loaded
+from domain.alerts.alerts import alerts_ref
 from domain.alerts.codes import TRIES_MAX
 from domain.alerts.events import AlertsSwitchedOff, GivenUpCause
 from domain.alerts.ports import MailRefused
@@ -183,15 +183,15 @@ async def test_an_address_that_no_mail_can_be_sent_to_is_refused(mailed: Mailed,
 async def test_mail_that_was_given_up_is_told_until_a_later_one_is_sent(
     mailed: Mailed, cause: GivenUpCause, reason: str
 ) -> None:
-    view = alerts_view(mailed.ann.id)
+    ref = alerts_ref(mailed.ann.id)
 
     async def give_up_what_waits() -> None:
-        def decide(sight: Sight, now: Instant) -> Decision:
-            (notice_id,) = sight.of(view).notices
-            return given_up(sight.of(view), mailed.ann.id, notice_id, cause, "550 no such mailbox", now)
+        def decide(loaded: Loaded, now: Instant) -> Decision:
+            (notice_id,) = loaded.of(ref).notices
+            return given_up(loaded.of(ref), mailed.ann.id, notice_id, cause, "550 no such mailbox", now)
 
-        context = Context(actor=Actor("service", part="test"), account_id=mailed.ann.id)
-        await mailed.house.runtime.ledger.execute((view,), decide, context)
+        context = CommandContext(actor=Actor("service", part="test"), account_id=mailed.ann.id)
+        await mailed.house.runtime.aggregates.execute((ref,), decide, context)
 
     async def undelivered() -> object:
         return (await mailed.ann.ask("GET", PATH)).json().get("undelivered")

@@ -150,7 +150,7 @@ async def test_transactions_are_filtered_by_kind_vps_and_time(here: Scene) -> No
     assert await kinds(**{"from": here.at(3), "detail": "minute"}) == []
 
 
-async def test_minutes_that_nobody_pays_are_in_full_view(database_url: str) -> None:
+async def test_minutes_that_nobody_pays_are_in_full_ref(database_url: str) -> None:
     async with scene(database_url, micros=4_200) as here:
         web = await here.on("web-01")
         await here.minutes_pass(61, web)

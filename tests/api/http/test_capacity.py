@@ -7,14 +7,14 @@ import pytest
 
 from api.application.capacity import ensure_registered
 from api.application.operators import OPERATOR
-from api.application.repository import Context
+from api.application.repository import CommandContext
 from domain.compute.events import HostRegistered
 from domain.deciding import recorded_in
 from domain.ids import HostId
 from domain.settings.commands import ChangeSetting
-from domain.settings.settings import SETTINGS_VIEW, change
+from domain.settings.settings import SETTINGS_REF, change
 from domain.wallet.vps_limits import SetVpsLimits, set_vps_limits
-from domain.wallet.wallet import wallet_view
+from domain.wallet.wallet import wallet_ref
 from tests.api.houses import Customer, House
 
 pytestmark = pytest.mark.anyio
@@ -25,14 +25,14 @@ async def _has(house: House, **has: int) -> None:
     whole = {"memory_mb": None, "vcpu": None, "disk_gb": None, "port_to": 22999, **has}
     host: HostId = house.host.host_id
     registered = HostRegistered(host_id=host, name="played", ssh_host="127.0.0.1", port_from=22000, **whole)  # type: ignore[arg-type]
-    await ensure_registered(house.runtime.workshop, registered)
+    await ensure_registered(house.runtime.worker, registered)
 
 
 async def _set(house: House, name: str, value: int) -> None:
-    await house.runtime.ledger.execute(
-        [SETTINGS_VIEW],
-        lambda sight, _: change(sight.of(SETTINGS_VIEW), ChangeSetting(name, value)),
-        Context(actor=OPERATOR),
+    await house.runtime.aggregates.execute(
+        [SETTINGS_REF],
+        lambda loaded, _: change(loaded.of(SETTINGS_REF), ChangeSetting(name, value)),
+        CommandContext(actor=OPERATOR),
     )
 
 
@@ -133,11 +133,13 @@ async def test_disk_has_a_limit_of_its_own(here: House, ann: Customer) -> None:
 
 async def test_an_account_may_have_limits_of_its_own(here: House, ann: Customer, bob: Customer) -> None:
     await _set(here, "vps_max", 0)
-    wallet = wallet_view(ann.id)
-    await here.runtime.ledger.execute(
+    wallet = wallet_ref(ann.id)
+    await here.runtime.aggregates.execute(
         [wallet],
-        lambda sight, _: recorded_in(wallet.stream, *set_vps_limits(sight.of(wallet), SetVpsLimits(1, None, "a try"))),
-        Context(actor=OPERATOR, account_id=ann.id),
+        lambda loaded, _: recorded_in(
+            wallet.stream, *set_vps_limits(loaded.of(wallet), SetVpsLimits(1, None, "a try"))
+        ),
+        CommandContext(actor=OPERATOR, account_id=ann.id),
     )
 
     assert (await _create(ann)).status_code == 201

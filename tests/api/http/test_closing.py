@@ -14,15 +14,15 @@ from api.application import closing
 from api.application.closing import close_account, finish_closings
 from api.application.payments import refunding
 from api.application.payments.applying import apply_payment, look_at_stripe
-from api.application.repository import Context
+from api.application.repository import CommandContext
 from domain.accounts.events import AccountClosed, ClosingFinished
 from domain.codec import decode
 from domain.events import Actor, Event
 from domain.ids import PaymentId
 from domain.money import ZERO
-from domain.payments.payment import payment_view
+from domain.payments.payment import payment_ref
 from domain.tokens.events import TokenRevoked
-from domain.wallet.wallet import Wallet, wallet_view
+from domain.wallet.wallet import Wallet, wallet_ref
 from tests.api.houses import PASSWORD, Customer, House, house
 
 pytestmark = pytest.mark.anyio
@@ -50,24 +50,24 @@ async def pay(customer: Customer, usd: int) -> None:
 async def open_checkout(customer: Customer, usd: int) -> tuple[PaymentId, str]:
     asked = await customer.ask("POST", "/api/billing/add-funds", json={"amount": usd})
     assert asked.status_code == 200, asked.text
-    desk = customer.house.runtime.cash_desk
-    (payment_id,) = await desk.open_payments.open_payments(customer.id)
-    payment = (await desk.ledger.read(payment_view(payment_id))).of(payment_view(payment_id))
+    payments = customer.house.runtime.payments
+    (payment_id,) = await payments.open_payments.open_payments(customer.id)
+    payment = (await payments.aggregates.load(payment_ref(payment_id))).of(payment_ref(payment_id))
     assert payment is not None
     assert payment.session_id is not None
     return payment_id, payment.session_id
 
 
 async def see(customer: Customer, payment_id: PaymentId, session_id: str) -> None:
-    desk = customer.house.runtime.cash_desk
-    seen = await look_at_stripe(desk, session_id)
+    payments = customer.house.runtime.payments
+    seen = await look_at_stripe(payments, session_id)
     assert seen is not None
-    await apply_payment(desk, customer.id, payment_id, seen)
+    await apply_payment(payments, customer.id, payment_id, seen)
 
 
 async def wallet_of(customer: Customer) -> Wallet:
-    view = wallet_view(customer.id)
-    return (await customer.house.runtime.ledger.read(view)).of(view)
+    ref = wallet_ref(customer.id)
+    return (await customer.house.runtime.aggregates.load(ref)).of(ref)
 
 
 async def recorded(customer: Customer, *kinds: type[Event]) -> list[Event]:
@@ -165,7 +165,7 @@ async def test_nobody_can_pay_at_a_checkout_that_was_open(still: House) -> None:
 
     assert (await leave(ann))[0] == 200
 
-    seen = await look_at_stripe(still.runtime.cash_desk, session_id)
+    seen = await look_at_stripe(still.runtime.payments, session_id)
     assert seen is not None
     assert seen.state == "expired"
 
@@ -253,10 +253,10 @@ async def test_what_went_back_is_told_whoever_looks_for_closings_meanwhile(
 async def test_however_many_cannot_be_finished_the_next_one_is(still: House) -> None:
     accounts = [await still.register() for _ in range(5)]
     for account in accounts:
-        context = Context(actor=Actor("account", account.id), account_id=account.id, step="close")
+        context = CommandContext(actor=Actor("account", account.id), account_id=account.id, step="close")
         await close_account(still.runtime, account.id, account.email, context)
     for account_id in sorted(account.id for account in accounts)[:4]:
-        assert await still.runtime.workshop.leases.take(closing.LEASE_SCOPE, account_id, 60.0) == 0
+        assert await still.runtime.worker.leases.take(closing.LEASE_SCOPE, account_id, 60.0) == 0
 
     assert await finish_closings(still.runtime) == 1
 
@@ -264,7 +264,7 @@ async def test_however_many_cannot_be_finished_the_next_one_is(still: House) -> 
 async def test_what_the_request_left_undone_is_finished_by_whoever_comes_after(still: House) -> None:
     ann = await still.register("ann@example.com")
     await pay(ann, 10)
-    context = Context(actor=Actor("account", ann.id), account_id=ann.id, step="close")
+    context = CommandContext(actor=Actor("account", ann.id), account_id=ann.id, step="close")
     made = await ann.ask("POST", "/api/tokens", json={"name": "ci"})
     token = Customer(still, ann.id, ann.email, made.json()["token"])
     assert (await token.ask("GET", "/api/vps")).status_code == 200

@@ -50,7 +50,7 @@ async def test_a_command_is_told_of_without_a_look_at_what_it_read(here: House, 
         await ann.until(vps_id, "running")
         body = {"command": f"cat; true {large}", "env": {"LARGE": large}, "stdin": "in"}
         done = (await ann.ask("POST", f"/api/vps/{vps_id}/exec", json=body)).json()
-    blobs = here.runtime.workshop.blobs
+    blobs = here.runtime.worker.blobs
     assert isinstance(blobs, MemoryBlobs)
     for field in ("env", "stdin"):
         del blobs.kept[job_stream(JobId(UUID(done["job_id"]))), field]

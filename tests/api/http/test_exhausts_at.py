@@ -7,7 +7,7 @@ import pytest
 from adapters.simulated.clock import ManualClock
 from api.application.metering import settle_account
 from domain.time import MINUTE, Instant, to_rfc3339
-from domain.wallet.wallet import wallet_view
+from domain.wallet.wallet import wallet_ref
 from tests.api.houses import Customer, House, house
 
 pytestmark = pytest.mark.anyio
@@ -63,6 +63,6 @@ async def test_more_funds_last_longer_at_once(here: House, bob: Customer, clock:
 
     told = (await bob.ask("GET", "/api/me")).headers[HEADER]
     assert told == to_rfc3339(Instant(clock.now() + 61 * MINUTE))
-    await settle_account(here.runtime.ledger, bob.id)
-    wallet = wallet_view(bob.id)
-    assert (await here.runtime.ledger.read(wallet)).of(wallet).balance == 4_270
+    await settle_account(here.runtime.aggregates, bob.id)
+    wallet = wallet_ref(bob.id)
+    assert (await here.runtime.aggregates.load(wallet)).of(wallet).balance == 4_270

@@ -4,15 +4,15 @@ from uuid import UUID
 
 import pytest
 
-from api.application.repository import Context
+from api.application.repository import CommandContext
 from domain.deciding import recorded_in
 from domain.events import Actor
 from domain.ids import VpsId
 from domain.settings.commands import ChangeSetting
-from domain.settings.settings import SETTINGS_VIEW, change
+from domain.settings.settings import SETTINGS_REF, change
 from domain.time import Instant, seconds
 from domain.wallet.events import BootEnded
-from domain.wallet.wallet import wallet_view
+from domain.wallet.wallet import wallet_ref
 from tests.api.houses import Customer, House
 
 pytestmark = pytest.mark.anyio
@@ -20,14 +20,14 @@ pytestmark = pytest.mark.anyio
 
 async def let_fail(house: House, customer: Customer, *ago_s: float, vps_id: str | None = None) -> None:
     """Have starts of a VPS have failed so many seconds ago."""
-    view, now = wallet_view(customer.id), house.runtime.clock.now()
+    ref, now = wallet_ref(customer.id), house.runtime.clock.now()
     failed_of = VpsId(UUID(vps_id)) if vps_id else VpsId(house.runtime.ids.new())
     ended = [Instant(now - seconds(ago)) for ago in ago_s]
     events = [BootEnded(failed_of, 1, at, at, "failed") for at in sorted(ended)]
-    await house.runtime.ledger.execute(
-        [view],
-        lambda _sight, _now: recorded_in(view.stream, *events),
-        Context(actor=Actor("service", part="test"), account_id=customer.id),
+    await house.runtime.aggregates.execute(
+        [ref],
+        lambda _sight, _now: recorded_in(ref.stream, *events),
+        CommandContext(actor=Actor("service", part="test"), account_id=customer.id),
     )
 
 
@@ -62,10 +62,10 @@ async def test_an_account_whose_guests_fail_makes_no_more_of_them(here: House, a
     refused = await ann.ask("POST", "/api/vps", json={"name": "a", "plan_id": await here.nano()})
     assert (refused.status_code, refused.json()["code"]) == (429, "too_many_failed_starts")
 
-    await here.runtime.ledger.execute(
-        [SETTINGS_VIEW],
-        lambda sight, _now: change(sight.of(SETTINGS_VIEW), ChangeSetting("failed_starts_per_hour", 11)),
-        Context(actor=Actor("service", part="test"), account_id=None),
+    await here.runtime.aggregates.execute(
+        [SETTINGS_REF],
+        lambda loaded, _now: change(loaded.of(SETTINGS_REF), ChangeSetting("failed_starts_per_hour", 11)),
+        CommandContext(actor=Actor("service", part="test"), account_id=None),
     )
     made = await ann.ask("POST", "/api/vps", json={"name": "a", "plan_id": await here.nano()})
     assert made.status_code == 201

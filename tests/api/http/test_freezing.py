@@ -8,12 +8,12 @@ import msgspec
 import pytest
 
 from api.application.payments.applying import apply_payment
-from api.application.repository import Ledger, Sight
+from api.application.repository import AggregateRepository, Loaded
 from domain.compute.events import VpsStopRequested
-from domain.compute.vps import vps_view
-from domain.deciding import View
+from domain.compute.vps import vps_ref
+from domain.deciding import AggregateRef
 from domain.ids import PaymentId, VpsId
-from domain.wallet.wallet import wallet_view
+from domain.wallet.wallet import wallet_ref
 from tests.api.houses import Customer, House
 from tests.api.http.funds import asked, paid, recorded, spend, tell_all
 
@@ -23,19 +23,19 @@ pytestmark = pytest.mark.anyio
 class Interrupted:
     """A ledger: right after its first read, something happens that whoever read does not know of."""
 
-    def __init__(self, ledger: Ledger, happens: Callable[[], Awaitable[object]]) -> None:
-        self._ledger = ledger
+    def __init__(self, aggregates: AggregateRepository, happens: Callable[[], Awaitable[object]]) -> None:
+        self._aggregates = aggregates
         self._happens: Callable[[], Awaitable[object]] | None = happens
 
-    async def read(self, *views: View[Any]) -> Sight:
-        sight = await self._ledger.read(*views)
+    async def load(self, *refs: AggregateRef[Any]) -> Loaded:
+        loaded = await self._aggregates.load(*refs)
         happens, self._happens = self._happens, None
         if happens is not None:
             await happens()
-        return sight
+        return loaded
 
     async def execute(self, *arguments: Any) -> Any:
-        return await self._ledger.execute(*arguments)
+        return await self._aggregates.execute(*arguments)
 
 
 async def made(house: House, customer: Customer, name: str) -> VpsId:
@@ -51,21 +51,21 @@ async def test_a_vps_that_was_switched_on_while_stripe_was_asked_is_stopped_with
     first = await made(here, bob, "first")
     await spend(here, bob, str(first), 9_000_000)
     here.stripe.dashboard.open_dispute(session)
-    desk = here.runtime.cash_desk
-    seen = await desk.gateway.find_payment(session)
+    payments = here.runtime.payments
+    seen = await payments.gateway.find_payment(session)
     assert seen is not None
-    ledger: Any = Interrupted(here.runtime.ledger, lambda: made(here, bob, "second"))
-    interrupted = msgspec.structs.replace(desk, ledger=ledger)
+    aggregates: Any = Interrupted(here.runtime.aggregates, lambda: made(here, bob, "second"))
+    interrupted = msgspec.structs.replace(payments, aggregates=aggregates)
     await apply_payment(interrupted, bob.id, PaymentId(UUID(seen.payment_reference)), seen)
 
-    wallet = wallet_view(bob.id)
-    after = (await here.runtime.ledger.read(wallet)).of(wallet)
+    wallet = wallet_ref(bob.id)
+    after = (await here.runtime.aggregates.load(wallet)).of(wallet)
     assert after.frozen
     assert len(after.meters) == 2
     assert not list(after.meters_on())
     for vps_id in after.meters:
-        view = vps_view(vps_id)
-        vps = (await here.runtime.ledger.read(view)).of(view)
+        ref = vps_ref(vps_id)
+        vps = (await here.runtime.aggregates.load(ref)).of(ref)
         assert vps is not None
         assert (vps.pending, vps.stop_reason) == ("stop", "frozen")
 
@@ -97,10 +97,10 @@ async def test_a_customer_who_owes_is_told_so_with_the_balance_and_by_a_quote(he
     clear = (await bob.ask("GET", "/api/billing/balance")).json()
     await spend(here, bob, str(first), 9_000_050)
     here.stripe.dashboard.open_dispute(session)
-    desk = here.runtime.cash_desk
-    seen = await desk.gateway.find_payment(session)
+    payments = here.runtime.payments
+    seen = await payments.gateway.find_payment(session)
     assert seen is not None
-    await apply_payment(desk, bob.id, PaymentId(UUID(seen.payment_reference)), seen)
+    await apply_payment(payments, bob.id, PaymentId(UUID(seen.payment_reference)), seen)
     told = (await bob.ask("GET", "/api/billing/balance")).json()
     wanted = {"name": "second", "plan_id": await here.nano()}
     quote = (await bob.ask("POST", "/api/vps", params={"dry_run": "true"}, json=wanted)).json()

@@ -33,8 +33,8 @@ class AskedHost:
 
 @asynccontextmanager
 async def client_of(here: House, host: AskedHost) -> AsyncIterator[AsyncClient]:
-    workshop = msgspec.structs.replace(here.runtime.workshop, hypervisors={here.host.host_id: host})
-    app = App(msgspec.structs.replace(here.runtime, workshop=workshop))
+    worker = msgspec.structs.replace(here.runtime.worker, hypervisors={here.host.host_id: host})
+    app = App(msgspec.structs.replace(here.runtime, worker=worker))
     async with AsyncClient(transport=ASGITransport(app=app), base_url="http://x") as client:
         yield client
 

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from domain.accounts.account import account_view
+from domain.accounts.account import account_ref
 from domain.accounts.events import PasswordChanged
 from domain.accounts.resetting import RESET_LIFE, RESETS_OF_ADDRESS
 from domain.alerts.codes import TRIES_MAX
@@ -159,8 +159,8 @@ async def test_no_code_is_recorded_nor_where_somebody_asked_from(mailed: Mailed)
 
     feed = await mailed.house.runtime.store.read_feed(0, 1000)
     assert not any(code in one.payload + one.metadata or '"127.0.0.1"' in one.metadata for one in feed)
-    view = account_view(mailed.ann.id)
-    assert (await mailed.house.runtime.ledger.read(view)).of(view).password_number == 1
+    ref = account_ref(mailed.ann.id)
+    assert (await mailed.house.runtime.aggregates.load(ref)).of(ref).password_number == 1
 
 
 @pytest.mark.parametrize(

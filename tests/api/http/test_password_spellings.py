@@ -3,14 +3,14 @@
 import pytest
 
 from adapters.turnstile import TEST_TOKEN
-from api.application.repository import Context
-from domain.accounts.account import account_view, register
+from api.application.repository import CommandContext
+from domain.accounts.account import account_ref, register
 from domain.accounts.commands import RegisterAccount
 from domain.accounts.events import PasswordRehashed
 from domain.codec import decode
 from domain.events import Actor
 from domain.ids import AccountId
-from domain.wallet.wallet import wallet_view
+from domain.wallet.wallet import wallet_ref
 from tests.api.houses import Customer, House
 
 pytestmark = pytest.mark.anyio
@@ -36,10 +36,10 @@ async def joined_before(here: House, password: str) -> Customer:
     command = RegisterAccount(
         account_id, email, sealer.keyed_hash("email", email), await here.runtime.passwords.hash(password)
     )
-    await here.runtime.ledger.execute(
-        (account_view(account_id), wallet_view(account_id)),
+    await here.runtime.aggregates.execute(
+        (account_ref(account_id), wallet_ref(account_id)),
         lambda _sight, _now: register(command),
-        Context(actor=Actor("service", part="test"), account_id=account_id),
+        CommandContext(actor=Actor("service", part="test"), account_id=account_id),
     )
     token = (await here.client.post("/api/auth/login", json={"email": email, "password": password})).json()["token"]
     return Customer(here, account_id, email, token)

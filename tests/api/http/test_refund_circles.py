@@ -5,13 +5,13 @@ from collections import Counter
 
 import pytest
 
-from api.application.repository import Context
+from api.application.repository import CommandContext
 from domain.books import chart
 from domain.books.postings import postings
 from domain.events import Actor, Event
 from domain.payments import events
 from domain.settings.commands import ChangeSetting
-from domain.settings.settings import SETTINGS_VIEW, change
+from domain.settings.settings import SETTINGS_REF, change
 from domain.wallet.events import FundsTaken
 from tests.api.houses import PASSWORD, Customer, House
 from tests.api.http.funds import asked, balance, paid, recorded, tell_all
@@ -40,10 +40,10 @@ async def test_a_third_circle_within_30_days_is_429_and_changes_nothing(here: Ho
 
 
 async def test_an_operator_allows_more_of_them(here: House, bob: Customer) -> None:
-    await here.runtime.ledger.execute(
-        [SETTINGS_VIEW],
-        lambda sight, _now: change(sight.of(SETTINGS_VIEW), ChangeSetting("refunds_per_30_days", 3)),
-        Context(actor=Actor("service", part="test"), account_id=None),
+    await here.runtime.aggregates.execute(
+        [SETTINGS_REF],
+        lambda loaded, _now: change(loaded.of(SETTINGS_REF), ChangeSetting("refunds_per_30_days", 3)),
+        CommandContext(actor=Actor("service", part="test"), account_id=None),
     )
 
     assert [await pay_and_ask_back(here, bob) for _ in range(4)] == [202, 202, 202, 429]
@@ -77,10 +77,10 @@ async def test_a_refund_that_stripe_refused_does_not_count(here: House, bob: Cus
 
 
 async def set_to(house: House, name: str, value: str) -> None:
-    await house.runtime.ledger.execute(
-        [SETTINGS_VIEW],
-        lambda sight, _now: change(sight.of(SETTINGS_VIEW), ChangeSetting(name, value)),
-        Context(actor=Actor("service", part="test"), account_id=None),
+    await house.runtime.aggregates.execute(
+        [SETTINGS_REF],
+        lambda loaded, _now: change(loaded.of(SETTINGS_REF), ChangeSetting(name, value)),
+        CommandContext(actor=Actor("service", part="test"), account_id=None),
     )
 
 

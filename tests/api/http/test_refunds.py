@@ -10,7 +10,7 @@ from domain.errors import Contended
 from domain.payments import events
 from domain.ports import StoreUnavailable
 from domain.wallet.events import FundsTaken
-from domain.wallet.wallet import wallet_view
+from domain.wallet.wallet import wallet_ref
 from tests.api.houses import Customer, House
 from tests.api.http.funds import (
     KEY,
@@ -123,7 +123,7 @@ async def test_a_refund_waits_for_stripe_and_the_sweep_sees_it_through(here: Hou
     await forget_pauses(here)
     assert [one["state"] for one in (await bob.ask("GET", "/api/billing/refunds")).json()] == ["requested"]
     here.stripe.dashboard.next_refunds("pending")
-    await Sweep(here.runtime.cash_desk).run()
+    await Sweep(here.runtime.payments).run()
     (refund,) = (await bob.ask("GET", "/api/billing/refunds")).json()
     assert refund["state"] == "open"
 
@@ -165,12 +165,12 @@ async def test_a_dispute_of_what_was_spent_stops_every_vps_until_the_debt_is_pai
         refused = await bob.ask("POST", f"/api/vps/{vps_id}/start")
         assert (refused.status_code, refused.json()["code"]) == (402, "account_frozen")
 
-        wallet = wallet_view(bob.id)
+        wallet = wallet_ref(bob.id)
         assert await balance(bob) == 0
-        owed = (await here.runtime.ledger.read(wallet)).of(wallet).receivable
+        owed = (await here.runtime.aggregates.load(wallet)).of(wallet).receivable
         assert owed == 9_000_000
         await paid(here, bob, 50)
-        after = (await here.runtime.ledger.read(wallet)).of(wallet)
+        after = (await here.runtime.aggregates.load(wallet)).of(wallet)
         assert (after.receivable, after.balance) == (0, 50_000_000 - owed)
         assert (await bob.ask("POST", f"/api/vps/{vps_id}/start")).status_code == 202
 

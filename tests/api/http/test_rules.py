@@ -131,7 +131,7 @@ async def test_a_mistake_of_ours_tells_nothing_of_itself(here: House, ann: Custo
 
 async def test_a_store_that_is_away_is_503_and_leaves_no_failure_behind(here: House, ann: Customer) -> None:
     class Away:
-        async def read(self, *_: object) -> None:
+        async def load(self, *_: object) -> None:
             raise StoreUnavailable("away")
 
         async def count(self, *_: object) -> None:
@@ -140,7 +140,7 @@ async def test_a_store_that_is_away_is_503_and_leaves_no_failure_behind(here: Ho
 
     left_behind: list[dict[str, object]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: left_behind.append(context))
-    away = msgspec.structs.replace(here.runtime, ledger=Away(), rate_counters=Away())
+    away = msgspec.structs.replace(here.runtime, aggregates=Away(), rate_counters=Away())
     async with AsyncClient(transport=ASGITransport(app=App(away)), base_url="http://x") as client:
         response = await client.get("/api/me", headers={"authorization": f"Bearer {ann.token}"})
     await asyncio.sleep(0.01)

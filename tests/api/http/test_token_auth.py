@@ -10,11 +10,11 @@ import pytest
 from httpx import ASGITransport, AsyncClient
 
 from adapters.simulated.clock import ManualClock
-from api.application.repository import Context
+from api.application.repository import CommandContext
 from api.application.settings import Settings
 from api.http.app import App
 from api.http.catalogue import declared
-from domain.accounts.account import account_view
+from domain.accounts.account import account_ref
 from domain.accounts.events import AccountClosed
 from domain.codec import decode, decode_metadata
 from domain.compute.events import VpsRequested
@@ -109,8 +109,8 @@ async def test_what_is_no_token_is_unauthorized(here: House, secret: str) -> Non
 async def test_a_token_of_a_closed_account_is_unauthorized(bob: Customer) -> None:
     ci = await make(bob)
     closed = recorded_in(account_stream(bob.id), AccountClosed(bob.id, at=Instant(1)))
-    context = Context(actor=Actor("account", bob.id), account_id=bob.id)
-    await bob.house.runtime.ledger.execute([account_view(bob.id)], lambda _sight, _now: closed, context)
+    context = CommandContext(actor=Actor("account", bob.id), account_id=bob.id)
+    await bob.house.runtime.aggregates.execute([account_ref(bob.id)], lambda _sight, _now: closed, context)
 
     assert (await ci.ask("GET", "/api/me")).json() == UNAUTHORIZED, "before its tokens are revoked one by one"
 

@@ -40,8 +40,8 @@ async def create(customer: Customer, name: str = "a") -> dict[str, str]:
 async def minutes_pass(customer: Customer, clock: ManualClock, minutes: int) -> None:
     """Let time pass, have the host show what runs, and settle."""
     clock.advance(60 * minutes)
-    for hypervisor in customer.house.runtime.workshop.hypervisors.values():
-        await observe_host(customer.house.runtime.workshop, hypervisor)
+    for hypervisor in customer.house.runtime.worker.hypervisors.values():
+        await observe_host(customer.house.runtime.worker, hypervisor)
     await customer.house.runtime.settle_due()
 
 

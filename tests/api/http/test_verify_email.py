@@ -9,7 +9,7 @@ import pytest
 from adapters.turnstile import TEST_TOKEN
 from api.application.operators import create_account
 from api.workers.mail import look_after_mail
-from domain.accounts.account import account_view
+from domain.accounts.account import account_ref
 from domain.accounts.events import EmailVerified
 from domain.accounts.verifying import VERIFICATIONS_OF_ADDRESS
 from domain.alerts.alerts import CODE_LIFE
@@ -144,8 +144,8 @@ async def test_a_code_for_another_password_verifies_the_address_as_well(mailed: 
     shown = await mailed.house.client.post(path, json={"code": code, "new_password": "battery staple"})
     assert shown.status_code == 204
 
-    view = account_view(mailed.ann.id)
-    assert (await mailed.house.runtime.ledger.read(view)).of(view).email_verified
+    ref = account_ref(mailed.ann.id)
+    assert (await mailed.house.runtime.aggregates.load(ref)).of(ref).email_verified
 
 
 async def test_codes_of_alerts_and_of_the_account_verify_one_address_each(mailed: Mailed) -> None:

@@ -150,7 +150,7 @@ async def test_a_command_that_is_awaited_when_the_service_ends_is_503_and_goes_o
         assert response.headers["retry-after"] == "1"
     job_id = response.json()["job_id"]
     assert (await ann.ask("GET", f"/api/jobs/{job_id}")).json()["status"] != "done"
-    await collect_job(here.runtime.workshop, JobId(UUID(job_id)))  # As a worker does later.
+    await collect_job(here.runtime.worker, JobId(UUID(job_id)))  # As a worker does later.
     job = (await ann.ask("GET", f"/api/jobs/{job_id}")).json()
     assert (job["status"], job["stdout"], job["exit_code"]) == ("done", "begun\n", 0)
 
@@ -280,6 +280,6 @@ async def test_of_a_vps_that_is_refused_no_script_is_kept(here: House, bob: Cust
 
     assert (await bob.ask("POST", "/api/vps", json=body)).status_code == 402
 
-    blobs = here.runtime.workshop.blobs
+    blobs = here.runtime.worker.blobs
     assert isinstance(blobs, MemoryBlobs)
     assert not blobs.kept

@@ -98,17 +98,17 @@ async def test_what_has_ended_is_not_looked_up_again(
     await ann.ask("DELETE", f"/api/tokens/{kept['id']}")
     await ann.ask("POST", "/api/auth/logout")
     looked_up: list[Any] = []
-    read, find = here.runtime.ledger.read, here.runtime.store.find_claim
+    read, find = here.runtime.aggregates.load, here.runtime.store.find_claim
 
     async def finding(scope: str, key: bytes) -> Any:
         looked_up.append(scope)
         return await find(scope, key)
 
-    async def reading(*views: Any) -> Any:
-        looked_up.append(views)
-        return await read(*views)
+    async def reading(*refs: Any) -> Any:
+        looked_up.append(refs)
+        return await read(*refs)
 
-    monkeypatch.setattr(here.runtime.ledger, "read", reading)
+    monkeypatch.setattr(here.runtime.aggregates, "load", reading)
     monkeypatch.setattr(here.runtime.store, "find_claim", finding)
     tried = [await shown(here, credential) for credential in (ci.token, ann.token) * 10]
 

@@ -15,9 +15,9 @@ from adapters.simulated.clock import ManualClock
 from adapters.stripe.gateway import StripeGateway
 from adapters.stripe_stand_in.application import IN_MEMORY, StripeStandIn
 from api.application.payments.checkouts import ask_for_checkout, ensure_opened
-from api.application.payments.dependencies import CashDesk
+from api.application.payments.dependencies import PaymentsContext
 from api.application.payments.webhooks import apply_event, keep_event
-from api.application.repository import Context, Ledger
+from api.application.repository import AggregateRepository, CommandContext
 from api.workers.payment_reconciliation import Sweep
 from domain.codec import decode
 from domain.deciding import recorded_in
@@ -28,7 +28,7 @@ from domain.payments.commands import RequestCheckout
 from domain.payments.payment import Payment
 from domain.time import MICROSECONDS_PER_SECOND
 from domain.wallet.events import WalletOpened
-from domain.wallet.wallet import Wallet, wallet_view
+from domain.wallet.wallet import Wallet, wallet_ref
 from tests.api.compute_world import Life
 
 IDS = TimeOrderedIds()
@@ -51,7 +51,7 @@ class PaymentWorld:
         )
         self.account_id = AccountId(IDS.new())
 
-    def desk(self, life: Life | None = None) -> CashDesk:
+    def payments(self, life: Life | None = None) -> PaymentsContext:
         """Return what a service has just after its start: nothing remembered."""
         life = life or Life()
         store: Any = life.bind(self.store)
@@ -63,9 +63,9 @@ class PaymentWorld:
             api_base=self.stripe.public_url,
             transport=httpx.ASGITransport(app=self.stripe),
         )
-        return CashDesk(
+        return PaymentsContext(
             store=store,
-            ledger=Ledger(store, sealer, self.clock, IDS),
+            aggregates=AggregateRepository(store, sealer, self.clock, IDS),
             clock=self.clock,
             ids=IDS,
             gateway=life.bind(gateway),
@@ -73,53 +73,53 @@ class PaymentWorld:
             open_payments=MemoryOpenPayments(store),
         )
 
-    def context(self, step: str = "") -> Context:
+    def context(self, step: str = "") -> CommandContext:
         """Return the context of the customer's own requests."""
-        return Context(actor=Actor("account", self.account_id), account_id=self.account_id, step=step)
+        return CommandContext(actor=Actor("account", self.account_id), account_id=self.account_id, step=step)
 
-    async def founded(self) -> CashDesk:
+    async def founded(self) -> PaymentsContext:
         """Record that the customer has a wallet."""
-        desk, view = self.desk(), wallet_view(self.account_id)
-        await desk.ledger.execute(
-            [view], lambda _sight, _now: recorded_in(view.stream, WalletOpened(self.account_id)), self.context()
+        payments, ref = self.payments(), wallet_ref(self.account_id)
+        await payments.aggregates.execute(
+            [ref], lambda _sight, _now: recorded_in(ref.stream, WalletOpened(self.account_id)), self.context()
         )
-        return desk
+        return payments
 
-    async def ask(self, desk: CashDesk, amount: MicroUsd = TEN_USD) -> PaymentId:
+    async def ask(self, payments: PaymentsContext, amount: MicroUsd = TEN_USD) -> PaymentId:
         """Ask for a Checkout, and no more."""
         payment_id = PaymentId(IDS.new())
         command = RequestCheckout(payment_id, self.account_id, amount)
-        await ask_for_checkout(desk, command, self.context("checkout"))
+        await ask_for_checkout(payments, command, self.context("checkout"))
         return payment_id
 
-    async def pay(self, desk: CashDesk, amount: MicroUsd = TEN_USD) -> Payment:
+    async def pay(self, payments: PaymentsContext, amount: MicroUsd = TEN_USD) -> Payment:
         """Ask for a Checkout and pay there."""
-        payment = await ensure_opened(desk, await self.ask(desk, amount))
+        payment = await ensure_opened(payments, await self.ask(payments, amount))
         assert payment.session_id is not None
         self.stripe.dashboard.pay(payment.session_id)
         return payment
 
-    async def tell(self, desk: CashDesk, event: dict[str, Any]) -> None:
+    async def tell(self, payments: PaymentsContext, event: dict[str, Any]) -> None:
         """Deliver one event as a webhook."""
-        told = desk.gateway.read_webhook(*self.stripe.signed(event), self.clock.now())
-        await keep_event(desk, told)
-        await apply_event(desk, told.stripe_event_id)
+        told = payments.gateway.read_webhook(*self.stripe.signed(event), self.clock.now())
+        await keep_event(payments, told)
+        await apply_event(payments, told.stripe_event_id)
 
-    async def tell_all(self, desk: CashDesk) -> None:
+    async def tell_all(self, payments: PaymentsContext) -> None:
         """Deliver everything that Stripe has to tell."""
         for event in self.stripe.events():
-            await self.tell(desk, event)
+            await self.tell(payments, event)
 
-    async def sweep(self, desk: CashDesk, times: int = 1) -> None:
+    async def sweep(self, payments: PaymentsContext, times: int = 1) -> None:
         """Sweep, each time after a while."""
         for _ in range(times):
             self.clock.advance(61)
-            await Sweep(desk).run()
+            await Sweep(payments).run()
 
     async def wallet(self) -> Wallet:
         """Return the wallet as a service that has just started sees it."""
-        view = wallet_view(self.account_id)
-        return (await self.desk().ledger.read(view)).of(view)
+        ref = wallet_ref(self.account_id)
+        return (await self.payments().aggregates.load(ref)).of(ref)
 
     async def events(self, *kinds: type[Event]) -> list[Any]:
         """Return what was recorded of these kinds, in order, personal fields sealed."""

@@ -12,7 +12,7 @@ from adapters.sealing.sealer import AccountSealer
 from adapters.stripe.gateway import StripeGateway
 from api.application.payments.applying import look_at_stripe
 from api.application.payments.checkouts import CHECKOUT_LIVES
-from api.application.payments.dependencies import CashDesk
+from api.application.payments.dependencies import PaymentsContext
 from api.application.payments.refunding import decided, prepare_refund, request_refund_of_all
 from api.application.payments.webhooks import HEEDED, apply_event, keep_event
 from api.workers import payment_reconciliation as sweeping
@@ -47,42 +47,42 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 async def test_a_payment_is_found_once_by_however_many_look(world: PaymentWorld) -> None:
-    desk = await world.founded()
-    await world.pay(desk)
+    payments = await world.founded()
+    await world.pay(payments)
     world.clock.advance(61)
-    await asyncio.gather(*(Sweep(world.desk()).run() for _ in range(4)))
-    await world.sweep(desk, 3)
+    await asyncio.gather(*(Sweep(world.payments()).run() for _ in range(4)))
+    await world.sweep(payments, 3)
 
     assert (await world.wallet()).balance == TEN_USD
     assert len(await world.events(FundsAdded)) == 1
 
 
 async def test_a_checkout_that_was_asked_for_and_not_opened_is_opened(world: PaymentWorld) -> None:
-    desk = await world.founded()
-    payment_id = await world.ask(desk)
-    await Sweep(desk).run()
+    payments = await world.founded()
+    payment_id = await world.ask(payments)
+    await Sweep(payments).run()
     assert await world.events(events.CheckoutOpened) == [], "whoever asked is still at it"
-    await world.sweep(desk)
+    await world.sweep(payments)
 
     assert [one.payment_id for one in await world.events(events.CheckoutOpened)] == [payment_id]
 
 
 async def test_a_checkout_that_could_not_be_opened_in_time_is_given_up(world: PaymentWorld) -> None:
-    desk = await world.founded()
-    await world.ask(desk)
+    payments = await world.founded()
+    await world.ask(payments)
     world.clock.advance(EXPIRED_S)
-    await world.sweep(desk)
+    await world.sweep(payments)
 
     assert [one.cause for one in await world.events(events.CheckoutFailed)] == ["refused"]
 
 
 async def test_a_checkout_at_which_nobody_paid_is_seen_expired_without_a_webhook(world: PaymentWorld) -> None:
-    desk = await world.founded()
-    await world.pay(desk)
-    await world.ask(desk)
-    await world.sweep(desk)
+    payments = await world.founded()
+    await world.pay(payments)
+    await world.ask(payments)
+    await world.sweep(payments)
     world.clock.advance(EXPIRED_S)
-    await world.sweep(desk)
+    await world.sweep(payments)
 
     assert len(await world.events(events.CheckoutExpired)) == 1
     assert (await world.wallet()).balance == TEN_USD
@@ -91,30 +91,30 @@ async def test_a_checkout_at_which_nobody_paid_is_seen_expired_without_a_webhook
 async def test_a_payment_is_found_after_its_end_even_where_stripe_tells_of_no_event(
     world: PaymentWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    desk = await world.founded()
-    await world.pay(desk)
+    payments = await world.founded()
+    await world.pay(payments)
     monkeypatch.setattr(sweeping, "HEEDED", frozenset())
-    await world.sweep(desk)
+    await world.sweep(payments)
     assert (await world.wallet()).balance == 0
     world.clock.advance(EXPIRED_S)
-    await world.sweep(desk)
+    await world.sweep(payments)
 
     assert (await world.wallet()).balance == TEN_USD
 
 
 async def test_refunds_and_disputes_of_payments_long_done_are_found(world: PaymentWorld) -> None:
-    desk = await world.founded()
-    payment = await world.pay(desk)
-    await world.sweep(desk)
+    payments = await world.founded()
+    payment = await world.pay(payments)
+    await world.sweep(payments)
     world.clock.advance(40 * 86_400)
     session = payment.session_id or ""
     world.stripe.dashboard.refund(session, 300)
     dispute = world.stripe.dashboard.open_dispute(session, 500)["id"]
-    await world.sweep(desk)
+    await world.sweep(payments)
     assert (await world.wallet()).balance == MicroUsd(2_000_000)
     world.clock.advance(20 * 86_400)
     world.stripe.dashboard.win_dispute(dispute)
-    await world.sweep(desk)
+    await world.sweep(payments)
 
     assert (await world.wallet()).balance == MicroUsd(7_000_000)
     assert [one.cause for one in await world.events(FundsTaken)] == ["outside-refund", "dispute"]
@@ -122,17 +122,17 @@ async def test_refunds_and_disputes_of_payments_long_done_are_found(world: Payme
 
 
 async def test_a_refund_that_stripe_was_not_asked_for_is_asked_for_once(world: PaymentWorld) -> None:
-    desk = await world.founded()
-    await world.pay(desk)
-    await world.sweep(desk)
-    request = await prepare_refund(desk, world.account_id, MicroUsd(4_000_000), "requested")
-    await desk.ledger.execute(
-        request.views,
-        lambda sight, now: decided(request.choose(sight, now), world.account_id),
+    payments = await world.founded()
+    await world.pay(payments)
+    await world.sweep(payments)
+    request = await prepare_refund(payments, world.account_id, MicroUsd(4_000_000), "requested")
+    await payments.aggregates.execute(
+        request.refs,
+        lambda loaded, now: decided(request.choose(loaded, now), world.account_id),
         world.context("refund"),
     )
     assert world.refunds_at_stripe() == []
-    await world.sweep(desk, 3)
+    await world.sweep(payments, 3)
 
     assert [one["amount"] for one in world.refunds_at_stripe()] == [400]
     assert [one.amount for one in await world.events(events.RefundSettled)] == [4_000_000]
@@ -140,43 +140,43 @@ async def test_a_refund_that_stripe_was_not_asked_for_is_asked_for_once(world: P
 
 
 async def test_a_pending_refund_is_seen_settled_without_a_webhook(world: PaymentWorld) -> None:
-    desk = await world.founded()
-    await world.pay(desk)
-    await world.sweep(desk)
+    payments = await world.founded()
+    await world.pay(payments)
+    await world.sweep(payments)
     world.stripe.dashboard.next_refunds("pending")
-    assert await request_refund_of_all(desk, world.account_id, world.context()) == TEN_USD
-    assert await request_refund_of_all(desk, world.account_id, world.context()) == 0
+    assert await request_refund_of_all(payments, world.account_id, world.context()) == TEN_USD
+    assert await request_refund_of_all(payments, world.account_id, world.context()) == 0
     assert await world.events(events.RefundSettled) == []
     world.stripe.dashboard.settle_refund(world.refunds_at_stripe()[0]["id"])
-    await world.sweep(desk)
+    await world.sweep(payments)
 
     assert len(await world.events(events.RefundSettled)) == 1
 
 
 async def test_the_closing_of_an_account_ends_its_open_checkouts(world: PaymentWorld) -> None:
-    desk = await world.founded()
-    await world.ask(desk)
-    await world.sweep(desk)
-    await request_refund_of_all(desk, world.account_id, world.context())
-    await world.sweep(desk)
+    payments = await world.founded()
+    await world.ask(payments)
+    await world.sweep(payments)
+    await request_refund_of_all(payments, world.account_id, world.context())
+    await world.sweep(payments)
 
     assert len(await world.events(events.CheckoutExpired)) == 1
 
 
 async def test_the_books_are_stripes_own_after_charges_refunds_disputes_and_payouts(world: PaymentWorld) -> None:
-    desk, dashboard = await world.founded(), world.stripe.dashboard
-    payments = [await world.pay(desk, MicroUsd(50_000_000)) for _ in range(3)]
-    await world.sweep(desk)
-    dashboard.refund(payments[0].session_id or "", 1000)
-    dashboard.win_dispute(dashboard.open_dispute(payments[1].session_id or "")["id"])
-    dashboard.lose_dispute(dashboard.open_dispute(payments[2].session_id or "")["id"])
-    await world.sweep(desk)
+    payments, dashboard = await world.founded(), world.stripe.dashboard
+    paid = [await world.pay(payments, MicroUsd(50_000_000)) for _ in range(3)]
+    await world.sweep(payments)
+    dashboard.refund(paid[0].session_id or "", 1000)
+    dashboard.win_dispute(dashboard.open_dispute(paid[1].session_id or "")["id"])
+    dashboard.lose_dispute(dashboard.open_dispute(paid[2].session_id or "")["id"])
+    await world.sweep(payments)
     assert await held(world, "assets:stripe:pending") == dashboard.balance()["pending"][0]["amount"] * 10_000
     world.clock.advance(3 * 86_400)
-    await world.sweep(desk)
+    await world.sweep(payments)
     dashboard.payout_failed(dashboard.pay_out(2000)["id"])
     dashboard.pay_out(3000)
-    await world.sweep(desk)
+    await world.sweep(payments)
 
     available = dashboard.balance()["available"][0]["amount"]
     assert await held(world, "assets:stripe:available") == available * 10_000
@@ -187,40 +187,40 @@ async def test_the_books_are_stripes_own_after_charges_refunds_disputes_and_payo
 
 
 async def test_what_becomes_available_long_after_it_was_listed_is_seen(world: PaymentWorld) -> None:
-    desk = await world.founded()
-    await world.pay(desk)
-    await world.sweep(desk)
+    payments = await world.founded()
+    await world.pay(payments)
+    await world.sweep(payments)
     world.clock.advance(86_400)
-    await world.pay(desk)
-    await world.sweep(desk)
+    await world.pay(payments)
+    await world.sweep(payments)
     assert await held(world, "assets:stripe:available") == 0
     world.clock.advance(86_400)
-    await world.sweep(desk)
+    await world.sweep(payments)
 
     one = 10_000_000 - 590_000
     assert await held(world, "assets:stripe:available") == await held(world, "assets:stripe:pending") == one
 
 
 async def test_a_sweep_with_nothing_new_records_nothing(world: PaymentWorld) -> None:
-    desk = await world.founded()
-    await world.pay(desk)
-    await world.sweep(desk, 2)
+    payments = await world.founded()
+    await world.pay(payments)
+    await world.sweep(payments, 2)
     head = await world.store.head()
-    await world.sweep(desk, 5)
+    await world.sweep(payments, 5)
 
     assert await world.store.head() == head
 
 
 async def test_what_happened_before_and_is_listed_late_is_still_found(world: PaymentWorld) -> None:
-    desk = await world.founded()
-    payment = await world.pay(desk)
+    payments = await world.founded()
+    payment = await world.pay(payments)
     world.clock.advance(600)
-    await world.pay(desk)
-    await world.sweep(desk)
+    await world.pay(payments)
+    await world.sweep(payments)
     world.clock.advance(-300)
     world.stripe.dashboard.refund(payment.session_id or "", 300)
     world.clock.advance(300)
-    await world.sweep(desk)
+    await world.sweep(payments)
 
     assert (await world.wallet()).balance == MicroUsd(17_000_000)
     assert len(await world.events(events.StripeBalanceMoved)) == 3
@@ -230,24 +230,24 @@ async def test_more_than_a_batch_is_looked_through_in_one_sweep(
     world: PaymentWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sweeping, "LISTED_MAX", 3)
-    desk = await world.founded()
+    payments = await world.founded()
     for _ in range(7):
-        await world.pay(desk, MicroUsd(5_000_000))
-    await world.sweep(desk)
+        await world.pay(payments, MicroUsd(5_000_000))
+    await world.sweep(payments)
 
     assert (await world.wallet()).balance == MicroUsd(35_000_000)
     assert len(await world.events(events.StripeBalanceMoved)) == 7
 
 
 async def test_one_that_cannot_be_looked_at_does_not_keep_the_others_waiting(world: PaymentWorld) -> None:
-    desk = await world.founded()
-    first = await world.pay(desk)
-    await world.pay(desk)
+    payments = await world.founded()
+    first = await world.pay(payments)
+    await world.pay(payments)
     broken = [one for one in world.stripe.events() if one["type"] == "checkout.session.completed"][:1]
-    told = desk.gateway.read_webhook(*world.stripe.signed(broken[0]), world.clock.now())
-    await keep_event(desk, told)
+    told = payments.gateway.read_webhook(*world.stripe.signed(broken[0]), world.clock.now())
+    await keep_event(payments, told)
     world.stripe.dashboard.fault("error", count=2, status=500, path=f"/v1/checkout/sessions/{first.session_id}")
-    await world.sweep(desk, 3)
+    await world.sweep(payments, 3)
 
     assert (await world.wallet()).balance == MicroUsd(20_000_000)
     assert {one.stripe_event_id for one in await world.events(events.StripeEventApplied)} >= {told.stripe_event_id}
@@ -256,11 +256,11 @@ async def test_one_that_cannot_be_looked_at_does_not_keep_the_others_waiting(wor
 async def test_however_many_stripe_does_not_answer_for_the_others_are_looked_at_in_the_same_sweep(
     world: PaymentWorld,
 ) -> None:
-    desk = await world.founded()
-    payments = [await world.pay(desk) for _ in range(13)]
-    for payment in payments[:12]:
+    payments = await world.founded()
+    paid = [await world.pay(payments) for _ in range(13)]
+    for payment in paid[:12]:
         world.stripe.dashboard.fault("error", count=1000, path=f"/v1/checkout/sessions/{payment.session_id}")
-    await world.sweep(desk)
+    await world.sweep(payments)
 
     assert (await world.wallet()).balance == TEN_USD
 
@@ -269,23 +269,23 @@ async def test_however_many_fail_at_the_head_what_came_later_is_applied_and_they
     world: PaymentWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sweeping, "BATCH_MAX", 2)
-    desk = await world.founded()
-    sessions = [(await world.pay(desk)).session_id for _ in range(6)]
+    payments = await world.founded()
+    sessions = [(await world.pay(payments)).session_id for _ in range(6)]
     for event in world.stripe.events():
-        told = desk.gateway.read_webhook(*world.stripe.signed(event), world.clock.now())
-        await keep_event(desk, told)
+        told = payments.gateway.read_webhook(*world.stripe.signed(event), world.clock.now())
+        await keep_event(payments, told)
     monkeypatch.setattr(sweeping, "HEEDED", frozenset())  # Nothing is found but by what was kept.
     tried = Counter[str]()
 
-    async def poisoned(desk: CashDesk, session_id: str) -> SeenPayment | None:
+    async def poisoned(payments: PaymentsContext, session_id: str) -> SeenPayment | None:
         tried[session_id] += 1
         if session_id in sessions[:5]:
             raise ValueError("a session that nobody foresaw")
-        return await look_at_stripe(desk, session_id)
+        return await look_at_stripe(payments, session_id)
 
     with monkeypatch.context() as mistake:
-        mistake.setattr("api.application.payments.webhooks.look_at_stripe", poisoned)
-        sweep = Sweep(desk)
+        mistake.setattr("api.application.paid.webhooks.look_at_stripe", poisoned)
+        sweep = Sweep(payments)
         await sweep.run()
         assert (await world.wallet()).balance == TEN_USD
         for _ in range(24):
@@ -295,21 +295,21 @@ async def test_however_many_fail_at_the_head_what_came_later_is_applied_and_they
         assert {count for session, count in tried.items() if session != sessions[5]} == {10}
 
     world.clock.advance(300)
-    await world.sweep(desk)
+    await world.sweep(payments)
     assert (await world.wallet()).balance == 6 * TEN_USD
 
 
 async def test_a_part_of_a_sweep_that_fails_leaves_the_others_to_be_done(
     world: PaymentWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    desk = await world.founded()
-    await world.pay(desk)
+    payments = await world.founded()
+    await world.pay(payments)
 
     async def unreadable(*_: object) -> list[StripeEvent]:
         raise ValueError("an event that nobody can read")
 
     monkeypatch.setattr(StripeGateway, "events_since", unreadable)
-    await world.sweep(desk)
+    await world.sweep(payments)
 
     assert len(await world.events(events.StripeBalanceMoved)) == 1
 
@@ -317,36 +317,36 @@ async def test_a_part_of_a_sweep_that_fails_leaves_the_others_to_be_done(
 async def test_an_event_that_cannot_be_kept_keeps_no_other_waiting_and_is_not_lost(
     world: PaymentWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    desk = await world.founded()
-    await world.pay(desk)
-    await world.pay(desk)
+    payments = await world.founded()
+    await world.pay(payments)
+    await world.pay(payments)
     first = next(one["id"] for one in world.stripe.events() if one["type"] in HEEDED)
 
-    async def poisoned(desk: CashDesk, event: StripeEvent) -> None:
+    async def poisoned(payments: PaymentsContext, event: StripeEvent) -> None:
         if event.stripe_event_id == first:
             raise ValueError("a payment that nobody foresaw")
-        await keep_event(desk, event)
+        await keep_event(payments, event)
 
     with monkeypatch.context() as mistake:
         mistake.setattr(sweeping, "keep_event", poisoned)
-        await world.sweep(desk)
+        await world.sweep(payments)
         assert (await world.wallet()).balance == TEN_USD
         # Long after its list is looked through again as a matter of course.
-        await world.sweep(desk, 30)
-        await world.pay(desk)
-        await world.sweep(desk)
+        await world.sweep(payments, 30)
+        await world.pay(payments)
+        await world.sweep(payments)
         assert (await world.wallet()).balance == 2 * TEN_USD
 
-    await world.sweep(desk)
+    await world.sweep(payments)
     assert (await world.wallet()).balance == 3 * TEN_USD
 
 
 async def test_a_movement_that_cannot_be_recorded_keeps_no_other_waiting_and_is_not_lost(
     world: PaymentWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    desk = await world.founded()
-    await world.pay(desk)
-    await world.pay(desk)
+    payments = await world.founded()
+    await world.pay(payments)
+    await world.pay(payments)
     first = None
 
     def poisoned(transaction: Transaction | None, moved: events.StripeBalanceMoved) -> tuple[Event, ...]:
@@ -358,59 +358,59 @@ async def test_a_movement_that_cannot_be_recorded_keeps_no_other_waiting_and_is_
 
     with monkeypatch.context() as mistake:
         mistake.setattr(sweeping, "apply_transaction", poisoned)
-        await world.sweep(desk, 30)
+        await world.sweep(payments, 30)
         assert len(await world.events(events.StripeBalanceMoved)) == 1
 
-    await world.sweep(desk)
+    await world.sweep(payments)
     assert len(await world.events(events.StripeBalanceMoved)) == 2
 
 
 async def test_while_stripe_does_not_answer_a_sweep_waits_and_the_next_goes_on(world: PaymentWorld) -> None:
-    desk = await world.founded()
-    await world.pay(desk)
+    payments = await world.founded()
+    await world.pay(payments)
     world.stripe.dashboard.fault("error", count=1000, status=503)
-    await world.sweep(desk)
+    await world.sweep(payments)
     assert (await world.wallet()).balance == 0
     world.stripe.dashboard.clear_faults()
-    await world.sweep(desk, 2)
+    await world.sweep(payments, 2)
 
     assert (await world.wallet()).balance == TEN_USD
 
 
 async def test_what_was_told_of_an_account_that_is_erased_by_now_comes_to_nothing(world: PaymentWorld) -> None:
-    desk = await world.founded()
-    await world.pay(desk)
+    payments = await world.founded()
+    await world.pay(payments)
     completed = next(one for one in world.stripe.events() if one["type"] == "checkout.session.completed")
-    told = desk.gateway.read_webhook(*world.stripe.signed(completed), world.clock.now())
-    await keep_event(desk, told)
+    told = payments.gateway.read_webhook(*world.stripe.signed(completed), world.clock.now())
+    await keep_event(payments, told)
     await AccountSealer(MasterKey(b"k" * 32), world.keys).erase(world.account_id)
-    await apply_event(world.desk(), told.stripe_event_id)
+    await apply_event(world.payments(), told.stripe_event_id)
 
     assert [one.payment_id for one in await world.events(events.StripeEventApplied)] == [None]
 
 
 async def test_a_dispute_of_an_account_that_is_erased_by_then_is_accounted_for(world: PaymentWorld) -> None:
-    desk = await world.founded()
-    payment = await world.pay(desk)
-    await world.tell_all(desk)
+    payments = await world.founded()
+    payment = await world.pay(payments)
+    await world.tell_all(payments)
     await AccountSealer(MasterKey(b"k" * 32), world.keys).erase(world.account_id)
     assert payment.session_id is not None
     world.stripe.dashboard.open_dispute(payment.session_id)
     disputed = next(one for one in world.stripe.events() if one["type"] == "charge.dispute.created")
-    told = desk.gateway.read_webhook(*world.stripe.signed(disputed), world.clock.now())
-    await keep_event(desk, told)
+    told = payments.gateway.read_webhook(*world.stripe.signed(disputed), world.clock.now())
+    await keep_event(payments, told)
     # By another process, which never had its raw text in memory.
-    await apply_event(world.desk(), told.stripe_event_id)
+    await apply_event(world.payments(), told.stripe_event_id)
 
     assert len(await world.events(events.DisputeOpened)) == 1
     assert (await world.wallet()).balance == 0
 
 
 async def test_two_do_not_sweep_at_once(world: PaymentWorld) -> None:
-    desk = await world.founded()
-    await world.pay(desk)
-    assert await world.desk().leases.take(sweeping.SWEEP_LEASE, STRIPE_STREAM, 30) == 0
-    await Sweep(desk).run()
+    payments = await world.founded()
+    await world.pay(payments)
+    assert await world.payments().leases.take(sweeping.SWEEP_LEASE, STRIPE_STREAM, 30) == 0
+    await Sweep(payments).run()
 
     assert (await world.wallet()).balance == 0
 

@@ -8,15 +8,15 @@ from uuid import UUID, uuid4
 import msgspec
 
 from adapters.simulated.clock import ManualClock
-from api.application.repository import Context
+from api.application.repository import CommandContext
 from domain.compute.events import VpsRequested
-from domain.compute.vps import vps_view
-from domain.deciding import Decision, View
+from domain.compute.vps import vps_ref
+from domain.deciding import AggregateRef, Decision
 from domain.events import Actor, Event
 from domain.ids import EventId, PaymentId, PlanId, StreamId, VpsId
 from domain.money import MicroUsd, charge_for_minutes
 from domain.settings.commands import ChangeSetting
-from domain.settings.settings import SETTINGS_VIEW, change
+from domain.settings.settings import SETTINGS_REF, change
 from domain.statements.month import Month
 from domain.time import Instant, seconds
 from domain.wallet.events import (
@@ -31,7 +31,7 @@ from domain.wallet.events import (
     VpsAdmitted,
     WaiveCause,
 )
-from domain.wallet.wallet import wallet_view
+from domain.wallet.wallet import wallet_ref
 from tests.api.houses import PASSWORD, ROOMY, Customer, House, house
 
 NOVEMBER, DECEMBER = Month(2026, 11), Month(2026, 12)
@@ -55,11 +55,11 @@ class Months(msgspec.Struct, eq=False):
 
     async def record(self, *events: Event, vps_id: VpsId | None = None) -> None:
         """Record events in the customer's wallet; of a VPS, what is no event of a wallet."""
-        view, vps = wallet_view(self.ann.id), StreamId(vps_id or uuid4())
-        streams = [(vps if isinstance(event, VpsRequested) else view.stream, event) for event in events]
-        views: list[View[Any]] = [view] if vps_id is None else [view, vps_view(vps_id)]
-        context = Context(Actor("service", part="test"), self.ann.id)
-        outcome = await self.house.runtime.ledger.execute(views, lambda _s, _n: Decision(tuple(streams)), context)
+        ref, vps = wallet_ref(self.ann.id), StreamId(vps_id or uuid4())
+        streams = [(vps if isinstance(event, VpsRequested) else ref.stream, event) for event in events]
+        refs: list[AggregateRef[Any]] = [ref] if vps_id is None else [ref, vps_ref(vps_id)]
+        context = CommandContext(Actor("service", part="test"), self.ann.id)
+        outcome = await self.house.runtime.aggregates.execute(refs, lambda _s, _n: Decision(tuple(streams)), context)
         assert outcome.last_position
 
     async def vps(self, name: str) -> VpsId:
@@ -96,10 +96,10 @@ class Months(msgspec.Struct, eq=False):
 
     async def set(self, name: str, value: str) -> None:
         """Change a setting."""
-        await self.house.runtime.ledger.execute(
-            [SETTINGS_VIEW],
-            lambda sight, _: change(sight.of(SETTINGS_VIEW), ChangeSetting(name, value)),
-            Context(Actor("operator")),
+        await self.house.runtime.aggregates.execute(
+            [SETTINGS_REF],
+            lambda loaded, _: change(loaded.of(SETTINGS_REF), ChangeSetting(name, value)),
+            CommandContext(Actor("operator")),
         )
 
     async def entries(self) -> dict[str, Any]:

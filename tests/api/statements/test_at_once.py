@@ -10,7 +10,7 @@ import pytest
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.simulated.clock import ManualClock
 from adapters.simulated.host import SimulatedHost
-from api.application.repository import Ledger
+from api.application.repository import AggregateRepository
 from api.application.runtime import Runtime
 from api.application.statements.folded import FoldedStatements
 from api.application.statements.issuing import issue_due
@@ -50,6 +50,6 @@ def process(store: PostgresEventStore, history: History, clock: ManualClock) -> 
     return msgspec.structs.replace(
         runtime,
         store=store,
-        ledger=Ledger(store, history.sealer, clock, runtime.ids, store),
+        aggregates=AggregateRepository(store, history.sealer, clock, runtime.ids, store),
         statements=FoldedStatements(store, history.sealer),
     )

@@ -9,7 +9,7 @@ from pypdf import PdfReader
 
 from api.application.statements.csv_form import csv_of
 from api.application.statements.pdf_form import pdf_of
-from api.application.statements.presentation import Line, ToldStatement
+from api.application.statements.presentation import Line, StatementPresentation
 from domain.ids import AccountId, PlanId, VpsId
 from domain.money import ZERO, MicroUsd
 from domain.statements.tax import TaxLine
@@ -42,8 +42,8 @@ def minutes(number: int, name: str = "web") -> Line:
     )
 
 
-def statement(*lines: Line, number: str | None = "2026-11-000001", issuer: str = "LiteVPS") -> ToldStatement:
-    return ToldStatement(
+def statement(*lines: Line, number: str | None = "2026-11-000001", issuer: str = "LiteVPS") -> StatementPresentation:
+    return StatementPresentation(
         number=number,
         month=NOVEMBER,
         issuer=issuer,
@@ -61,11 +61,11 @@ def statement(*lines: Line, number: str | None = "2026-11-000001", issuer: str =
     )
 
 
-def rows(told: ToldStatement) -> list[dict[str, str]]:
+def rows(told: StatementPresentation) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(csv_of(told).decode(), newline="")))
 
 
-def pages(told: ToldStatement) -> list[str]:
+def pages(told: StatementPresentation) -> list[str]:
     return [page.extract_text() for page in PdfReader(io.BytesIO(pdf_of(told))).pages]
 
 

@@ -21,7 +21,7 @@ from domain.accounts.logins import (
     is_undecided,
     put_off,
     succeed,
-    tries_view,
+    tries_ref,
     try_password,
 )
 from domain.events import Event
@@ -30,7 +30,7 @@ from domain.time import HOUR, Instant, seconds
 
 ANN = AccountId(UUID(int=1))
 START = Instant(10 * HOUR)
-STREAM = tries_view(UUID(int=7)).stream
+STREAM = tries_ref(UUID(int=7)).stream
 
 
 def after(*events: Event) -> Tries:

@@ -11,7 +11,7 @@ from domain.ids import AccountId, statements_stream
 from domain.money import MicroUsd
 from domain.ports import Claim
 from domain.statements.events import StatementIssued
-from domain.statements.issuing import FOLD, MonthNotOver, Numbered, evolve, is_over, issue, statements_view
+from domain.statements.issuing import FOLD, MonthNotOver, Numbered, evolve, is_over, issue, statements_ref
 from domain.statements.month import Month
 from domain.statements.statement import Minutes, Statement
 from domain.statements.tax import TaxLine, TaxRate
@@ -53,7 +53,7 @@ def test_a_statement_gets_the_next_number_of_its_month_and_its_taxes() -> None:
 def test_each_number_follows_the_one_before() -> None:
     assert evolve(evolve(FOLD.initial, ISSUED), ISSUED) == Numbered(2)
     assert evolve(Numbered(2), WalletOpened(AccountId(UUID(int=1)))) == Numbered(2)
-    assert statements_view(MONTH).stream == statements_stream("2026-11")
+    assert statements_ref(MONTH).stream == statements_stream("2026-11")
 
 
 def test_a_month_that_may_still_get_an_event_is_not_over() -> None:

@@ -6,7 +6,8 @@ import subprocess
 import sys
 
 REACH = (
-    "import os; from api.application.fail_points import reach; {before}; reach('create:before-append'); print('alive')"
+    "import os; from api.application.fail_points import fail_point as reach; {before}; reach('create:before-append');"
+    " print('alive')"
 )
 
 
