@@ -38,6 +38,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The folder with keys, passwords and whatever is embedded."""
     development: bool = False
     """Loopback only, Cloudflare's test keys, mail to a folder, a stand-in for Stripe."""
+    one_process: bool = False
+    """``litevps serve`` runs HTTP and work in one process; otherwise each has its own."""
     host: str = "127.0.0.1"
     port: int = 8000
     database_url: str | None = None

@@ -46,6 +46,16 @@ def flags_for_reuse(settings: Settings, *names: str) -> str:
     return "".join(f" --{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in values.items())
 
 
+def given_flags(in_force: SettingsInForce) -> tuple[str, ...]:
+    """Return the flags that were typed, for another process of the same program."""
+    flags: list[str] = []
+    for name, source in in_force.sources.items():
+        if source == "flag":
+            value, word = getattr(in_force.settings, name), name.replace("_", "-")
+            flags += [f"--{'' if value else 'no-'}{word}"] if isinstance(value, bool) else [f"--{word}", str(value)]
+    return tuple(flags)
+
+
 def settings_in_force(flags: dict[str, Any]) -> SettingsInForce:
     """Return the settings, or end with what is wrong with them."""
     try:

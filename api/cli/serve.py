@@ -1,4 +1,4 @@
-"""`litevps serve`, `api` and `work`: the service in one process, or its parts in several."""
+"""`litevps serve`, `api` and `work`: HTTP and work in processes of their own, together or each by itself."""
 
 import socket
 import sys
@@ -17,9 +17,11 @@ from api.application.seed_data import ensure_operator, ensure_plans
 from api.application.settings import Settings, SettingsInForce, SettingsRefused, check_servable
 from api.application.statements.issuing import ISSUE_EVERY_S, issue_due
 from api.bootstrap import runtime as bootstrap
-from api.cli.flags import flags_for_reuse, with_settings
+from api.bootstrap.hosts import SIMULATED
+from api.cli.flags import flags_for_reuse, given_flags, with_settings
 from api.cli.output import told
 from api.cli.sessions import migrated, say
+from api.cli.supervision import DidNotStart, Lifeline, ProcessSpec, Supervisor, program
 from api.http.app import App
 from api.http.pipeline.connections import Limits, room_for
 from api.http.server import GRACEFUL_S, HttpServer, Part, PartEnded, http_server, listen, run_parts
@@ -35,40 +37,84 @@ from projections.catalogue import READ_MODELS
 from projections.generation import SCHEMA
 from projections.runner import Runner
 
+_supervised = click.option("--supervised", type=int, default=None, hidden=True)
+_listening = click.option("--listener", type=int, default=None, hidden=True)
+"""File descriptors that a supervisor hands down."""
+
 
 @click.command()
 @with_settings(shown=True)
 def serve(in_force: SettingsInForce) -> None:
-    """Run the whole service in this process, until Ctrl-C."""
-    _run(in_force.settings, http=True, hosts=True)
-
-
-@click.command()
-@with_settings(shown=True)
-def api(in_force: SettingsInForce) -> None:
-    """Answer HTTP only; any number of these may run against one database."""
-    _run(in_force.settings, http=True, hosts=False)
-
-
-@click.command()
-@with_settings(shown=True)
-def work(in_force: SettingsInForce) -> None:
-    """Drive hosts and settle what is due only; any number of these may run against one database."""
-    _run(in_force.settings, http=False, hosts=True)
-
-
-def _run(settings: Settings, *, http: bool, hosts: bool) -> None:
+    """Run the whole service, until Ctrl-C: HTTP and work, each in a process of its own."""
+    settings = in_force.settings
+    if settings.one_process or settings.compute == SIMULATED:
+        # A played host is in the memory of whoever plays it.
+        _run(settings, http=True, hosts=True)
+        return
     try:
         check_servable(settings)
-        uvloop.run(_serve(settings, http=http, hosts=hosts))
+        uvloop.run(_supervise(in_force))
+    except SettingsRefused as problem:
+        raise click.ClickException(str(problem)) from problem
+    except DidNotStart as problem:
+        raise click.exceptions.Exit(1) from problem
+
+
+@click.command()
+@_supervised
+@_listening
+@with_settings(shown=True)
+def api(in_force: SettingsInForce, supervised: int | None, listener: int | None) -> None:
+    """Answer HTTP only; any number of these may run against one database."""
+    _run(in_force.settings, http=True, hosts=False, supervised=supervised, listener=listener)
+
+
+@click.command()
+@_supervised
+@with_settings(shown=True)
+def work(in_force: SettingsInForce, supervised: int | None) -> None:
+    """Drive hosts and settle what is due only; any number of these may run against one database."""
+    _run(in_force.settings, http=False, hosts=True, supervised=supervised)
+
+
+async def _supervise(in_force: SettingsInForce) -> None:
+    settings, flags = in_force.settings, given_flags(in_force)
+    async with AsyncExitStack() as stack:
+        # Held here, so that clients of an HTTP process that died wait for the next one instead of being refused.
+        listener = stack.enter_context(_listener(settings))
+        database = await stack.enter_async_context(bootstrap.opened_database(settings, say))
+        await migrated(database)
+        specs = (
+            ProcessSpec("http", program("api", (*flags, "--listener", str(listener.fileno()))), (listener.fileno(),)),
+            ProcessSpec("work", program("work", flags)),
+        )
+
+        async def started(said: dict[str, str]) -> None:
+            told().print(said["http"])
+
+        await Supervisor(specs).run(started)
+    say("ended; guests go on running")
+
+
+def _run(
+    settings: Settings, *, http: bool, hosts: bool, supervised: int | None = None, listener: int | None = None
+) -> None:
+    lifeline = None if supervised is None else Lifeline(supervised)
+    try:
+        check_servable(settings)
+        uvloop.run(_serve(settings, http=http, hosts=hosts, lifeline=lifeline, inherited=listener))
     except (SettingsRefused, PartEnded) as problem:
         raise click.ClickException(str(problem)) from problem
 
 
-async def _serve(settings: Settings, *, http: bool, hosts: bool) -> None:
+async def _serve(
+    settings: Settings, *, http: bool, hosts: bool, lifeline: Lifeline | None, inherited: int | None
+) -> None:
     async with AsyncExitStack() as stack:
+        if lifeline is not None:
+            await stack.enter_async_context(lifeline.held())
         # Taken first: nothing is started for an address that another service has.
-        listener = stack.enter_context(_listener(settings)) if http else None
+        listener = stack.enter_context(_listener(settings, inherited)) if http else None
         database = await stack.enter_async_context(bootstrap.opened_database(settings, say))
         await migrated(database)
         runtime = await stack.enter_async_context(
@@ -91,11 +137,15 @@ async def _serve(settings: Settings, *, http: bool, hosts: bool) -> None:
         if database.ensure_running is not None:
             parts["database"] = partial(watch_database, database.ensure_running)
         parts["garbage"] = garbage.look_now_and_then
-        ending = f"ending: waiting at most {GRACEFUL_S} s for requests under way" if http else "ending"
+        ending = f"ending: waiting at most {GRACEFUL_S} s for requests under way" if http else "ending work"
         await run_parts(
-            parts, _announcement(settings, server, operator_file), ending=partial(say, ending), hurry=runtime.ending.set
+            parts,
+            _announcement(settings, server, operator_file, lifeline),
+            ending=partial(say, ending),
+            hurry=runtime.ending.set,
         )
-    say("ended; guests go on running" if hosts else "ended")
+    if lifeline is None:
+        say("ended; guests go on running" if hosts else "ended")
 
 
 def _limits(settings: Settings) -> Limits:
@@ -137,7 +187,9 @@ def _runner(runtime: Runtime) -> Runner:
     return Runner(runtime.store, runtime.database_url, READ_MODELS, schema=SCHEMA, moved=runtime.read_models.moved)
 
 
-def _listener(settings: Settings) -> socket.socket:
+def _listener(settings: Settings, inherited: int | None = None) -> socket.socket:
+    if inherited is not None:
+        return socket.socket(fileno=inherited)
     try:
         return listen(settings.host, settings.port)
     except OSError as taken:
@@ -145,14 +197,17 @@ def _listener(settings: Settings) -> socket.socket:
 
 
 def _announcement(
-    settings: Settings, server: HttpServer | None, operator_file: Path | None
+    settings: Settings, server: HttpServer | None, operator_file: Path | None, lifeline: Lifeline | None
 ) -> Callable[[], Awaitable[None]]:
     async def announce() -> None:
-        if server is None:
+        if server is not None:
+            await server.up.wait()
+        if lifeline is not None:
+            lifeline.say_ready("" if server is None else _welcome(settings, operator_file))
+        elif server is None:
             say("working")
-            return
-        await server.up.wait()
-        told().print(_welcome(settings, operator_file))
+        else:
+            told().print(_welcome(settings, operator_file))
 
     return announce
 

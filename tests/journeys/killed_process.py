@@ -38,10 +38,11 @@ class ServiceDied(Exception):
 
 
 class KilledProcess:
-    """`litevps serve` in a process of its own, over one home folder."""
+    """`litevps serve` over one home folder: in one process, which dies as a whole, or in several."""
 
-    def __init__(self, home: Path, port: int) -> None:
+    def __init__(self, home: Path, port: int, *, one_process: bool = True) -> None:
         self.home = home
+        self._variables = {"LITEVPS_ONE_PROCESS": str(one_process).lower()}
         self._url = f"http://127.0.0.1:{port}"
         self._flags = ("--development", "--home", str(home), "--port", str(port))
         self._log_file = home.parent / "service.log"
@@ -52,7 +53,7 @@ class KilledProcess:
 
     def start(self, fail_at: str | None = None) -> None:
         """Start it, to die at a fail point if told. Raises ServiceDied where that comes before it serves."""
-        environment = {**os.environ, **({"LITEVPS_FAIL_AT": fail_at} if fail_at else {})}
+        environment = {**os.environ, **self._variables, **({"LITEVPS_FAIL_AT": fail_at} if fail_at else {})}
         command = [*PROGRAM, "serve", *self._flags]
         self._process = subprocess.Popen(command, env=environment, stdout=self._log, stderr=self._log)
         deadline = time.monotonic() + UP_TIMEOUT_S
@@ -65,6 +66,18 @@ class KilledProcess:
                 time.sleep(POLL_S)
         self._process.send_signal(signal.SIGABRT)  # Has it write where it is into its log.
         raise AssertionError("the service does not come up")
+
+    def child(self, command: str) -> int | None:
+        """Return the process that does ``api`` or ``work`` for it, None where there is none just now."""
+        assert self._process is not None
+        pid = self._process.pid
+        for child in map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()):
+            try:
+                if command.encode() in Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0"):
+                    return child
+            except OSError:
+                continue
+        return None
 
     def stop(self) -> None:
         """End it as Ctrl-C does."""
