@@ -29,10 +29,9 @@ from api.workers import gc_tuning as garbage
 from api.workers import mail as postman
 from api.workers import payment_reconciliation as sweeping
 from api.workers.database_watch import watch_database
-from api.workers.periodic_task import PeriodicTask
 from api.workers.provisioning import Worker
 from api.workers.reconciler import Reconciler
-from api.workers.scheduler import SWEEP_EVERY_S, Schedules
+from api.workers.scheduler import OBSERVE_EVERY_S, SETTLE_EVERY_S, SWEEP_EVERY_S, PeriodicTask, Scheduler
 from projections.catalogue import READ_MODELS
 from projections.generation import SCHEMA
 from projections.runner import Runner
@@ -158,27 +157,24 @@ def _limits(settings: Settings) -> Limits:
 
 def _host_parts(runtime: Runtime) -> dict[str, Part]:
     worker, reconciler = Worker(runtime.worker), Reconciler(runtime.worker)
-    schedules = Schedules(
-        observe=reconciler.look,
-        settle=runtime.settle_due,
-        sweep=runtime.sweep_claims,
-        also=[("blobs", partial(sweep_blobs, runtime.worker.blobs), SWEEP_EVERY_S)],
+    payments_every_s = sweeping.EVERY_S_DEVELOPMENT if runtime.settings.development else sweeping.EVERY_S
+    scheduler = Scheduler(
+        first=[
+            # In this order, since what is observed proves minutes that are then settled.
+            PeriodicTask("observe", reconciler.look, OBSERVE_EVERY_S),
+            PeriodicTask("settle", runtime.settle_due, SETTLE_EVERY_S),
+        ],
+        tasks=[
+            PeriodicTask("mail", partial(postman.look_after_mail, runtime), postman.EVERY_S),
+            PeriodicTask("closings", partial(closing.finish_closings, runtime), closing.EVERY_S),
+            PeriodicTask("erasures", partial(erasing.finish_erasures, runtime), erasing.EVERY_S),
+            PeriodicTask("payments", sweeping.Sweep(runtime.payments).run, payments_every_s),
+            PeriodicTask("statements", partial(issue_due, runtime), ISSUE_EVERY_S),
+            PeriodicTask("claims", runtime.sweep_claims, SWEEP_EVERY_S),
+            PeriodicTask("blobs", partial(sweep_blobs, runtime.worker.blobs), SWEEP_EVERY_S),
+        ],
     )
-    post = PeriodicTask("mail", partial(postman.look_after_mail, runtime), every_s=postman.EVERY_S)
-    erasures = PeriodicTask("erasures", partial(erasing.finish_erasures, runtime), every_s=erasing.EVERY_S)
-    closings = PeriodicTask("closings", partial(closing.finish_closings, runtime), every_s=closing.EVERY_S)
-    every_s = sweeping.EVERY_S_DEVELOPMENT if runtime.settings.development else sweeping.EVERY_S
-    payments = PeriodicTask("payments", sweeping.Sweep(runtime.payments).run, every_s=every_s)
-    statements = PeriodicTask("statements", partial(issue_due, runtime), every_s=ISSUE_EVERY_S)
-    return {
-        "schedules": schedules.run,
-        "worker": worker.run,
-        "mail": post.run,
-        "closings": closings.run,
-        "erasures": erasures.run,
-        "payments": payments.run,
-        "statements": statements.run,
-    }
+    return {"scheduler": scheduler.run, "worker": worker.run}
 
 
 def _runner(runtime: Runtime) -> Runner:

@@ -14,7 +14,7 @@ from api.application import fail_points as failpoints
 from api.application.alerts.evaluation import raise_due
 from api.application.alerts.sending import LEASE_S, send_due
 from api.workers.mail import look_after_mail
-from api.workers.periodic_task import PeriodicTask
+from api.workers.scheduler import PeriodicTask, Scheduler
 from domain.alerts.events import AlertRaised, MailFailed, MailGivenUp, MailSent
 from domain.alerts.sending import STALE_AFTER
 from domain.money import MicroUsd
@@ -213,7 +213,7 @@ async def test_a_mail_server_that_hangs_holds_up_no_stop(mailed: Mailed, monkeyp
         runtime = msgspec.structs.replace(mailed.house.runtime, mailer=SmtpMailer(server, SystemClock()))
         vps_id = await mailed.vps()
         await mailed.ann.until(str(vps_id), "running")
-        postman = asyncio.create_task(PeriodicTask("mail", lambda: look_after_mail(runtime), every_s=0.01).run())
+        postman = asyncio.create_task(Scheduler([PeriodicTask("mail", lambda: look_after_mail(runtime), 0.01)]).run())
         mailed.clock.advance(3601)
 
         async with asyncio.timeout(5):
