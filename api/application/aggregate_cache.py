@@ -60,7 +60,7 @@ class AggregateCache:
         self._size_bytes = 0
 
     async def read(self, refs: Sequence[AggregateRef[Any]]) -> dict[StreamId, CachedAggregate]:
-        """Return the state of each view at one moment, in one round trip for what is in memory already."""
+        """Return the state of each reference at one moment, in one round trip for what is in memory already."""
         forgotten = self._forgotten
         seen, cold = await self._head_starts(refs)
         if cold:

@@ -16,7 +16,7 @@ _log = structlog.get_logger(__name__)
 
 
 async def read_apart(aggregates: AggregateRepository, refs: Mapping[K, AggregateRef[S]]) -> dict[K, S]:
-    """Return the state of each view, without those that cannot be read, of which the log tells. Raises StoreFailed.
+    """Return the state of each aggregate but those that cannot be read, of which the log tells. Raises StoreFailed.
 
     They are read together, and only if that fails one after the other.
     """

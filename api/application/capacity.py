@@ -25,7 +25,7 @@ _log = structlog.get_logger(__name__)
 
 
 class RoomViews(msgspec.Struct, frozen=True, eq=False):
-    """The views that tell which room there is on which host."""
+    """The aggregates that tell which room there is on which host."""
 
     host_ids: tuple[HostId, ...]
     placeable: frozenset[HostId]
@@ -52,7 +52,7 @@ class RoomViews(msgspec.Struct, frozen=True, eq=False):
 
 
 async def room_views(worker: WorkerContext) -> RoomViews:
-    """Return the views of every host that VPSs can be on.
+    """Return references to every host that VPSs can be on.
 
     New ones are placed where this process can have them made; where it drives no host, wherever others may.
     """

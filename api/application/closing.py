@@ -140,7 +140,7 @@ def _as_things_stand(wallet: Wallet, refunded: MicroUsd = ZERO) -> Progress:
 
 
 async def _more_to_go_back(runtime: Runtime, wallet: AggregateRef[Wallet], before: Loaded, after: Loaded) -> bool:
-    """Tell whether money came in since a sight of the wallet, so that it may not be among what was just refunded."""
+    """Tell whether money came in since the wallet was loaded, so that it may not be among what was just refunded."""
     versions = before.version(wallet.stream), after.version(wallet.stream)
     async for recorded in events_between(runtime.store, wallet.stream, *versions):
         if is_to_go_back(decode(recorded)):

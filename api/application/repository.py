@@ -62,13 +62,13 @@ class CommandContext(msgspec.Struct, frozen=True):
 
 
 class Loaded:
-    """What was read: the state of each view at one moment."""
+    """What was loaded: the state of each aggregate at one moment."""
 
     def __init__(self, seen: dict[StreamId, CachedAggregate]) -> None:
         self._seen = seen
 
     def of(self, ref: AggregateRef[S]) -> S:
-        """Return the state of a view that was read."""
+        """Return the state of an aggregate that was loaded."""
         state: S = self._seen[ref.stream].state
         return state
 
@@ -77,11 +77,11 @@ class Loaded:
         return self._seen[stream].version
 
     def part(self, refs: Sequence[AggregateRef[Any]]) -> dict[StreamId, CachedAggregate]:
-        """Return what was seen of these views, all of which were read."""
+        """Return what was loaded of these, all of which were."""
         return {ref.stream: self._seen[ref.stream] for ref in refs}
 
     def after(self, decision: Decision) -> "Loaded":
-        """Return what will be seen once a decision about these views is recorded."""
+        """Return what will be loaded once a decision about these is recorded."""
         seen = dict(self._seen)
         for stream, event in decision.events:
             seen[stream] = step(seen[stream], event)
@@ -97,7 +97,7 @@ class CommandResult(msgspec.Struct, frozen=True):
     """The position of the last event; 0 where nothing was recorded."""
     at: Instant
     loaded: Loaded
-    """The states of the views afterwards."""
+    """The states of the aggregates afterwards."""
 
 
 Decide = Callable[[Loaded, Instant], Decision]
@@ -125,7 +125,7 @@ class AggregateRepository:
         self._locks = StreamLocks()
 
     async def load(self, *refs: AggregateRef[Any]) -> Loaded:
-        """Return the present states of these views, in one round trip to the store."""
+        """Return the present states of these aggregates, in one round trip to the store."""
         return Loaded(await self._streams.read(refs))
 
     def forget(self) -> None:
@@ -140,9 +140,9 @@ class AggregateRepository:
         *,
         loaded: Loaded | None = None,
     ) -> CommandResult:
-        """Decide over the views and record what was decided; every stream recorded in must be among them.
+        """Decide over the aggregates and record what was decided; every stream recorded in must be among them.
 
-        ``loaded``: what was just read of these views, so that they need not be read for this alone. Where a
+        ``loaded``: what was just loaded of them, so that they need not be loaded for this alone. Where a
         stream moved on meanwhile, everything is read and decided again. Raises the Refusal of ``decide``,
         ClaimTaken, or Contended after ``ATTEMPTS_MAX`` attempts; then nothing is recorded.
         """

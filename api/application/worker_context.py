@@ -1,4 +1,4 @@
-"""The workshop: what steps are taken with, and the views that all of them look at."""
+"""The worker context: what steps and jobs are done with."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any

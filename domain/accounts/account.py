@@ -118,7 +118,7 @@ FOLD = Fold(initial=Account(), evolve=evolve)
 
 
 def account_ref(account_id: AccountId) -> AggregateRef[Account]:
-    """Return the view of an account."""
+    """Return the reference of an account."""
     return AggregateRef(account_stream(account_id), FOLD)
 
 

@@ -91,7 +91,7 @@ FOLD = Fold(initial=Tries(), evolve=evolve, snapshot=Tries)
 
 
 def tries_ref(tries_id: UUID) -> AggregateRef[Tries]:
-    """Return the view of what was tried for one account, or an address without one, from one network."""
+    """Return the reference of what was tried for one account, or an address without one, from one network."""
     return AggregateRef(password_tries_stream(tries_id), FOLD)
 
 

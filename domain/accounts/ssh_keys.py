@@ -62,7 +62,7 @@ FOLD = Fold(initial=SshKeys(), evolve=evolve)
 
 
 def ssh_keys_ref(account_id: AccountId) -> AggregateRef[SshKeys]:
-    """Return the view of an account's keys."""
+    """Return the reference of an account's keys."""
     return AggregateRef(ssh_keys_stream(account_id), FOLD)
 
 

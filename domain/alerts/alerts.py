@@ -124,7 +124,7 @@ FOLD = Fold(initial=Alerts(), evolve=evolve)
 
 
 def alerts_ref(account_id: AccountId) -> AggregateRef[Alerts]:
-    """Return the view of an account's alerts."""
+    """Return the reference of an account's alerts."""
     return AggregateRef(alerts_stream(account_id), FOLD)
 
 

@@ -90,7 +90,7 @@ FOLD: Fold[Reservations] = Fold(initial=Reservations(), evolve=evolve, snapshot=
 
 
 def capacity_ref(host_id: HostId) -> AggregateRef[Reservations]:
-    """Return the view of what is reserved of a host."""
+    """Return the reference of what is reserved of a host."""
     return AggregateRef(capacity_stream(host_id), FOLD)
 
 

@@ -89,7 +89,7 @@ FOLD: Fold[HostState] = Fold(initial=None, evolve=evolve, snapshot=Host, snapsho
 
 
 def host_ref(host_id: HostId) -> AggregateRef[HostState]:
-    """Return the view of a compute host."""
+    """Return the reference of a compute host."""
     return AggregateRef(host_stream(host_id), FOLD)
 
 

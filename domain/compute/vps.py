@@ -115,7 +115,7 @@ FOLD: Fold[Vps | None] = Fold(initial=None, evolve=evolve, has_ended=has_ended)
 
 
 def vps_ref(vps_id: VpsId) -> AggregateRef[Vps | None]:
-    """Return the view of a VPS."""
+    """Return the reference of a VPS."""
     return AggregateRef(vps_stream(vps_id), FOLD)
 
 

@@ -79,7 +79,7 @@ FOLD: Fold[Job | None] = Fold(initial=None, evolve=evolve, has_ended=has_ended)
 
 
 def job_ref(job_id: JobId) -> AggregateRef[Job | None]:
-    """Return the view of a job."""
+    """Return the reference of a job."""
     return AggregateRef(job_stream(job_id), FOLD)
 
 

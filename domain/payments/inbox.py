@@ -35,7 +35,7 @@ FOLD = Fold(initial=Inbox(), evolve=evolve)
 
 
 def inbox_ref(stripe_event_id: str) -> AggregateRef[Inbox]:
-    """Return the view of one event of Stripe."""
+    """Return the reference of one event of Stripe."""
     return AggregateRef(stripe_event_stream(stripe_event_id), FOLD)
 
 

@@ -182,7 +182,7 @@ FOLD: Fold[Payment | None] = Fold(initial=None, evolve=evolve)
 
 
 def payment_ref(payment_id: PaymentId) -> AggregateRef[Payment | None]:
-    """Return the view of a payment; it is None while nothing was asked for."""
+    """Return the reference of a payment; it is None while nothing was asked for."""
     return AggregateRef(payment_stream(payment_id), FOLD)
 
 

@@ -34,7 +34,7 @@ FOLD: Fold[Transaction | None] = Fold(initial=None, evolve=evolve)
 
 
 def transaction_ref(transaction_id: str) -> AggregateRef[Transaction | None]:
-    """Return the view of a balance transaction; it is None until Stripe told of it."""
+    """Return the reference of a balance transaction; it is None until Stripe told of it."""
     return AggregateRef(stripe_transaction_stream(transaction_id), FOLD)
 
 

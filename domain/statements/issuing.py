@@ -43,7 +43,7 @@ FOLD: Fold[Numbered] = Fold(initial=Numbered(), evolve=evolve, snapshot=Numbered
 
 
 def statements_ref(month: Month) -> AggregateRef[Numbered]:
-    """Return the view of the statements of a month."""
+    """Return the reference of the statements of a month."""
     return AggregateRef(stream_of(month), FOLD)
 
 

@@ -94,7 +94,7 @@ FOLD: Fold[Token | None] = Fold(initial=None, evolve=evolve)
 
 
 def token_ref(token_id: TokenId) -> AggregateRef[Token | None]:
-    """Return the view of a token."""
+    """Return the reference of a token."""
     return AggregateRef(token_stream(token_id), FOLD)
 
 

@@ -136,7 +136,7 @@ FOLD: Fold[Wallet] = Fold(initial=Wallet(), evolve=evolve, snapshot=Wallet, snap
 
 
 def wallet_ref(account_id: AccountId) -> AggregateRef[Wallet]:
-    """Return the view of an account's wallet."""
+    """Return the reference of an account's wallet."""
     return AggregateRef(wallet_stream(account_id), FOLD)
 
 

@@ -45,7 +45,7 @@ async def test_a_step_at_which_something_unforeseen_happens_each_time_ends_in_an
 async def test_vpss_of_which_nobody_can_read_anything_keep_no_other_from_being_made(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("api.worker.OPEN_MAX", 2)
+    monkeypatch.setattr("api.workers.provisioning.OPEN_MAX", 2)
     world = World()
     worker = await world.founded()
     vps_ids = []

@@ -45,7 +45,7 @@ BLOBS: tuple[Mutation, ...] = (
     Mutation(
         "nothing is swept that an event tells of",
         "adapters/postgres/blobs.py",
-        "EXISTS (SELECT FROM aggregates.stream_head AS h WHERE h.stream = b.stream)",
+        "EXISTS (SELECT FROM ledger.stream_head AS h WHERE h.stream = b.stream)",
         "false",
         _CONTRACT,
     ),

@@ -94,7 +94,7 @@ FREE: tuple[Mutation, ...] = (
     Mutation(
         "guests that ignore their power button keep no other on",
         "api/workers/steps/runner.py",
-        ".call_later(HALT_SLOT_KEPT_S, self._slot.leave)",
+        ".call_later(HALT_SLOT_KEPT_S, self._slot.release)",
         ".call_later(HALT_SLOT_KEPT_S, lambda: None)",
         "tests/api/test_worker_sharing.py",
     ),

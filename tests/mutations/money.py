@@ -24,7 +24,7 @@ MONEY: tuple[Mutation, ...] = (
     Mutation(
         "minute's compare-and-set, PostgreSQL",
         _SQL,
-        "OR m.n_from - 1 <> coalesce((SELECT h.n FROM aggregates.minute_head AS h WHERE h.vps = m.vps), 0);",
+        "OR m.n_from - 1 <> coalesce((SELECT h.n FROM ledger.minute_head AS h WHERE h.vps = m.vps), 0);",
         "OR false;",
         _STORE,
     ),

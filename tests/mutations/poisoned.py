@@ -71,7 +71,7 @@ POISONED: tuple[Mutation, ...] = (
     ),
     Mutation(
         "a VPS that cannot be read leaves the queue",
-        "api/worker.py",
+        "api/workers/provisioning.py",
         '            await self._leased("vps", key, partial(_fail, problem))\n            return\n',
         "            raise\n",
         "tests/api/test_work_that_fails.py",

@@ -284,7 +284,7 @@ async def test_however_many_fail_at_the_head_what_came_later_is_applied_and_they
         return await look_at_stripe(payments, session_id)
 
     with monkeypatch.context() as mistake:
-        mistake.setattr("api.application.paid.webhooks.look_at_stripe", poisoned)
+        mistake.setattr("api.application.payments.webhooks.look_at_stripe", poisoned)
         sweep = Sweep(payments)
         await sweep.run()
         assert (await world.wallet()).balance == TEN_USD
