@@ -20,7 +20,7 @@ from projections.catalogue import READ_MODELS
 from projections.generation import install
 from tests import ports
 from tests.folders import make_folder
-from tests.workers import is_worker, order_for_sharing
+from tests.workers import Worker, Workers, is_worker, order_for_sharing
 
 pytest_plugins = ["tests.guests"]
 
@@ -41,7 +41,12 @@ _USER_THERE_BEFORE = pytest.StashKey[bool]()
 
 def pytest_configure(config: pytest.Config) -> None:
     """Let SIGTERM end the session as Ctrl-C does, so that no server is left behind."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if is_worker(config):
+        config.pluginmanager.register(Worker(config))
+    else:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if config.getoption("numprocesses", default=None):
+        config.pluginmanager.register(Workers())
     config.stash[_USER_THERE_BEFORE] = _user_exists()
 
 

@@ -1,7 +1,12 @@
 """Workers that run beside each other do not meet, and end at about the same time."""
 
 import itertools
+import os
+import signal
 import socket
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -9,6 +14,32 @@ import pytest
 from tests import ports
 from tests.folders import make_folder
 from tests.workers import WORKERS_MAX, order_for_sharing
+
+ROOT = Path(__file__).parents[1]
+SESSION = """
+import time
+from pathlib import Path
+
+import pytest
+from xdist.workermanage import NodeManager
+
+from tests.workers import Worker, Workers, is_worker
+
+NodeManager.EXIT_TIMEOUT = 1
+
+
+def pytest_configure(config):
+    config.pluginmanager.register(Worker(config) if is_worker(config) else Workers())
+
+
+@pytest.fixture(scope="session")
+def made():
+    Path("made").touch()
+    yield
+    time.sleep(2)
+    Path("made").unlink()
+"""
+"""A session in which cleaning up takes longer than pytest-xdist waits for its workers."""
 
 
 class FakeItem:
@@ -60,3 +91,24 @@ def test_a_folder_for_postgresql_is_on_the_disk_where_memory_is_no_place_for_it(
 
     assert folder.stat().st_mode & 0o777 == 0o711
     folder.rmdir()
+
+
+@pytest.mark.slow
+def test_workers_of_a_session_that_is_ended_clean_up_before_they_end(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text(SESSION)
+    (tmp_path / "test_it.py").write_text("import time\n\n\ndef test_it(made):\n    time.sleep(60)\n")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    command = (sys.executable, "-m", "pytest", "-n1", "-p", "no:cacheprovider")
+    session = subprocess.Popen(
+        command, cwd=tmp_path, env=environment | {"PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "made").exists():
+        assert session.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+    session.send_signal(signal.SIGINT)
+
+    assert session.wait(60) == pytest.ExitCode.INTERRUPTED
+    assert not (tmp_path / "made").exists()
