@@ -1,12 +1,13 @@
 """The ledger: the one place that reads streams, replays them, decides and appends."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar, overload
 
 import msgspec
 
 from api.application.aggregate_cache import AggregateCache, CachedAggregate, step
 from api.application.fail_points import fail_point
+from api.application.once import Once
 from api.application.stream_locks import StreamLocks
 from domain.blobs import Blobs, KeptBlob
 from domain.codec import encode, is_personal
@@ -29,6 +30,7 @@ from domain.time import MINUTE, Instant
 from domain.wallet.minutes import minute_claims
 
 S = TypeVar("S")
+R = TypeVar("R")
 
 ATTEMPTS_MAX = 100
 """How often a decision is made because a stream moved on meanwhile, which only other processes can do to one that has
@@ -88,9 +90,20 @@ class Loaded:
         return Loaded(seen)
 
 
-class CommandResult(msgspec.Struct, frozen=True):
+class Decided(msgspec.Struct, frozen=True):
+    """What was decided, and the states as that leaves them; nothing of it is recorded yet."""
+
+    events: tuple[tuple[StreamId, Event], ...]
+    at: Instant
+    loaded: Loaded
+    """The states of the views once the events are recorded."""
+
+
+class CommandResult(msgspec.Struct, Generic[R], frozen=True):
     """What an execution came to. Where nothing was to be recorded, ``events`` is empty."""
 
+    result: R
+    """What the caller wanted of the decision; None where nothing."""
     events: tuple[tuple[StreamId, Event], ...]
     event_ids: tuple[EventId, ...]
     last_position: int
@@ -132,6 +145,7 @@ class AggregateRepository:
         """Keep no state in memory that was read up to now, since something personal in it was erased."""
         self._streams.forget()
 
+    @overload
     async def execute(
         self,
         refs: Sequence[AggregateRef[Any]],
@@ -139,12 +153,37 @@ class AggregateRepository:
         context: CommandContext,
         *,
         loaded: Loaded | None = None,
-    ) -> CommandResult:
+    ) -> CommandResult[None]: ...
+
+    @overload
+    async def execute(
+        self,
+        refs: Sequence[AggregateRef[Any]],
+        decide: Decide,
+        context: CommandContext,
+        *,
+        loaded: Loaded | None = None,
+        result: Callable[[Decided], R],
+        once: Once[R] | None = None,
+    ) -> CommandResult[R]: ...
+
+    async def execute(
+        self,
+        refs: Sequence[AggregateRef[Any]],
+        decide: Decide,
+        context: CommandContext,
+        *,
+        loaded: Loaded | None = None,
+        result: Callable[[Decided], Any] | None = None,
+        once: Once[Any] | None = None,
+    ) -> CommandResult[Any]:
         """Decide over the aggregates and record what was decided; every stream recorded in must be among them.
 
         ``loaded``: what was just loaded of them, so that they need not be loaded for this alone. Where a
-        stream moved on meanwhile, everything is read and decided again. Raises the Refusal of ``decide``,
-        ClaimTaken, or Contended after ``ATTEMPTS_MAX`` attempts; then nothing is recorded.
+        stream moved on meanwhile, everything is read and decided again. ``result``: makes what the caller wants of
+        the decision, before anything is recorded; ``once`` has it kept in the same append, even where nothing else
+        is to be recorded. Raises the Refusal of ``decide`` or ``result``, ClaimTaken, or Contended after
+        ``ATTEMPTS_MAX`` attempts; then nothing is recorded.
         """
         # Where others wait already, whoever comes last would only make the first of them decide once more.
         if wanted := self._locks.contended([ref.stream for ref in refs]):
@@ -156,21 +195,30 @@ class AggregateRepository:
             held = wanted
             async with self._locks.hold(held):
                 while attempts < ATTEMPTS_MAX and wanted <= held:
-                    outcome, recorded_in = await self._attempt(refs, decide, context, loaded)
+                    outcome, recorded_in = await self._attempt(refs, decide, context, loaded, result, once)
                     if outcome is not None:
                         return outcome
                     attempts, wanted, loaded = attempts + 1, wanted | recorded_in, None
         raise Contended()
 
     async def _attempt(
-        self, refs: Sequence[AggregateRef[Any]], decide: Decide, context: CommandContext, loaded: Loaded | None
-    ) -> tuple[CommandResult | None, frozenset[StreamId]]:
+        self,
+        refs: Sequence[AggregateRef[Any]],
+        decide: Decide,
+        context: CommandContext,
+        loaded: Loaded | None,
+        result: Callable[[Decided], Any] | None,
+        once: Once[Any] | None,
+    ) -> tuple[CommandResult[Any] | None, frozenset[StreamId]]:
         """Return what an attempt came to, None where a stream moved on; and the streams that it was to record in."""
         seen = await self._streams.read(refs) if loaded is None else loaded.part(refs)
         now = self._clock.now()
         decision = decide(Loaded(seen), now)
+        made = None if result is None else result(Decided(decision.events, now, Loaded(seen).after(decision)))
+        if once is not None and (claims := once.claims(made, now)):
+            decision = msgspec.structs.replace(decision, claims=(*decision.claims, *claims))
         if not decision.events and not decision.claims and not decision.releases:
-            return CommandResult((), (), 0, now, Loaded(seen)), frozenset()
+            return CommandResult(made, (), (), 0, now, Loaded(seen)), frozenset()
         streams = frozenset(stream for stream, _ in decision.events)
         append, event_ids = await self._encoded(decision, seen, context, now)
         if decision.blobs:
@@ -187,7 +235,7 @@ class AggregateRepository:
             await self._keep(decision.blobs)
         fail_point(f"{context.step}:after-append")
         after = self._streams.advance(seen, decision.events)
-        return CommandResult(decision.events, event_ids, appended.last_position, now, Loaded(after)), streams
+        return CommandResult(made, decision.events, event_ids, appended.last_position, now, Loaded(after)), streams
 
     async def _keep(self, blobs: Sequence[KeptBlob]) -> None:
         assert self._blobs is not None, "a ledger that records texts beside its events is given a place for them"

@@ -41,7 +41,7 @@ class WorkerContext(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     async def record(
         self, refs: Sequence[AggregateRef[Any]], decide: Decide, step: str, account_id: AccountId | None
-    ) -> CommandResult:
+    ) -> CommandResult[None]:
         """Record as the service itself what ``decide`` says, for the account that it is about."""
         context = CommandContext(actor=Actor(kind="service", part="worker"), account_id=account_id, step=step)
         return await self.aggregates.execute(refs, decide, context)

@@ -22,7 +22,7 @@ from api.cli.flags import flags_for_reuse, given_flags, with_settings
 from api.cli.output import told
 from api.cli.sessions import migrated, say
 from api.cli.supervision import DidNotStart, Lifeline, ProcessSpec, Supervisor, program
-from api.http.app import App
+from api.http.app import create_app
 from api.http.pipeline.connections import Limits, room_for
 from api.http.server import GRACEFUL_S, HttpServer, Part, PartEnded, http_server, listen, run_parts
 from api.workers import gc_tuning as garbage
@@ -125,7 +125,7 @@ async def _serve(
         parts: dict[str, Part] = {}
         server: HttpServer | None = None
         if listener is not None:
-            server, parts["http"] = http_server(App(runtime), listener, _limits(settings))
+            server, parts["http"] = http_server(create_app(runtime), listener, _limits(settings))
             if runtime.stand_in is not None:
                 parts["stand-in"] = runtime.stand_in.run
         if hosts:

@@ -6,7 +6,9 @@ from uuid import UUID
 
 import msgspec
 
+from api.application.refusals import CaptchaFailed, RateLimited
 from api.application.settings import Settings
+from api.http.bridge import NO_CONTENT, Answer, Call, Endpoint, Told, act, told
 from api.http.mailed_codes import is_within, new_code
 from api.http.passwords import (
     PASSWORD_REFUSALS,
@@ -17,10 +19,7 @@ from api.http.passwords import (
     record_failure,
     try_password,
 )
-from api.http.pipeline.call import NO_CONTENT, Answer, Call, told
-from api.http.pipeline.endpoint import Endpoint, Told
-from api.http.pipeline.errors import Busy, CaptchaDown, CaptchaFailed, RateLimited
-from api.http.pipeline.idempotency import act
+from api.http.pipeline.errors import Busy, CaptchaDown
 from api.http.rendering import Balance, Micros, balance_number
 from domain.accounts import account as accounts
 from domain.accounts import logins, verifying

@@ -5,11 +5,10 @@ from typing import Annotated
 
 import msgspec
 
+from api.application import rate_limits
+from api.application.refusals import RateLimited
+from api.http.bridge import Answer, Call, Endpoint, Told, told
 from api.http.mailed_codes import new_code
-from api.http.pipeline import rate_limits
-from api.http.pipeline.call import Answer, Call, told
-from api.http.pipeline.endpoint import Endpoint, Told
-from api.http.pipeline.errors import RateLimited
 from api.http.rendering import Amount, AskedAmount, amount_number, asked_amount
 from domain.accounts.emails import checked_email
 from domain.accounts.ports import Quota

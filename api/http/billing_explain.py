@@ -4,8 +4,7 @@ import re
 
 from api.application.billing.charge_breakdown import explain_entry, explain_minutes
 from api.http.billing_explained import CHARGE_SCHEMA, EXPLAINED_EXAMPLE, ExplainedTold, event_told, minutes_told
-from api.http.pipeline.call import Answer, Call, told
-from api.http.pipeline.endpoint import Endpoint, Told
+from api.http.bridge import Answer, Call, Endpoint, Told, told
 from api.http.rendering import amount_number, uuid_of
 from domain import codec
 from domain.errors import Invalid, NotFound

@@ -7,15 +7,15 @@ from uuid import UUID
 import msgspec
 import structlog
 
+from api.application import rate_limits
 from api.application.payments.checkouts import CheckoutRefused, ask_for_checkout, ensure_opened
 from api.application.payments.refunding import ask_in_time, decided, prepare_refund
 from api.application.payments.webhooks import apply_event, keep_event
+from api.application.refusals import WebhookRefused
 from api.application.repository import Loaded
-from api.http.pages import made_at, paged
-from api.http.pipeline import rate_limits
-from api.http.pipeline.call import Answer, Call, told
-from api.http.pipeline.errors import WebhookRefused
-from api.http.pipeline.idempotency import KEPT_FOR, REPLAYED, SCOPE, act, claim_key, claim_of, find_kept
+from api.http.bridge import Answer, Call, act, claim_key, claim_of, find_kept, paged, told
+from api.http.pages import made_at
+from api.http.pipeline.idempotency import KEPT_FOR, REPLAYED, SCOPE
 from api.http.rendering import (
     NO_AMOUNT,
     Amount,

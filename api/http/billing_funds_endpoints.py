@@ -2,6 +2,7 @@
 
 from api.application.payments.checkouts import CheckoutRefused
 from api.application.payments.webhooks import WEBHOOK_PATH
+from api.application.refusals import WebhookRefused
 from api.http.billing_funds import (
     FundsToPay,
     NewFunds,
@@ -14,10 +15,9 @@ from api.http.billing_funds import (
     request_refund,
     take_webhook,
 )
+from api.http.bridge import Answer, Call, Endpoint, Told
 from api.http.pages import PAGE_HEADERS, Page
-from api.http.pipeline.call import Answer, Call
-from api.http.pipeline.endpoint import Endpoint, Told
-from api.http.pipeline.errors import PaymentsDown, WebhookRefused
+from api.http.pipeline.errors import PaymentsDown
 from domain.errors import Contended, Invalid
 from domain.payments.refunds import NothingToRefund
 from domain.wallet.asked_refunds import TooManyRefunds

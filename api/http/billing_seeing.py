@@ -7,9 +7,8 @@ import msgspec
 
 from api.application.billing.reading import seen
 from api.application.billing.transactions import Asked, Shown, folded_transactions, single_minutes
-from api.http.pages import PAGE_HEADERS, Cursor, Page, cursor_of, page_of
-from api.http.pipeline.call import Answer, Call, told
-from api.http.pipeline.endpoint import Endpoint, Told
+from api.http.bridge import Answer, Call, Endpoint, Told, page_of, told
+from api.http.pages import PAGE_HEADERS, Cursor, Page, cursor_of
 from api.http.rendering import (
     Amount,
     AskedTime,

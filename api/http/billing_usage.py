@@ -7,8 +7,7 @@ from uuid import UUID
 import msgspec
 
 from api.application.billing.usage import Grouping, Key, Sum, usage_of
-from api.http.pipeline.call import Answer, Call, told
-from api.http.pipeline.endpoint import Endpoint, Told
+from api.http.bridge import Answer, Call, Endpoint, Told, told
 from api.http.rendering import Amount, AskedTime, Time, amount_number, asked_time
 from domain.errors import Invalid
 from domain.statements.month import month_of

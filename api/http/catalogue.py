@@ -1,7 +1,9 @@
-"""The catalogue of every endpoint there is, and the document that is made of it."""
+"""The catalogue of every handler there is, and the operations that the document tells of."""
 
-from functools import lru_cache
-from typing import Any
+from collections.abc import Sequence
+
+from litestar import Litestar
+from litestar.types import ControllerRouterHandler
 
 from api.application.settings import Settings
 from api.http import (
@@ -22,60 +24,53 @@ from api.http import (
     vps_endpoints,
 )
 from api.http import exec as exec_
-from api.http.openapi.document import document
-from api.http.pipeline.call import Answer, Call
-from api.http.pipeline.endpoint import Endpoint, Told
-from api.http.rendering import encode_json
-
-DOCUMENT_PATHS = ("/openapi.json", "/api/openapi.json")
-
-
-def endpoints(settings: Settings) -> tuple[Endpoint, ...]:
-    """Return every endpoint, in the order of the document, which is told by the last ones."""
-    body = _document(settings)
-
-    async def tell(_call: Call) -> Answer:
-        return Answer(200, body)
-
-    return (*declared(settings), *(_telling(path, tell) for path in DOCUMENT_PATHS))
+from api.http.bridge import Endpoint, bridged
+from api.http.pipeline.operation import BODY_BYTES_MAX, Operation, operations_of
+from api.http.pipeline.request import ApiRequest
+from api.http.pipeline.responses import ApiResponse
+from api.http.service.controllers import DocumentController
 
 
-@lru_cache(maxsize=4)
-def _document(settings: Settings) -> bytes:
-    # It takes longer to make than all else that an application is made of.
-    return encode_json(document(declared(settings), settings.url))
-
-
-def declared(settings: Settings) -> tuple[Endpoint, ...]:
-    """Return every endpoint that the document tells of."""
+def handlers(settings: Settings) -> Sequence[ControllerRouterHandler]:
+    """Return every handler, in the order of the document."""
     return (
-        *accounts.endpoints(settings),
-        *verify_email.ENDPOINTS,
-        *password_reset.ENDPOINTS,
-        *closing.ENDPOINTS,
-        *alerts.ENDPOINTS,
-        *pricing.ENDPOINTS,
-        *ssh_keys.ENDPOINTS,
-        *tokens.ENDPOINTS,
-        *vps_endpoints.ENDPOINTS,
-        *exec_.ENDPOINTS,
-        *billing_funds_endpoints.ENDPOINTS,
-        *billing_seeing.ENDPOINTS,
-        *billing_usage.ENDPOINTS,
-        *billing_explain.ENDPOINTS,
-        *statements.ENDPOINTS,
-        *health.endpoints(),
+        *_bridged(accounts.endpoints(settings)),
+        *_bridged(verify_email.ENDPOINTS),
+        *_bridged(password_reset.ENDPOINTS),
+        *_bridged(closing.ENDPOINTS),
+        *_bridged(alerts.ENDPOINTS),
+        *_bridged(pricing.ENDPOINTS),
+        *_bridged(ssh_keys.ENDPOINTS),
+        *_bridged(tokens.ENDPOINTS),
+        *_bridged(vps_endpoints.ENDPOINTS),
+        *_bridged(exec_.ENDPOINTS),
+        *_bridged(billing_funds_endpoints.ENDPOINTS),
+        *_bridged(billing_seeing.ENDPOINTS),
+        *_bridged(billing_usage.ENDPOINTS),
+        *_bridged(billing_explain.ENDPOINTS),
+        *_bridged(statements.ENDPOINTS),
+        *_bridged(health.endpoints()),
+        DocumentController,
     )
 
 
-def _telling(path: str, tell: Any) -> Endpoint:
-    return Endpoint(
-        method="GET",
-        path=path,
-        name="openapi",
-        tag="service",
-        summary="This document",
-        who="public",
-        handle=tell,
-        told=(Told(200, "The OpenAPI 3.1 document."),),
+def endpoints(settings: Settings) -> tuple[Operation, ...]:
+    """Return every operation."""
+    router = Litestar(
+        route_handlers=handlers(settings),
+        request_class=ApiRequest,
+        response_class=ApiResponse,
+        request_max_body_size=BODY_BYTES_MAX,
+        openapi_config=None,
+        logging_config=None,
     )
+    return operations_of(router)
+
+
+def declared(settings: Settings) -> tuple[Operation, ...]:
+    """Return every operation that the document tells of."""
+    return tuple(one for one in endpoints(settings) if one.is_documented)
+
+
+def _bridged(those: Sequence[Endpoint]) -> list[ControllerRouterHandler]:
+    return [bridged(one) for one in those]

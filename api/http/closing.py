@@ -3,9 +3,8 @@
 import msgspec
 
 from api.application.closing import leave
+from api.http.bridge import Answer, Call, Endpoint, Told, told
 from api.http.passwords import PASSWORD_REFUSALS, Captcha, Shown, check_password
-from api.http.pipeline.call import Answer, Call, told
-from api.http.pipeline.endpoint import Endpoint, Told
 from api.http.rendering import Amount, amount_number
 from domain.accounts.account import WrongPassword
 

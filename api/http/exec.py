@@ -6,11 +6,10 @@ from uuid import UUID
 import msgspec
 
 from api.application import jobs as job_steps
+from api.application.refusals import CommandTimedOut, Ending
+from api.http.bridge import Answer, Call, Endpoint, Told, claim_of, find_kept, told
 from api.http.exec_bodies import Command, CommandDone, JobTold
-from api.http.pipeline.call import Answer, Call, Refusing, told
-from api.http.pipeline.endpoint import Endpoint, Told
-from api.http.pipeline.errors import CommandTimedOut, Ending
-from api.http.pipeline.idempotency import REPLAYED, claim_of, find_kept
+from api.http.pipeline.idempotency import REPLAYED
 from api.http.rendering import optional_time
 from domain.compute.vps import VpsNotRunning, owned, vps_ref
 from domain.errors import Contended, NotFound
@@ -112,13 +111,13 @@ async def _ended(call: Call, job_id: JobId, *, replayed: bool) -> Answer:
     if job.finished.end == "timeout":
         beside = msgspec.to_builtins(done)
         del beside["error"]  # It is the refusal's own.
-        raise Refusing(CommandTimedOut(), beside)
+        raise CommandTimedOut(**beside)
     headers = (REPLAYED,) if replayed else ()
     return told(200, done, *headers)
 
 
 async def _collected(call: Call, job_id: JobId) -> Job:
-    """Wait for the end of a job. Raises Refusing where the service ends before it; the job goes on in the guest."""
+    """Wait for the end of a job. Raises Ending where the service ends before it; the job goes on in the guest."""
     collecting = asyncio.ensure_future(job_steps.collect_job(call.runtime.worker, job_id))
     ending = asyncio.ensure_future(call.runtime.ending.wait())
     try:
@@ -131,7 +130,7 @@ async def _collected(call: Call, job_id: JobId) -> Job:
         collecting.cancel()
         await asyncio.wait([collecting], timeout=GIVE_UP_S)
     if collecting.cancelled() or not collecting.done():
-        raise Refusing(Ending(), {"job_id": str(job_id)})
+        raise Ending(job_id=str(job_id))
     return collecting.result()
 
 

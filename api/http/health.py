@@ -5,10 +5,9 @@ from typing import Any
 
 import msgspec
 
+from api.application.refusals import NotReady
 from api.application.runtime import Runtime
-from api.http.pipeline.call import Answer, Call, told
-from api.http.pipeline.endpoint import Endpoint, Told
-from api.http.pipeline.errors import NotReady
+from api.http.bridge import Answer, Call, Endpoint, Told, told
 from domain.compute.ports import HypervisorUnavailable
 from domain.ports import StoreFailed, StoreUnavailable
 

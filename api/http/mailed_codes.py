@@ -7,8 +7,8 @@ from uuid import UUID
 
 import msgspec
 
-from api.http.pipeline.call import Answer, Call
-from api.http.pipeline.errors import CaptchaFailed
+from api.application.refusals import CaptchaFailed
+from api.http.bridge import Answer, Call
 from domain.accounts.account import EMAIL_CLAIM
 from domain.accounts.emails import email_form
 from domain.accounts.ports import Quota

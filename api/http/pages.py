@@ -5,16 +5,19 @@ no row is passed over or told twice while others come and go, even if the row th
 """
 
 import re
-from collections.abc import Iterable, Sequence
-from typing import Annotated, Literal
+from collections.abc import Iterable
+from typing import Annotated, Generic, Literal, TypeVar
 from urllib.parse import urlencode
 from uuid import UUID
 
 import msgspec
 
-from api.http.pipeline.call import Answer, Call, told
+from api.http.pipeline.request import ApiRequest
+from api.http.pipeline.responses import ApiResponse
 from domain.errors import Invalid
 from domain.time import Instant
+
+R = TypeVar("R")
 
 LIMIT_DEFAULT = 20
 LIMIT_MAX = 100
@@ -63,19 +66,19 @@ def made_at(at: Instant, id_: UUID | str) -> str:
     return f"{at:017d}-{id_}"
 
 
-def paged(call: Call, rows: Iterable[tuple[str, object]]) -> Answer:
+def paged(request: ApiRequest, rows: Iterable[tuple[str, R]]) -> ApiResponse[list[R]]:
     """Return the page that was asked for out of a whole list.
 
     ``rows``: each with its place, a text that never changes and that sorts after those of all older rows.
     """
-    part = part_of(rows, call.query)
-    return page_of(call, part.shown, part.total, older=part.older, newer=part.newer)
+    part = part_of(rows, request.context.query)
+    return page_of(request, part.shown, part.total, older=part.older, newer=part.newer)
 
 
-class Part(msgspec.Struct, frozen=True):
+class Part(msgspec.Struct, Generic[R], frozen=True):
     """A part of a list, newest first."""
 
-    shown: list[object]
+    shown: list[R]
     total: int
     older: str | None
     """The place of the last row, if others follow."""
@@ -83,7 +86,7 @@ class Part(msgspec.Struct, frozen=True):
     """The place of the first row, if others come before."""
 
 
-def part_of(rows: Iterable[tuple[str, object]], page: Page) -> Part:
+def part_of(rows: Iterable[tuple[str, R]], page: Page) -> Part[R]:
     """Return the part of a whole list that is asked for; ``rows`` as ``paged`` takes them. Raises Invalid."""
     cursor = cursor_of(page)
     ordered = sorted(rows, key=lambda row: row[0], reverse=True)
@@ -104,8 +107,8 @@ def part_of(rows: Iterable[tuple[str, object]], page: Page) -> Part:
 
 
 def page_of(
-    call: Call, shown: Sequence[object], total: int | None, *, older: str | None = None, newer: str | None = None
-) -> Answer:
+    request: ApiRequest, shown: list[R], total: int | None, *, older: str | None = None, newer: str | None = None
+) -> ApiResponse[list[R]]:
     """Return a page, its place in the whole told in headers.
 
     ``older``: the place of its last row, if others follow; ``newer``: that of its first, if others come before.
@@ -113,17 +116,17 @@ def page_of(
     """
     links = []
     if older is not None:
-        links.append(_link(call, f"before.{older}", "next"))
+        links.append(_link(request, f"before.{older}", "next"))
     if newer is not None:
-        links.append(_link(call, f"after.{newer}", "prev"))
+        links.append(_link(request, f"after.{newer}", "prev"))
     headers = [] if total is None else [("x-total-count", str(total))]
     if links:
         headers.append(("link", ", ".join(links)))
-    return told(200, shown, *headers)
+    return ApiResponse(shown, status_code=200, headers=headers)
 
 
-def _link(call: Call, cursor: str, rel: str) -> str:
-    path = call.target.partition(" ")[2].partition("?")[0]
-    asked = {name: value for name, value in msgspec.to_builtins(call.query).items() if value is not None}
-    onward = {name: value for name, value in asked.items() if name != "offset"} | {"cursor": cursor}
-    return f'<{call.runtime.settings.url}{path}?{urlencode(onward)}>; rel="{rel}"'
+def _link(request: ApiRequest, cursor: str, rel: str) -> str:
+    asked = msgspec.to_builtins(request.context.query)
+    onward = {name: value for name, value in asked.items() if value is not None and name != "offset"}
+    query = urlencode(onward | {"cursor": cursor})
+    return f'<{request.runtime.settings.url}{request.scope["path"]}?{query}>; rel="{rel}"'

@@ -9,11 +9,12 @@ from uuid import UUID
 
 import msgspec
 
+from api.application import rate_limits
+from api.application.refusals import CaptchaFailed, RateLimited
 from api.application.repository import CommandContext, CommandResult
 from api.application.settings import Settings
-from api.http.pipeline import rate_limits
-from api.http.pipeline.call import Call
-from api.http.pipeline.errors import Busy, CaptchaDown, CaptchaFailed, RateLimited
+from api.http.bridge import Call
+from api.http.pipeline.errors import Busy, CaptchaDown
 from domain.accounts import account as accounts
 from domain.accounts import logins
 from domain.accounts.account import Account
@@ -157,7 +158,7 @@ class _Turn:
             await self.put_off()
             raise logins.CaptchaOrWait(retry_after_seconds=max(1, tally.reset_s))
 
-    async def _record_in_turn(self) -> CommandResult:
+    async def _record_in_turn(self) -> CommandResult[None]:
         # Programs that log in side by side with the right password meet each other's, and nobody's failures.
         for _ in range(UNDECIDED_LOOKS):
             try:
@@ -202,7 +203,7 @@ class _Turn:
     async def _count(self, quota: Quota, subject: str) -> Tally:
         return (await self._call.runtime.rate_counters.count([(quota, subject)]))[0]
 
-    async def _record(self, *, waits: bool) -> CommandResult:
+    async def _record(self, *, waits: bool) -> CommandResult[None]:
         def decide(now: Instant, tries: logins.Tries) -> Decision:
             return logins.try_password(tries, self._view.stream, self._account_id, now, waits=waits)
 

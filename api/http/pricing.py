@@ -4,8 +4,7 @@ from uuid import UUID
 
 import msgspec
 
-from api.http.pipeline.call import Answer, Call, told
-from api.http.pipeline.endpoint import Endpoint, Told
+from api.http.bridge import Answer, Call, Endpoint, Told, told
 from api.http.rendering import Amount, amount_number
 from domain.pricing.price_book import PRICES
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from api.http.pipeline.call import Answer, told
+from api.http.bridge import Answer, told
 from api.http.pipeline.errors import STATUS
 from api.http.rendering import (
     Amount,

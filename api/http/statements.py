@@ -9,9 +9,8 @@ from api.application.statements.csv_form import csv_of
 from api.application.statements.issuing import statement_for
 from api.application.statements.pdf_form import pdf_of
 from api.application.statements.presentation import CURRENCY, Line, StatementPresentation
-from api.http.pages import PAGE_HEADERS, Page, paged
-from api.http.pipeline.call import Answer, Call
-from api.http.pipeline.endpoint import Endpoint, Told
+from api.http.bridge import Answer, Call, Endpoint, Told, paged
+from api.http.pages import PAGE_HEADERS, Page
 from api.http.pipeline.errors import NotAcceptable
 from api.http.pipeline.negotiation import preferred
 from api.http.rendering import (

@@ -7,10 +7,8 @@ from uuid import UUID
 import msgspec
 
 from api.application.repository import Loaded
-from api.http.pages import PAGE_HEADERS, Page, made_at, paged
-from api.http.pipeline.call import NO_CONTENT, Answer, Call, told
-from api.http.pipeline.endpoint import Endpoint, Told
-from api.http.pipeline.idempotency import act
+from api.http.bridge import NO_CONTENT, Answer, Call, Endpoint, Told, act, paged, told
+from api.http.pages import PAGE_HEADERS, Page, made_at
 from api.http.rendering import (
     NO_AMOUNT,
     Amount,

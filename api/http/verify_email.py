@@ -4,10 +4,10 @@ from uuid import UUID
 
 import msgspec
 
+from api.application.refusals import CaptchaFailed, RateLimited
+from api.http.bridge import NO_CONTENT, Answer, Call, Endpoint, Told
 from api.http.mailed_codes import CaptchaOfEmail, Code, ask_by_mail, found, new_code
-from api.http.pipeline.call import NO_CONTENT, Answer, Call
-from api.http.pipeline.endpoint import Endpoint, Told
-from api.http.pipeline.errors import CaptchaDown, CaptchaFailed, RateLimited
+from api.http.pipeline.errors import CaptchaDown
 from domain.accounts import verifying
 from domain.accounts.account import account_ref
 from domain.accounts.ports import Quota

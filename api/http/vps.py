@@ -12,9 +12,8 @@ from api.application.capacity import room_views
 from api.application.repository import Loaded
 from api.application.runtime import VpsAsked
 from api.application.streams import events_between
-from api.http.pages import Cursor, Page, cursor_of, page_of, paged
-from api.http.pipeline.call import NO_CONTENT, Answer, Call, told
-from api.http.pipeline.idempotency import act
+from api.http.bridge import NO_CONTENT, Answer, Call, act, page_of, paged, told
+from api.http.pages import Cursor, Page, cursor_of
 from api.http.quotes import quoted
 from api.http.vps_rendering import labels_told, vps_event, vps_told
 from domain.accounts.ssh_keys import authorized_keys, ssh_keys_ref

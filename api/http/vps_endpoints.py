@@ -1,8 +1,8 @@
 """The paths of VPSs: what each takes, tells and refuses, as the document says it."""
 
 from api.application.vps_queries import LOOKED_THROUGH_MAX
+from api.http.bridge import Endpoint, Told
 from api.http.pages import PAGE_HEADERS, Page
-from api.http.pipeline.endpoint import Endpoint, Told
 from api.http.quotes import QUOTE_EXAMPLE, DryRun, QuoteTold
 from api.http.vps import (
     BODY_BYTES_MAX,

@@ -45,7 +45,7 @@ from api.application.statements.folded import FoldedStatements
 from api.application.vps_queries import FoldedVpsList
 from api.application.worker_context import WorkerContext
 from api.bootstrap.payments import STAND_IN_PREFIX
-from api.http.app import App
+from api.http.app import create_app
 from api.workers.provisioning import Worker
 from domain.compute.events import HostRegistered
 from domain.deciding import recorded_in
@@ -167,7 +167,7 @@ async def house(
     runtime = msgspec.structs.replace(memory_runtime(settings, clock, host), read_models=read_models)
     if open_for_business:
         await offer_plan_and_host(runtime, host)
-    transport = httpx.ASGITransport(app=App(runtime), raise_app_exceptions=True)
+    transport = httpx.ASGITransport(app=create_app(runtime), raise_app_exceptions=True)
     async with httpx.AsyncClient(transport=transport, base_url=ADDRESS) as client:
         yield House(runtime, client, host)
     await runtime.payments.gateway.close()  # type: ignore[attr-defined]

@@ -63,7 +63,9 @@ def nobody() -> CommandContext:
     return CommandContext(actor=Actor("service", part="test"))
 
 
-async def open_one(aggregates: AggregateRepository, ref: AggregateRef[int], *, at_most: int = 1000) -> CommandResult:
+async def open_one(
+    aggregates: AggregateRepository, ref: AggregateRef[int], *, at_most: int = 1000
+) -> CommandResult[None]:
     def decide(loaded: Loaded, now: Instant) -> Decision:
         if loaded.of(ref) >= at_most:
             raise TooMany
@@ -100,7 +102,7 @@ async def test_each_of_many_that_begin_a_stream_and_count_it_in_a_shared_one_has
     room, shared = Room(), counted()
     aggregates = room.aggregates()
 
-    async def begin_one() -> CommandResult:
+    async def begin_one() -> CommandResult[None]:
         own = counted()
         opened = WalletOpened(account_id=AccountId(own.stream))
         return await aggregates.execute(

@@ -21,7 +21,7 @@ from api.application.runtime import Runtime
 from api.application.settings import Settings
 from api.bootstrap import runtime as bootstrap
 from api.bootstrap.runtime import Database
-from api.http.app import App
+from api.http.app import create_app
 from domain.accounts.account import account_ref
 from domain.time import MINUTE, Instant, to_rfc3339
 from domain.wallet.forecast import exhausts_at
@@ -149,7 +149,9 @@ async def _customer(service_url: str) -> AsyncIterator[tuple[Ask, Runtime]]:
             account = (await runtime.aggregates.load(ref)).of(ref)
             token, _ = runtime.sessions.issue(ACCOUNT, account.password_number, Instant(runtime.clock.now() - MINUTE))
             given = {"authorization": f"Bearer {token}"}
-            async with AsyncClient(transport=ASGITransport(app=App(runtime)), base_url="http://litevps.test") as client:
+            async with AsyncClient(
+                transport=ASGITransport(app=create_app(runtime)), base_url="http://litevps.test"
+            ) as client:
 
                 async def ask(path: str, **asked: Any) -> Any:
                     if path == "charges":

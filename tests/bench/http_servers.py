@@ -19,7 +19,7 @@ from api.application.runtime import Runtime
 from api.application.settings import Settings
 from api.bootstrap import runtime as bootstrap
 from api.bootstrap.runtime import Database
-from api.http.app import App
+from api.http.app import create_app
 from api.http.server import http_server, listen
 from domain.accounts import account as accounts
 from domain.accounts.commands import RegisterAccount
@@ -64,7 +64,7 @@ async def full(url: str, port: int, tokens: Path) -> None:
         assert runtime.read_models is not None
         runner = Runner(runtime.store, url, READ_MODELS, schema=SCHEMA, moved=runtime.read_models.moved)
         following = asyncio.create_task(runner.run())
-        await _serve(App(runtime), port)
+        await _serve(create_app(runtime), port)
         following.cancel()
 
 

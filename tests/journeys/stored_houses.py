@@ -11,7 +11,7 @@ from httpx import ASGITransport, AsyncClient
 from api.application.runtime import Runtime
 from api.bootstrap import runtime as bootstrap
 from api.bootstrap.runtime import Database
-from api.http.app import App
+from api.http.app import create_app
 from projections.catalogue import READ_MODELS
 from projections.generation import SCHEMA
 from projections.runner import Runner
@@ -25,7 +25,7 @@ async def stored_house(database_url: str, home: Path) -> AsyncIterator[House]:
     database = Database(database_url, None)
     async with (
         bootstrap.opened_runtime(settings, database, with_hosts=False, say=lambda _: None) as runtime,
-        AsyncClient(transport=ASGITransport(app=App(runtime)), base_url="http://litevps.test") as client,
+        AsyncClient(transport=ASGITransport(app=create_app(runtime)), base_url="http://litevps.test") as client,
     ):
         await offer_host(runtime)
         yield House(runtime, client, None)  # type: ignore[arg-type]

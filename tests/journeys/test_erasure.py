@@ -27,7 +27,7 @@ from api.application.operators import OPERATOR, credit
 from api.application.repository import CommandContext
 from api.application.runtime import Runtime
 from api.application.seed_data import ensure_plans
-from api.http.app import App
+from api.http.app import create_app
 from domain.accounts.account import account_ref
 from domain.accounts.commands import EraseAccount
 from domain.alerts.ports import Mail
@@ -116,7 +116,7 @@ def home_of(folder: Path) -> dict[str, bytes]:
 
 @asynccontextmanager
 async def called_from(here: House, address: str) -> AsyncIterator[House]:
-    transport = ASGITransport(app=App(here.runtime), client=(address, 4711))
+    transport = ASGITransport(app=create_app(here.runtime), client=(address, 4711))
     headers = {"user-agent": MARKERS["agent"]}
     async with AsyncClient(transport=transport, base_url="http://litevps.test", headers=headers) as client:
         yield House(here.runtime, client, None)  # type: ignore[arg-type]

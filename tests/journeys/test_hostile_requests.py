@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from adapters.jwt import ALGORITHM, AUDIENCE, ISSUER
-from api.http.app import App
+from api.http.app import create_app
+from api.http.pipeline.edge import Edge
 from tests.api.houses import JWT_KEY, PASSWORD, Customer, House, house
 
 pytestmark = pytest.mark.anyio
@@ -251,7 +252,7 @@ def test_no_answer_is_ever_a_500() -> None:
             assert_refused(response)
 
     with anyio.from_thread.start_blocking_portal() as portal, portal.wrap_async_context_manager(house()) as here:
-        app = App(here.runtime)
+        app = create_app(here.runtime)
         ann = portal.call(here.register)
 
         async def _send(sent: dict[str, Any], body: bytes) -> httpx.Response:
@@ -265,7 +266,7 @@ def test_no_answer_is_ever_a_500() -> None:
         send()
 
 
-async def answered(app: App, sent: dict[str, Any], body: bytes) -> httpx.Response:
+async def answered(app: Edge, sent: dict[str, Any], body: bytes) -> httpx.Response:
     """Return what an application answers, asked without a client that would refuse to send such things."""
     told: list[dict[str, Any]] = []
 

@@ -96,7 +96,7 @@ class House:
         plan_id: PlanId,
         aggregates: AggregateRepository | None = None,
         token_id: TokenId | None = None,
-    ) -> CommandResult:
+    ) -> CommandResult[None]:
         command = CreateVps(
             vps_id=vps_id,
             account_id=self.account_id,
@@ -118,7 +118,7 @@ class House:
 
     async def ask(
         self, verb: str, vps_id: VpsId, aggregates: AggregateRepository | None = None, asked_by: TokenId | None = None
-    ) -> CommandResult:
+    ) -> CommandResult[None]:
         """Have a VPS started, stopped or deleted, as its owner does, or one of the owner's tokens."""
         ref = vps_ref(vps_id)
 
@@ -162,7 +162,7 @@ class House:
         ref, command = token_ref(token_id), RevokeToken(self.account_id, token_id)
         await self.execute([ref, self.wallet], lambda loaded, now: tokens.revoke(loaded.of(ref), command, now))
 
-    async def take_step(self, vps_id: VpsId, *, start_id: str, fails: bool = False) -> CommandResult:
+    async def take_step(self, vps_id: VpsId, *, start_id: str, fails: bool = False) -> CommandResult[None]:
         """Record that the next step of a VPS was done, or came to nothing."""
         ref = vps_ref(vps_id)
         step = next_step(await self.vps(vps_id))
@@ -192,7 +192,7 @@ class House:
 
         return await self.execute([ref, self.wallet, self.host, self.reserved, PRICES], decide)
 
-    async def observe(self, guests: Sequence[GuestSeen], collected_at: Instant) -> CommandResult:
+    async def observe(self, guests: Sequence[GuestSeen], collected_at: Instant) -> CommandResult[None]:
         """Record what the host showed; nothing where that was recorded before."""
         seen = HostObservation(collected_at=collected_at, boot_id="boot", guests=tuple(guests))
 
@@ -203,7 +203,7 @@ class House:
 
         return await self.execute([self.host], decide)
 
-    async def find_off(self, vps_id: VpsId, collected_at: Instant) -> CommandResult:
+    async def find_off(self, vps_id: VpsId, collected_at: Instant) -> CommandResult[None]:
         """Record that the host showed a VPS off that should run."""
         ref = vps_ref(vps_id)
         differed = HostDiffered(self.host_id, vps_id, "off", "recorded-off", collected_at)
@@ -230,7 +230,7 @@ class House:
 
     async def execute(
         self, refs: list[AggregateRef[Any]], decide: Decide, aggregates: AggregateRepository | None = None
-    ) -> CommandResult:
+    ) -> CommandResult[None]:
         context = CommandContext(actor=Actor(kind="service", part="test"), account_id=self.account_id)
         return await (aggregates or self.aggregates).execute(refs, decide, context)
 

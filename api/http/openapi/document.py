@@ -6,8 +6,9 @@ from typing import Any
 
 import msgspec
 
+from api.application.refusals import RateLimited
+from api.http.openapi.docs import ResponseDocs
 from api.http.openapi.error_facts import FACTS, RETRY_STATUSES, meaning_of
-from api.http.pipeline.endpoint import Endpoint, Told
 from api.http.pipeline.errors import (
     STATUS,
     HeadersTooLarge,
@@ -15,12 +16,12 @@ from api.http.pipeline.errors import (
     InternalError,
     NotJson,
     PayloadTooLarge,
-    RateLimited,
     StoreBusy,
     StoreDown,
     TooSlow,
     UnsupportedMediaType,
 )
+from api.http.pipeline.operation import Operation
 from domain.accounts.account import Unauthorized
 from domain.errors import Invalid, NotFound, Refusal
 from domain.tokens.token import ForbiddenForTokens, InsufficientScope
@@ -75,99 +76,100 @@ _SCHEMES = {
 }
 
 
-def document(endpoints: Sequence[Endpoint], url: str) -> dict[str, Any]:
-    """Return the document of these endpoints, served at ``url``."""
-    structs = _structs(endpoints)
+def document(operations: Sequence[Operation], url: str) -> dict[str, Any]:
+    """Return the document of these operations, served at ``url``."""
+    operations = [one for one in operations if one.is_documented]
+    structs = _structs(operations)
     schemas, components = msgspec.json.schema_components(structs, ref_template=_REF)
     schema_of = dict(zip(structs, schemas, strict=True))
     paths: dict[str, dict[str, Any]] = {}
-    for endpoint in endpoints:
-        operation = _operation(endpoint, lambda kind: schema_of[kind])
-        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = operation
+    for operation in operations:
+        item = _item(operation, lambda kind: schema_of[kind])
+        paths.setdefault(operation.path, {})[operation.method.lower()] = item
     return {
         "openapi": "3.1.0",
         "info": {"title": "LiteVPS", "version": VERSION, "description": _DESCRIPTION},
         "servers": [{"url": url}],
-        "tags": [{"name": tag} for tag in dict.fromkeys(endpoint.tag for endpoint in endpoints)],
+        "tags": [{"name": tag} for tag in dict.fromkeys(operation.tag for operation in operations)],
         "paths": paths,
         "components": {
-            "schemas": {**components, "Problem": _PROBLEM, **_refusal_schemas(endpoints)},
+            "schemas": {**components, "Problem": _PROBLEM, **_refusal_schemas(operations)},
             "headers": _HEADERS,
             "securitySchemes": _SCHEMES,
         },
     }
 
 
-def refusals_of(endpoint: Endpoint) -> list[type[Refusal]]:
-    """Return every refusal that an endpoint may answer, by status."""
-    found: dict[type[Refusal], None] = dict.fromkeys(endpoint.refusals)
+def refusals_of(operation: Operation) -> list[type[Refusal]]:
+    """Return every refusal that an operation may answer, by status."""
+    found: dict[type[Refusal], None] = dict.fromkeys(operation.docs.refuses)
     found |= dict.fromkeys((HeadersTooLarge, InternalError, StoreBusy, StoreDown))
-    if endpoint.who == "account":
+    if not operation.public:
         found |= dict.fromkeys((Unauthorized, RateLimited))
-        if endpoint.scope != "any":
-            found[ForbiddenForTokens if endpoint.scope is None else InsufficientScope] = None
-        if endpoint.method == "POST":
-            found |= dict.fromkeys((IdempotencyKeyReused, Invalid))
-    if endpoint.method != "GET":
+        if operation.scope != "any":
+            found[ForbiddenForTokens if operation.scope is None else InsufficientScope] = None
+    if operation.has_idempotency_key:
+        found |= dict.fromkeys((IdempotencyKeyReused, Invalid))
+    if operation.method != "GET":
         found |= dict.fromkeys((TooSlow, PayloadTooLarge))
-    if endpoint.method != "GET" and not endpoint.raw_body:
+    if operation.method != "GET" and not operation.raw_body:
         found |= dict.fromkeys((Invalid, NotJson, UnsupportedMediaType))
-    if endpoint.query is not None:
+    if operation.query is not None:
         found[Invalid] = None
-    if "{" in endpoint.path:
+    if "{" in operation.path:
         found[NotFound] = None
     return sorted(found, key=lambda kind: (STATUS[kind], kind.code))
 
 
-def _operation(endpoint: Endpoint, schema_of: Callable[[Any], Any]) -> dict[str, Any]:
-    operation: dict[str, Any] = {
-        "operationId": endpoint.name,
-        "tags": [endpoint.tag],
-        "summary": endpoint.summary,
-        "security": _security(endpoint),
+def _item(operation: Operation, schema_of: Callable[[Any], Any]) -> dict[str, Any]:
+    item: dict[str, Any] = {
+        "operationId": operation.name,
+        "tags": [operation.tag],
+        "summary": operation.summary,
+        "security": _security(operation),
         "responses": {},
     }
-    if endpoint.description:
-        operation["description"] = endpoint.description
-    if parameters := [*_path_parameters(endpoint), *_query_parameters(endpoint), *_header_parameters(endpoint)]:
-        operation["parameters"] = parameters
-    if endpoint.body is not None:
-        content: dict[str, Any] = {"schema": schema_of(endpoint.body)}
-        if endpoint.body_example is not None:
-            content["example"] = endpoint.body_example
-        operation["requestBody"] = {"required": True, "content": {"application/json": content}}
-    for told in endpoint.told:
-        operation["responses"][str(told.status)] = _told(endpoint, told, schema_of)
-    for status, kinds in _by_status(refusals_of(endpoint)).items():
-        operation["responses"][str(status)] = _refused(endpoint, status, kinds)
-    return operation
+    if operation.description:
+        item["description"] = operation.description
+    if parameters := [*_path_parameters(operation), *_query_parameters(operation), *_header_parameters(operation)]:
+        item["parameters"] = parameters
+    if operation.body is not None:
+        content: dict[str, Any] = {"schema": schema_of(operation.body)}
+        if operation.docs.body_example is not None:
+            content["example"] = operation.docs.body_example
+        item["requestBody"] = {"required": True, "content": {"application/json": content}}
+    for response in operation.responses:
+        item["responses"][str(response.status)] = _response(operation, response, schema_of)
+    for status, kinds in _by_status(refusals_of(operation)).items():
+        item["responses"][str(status)] = _refused(operation, status, kinds)
+    return item
 
 
-def _security(endpoint: Endpoint) -> list[dict[str, list[str]]]:
-    if endpoint.who == "public":
+def _security(operation: Operation) -> list[dict[str, list[str]]]:
+    if operation.public:
         return []
-    if endpoint.scope is None:
+    if operation.scope is None:
         return [{"bearer": []}]
-    return [{"bearer": []}, {"token": [] if endpoint.scope == "any" else [endpoint.scope]}]
+    return [{"bearer": []}, {"token": [] if operation.scope == "any" else [operation.scope]}]
 
 
-def _told(endpoint: Endpoint, told: Told, schema_of: Callable[[Any], Any]) -> dict[str, Any]:
-    names = [*_common_headers(endpoint), *told.headers]
-    if endpoint.who == "account" and endpoint.method == "POST":
+def _response(operation: Operation, told: ResponseDocs, schema_of: Callable[[Any], Any]) -> dict[str, Any]:
+    names = [*_common_headers(operation), *told.headers]
+    if operation.has_idempotency_key:
         names.append("Idempotency-Replayed")
     response: dict[str, Any] = {"description": told.description, "headers": _header_refs(names)}
-    if told.body is not None:
+    if told.bodies:
         schemas = [schema_of(kind) for kind in told.bodies]
         content: dict[str, Any] = {"schema": schemas[0] if len(schemas) == 1 else {"oneOf": schemas}}
         if told.example is not None:
             content["example"] = told.example
-        response["content"] = {"application/json": content} | {kind: {} for kind in told.also}
+        response["content"] = {"application/json": content} | {kind: {} for kind in told.media_types}
     return response
 
 
-def _refused(endpoint: Endpoint, status: int, kinds: list[type[Refusal]]) -> dict[str, Any]:
-    stranger = status == 401 and endpoint.who == "account"
-    names = ["X-Request-Id"] if stranger else _common_headers(endpoint)
+def _refused(operation: Operation, status: int, kinds: list[type[Refusal]]) -> dict[str, Any]:
+    stranger = status == 401 and not operation.public
+    names = ["X-Request-Id"] if stranger else _common_headers(operation)
     names += ["Retry-After"] if status in RETRY_STATUSES else []
     names += ["WWW-Authenticate"] if status == 401 else []
     refs = [{"$ref": _REF.format(name=_schema_name(kind))} for kind in kinds]
@@ -184,11 +186,11 @@ def _refused(endpoint: Endpoint, status: int, kinds: list[type[Refusal]]) -> dic
     }
 
 
-def _common_headers(endpoint: Endpoint) -> list[str]:
+def _common_headers(operation: Operation) -> list[str]:
     names = ["X-Request-Id"]
-    if endpoint.who == "account":
+    if not operation.public:
         names += ["X-Balance-Remaining", "X-Balance-Exhausts-At"]
-    if endpoint.who == "account" or endpoint.quota is not None:
+    if not operation.public or operation.quota is not None:
         names += ["RateLimit-Policy", "RateLimit"]
     return names
 
@@ -197,18 +199,18 @@ def _header_refs(names: Iterable[str]) -> dict[str, Any]:
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 
-def _path_parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
+def _path_parameters(operation: Operation) -> list[dict[str, Any]]:
     return [
-        {"name": name, "in": "path", "required": True, "schema": endpoint.path_schemas.get(name, _ID)}
-        for name in _PATH_PARAMETER.findall(endpoint.path)
+        {"name": name, "in": "path", "required": True, "schema": operation.docs.path_schemas.get(name, _ID)}
+        for name in _PATH_PARAMETER.findall(operation.path)
     ]
 
 
-def _query_parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
-    if endpoint.query is None:
+def _query_parameters(operation: Operation) -> list[dict[str, Any]]:
+    if operation.query is None:
         return []
-    (_,), components = msgspec.json.schema_components([endpoint.query], ref_template=_REF)
-    fields: dict[str, dict[str, Any]] = components[endpoint.query.__name__]["properties"]
+    (_,), components = msgspec.json.schema_components([operation.query], ref_template=_REF)
+    fields: dict[str, dict[str, Any]] = components[operation.query.__name__]["properties"]
     parameters = []
     for name, field in fields.items():
         schema = without_null(field)
@@ -230,8 +232,8 @@ def without_null(field: dict[str, Any]) -> dict[str, Any]:
     return schema
 
 
-def _header_parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
-    if endpoint.who != "account" or endpoint.method != "POST":
+def _header_parameters(operation: Operation) -> list[dict[str, Any]]:
+    if not operation.has_idempotency_key:
         return []
     return [
         {
@@ -251,17 +253,17 @@ def _by_status(kinds: Iterable[type[Refusal]]) -> dict[int, list[type[Refusal]]]
     return grouped
 
 
-def _structs(endpoints: Sequence[Endpoint]) -> list[Any]:
+def _structs(operations: Sequence[Operation]) -> list[Any]:
     found: dict[Any, None] = {}
-    for endpoint in endpoints:
-        if endpoint.body is not None:
-            found[endpoint.body] = None
-        found |= dict.fromkeys(kind for told in endpoint.told for kind in told.bodies)
+    for operation in operations:
+        if operation.body is not None:
+            found[operation.body] = None
+        found |= dict.fromkeys(kind for told in operation.responses for kind in told.bodies)
     return list(found)
 
 
-def _refusal_schemas(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
-    kinds = {kind for endpoint in endpoints for kind in refusals_of(endpoint)}
+def _refusal_schemas(operations: Sequence[Operation]) -> dict[str, Any]:
+    kinds = {kind for operation in operations for kind in refusals_of(operation)}
     return {_schema_name(kind): _schema(kind) for kind in sorted(kinds, key=lambda kind: kind.__name__)}
 
 

@@ -2,17 +2,8 @@
 
 from typing import Any
 
-from api.http.pipeline.errors import (
-    CommandTimedOut,
-    Ending,
-    HeadersTooLarge,
-    NotAcceptable,
-    NotJson,
-    NotReady,
-    PayloadTooLarge,
-    RateLimited,
-    WebhookRefused,
-)
+from api.application.refusals import CommandTimedOut, Ending, NotReady, RateLimited, WebhookRefused
+from api.http.pipeline.errors import HeadersTooLarge, NotAcceptable, NotJson, PayloadTooLarge
 from domain.accounts.logins import CaptchaOrWait, TooManyAttempts
 from domain.accounts.public_keys import NotAPublicKey
 from domain.accounts.ssh_keys import SshKeyTaken, TooManySshKeys

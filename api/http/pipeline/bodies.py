@@ -1,15 +1,13 @@
 """Bodies and queries: read within their limits, decoded into structs, refused field by field."""
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from functools import cache
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
 
-from api.http.pipeline.call import Arrival
-from api.http.pipeline.endpoint import Endpoint
-from api.http.pipeline.errors import NotJson, PayloadTooLarge, UnsupportedMediaType
+from api.http.pipeline.errors import ClientGone, NotJson, PayloadTooLarge, UnsupportedMediaType
 from domain.errors import Invalid
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -27,18 +25,13 @@ _AT, _AT_KEY = " - at `$", " - at `key in $"
 """How msgspec tells where in a value something is wrong."""
 
 
-class ClientGone(Exception):
-    """The client went away in the middle of its request: there is nobody to answer."""
-
-
 class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A body or a query with no fields."""
 
 
-async def read_body(endpoint: Endpoint, arrival: Arrival, receive: Receive) -> bytes:
-    """Return the whole body. Raises PayloadTooLarge as soon as that is known, and ClientGone."""
-    limit = endpoint.body_bytes_max
-    declared = arrival.headers.get(b"content-length", b"0")
+async def read_body(limit: int, headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
+    """Return the whole body, of ``limit`` bytes at most. Raises PayloadTooLarge as soon as it is known, ClientGone."""
+    declared = headers.get(b"content-length", b"0")
     if not declared.isdigit() or len(declared) > _LENGTH_DIGITS_MAX or int(declared) > limit:
         raise PayloadTooLarge(bytes_max=limit)
     chunks = []
@@ -56,15 +49,14 @@ async def read_body(endpoint: Endpoint, arrival: Arrival, receive: Receive) -> b
             return b"".join(chunks)
 
 
-def decode_body(endpoint: Endpoint, arrival: Arrival, body: bytes) -> Any:
-    """Return the body as its struct. Raises UnsupportedMediaType, NotJson or Invalid."""
-    kind = endpoint.body or Nothing
-    if endpoint.raw_body or (not body and endpoint.body is None):
+def decode_body(kind: type[msgspec.Struct] | None, headers: Mapping[bytes, bytes], body: bytes) -> Any:
+    """Return the body as its struct; None: there should be none. Raises UnsupportedMediaType, NotJson or Invalid."""
+    if kind is None and not body:
         return Nothing()
-    content_type = arrival.headers.get(b"content-type", b"").lower().replace(b" ", b"").replace(b'"', b"")
+    content_type = headers.get(b"content-type", b"").lower().replace(b" ", b"").replace(b'"', b"")
     if content_type not in _JSON_TYPES:
         raise UnsupportedMediaType()
-    return decode_json(body, kind)
+    return decode_json(body, kind or Nothing)
 
 
 def decode_json(body: bytes, kind: type[T]) -> T:
@@ -87,10 +79,10 @@ def decode_json(body: bytes, kind: type[T]) -> T:
     return decoded  # type: ignore[no-any-return]
 
 
-def decode_query(endpoint: Endpoint, query_string: bytes) -> Any:
-    """Return the query as its struct. Raises Invalid."""
-    kind = endpoint.query or Nothing
-    if not query_string and endpoint.query is None:
+def decode_query(wanted: type[msgspec.Struct] | None, query_string: bytes) -> Any:
+    """Return the query as its struct; None: there should be none. Raises Invalid."""
+    kind = wanted or Nothing
+    if not query_string and wanted is None:
         return Nothing()
     try:
         pairs = parse_qsl(

@@ -5,9 +5,10 @@ from collections import Counter
 
 import msgspec
 
+from api.application.refusals import RateLimited
 from api.application.settings import Network
 from api.http.pipeline.clients import is_proxy, parse_address
-from api.http.pipeline.errors import RETRY_AFTER_S, Busy, RateLimited
+from api.http.pipeline.errors import RETRY_AFTER_S, Busy
 from domain.accounts.networks import network_of
 from domain.errors import Refusal
 

@@ -1,16 +1,30 @@
-"""Errors: which HTTP status each refusal has, and how its body is written."""
+"""Errors: which HTTP status each refusal has, how its body is written, and what Litestar answers exceptions with."""
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
+import structlog
+from litestar import Request, Response
+from litestar.exceptions import HTTPException
+from litestar.types import ASGIApp, ExceptionHandlersMap, Receive, Scope, Send
 
 from api.application.payments.checkouts import CheckoutRefused
+from api.application.refusals import (
+    CaptchaFailed,
+    CommandTimedOut,
+    Ending,
+    NotReady,
+    RateLimited,
+    WebhookRefused,
+)
+from api.http.pipeline.context import RequestContext, context_of
+from api.http.pipeline.responses import ReadyMade
 from api.http.rendering import amount_number, balance_number, encode_json, required_number
 from domain.accounts.account import EmailTaken, Unauthorized, WrongPassword
 from domain.accounts.erasing import NotErasable
 from domain.accounts.logins import CaptchaOrWait, InvalidCredentials, TooManyAttempts
+from domain.accounts.ports import CaptchaUnavailable, PasswordsBusy
 from domain.accounts.public_keys import NotAPublicKey
 from domain.accounts.ssh_keys import SshKeyTaken, TooManySshKeys
 from domain.alerts.codes import CodeRefused
@@ -18,7 +32,9 @@ from domain.compute.capacity import NoCapacity
 from domain.compute.vps import VpsIsCreating, VpsIsStopping, VpsNotRunning
 from domain.errors import Contended, Fact, Invalid, NotFound, Refusal
 from domain.money import MicroUsd
+from domain.payments.ports import PaymentsUnavailable
 from domain.payments.refunds import NothingToRefund
+from domain.ports import StoreUnable, StoreUnavailable, TooLargeToStore
 from domain.pricing.price_book import PlanNameTaken, PlanNotFound, RepricingTooSoon
 from domain.sealed import AccountIsErased
 from domain.statements.issuing import MonthNotOver
@@ -32,9 +48,14 @@ from projections.reading import ProjectionBehind
 
 PROBLEM_JSON = b"application/problem+json"
 JSON = b"application/json"
-NOTHING_BESIDE: Mapping[str, Any] = MappingProxyType({})
 RETRY_AFTER_S = 1
 """What a caller is told to wait when the reason passes by itself."""
+
+_log = structlog.get_logger(__name__)
+
+
+class ClientGone(Exception):
+    """The client went away in the middle of its request: there is nobody to answer."""
 
 
 class MethodNotAllowed(Refusal):
@@ -86,25 +107,11 @@ class NotJson(Refusal):
     sentence = "body is not valid JSON"
 
 
-class CaptchaFailed(Refusal):
-    """Nothing proves that a person asks."""
-
-    code = "captcha_failed"
-    sentence = "CAPTCHA verification failed"
-
-
 class CaptchaDown(Refusal):
     """Whoever verifies the captcha gave no answer."""
 
     code = "captcha_unavailable"
     sentence = "CAPTCHA verification is unavailable"
-
-
-class RateLimited(Refusal):
-    """More requests than the quota allows."""
-
-    code = "rate_limited"
-    sentence = "too many requests"
 
 
 class IdempotencyKeyReused(Refusal):
@@ -114,25 +121,11 @@ class IdempotencyKeyReused(Refusal):
     sentence = "idempotency key was used for another request"
 
 
-class CommandTimedOut(Refusal):
-    """A command ran past its time limit, and nothing of it runs any more."""
-
-    code = "command_timed_out"
-    sentence = "command timed out"
-
-
 class Busy(Refusal):
     """More work waits than can be done soon."""
 
     code = "busy"
     sentence = "too busy, try again"
-
-
-class Ending(Refusal):
-    """The service ends; a command that was awaited goes on, and is there under its job when the service is back."""
-
-    code = "ending"
-    sentence = "service is ending"
 
 
 class StoreDown(Refusal):
@@ -154,20 +147,6 @@ class PaymentsDown(Refusal):
 
     code = "payments_unavailable"
     sentence = "payments are unavailable"
-
-
-class WebhookRefused(Refusal):
-    """Nothing proves that Stripe tells it now; nothing of it is kept."""
-
-    code = "bad_signature"
-    sentence = "webhook signature is not valid"
-
-
-class NotReady(Refusal):
-    """Some part is not fit to serve; the facts say which."""
-
-    code = "not_ready"
-    sentence = "not ready"
 
 
 class InternalError(Refusal):
@@ -240,6 +219,15 @@ STATUS: dict[type[Refusal], int] = {
 }
 """The one place where a refusal gets its status."""
 
+_TRANSLATED: dict[type[Exception], type[Refusal]] = {
+    PasswordsBusy: Busy,
+    CaptchaUnavailable: CaptchaDown,
+    PaymentsUnavailable: PaymentsDown,
+    StoreUnavailable: StoreDown,
+    StoreUnable: StoreBusy,
+    TooLargeToStore: PayloadTooLarge,
+}
+"""Exceptions of the domain's ports that are told as refusals."""
 _MONEY_FACTS: dict[str, Callable[[MicroUsd], msgspec.Raw]] = {
     "balance": balance_number,
     "required": required_number,
@@ -260,13 +248,13 @@ class Refused(msgspec.Struct, frozen=True):
     body: bytes
 
 
-def refused(refusal: Refusal, *, as_problem: bool, beside: Mapping[str, Any] = NOTHING_BESIDE) -> Refused:
-    """Return how a refusal is told, as plain JSON or as RFC 9457 has it; ``beside``: fields besides its facts."""
+def refused(refusal: Refusal, *, as_problem: bool) -> Refused:
+    """Return how a refusal is told, as plain JSON or as RFC 9457 has it."""
     status = STATUS[type(refusal)]
     facts = dict(_rendered(name, fact) for name, fact in refusal.facts.items())
     if isinstance(refusal, InsufficientBalance):
         facts["balance_micros"] = refusal.balance
-    body: dict[str, Any] = {"error": refusal.sentence, "code": refusal.code, **facts, **beside}
+    body: dict[str, Any] = {"error": refusal.sentence, "code": refusal.code, **facts}
     if as_problem:
         title = refusal.sentence
         body = {"type": f"urn:litevps:error:{refusal.code}", "title": title, "status": status, "detail": title} | body
@@ -285,3 +273,81 @@ def _rendered(name: str, fact: Fact) -> tuple[str, Any]:
     if name in _MONEY_FACTS and isinstance(fact, int):
         return name, _MONEY_FACTS[name](MicroUsd(fact))
     return name, fact
+
+
+def refusal_of(problem: Exception, context: RequestContext) -> Refusal:
+    """Return the refusal that an exception is told as; what nobody foresaw is logged."""
+    if isinstance(problem, Refusal):
+        return problem
+    translated = next((made for kind, made in _TRANSLATED.items() if isinstance(problem, kind)), None)
+    if translated is None:
+        _log.error("request failed", request_id=context.client.request_id, exc_info=problem)
+    return (translated or InternalError)()
+
+
+def refusal_response(refusal: Refusal, context: RequestContext) -> ReadyMade:
+    """Return the response that a refusal is told in."""
+    made = refused(refusal, as_problem=context.is_problem_wanted)
+    return ReadyMade(made.status, made.headers, made.body)
+
+
+def exception_handlers(let_in: Callable[[RequestContext], Awaitable[None]]) -> ExceptionHandlersMap:
+    """Return what Litestar answers exceptions with; ``let_in`` makes a context know its caller, or raises."""
+
+    def answer(request: Request[Any, Any, Any], problem: Exception) -> Response[Any]:
+        context = context_of(request.scope)
+        return refusal_response(refusal_of(problem, context), context)
+
+    def answer_http(request: Request[Any, Any, Any], problem: HTTPException) -> Response[Any]:
+        context = context_of(request.scope)
+        refusal = _refusal_of_http(problem, context)
+        if "route_handler" in request.scope:
+            return refusal_response(refusal, context)
+        return Unrouted(refusal, context, let_in)
+
+    def say_nothing(_request: Request[Any, Any, Any], _problem: ClientGone) -> Response[Any]:
+        return ReadyMade(400, (), b"")
+
+    return {HTTPException: answer_http, ClientGone: say_nothing, Exception: answer}
+
+
+class Unrouted(Response[bytes]):
+    """What is told of a request that there is no operation for: to an account, with its balance.
+
+    Litestar runs no middleware for what it cannot route, so who asks is looked up when the response is sent.
+    """
+
+    def __init__(
+        self, refusal: Refusal, context: RequestContext, let_in: Callable[[RequestContext], Awaitable[None]]
+    ) -> None:
+        super().__init__(b"")
+        self._refusal, self._context, self._let_in = refusal, context, let_in
+
+    def to_asgi_response(self, *_: Any, **__: Any) -> ASGIApp:  # type: ignore[override]
+        """Return what looks up who asks, and answers."""
+
+        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+            refusal, context = self._refusal, self._context
+            try:
+                await self._let_in(context)
+            except Unauthorized:
+                context.quota_headers.clear()
+            except Exception as problem:  # noqa: BLE001 Nothing may escape: whatever it is gets a response of ours.
+                refusal = refusal_of(problem, context)
+            await refusal_response(refusal, context).to_asgi_response()(scope, receive, send)
+
+        return answer
+
+
+def _refusal_of_http(problem: HTTPException, context: RequestContext) -> Refusal:
+    match problem.status_code:
+        case 404:
+            return NotFound()
+        case 405:
+            allowed = {name.strip() for name in (problem.headers or {}).get("allow", "").split(",")} - {"OPTIONS"}
+            return MethodNotAllowed(allowed=", ".join(sorted(allowed | ({"HEAD"} if "GET" in allowed else set()))))
+        case 400:
+            return Invalid(fields={"request": "cannot be read"})
+        case _:
+            _log.error("request failed", request_id=context.client.request_id, exc_info=problem)
+            return InternalError()

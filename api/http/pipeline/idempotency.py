@@ -1,25 +1,26 @@
-"""Idempotency: an answer is kept in the very append of its events, and told again to whoever repeats the request."""
+"""Idempotency: a response is kept in the very append of its events, and given again to whoever repeats the request."""
 
 import hashlib
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 import msgspec
 
-from api.application.repository import Loaded
-from api.http.pipeline.call import Answer, Call
+from api.application.once import Once
+from api.application.runtime import Runtime
 from api.http.pipeline.errors import IdempotencyKeyReused
-from domain.deciding import AggregateRef, Decision
-from domain.errors import Invalid, Refusal
-from domain.ids import EventId
+from api.http.pipeline.request import ApiRequest
+from api.http.pipeline.responses import ApiResponse
+from domain.errors import Refusal
+from domain.ids import AccountId, EventId
 from domain.ports import Claim, ClaimTaken
 from domain.time import HOUR, Instant
-from domain.wallet.wallet import wallet_ref
+
+R = TypeVar("R")
 
 SCOPE = "idempotency"
 KEPT_FOR = 24 * HOUR
-KEY_CHARACTERS_MAX = 255
 _FIELD = "answer"
 _OLDER_FIELD = "kept"
 """Of answers kept before they were bound to their requests; a day after that there are none."""
@@ -27,8 +28,8 @@ _PARTS = 5
 REPLAYED = ("idempotency-replayed", "true")
 
 
-class Kept(msgspec.Struct, frozen=True):
-    """An answer as it is kept, with the digest of the request that it answers."""
+class StoredResponse(msgspec.Struct, frozen=True):
+    """A response as it is kept, with the digest of the request that it answers."""
 
     request: str
     status: int
@@ -36,103 +37,110 @@ class Kept(msgspec.Struct, frozen=True):
     headers: tuple[tuple[str, str], ...]
 
 
-def checked_key(header: bytes | None) -> str | None:
-    """Return the Idempotency-Key of a request. Raises Invalid."""
-    if header is None:
-        return None
-    key = header.decode("latin-1")
-    if not 1 <= len(key) <= KEY_CHARACTERS_MAX or not key.isascii() or not key.isprintable():
-        raise Invalid(fields={"Idempotency-Key": f"must be 1 to {KEY_CHARACTERS_MAX} printable ASCII characters"})
-    return key
+class IdempotencyKey(msgspec.Struct, frozen=True):
+    """An Idempotency-Key of an account's, and the request that came under it."""
+
+    runtime: Runtime
+    account_id: AccountId
+    key: str
+    request: str
+    """The digest of everything that makes one request the same as another."""
+
+    async def find(self) -> StoredResponse | None:
+        """Return the response that was given to this request before. Raises IdempotencyKeyReused."""
+        claim = await self.runtime.store.find_claim(SCOPE, self.claim_key())
+        if claim is None:
+            return None
+        assert claim.kept is not None
+        await self.runtime.sealer.load([self.account_id])
+        stored = msgspec.json.decode(self._opened(claim.kept.decode()), type=StoredResponse)
+        if stored.request != self.request:
+            raise IdempotencyKeyReused()
+        return stored
+
+    async def prepare(self) -> None:
+        """Have the account's key at hand, under which responses are sealed."""
+        await self.runtime.sealer.load([self.account_id], create=True)
+
+    def claim_of(self, status: int, body: bytes, headers: tuple[tuple[str, str], ...], now: Instant) -> Claim:
+        """Return the claim that keeps a response, sealed, once it was prepared for."""
+        text = msgspec.json.encode(StoredResponse(self.request, status, body.decode(), headers)).decode()
+        sealed = self.runtime.sealer.seal(self.account_id, self._place(), _FIELD, text).encode()
+        return Claim(SCOPE, self.claim_key(), self.account_id, sealed, Instant(now + KEPT_FOR))
+
+    def claim_key(self) -> bytes:
+        """Return under which key the response to this request is claimed."""
+        return self.runtime.sealer.keyed_hash(SCOPE, f"{self.account_id}:{self.key}")
+
+    def _opened(self, sealed: str) -> str:
+        unseal, parts = self.runtime.sealer.unseal, sealed.split(".")
+        if len(parts) == _PARTS and parts[3] == _OLDER_FIELD:
+            return unseal(self.account_id, EventId(UUID(parts[2])), _OLDER_FIELD, sealed)
+        return unseal(self.account_id, self._place(), _FIELD, sealed)
+
+    def _place(self) -> EventId:
+        """Return what stands for the event that a response is sealed for: its claim, so that it answers no other."""
+        return EventId(UUID(bytes=self.claim_key()[:16]))
 
 
-async def act(
-    call: Call,
-    refs: Sequence[AggregateRef[Any]],
-    decide: Callable[[Loaded, Instant], Decision],
-    answer: Callable[[Loaded, Instant], Answer],
-    step: str = "",
-) -> Answer:
-    """Decide and record, and answer from what is seen afterwards; under a key, only once.
+class KeptResponse(Generic[R]):
+    """Renders what a command came to, and has that kept where the request has a key."""
 
-    ``answer`` is given the states as the decision leaves them, before anything is recorded: so what is
-    told, and kept, is part of the same append.
+    def __init__(self, key: IdempotencyKey | None, render: Callable[[R], ApiResponse[Any]]) -> None:
+        self._key = key
+        self._render = render
+        self._last: tuple[R, ApiResponse[Any]] | None = None
+
+    def claims(self, result: R, now: Instant) -> tuple[Claim, ...]:
+        """Return the claim that keeps the response, if the request has a key."""
+        if self._key is None:
+            return ()
+        response = self.response(result)
+        return (self._key.claim_of(response.status_code or 200, response.body, tuple(response.own_headers), now),)
+
+    def response(self, result: R) -> ApiResponse[Any]:
+        """Return the response that tells what the command came to, made once."""
+        if self._last is None or self._last[0] is not result:
+            self._last = (result, self._render(result))
+        return self._last[1]
+
+
+async def once(
+    request: ApiRequest, use_case: Callable[[Once[R]], Awaitable[R]], render: Callable[[R], ApiResponse[Any]]
+) -> ApiResponse[Any]:
+    """Answer a request by what a use case comes to; under an Idempotency-Key, only once.
+
+    ``use_case``: is given what keeps its outcome, for its execution; ``render``: makes the response of its result, with
+    its status told.
     """
-    if (kept := await find_kept(call)) is not None:
-        return kept
-    if call.idempotency_key is not None:
-        await call.runtime.sealer.load([call.account_id], create=True)
-    made: Answer | None = None
-
-    def decide_and_answer(loaded: Loaded, now: Instant) -> Decision:
-        nonlocal made
-        decision = decide(loaded, now)
-        made = answer(loaded.after(decision), now)
-        if call.idempotency_key is None:
-            return decision
-        return msgspec.structs.replace(decision, claims=(*decision.claims, claim_of(call, made, now)))
-
+    key = key_of(request)
+    if key is not None and (stored := await key.find()) is not None:
+        return replayed(stored)
+    if key is not None:
+        await key.prepare()
+    kept = KeptResponse(key, render)
     try:
-        outcome = await call.runtime.aggregates.execute(refs, decide_and_answer, call.context(step))
+        result = await use_case(kept)
     except (ClaimTaken, Refusal) as no:
         if isinstance(no, ClaimTaken) and no.scope != SCOPE:
             raise
         # The same request came twice at once, and the other one was faster: it is told by the claim, or by
         # a refusal where what it left behind (a taken key, less money) allows no second.
-        if (kept := await find_kept(call)) is not None:
-            return kept
+        if key is not None and (stored := await key.find()) is not None:
+            return replayed(stored)
         raise
-    assert made is not None
-    wallet = wallet_ref(call.account_id)
-    if any(ref.stream == wallet.stream for ref in refs):
-        after = outcome.loaded.of(wallet)
-        return msgspec.structs.replace(made, balance=after.balance, wallet=after)
-    return made
+    return kept.response(result)
 
 
-async def find_kept(call: Call) -> Answer | None:
-    """Return the answer that was given to this request before. Raises IdempotencyKeyReused."""
-    if call.idempotency_key is None:
+def key_of(request: ApiRequest) -> IdempotencyKey | None:
+    """Return the Idempotency-Key of a request; None where it has none."""
+    context = request.context
+    if context.idempotency_key is None:
         return None
-    claim = await call.runtime.store.find_claim(SCOPE, claim_key(call))
-    if claim is None:
-        return None
-    assert claim.kept is not None
-    await call.runtime.sealer.load([call.account_id])
-    kept = msgspec.json.decode(_opened(call, claim.kept.decode()), type=Kept)
-    if kept.request != request_digest(call):
-        raise IdempotencyKeyReused()
-    return Answer(kept.status, kept.body.encode(), (*kept.headers, REPLAYED))
+    digest = hashlib.sha256(request.target.encode() + b"\n" + context.raw_body).hexdigest()
+    return IdempotencyKey(context.runtime, request.caller.account_id, context.idempotency_key, digest)
 
 
-def claim_of(call: Call, answer: Answer, now: Instant) -> Claim:
-    """Return the claim that keeps an answer, sealed; the account's key must be at hand."""
-    return Claim(SCOPE, claim_key(call), call.account_id, _sealed(call, answer), Instant(now + KEPT_FOR))
-
-
-def claim_key(call: Call) -> bytes:
-    """Return under which key the answer to this call is claimed."""
-    return call.runtime.sealer.keyed_hash(SCOPE, f"{call.account_id}:{call.idempotency_key}")
-
-
-def request_digest(call: Call) -> str:
-    """Return the digest of everything that makes one request the same as another."""
-    return hashlib.sha256(call.target.encode() + b"\n" + call.raw_body).hexdigest()
-
-
-def _sealed(call: Call, answer: Answer) -> bytes:
-    kept = Kept(request_digest(call), answer.status, answer.body.decode(), answer.headers)
-    text = msgspec.json.encode(kept).decode()
-    return call.runtime.sealer.seal(call.account_id, _place_of(call), _FIELD, text).encode()
-
-
-def _opened(call: Call, sealed: str) -> str:
-    unseal, parts = call.runtime.sealer.unseal, sealed.split(".")
-    if len(parts) == _PARTS and parts[3] == _OLDER_FIELD:
-        return unseal(call.account_id, EventId(UUID(parts[2])), _OLDER_FIELD, sealed)
-    return unseal(call.account_id, _place_of(call), _FIELD, sealed)
-
-
-def _place_of(call: Call) -> EventId:
-    """Return what stands for the event that an answer is sealed for: its claim, so that it answers no other request."""
-    return EventId(UUID(bytes=claim_key(call)[:16]))
+def replayed(stored: StoredResponse) -> ApiResponse[bytes]:
+    """Return a response that was given before."""
+    return ApiResponse(stored.body.encode(), status_code=stored.status, headers=(*stored.headers, REPLAYED))

@@ -4,9 +4,10 @@ from collections import OrderedDict
 
 import structlog
 
+from api.application import rate_limits
+from api.application.refusals import RateLimited
 from api.application.runtime import Runtime
-from api.http.pipeline import rate_limits
-from api.http.pipeline.errors import RateLimited
+from api.http.pipeline.rate_limits import quota_headers
 from domain.accounts.ports import Quota, Tally
 from domain.ports import StoreFailed
 from domain.time import MICROSECONDS_PER_SECOND, Instant, seconds
@@ -25,8 +26,8 @@ class WrongCredentials:
         self._quota = Quota("wrong-credentials", runtime.settings.wrong_credentials_per_minute, 60)
         self._over: OrderedDict[str | None, Instant] = OrderedDict()
 
-    async def count(self, client: str | None, told: list[tuple[bytes, bytes]]) -> None:
-        """Count one. Raises RateLimited for a client that showed too many; ``told``: headers that say so."""
+    async def count(self, client: str | None, headers: list[tuple[bytes, bytes]]) -> None:
+        """Count one. Raises RateLimited for a client that showed too many; ``headers`` get those that say so."""
         tally = self._known(client)
         if tally is None:
             try:
@@ -37,7 +38,7 @@ class WrongCredentials:
         if tally.count <= self._quota.tries:
             return
         self._remember(client, tally)
-        told.extend(rate_limits.headers(self._quota, tally))
+        headers.extend(quota_headers(self._quota, tally))
         rate_limits.check(self._quota, tally)
 
     def refusal(self, client: str | None) -> RateLimited | None:

@@ -9,7 +9,7 @@ import pytest
 from httpx import ASGITransport, AsyncClient
 
 from api.http import health
-from api.http.app import App
+from api.http.app import create_app
 from domain.compute.ports import HypervisorUnavailable
 from domain.ports import StoreUnavailable
 from tests.api.houses import Customer, House
@@ -34,7 +34,7 @@ class AskedHost:
 @asynccontextmanager
 async def client_of(here: House, host: AskedHost) -> AsyncIterator[AsyncClient]:
     worker = msgspec.structs.replace(here.runtime.worker, hypervisors={here.host.host_id: host})
-    app = App(msgspec.structs.replace(here.runtime, worker=worker))
+    app = create_app(msgspec.structs.replace(here.runtime, worker=worker))
     async with AsyncClient(transport=ASGITransport(app=app), base_url="http://x") as client:
         yield client
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from api.http.app import App
+from api.http.app import create_app
 from api.http.catalogue import endpoints
-from api.http.pipeline.endpoint import Endpoint
+from api.http.pipeline.edge import Edge
+from api.http.pipeline.operation import Operation
 from tests.api.houses import ROOMY, Customer, House
 from tests.api.http.loop_steps import UNDER_WAY, Steps, measured_steps
 from tests.api.http.repetitions import REPETITIONS, Repetition
@@ -80,7 +81,7 @@ def repetitions_for(number: int) -> dict[str, Repetition]:
 
 async def send_all(here: House, requests: list[Sent], monkeypatch: pytest.MonkeyPatch) -> Steps:
     """Send requests, several at once, and return how long the loop's steps took meanwhile."""
-    app, free = App(here.runtime), asyncio.Semaphore(AT_ONCE)
+    app, free = create_app(here.runtime), asyncio.Semaphore(AT_ONCE)
 
     async def send_one(sent: Sent, number: int) -> None:
         async with free:
@@ -94,7 +95,7 @@ async def send_all(here: House, requests: list[Sent], monkeypatch: pytest.Monkey
     return steps
 
 
-async def answered(app: App, scope: dict[str, Any], body: bytes) -> int:
+async def answered(app: Edge, scope: dict[str, Any], body: bytes) -> int:
     """Return the status that is answered, never 500."""
     told: list[dict[str, Any]] = []
 
@@ -111,7 +112,7 @@ async def answered(app: App, scope: dict[str, Any], body: bytes) -> int:
 
 
 def hostile(
-    endpoint: Endpoint, tried: Mapping[str, Repetition], authorization: list[tuple[bytes, bytes]]
+    endpoint: Operation, tried: Mapping[str, Repetition], authorization: list[tuple[bytes, bytes]]
 ) -> Iterator[Sent]:
     """Yield requests for an endpoint, every part of them a repetition once."""
     path = endpoint.path
@@ -152,12 +153,12 @@ def hostile(
             yield sent(body_name, name, body=body)
 
 
-def hostile_bodies(endpoint: Endpoint, made: Repetition) -> Iterator[tuple[str, bytes]]:
+def hostile_bodies(endpoint: Operation, made: Repetition) -> Iterator[tuple[str, bytes]]:
     """Yield bodies with a repetition as the whole, as a field, as a name, and where no string belongs."""
     size = min(endpoint.body_bytes_max, 1024 * 1024) - 1024
     raw = made(size)
     text = json.dumps(raw.decode("utf-8", "replace"))[: size - 2].rstrip("\\").removesuffix('"') + '"'
-    whole = dict(endpoint.body_example or {})
+    whole = dict(endpoint.docs.body_example or {})
     yield "the body", raw
     yield "an unknown field", b'{"x":' + text.encode() + b"}"
     yield "a field's name", b"{" + text.encode() + b":1}"

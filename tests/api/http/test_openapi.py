@@ -60,7 +60,7 @@ def test_every_operation_has_a_name_of_its_own_an_example_and_its_errors() -> No
 
 def test_examples_have_the_fields_that_answers_have() -> None:
     for endpoint in declared(Settings()):
-        for told in endpoint.told:
+        for told in endpoint.responses:
             example = told.example[0] if isinstance(told.example, list) else told.example
             kind = getattr(told.body, "__args__", (told.body,))[0]
             if example is not None and hasattr(kind, "__struct_encode_fields__"):
@@ -99,9 +99,9 @@ async def test_what_is_answered_is_what_is_told(here: House, ann: Customer) -> N
     nothing = "01937b1e-5c00-7000-8000-000000000001"
     for endpoint in declared(Settings()):
         path = re.sub(r"{\w+}", nothing, endpoint.path)
-        body = endpoint.body_example if endpoint.body is not None else None
+        body = endpoint.docs.body_example if endpoint.body is not None else None
         response = await ann.ask(endpoint.method, path, json=body)
-        expected = {told.status for told in endpoint.told} | {STATUS[kind] for kind in refusals_of(endpoint)}
+        expected = {told.status for told in endpoint.responses} | {STATUS[kind] for kind in refusals_of(endpoint)}
         assert response.status_code in expected, endpoint.name
         told = TOLD["paths"][endpoint.path][endpoint.method.lower()]["responses"][str(response.status_code)]
         missing = {name for name in told["headers"] if name.lower() not in response.headers}

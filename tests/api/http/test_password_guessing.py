@@ -12,7 +12,8 @@ import pytest
 from adapters.simulated.clock import ManualClock
 from adapters.turnstile import TEST_TOKEN
 from api.application.runtime import Runtime
-from api.http.app import App
+from api.http.app import create_app
+from api.http.pipeline.edge import Edge
 from domain.accounts import logins
 from domain.accounts.events import PasswordConfirmed, PasswordTried
 from domain.accounts.ports import PasswordsBusy
@@ -54,8 +55,8 @@ async def owner(still: House) -> Customer:
 
 
 @lru_cache(maxsize=1)
-def app_of(runtime: Runtime) -> App:
-    return App(runtime)
+def app_of(runtime: Runtime) -> Edge:
+    return create_app(runtime)
 
 
 @asynccontextmanager

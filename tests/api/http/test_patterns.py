@@ -9,8 +9,8 @@ import pytest
 
 from api.http.catalogue import declared
 from api.http.openapi.document import document
-from api.http.pipeline.client_request import arrivals
-from api.http.pipeline.endpoint import Endpoint
+from api.http.pipeline.client_request import client_request_reader
+from api.http.pipeline.operation import Operation
 from tests.api.houses import ROOMY, Customer, House
 
 pytestmark = pytest.mark.anyio
@@ -75,7 +75,7 @@ def test_there_are_patterns_to_try() -> None:
 
 
 @pytest.mark.parametrize("endpoint", declared(ROOMY), ids=lambda one: one.name)
-def test_no_struct_leaves_a_pattern_to_the_parser(endpoint: Endpoint) -> None:
+def test_no_struct_leaves_a_pattern_to_the_parser(endpoint: Operation) -> None:
     # Its `$` lets a last newline through, and it looks at each of many strings before it counts them.
     for kind in filter(None, (endpoint.body, endpoint.query)):
         assert list(patterns_of(msgspec.inspect.type_info(kind))) == []
@@ -93,6 +93,6 @@ def patterns_of(told: Any) -> Iterator[str]:
 
 
 async def test_headers_are_taken_whole(here: House) -> None:
-    arrival = arrivals(here.runtime.ids, ())({"headers": [(b"x-request-id", b"mine\n")], "client": None})
+    read = client_request_reader(here.runtime.ids, ())({"headers": [(b"x-request-id", b"mine\n")], "client": None})
 
-    assert arrival.request_id != "mine\n"
+    assert read.client.request_id != "mine\n"

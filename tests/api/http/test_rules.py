@@ -10,7 +10,7 @@ import pytest
 from httpx import ASGITransport, AsyncClient
 
 from api.application.settings import Settings
-from api.http.app import App
+from api.http.app import create_app
 from domain.ports import StoreFailed, StoreUnable, StoreUnavailable, TooLargeToStore
 from domain.time import Instant
 from tests.api.houses import PASSWORD, ROOMY, Customer, House, house
@@ -122,7 +122,7 @@ async def test_a_mistake_of_ours_tells_nothing_of_itself(here: House, ann: Custo
             raise RuntimeError("a secret")
 
     broken = msgspec.structs.replace(here.runtime, vps_list=Broken())
-    async with AsyncClient(transport=ASGITransport(app=App(broken)), base_url="http://x") as client:
+    async with AsyncClient(transport=ASGITransport(app=create_app(broken)), base_url="http://x") as client:
         response = await client.get("/api/vps", headers={"authorization": f"Bearer {ann.token}"})
 
     assert (response.status_code, response.json()) == (500, {"error": "internal error", "code": "internal_error"})
@@ -141,7 +141,7 @@ async def test_a_store_that_is_away_is_503_and_leaves_no_failure_behind(here: Ho
     left_behind: list[dict[str, object]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: left_behind.append(context))
     away = msgspec.structs.replace(here.runtime, aggregates=Away(), rate_counters=Away())
-    async with AsyncClient(transport=ASGITransport(app=App(away)), base_url="http://x") as client:
+    async with AsyncClient(transport=ASGITransport(app=create_app(away)), base_url="http://x") as client:
         response = await client.get("/api/me", headers={"authorization": f"Bearer {ann.token}"})
     await asyncio.sleep(0.01)
     gc.collect()
@@ -166,7 +166,7 @@ async def test_what_the_store_cannot_do_is_told_as_what_it_is(
             raise failure
 
     failing = msgspec.structs.replace(here.runtime, vps_list=Failing())
-    async with AsyncClient(transport=ASGITransport(app=App(failing)), base_url="http://x") as client:
+    async with AsyncClient(transport=ASGITransport(app=create_app(failing)), base_url="http://x") as client:
         response = await client.get("/api/vps", headers={"authorization": f"Bearer {ann.token}"})
 
     assert (response.status_code, response.json()["code"]) == (status, code)
@@ -211,7 +211,7 @@ async def test_a_session_ends_after_twelve_hours(here: House, ann: Customer) -> 
             return Instant(here.runtime.clock.now() + 12 * 3600 * 1_000_000)
 
     later = msgspec.structs.replace(here.runtime, clock=Later())
-    async with AsyncClient(transport=ASGITransport(app=App(later)), base_url="http://x") as client:
+    async with AsyncClient(transport=ASGITransport(app=create_app(later)), base_url="http://x") as client:
         response = await client.get("/api/me", headers={"authorization": f"Bearer {ann.token}"})
 
     assert response.status_code == 401

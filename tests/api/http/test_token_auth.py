@@ -12,7 +12,7 @@ from httpx import ASGITransport, AsyncClient
 from adapters.simulated.clock import ManualClock
 from api.application.repository import CommandContext
 from api.application.settings import Settings
-from api.http.app import App
+from api.http.app import create_app
 from api.http.catalogue import declared
 from domain.accounts.account import account_ref
 from domain.accounts.events import AccountClosed
@@ -56,12 +56,10 @@ async def test_what_a_token_does_is_recorded_as_its_own_doing(here: House, ann: 
     assert str(requested.token_id) == token_id
 
 
-@pytest.mark.parametrize(
-    "endpoint", [one for one in declared(Settings()) if one.who == "account"], ids=lambda e: e.name
-)
+@pytest.mark.parametrize("endpoint", [one for one in declared(Settings()) if not one.public], ids=lambda e: e.name)
 async def test_a_token_is_held_to_its_scopes(ann: Customer, endpoint: Any) -> None:
     path = re.sub(r"{\w+}", NOTHING, endpoint.path)
-    ask = {"json": endpoint.body_example} if endpoint.body is not None else {}
+    ask = {"json": endpoint.docs.body_example} if endpoint.body is not None else {}
     scope = None if endpoint.scope in (None, "any") else endpoint.scope
     lacking = await make(ann, scopes=[one for one in SCOPES if one != scope])
     with_all = await make(ann)
@@ -82,7 +80,7 @@ async def test_a_token_is_held_to_its_scopes(ann: Customer, endpoint: Any) -> No
 
 
 def test_each_scope_is_asked_by_what_the_contract_says() -> None:
-    scopes = {one.name: one.scope for one in declared(Settings()) if one.who == "account"}
+    scopes = {one.name: one.scope for one in declared(Settings()) if not one.public}
 
     expected = {
         "me": "any", "create_vps": "vps:write", "list_vps": "vps:read", "get_vps": "vps:read", "start_vps": "vps:write",
@@ -158,7 +156,7 @@ async def test_nobody_is_refused_because_it_cannot_be_kept_when_they_came(here: 
 
     ci = await make(ann)
     away = msgspec.structs.replace(here.runtime, last_uses=Away())
-    async with AsyncClient(transport=ASGITransport(app=App(away)), base_url="http://x") as client:
+    async with AsyncClient(transport=ASGITransport(app=create_app(away)), base_url="http://x") as client:
         response = await client.get("/api/me", headers={"authorization": f"Bearer {ci.token}"})
 
     assert response.status_code == 200

@@ -16,7 +16,7 @@ from api.application.runtime import Runtime
 from api.application.seed_data import ensure_plans
 from api.bootstrap import runtime as bootstrap
 from api.bootstrap.runtime import Database
-from api.http.app import App
+from api.http.app import create_app
 from projections.catalogue import READ_MODELS
 from projections.generation import SCHEMA, install
 from projections.runner import Runner
@@ -48,7 +48,7 @@ async def _house(database_url: str, home: Path) -> AsyncIterator[House]:
     settings = msgspec.structs.replace(ROOMY, home=str(home), compute="simulated", logins_per_minute=5)
     database = Database(database_url, None)
     async with bootstrap.opened_runtime(settings, database, with_hosts=False, say=lambda _: None) as runtime:
-        transport = ASGITransport(app=App(runtime))
+        transport = ASGITransport(app=create_app(runtime))
         async with AsyncClient(transport=transport, base_url="http://litevps.test") as client:
             yield House(runtime, client, None)  # type: ignore[arg-type]
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from api.http.pipeline import authentication as auth
+from api.http.pipeline import authenticator as auth
 from domain.ports import StoreUnavailable
 from domain.tokens.token import digest_of
 from tests.api.houses import PASSWORD, ROOMY, Customer, House, house

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from api.http.app import App
+from api.http.app import create_app
 from api.http.pipeline.connections import Limits
 from api.http.server import http_server, listen
 from tests.api.houses import House
@@ -13,7 +13,7 @@ from tests.api.houses import House
 @asynccontextmanager
 async def serving(here: House, port: int, limits: Limits) -> AsyncIterator[int]:
     """Serve a house at a port of 127.0.0.1."""
-    server, run = http_server(App(here.runtime), listen("127.0.0.1", port), limits)
+    server, run = http_server(create_app(here.runtime), listen("127.0.0.1", port), limits)
     task = asyncio.ensure_future(run())
     await server.up.wait()
     yield port
