@@ -17,7 +17,6 @@ from api.http import (
     health,
     password_reset,
     pricing,
-    ssh_keys,
     statements,
     tokens,
     verify_email,
@@ -29,6 +28,7 @@ from api.http.pipeline.operation import BODY_BYTES_MAX, Operation, operations_of
 from api.http.pipeline.request import ApiRequest
 from api.http.pipeline.responses import ApiResponse
 from api.http.service.controllers import DocumentController
+from api.http.ssh_keys.controllers import SshKeysController
 
 
 def handlers(settings: Settings) -> Sequence[ControllerRouterHandler]:
@@ -40,7 +40,7 @@ def handlers(settings: Settings) -> Sequence[ControllerRouterHandler]:
         *_bridged(closing.ENDPOINTS),
         *_bridged(alerts.ENDPOINTS),
         *_bridged(pricing.ENDPOINTS),
-        *_bridged(ssh_keys.ENDPOINTS),
+        SshKeysController,
         *_bridged(tokens.ENDPOINTS),
         *_bridged(vps_endpoints.ENDPOINTS),
         *_bridged(exec_.ENDPOINTS),

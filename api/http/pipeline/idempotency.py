@@ -96,7 +96,8 @@ class KeptResponse(Generic[R]):
         if self._key is None:
             return ()
         response = self.response(result)
-        return (self._key.claim_of(response.status_code or 200, response.body, tuple(response.own_headers), now),)
+        assert response.status_code is not None, "a response that is kept says its status"
+        return (self._key.claim_of(response.status_code, response.body, tuple(response.own_headers), now),)
 
     def response(self, result: R) -> ApiResponse[Any]:
         """Return the response that tells what the command came to, made once."""

@@ -73,6 +73,21 @@ class ApiResponse(Response[T]):
         return ReadyResponse(self.status_code or status_code or 200, told, self.body)
 
 
+def ok(content: T, *headers: tuple[str, str], wallet: Wallet | None = None) -> ApiResponse[T]:
+    """Return a response with 200; ``wallet``: the caller's after what the request did, where it may have changed."""
+    return ApiResponse(content, status_code=200, headers=headers, wallet=wallet)
+
+
+def created(content: T, *, wallet: Wallet | None = None) -> ApiResponse[T]:
+    """Return a response with 201: something was made."""
+    return ApiResponse(content, status_code=201, wallet=wallet)
+
+
+def accepted(content: T, *, wallet: Wallet | None = None) -> ApiResponse[T]:
+    """Return a response with 202: something is still to be done."""
+    return ApiResponse(content, status_code=202, wallet=wallet)
+
+
 class ReadyResponse:
     """A response that only has to be sent."""
 

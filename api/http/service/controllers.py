@@ -4,7 +4,7 @@ from litestar import Controller, get
 
 from api.http.openapi.docs import Docs
 from api.http.pipeline.request import ApiRequest
-from api.http.pipeline.responses import ApiResponse
+from api.http.pipeline.responses import ApiResponse, ok
 
 DOCUMENT = "document"
 """Of the application's state: the document, as it is sent."""
@@ -25,4 +25,4 @@ class DocumentController(Controller):
     )
     async def get_document(self, request: ApiRequest) -> ApiResponse[bytes]:
         """Tell the document."""
-        return ApiResponse(request.app.state[DOCUMENT], status_code=200)
+        return ok(request.app.state[DOCUMENT])

@@ -1,0 +1,1 @@
+"""SSH keys over HTTP."""
