@@ -3,6 +3,7 @@
 from litestar import Litestar
 from litestar.datastructures import State
 
+from api.application.readiness import Readiness
 from api.application.runtime import Runtime
 from api.http.catalogue import handlers
 from api.http.openapi.document import document
@@ -14,7 +15,7 @@ from api.http.pipeline.operation import BODY_BYTES_MAX, operations_of
 from api.http.pipeline.request import ApiRequest, read
 from api.http.pipeline.responses import ApiResponse
 from api.http.rendering import encode_json
-from api.http.service.controllers import DOCUMENT
+from api.http.service.controllers import DOCUMENT, READINESS
 
 
 def create_app(runtime: Runtime) -> Edge:
@@ -29,7 +30,7 @@ def create_app(runtime: Runtime) -> Edge:
         request_class=ApiRequest,
         response_class=ApiResponse,
         request_max_body_size=BODY_BYTES_MAX,
-        state=State(),
+        state=State({READINESS: Readiness(runtime)}),
         openapi_config=None,
         logging_config=None,
         debug=False,

@@ -14,9 +14,7 @@ from api.http import (
     billing_seeing,
     billing_usage,
     closing,
-    health,
     password_reset,
-    pricing,
     statements,
     tokens,
     verify_email,
@@ -27,7 +25,8 @@ from api.http.bridge import Endpoint, bridged
 from api.http.pipeline.operation import BODY_BYTES_MAX, Operation, operations_of
 from api.http.pipeline.request import ApiRequest
 from api.http.pipeline.responses import ApiResponse
-from api.http.service.controllers import DocumentController
+from api.http.pricing.controllers import PricingController
+from api.http.service.controllers import ServiceController
 from api.http.ssh_keys.controllers import SshKeysController
 
 
@@ -39,7 +38,7 @@ def handlers(settings: Settings) -> Sequence[ControllerRouterHandler]:
         *_bridged(password_reset.ENDPOINTS),
         *_bridged(closing.ENDPOINTS),
         *_bridged(alerts.ENDPOINTS),
-        *_bridged(pricing.ENDPOINTS),
+        PricingController,
         SshKeysController,
         *_bridged(tokens.ENDPOINTS),
         *_bridged(vps_endpoints.ENDPOINTS),
@@ -49,8 +48,7 @@ def handlers(settings: Settings) -> Sequence[ControllerRouterHandler]:
         *_bridged(billing_usage.ENDPOINTS),
         *_bridged(billing_explain.ENDPOINTS),
         *_bridged(statements.ENDPOINTS),
-        *_bridged(health.endpoints()),
-        DocumentController,
+        ServiceController,
     )
 
 

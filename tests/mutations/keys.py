@@ -26,8 +26,8 @@ KEYS: tuple[Mutation, ...] = (
     Mutation(
         "a kept answer is sealed for its request",
         "api/http/pipeline/idempotency.py",
-        "return EventId(UUID(bytes=claim_key(call)[:16]))",
-        "return EventId(call.account_id)",
+        "return EventId(UUID(bytes=self.claim_key()[:16]))",
+        "return EventId(self.account_id)",
         "tests/api/http/test_idempotency.py",
     ),
     Mutation(

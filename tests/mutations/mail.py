@@ -187,7 +187,7 @@ MAIL: tuple[Mutation, ...] = (
     ),
     Mutation(
         "closed: token",
-        "api/http/pipeline/authentication.py",
+        "api/http/pipeline/authenticator.py",
         "if not loaded.of(account).is_open:",
         "if loaded.of(account).id is None:",
         "tests/api/http/test_closing.py",

@@ -233,7 +233,7 @@ PEOPLE: tuple[Mutation, ...] = (
     ),
     Mutation(
         "sessions: one that has ended uses up nothing",
-        "api/http/pipeline/authentication.py",
+        "api/http/pipeline/authenticator.py",
         "                    self._note_end(credential.name)\n",
         "                    pass\n",
         "tests/api/http/test_wrong_credentials.py",

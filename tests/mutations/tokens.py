@@ -10,7 +10,7 @@ _FUNDS = "domain/wallet/funds.py"
 _METERING = "domain/wallet/metering.py"
 _LIMITS = "domain/wallet/limits.py"
 _TOKEN = "domain/tokens/token.py"
-_AUTH = "api/http/pipeline/authentication.py"
+_AUTH = "api/http/pipeline/authenticator.py"
 
 TOKENS: tuple[Mutation, ...] = (
     Mutation(
@@ -122,9 +122,9 @@ TOKENS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "what a call needs of a token",
-        "api/http/pipeline/answering.py",
-        "check_need(call.token, endpoint.scope)",
-        "check_need(call.token, 'any')",
+        "api/http/pipeline/authentication.py",
+        "check_need(context.caller.token, operation.scope)",
+        "check_need(context.caller.token, 'any')",
         _HTTP,
     ),
     Mutation(
@@ -151,6 +151,6 @@ TOKENS: tuple[Mutation, ...] = (
     Mutation("who starts a VPS", "api/http/vps.py", "            asked_by=call.token_id,\n", "", _SPENDING),
     Mutation("who runs a command", "api/http/exec.py", "        token_id=call.token_id,\n", "", _SPENDING),
     Mutation(
-        "who acts", "api/http/pipeline/call.py", ' if self.token is None else Actor("token", self.token.id)', "", _HTTP
+        "who acts", "api/application/caller.py", ' if self.token is None else Actor("token", self.token.id)', "", _HTTP
     ),
 )

@@ -28,7 +28,7 @@ WIRE: tuple[Mutation, ...] = (
     ),
     Mutation(
         "the server's own scope is left alone",
-        "api/http/app.py",
+        "api/http/pipeline/edge.py",
         'scope = {**scope, "method": routed,',
         'scope |= {"method": routed,',
         "tests/api/http/test_wire.py",
@@ -56,9 +56,9 @@ WIRE: tuple[Mutation, ...] = (
     ),
     Mutation(
         "quotas count clients",
-        "api/http/pipeline/answering.py",
-        "await self._count(endpoint.quota, call.arrival.client, told)",
-        "await self._count(endpoint.quota, call.arrival.address, told)",
+        "api/http/pipeline/authentication.py",
+        "rate_limits.count(self._runtime, quota, context.client.network)",
+        "rate_limits.count(self._runtime, quota, context.client.address)",
         _CLIENTS,
     ),
     Mutation(
@@ -119,8 +119,8 @@ WIRE: tuple[Mutation, ...] = (
     ),
     Mutation(
         "wrong credentials are counted",
-        "api/http/pipeline/answering.py",
-        "            await self._authentication.count_wrong(call.arrival, told)\n",
+        "api/http/pipeline/authentication.py",
+        "            await self._authenticator.count_wrong(context)\n",
         "",
         _WRONG,
     ),
@@ -133,7 +133,7 @@ WIRE: tuple[Mutation, ...] = (
     ),
     Mutation(
         "what may be made up is looked up seldom",
-        "api/http/pipeline/authentication.py",
+        "api/http/pipeline/authenticator.py",
         "if now_s < self._looked_up_s + LOOK_UP_EVERY_S:",
         "if False:",
         _WRONG,
@@ -154,7 +154,7 @@ WIRE: tuple[Mutation, ...] = (
     ),
     Mutation(
         "what has ended is remembered",
-        "api/http/pipeline/authentication.py",
+        "api/http/pipeline/authenticator.py",
         "        self._ended[name] = None\n",
         "        self._ended.clear()\n",
         _WRONG,

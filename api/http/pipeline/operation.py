@@ -79,7 +79,8 @@ def operations_of(router: Litestar) -> tuple[Operation, ...]:
             (method,) = handler.http_methods
             operation = handler.opt.get(_KEY) or _operation(handler, str(method), route.path)
             handler.opt[_KEY] = operation
-            place = places.setdefault(handler.owner if isinstance(handler.owner, Controller) else handler, len(places))
+            owner = type(handler.owner) if isinstance(handler.owner, Controller) else handler
+            place = places.setdefault(owner, len(places))
             found[place, handler.fn.__code__.co_firstlineno, route.path] = operation
     return tuple(found[place] for place in sorted(found))
 

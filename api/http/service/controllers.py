@@ -1,20 +1,58 @@
-"""The service itself: what it offers."""
+"""The service itself over HTTP: whether the API is up and every part fit to serve, and what it offers."""
+
+from typing import Any
 
 from litestar import Controller, get
 
+from api.application.readiness import Readiness
+from api.application.refusals import NotReady
 from api.http.openapi.docs import Docs
 from api.http.pipeline.request import ApiRequest
 from api.http.pipeline.responses import ApiResponse, ok
+from api.http.service.schemas import READY_EXAMPLE, Healthy, Ready, agent_card
 
 DOCUMENT = "document"
-"""Of the application's state: the document, as it is sent."""
+"""Of the application's state: the OpenAPI document, as it is sent."""
+READINESS = "readiness"
+"""Of the application's state: what looks whether the service is fit to serve, with a verdict of its own to keep."""
 
 
-class DocumentController(Controller):
-    """The OpenAPI document."""
+class ServiceController(Controller):
+    """The service itself."""
 
     tags = ["service"]
     opt = {"public": True}
+
+    @get(
+        "/api/health",
+        operation_id="health",
+        summary="Is the API up",
+        docs=Docs("It is.", {"status": "ok"}),
+    )
+    async def health(self) -> Healthy:
+        """Tell that the API is up."""
+        return Healthy("ok")
+
+    @get(
+        "/api/ready",
+        operation_id="ready",
+        summary="Is every part fit to serve",
+        docs=Docs("It is.", READY_EXAMPLE, refuses=(NotReady,)),
+    )
+    async def ready(self, request: ApiRequest) -> Ready:
+        """Tell whether store, read models and compute hosts are fit to serve, and whether mail can be sent."""
+        readiness: Readiness = request.app.state[READINESS]
+        return Ready.of(await readiness.check())
+
+    @get(
+        "/.well-known/agent.json",
+        operation_id="agent_card",
+        summary="What is this service",
+        docs=Docs("The agent card."),
+    )
+    async def agent_card(self, request: ApiRequest) -> dict[str, Any]:
+        """Tell programs what this service is and how to begin."""
+        return agent_card(request.runtime.settings.url)
 
     @get(
         ["/openapi.json", "/api/openapi.json"],
@@ -24,5 +62,5 @@ class DocumentController(Controller):
         docs=Docs("The OpenAPI 3.1 document."),
     )
     async def get_document(self, request: ApiRequest) -> ApiResponse[bytes]:
-        """Tell the document."""
+        """Tell the OpenAPI document."""
         return ok(request.app.state[DOCUMENT])

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from httpx import ASGITransport, AsyncClient
 
-from api.http import health
+from api.application import readiness
 from api.http.app import create_app
 from domain.compute.ports import HypervisorUnavailable
 from domain.ports import StoreUnavailable
@@ -49,7 +49,7 @@ async def test_hosts_are_asked_once_for_all_who_ask_within_a_while(
         assert ({answer.status_code for answer in answers}, host.asked) == ({200}, 1)
 
     host.is_away = True
-    monkeypatch.setattr(health, "VERDICT_KEPT_S", 0.0)
+    monkeypatch.setattr(readiness, "VERDICT_KEPT_S", 0.0)
     async with client_of(here, host) as client:
         away = await client.get("/api/ready")
         assert (away.status_code, away.json()["hosts"]) == (503, "1 of 1 unavailable")
