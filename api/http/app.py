@@ -21,8 +21,9 @@ from api.http.service.controllers import DOCUMENT, READINESS
 def create_app(runtime: Runtime) -> Edge:
     """Return the ASGI application of a service."""
     authentication = Authentication(runtime)
+    given = handlers(runtime.settings)
     router = Litestar(
-        route_handlers=handlers(runtime.settings),
+        route_handlers=given,
         middleware=[authentication],
         before_request=read,
         before_send=[CommonHeaders(runtime)],
@@ -35,5 +36,5 @@ def create_app(runtime: Runtime) -> Edge:
         logging_config=None,
         debug=False,
     )
-    router.state[DOCUMENT] = encode_json(document(operations_of(router), runtime.settings.url))
+    router.state[DOCUMENT] = encode_json(document(operations_of(router, given), runtime.settings.url))
     return Edge(runtime, router)

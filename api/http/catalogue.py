@@ -15,8 +15,6 @@ from api.http import (
     billing_usage,
     closing,
     password_reset,
-    statements,
-    tokens,
     verify_email,
     vps_endpoints,
 )
@@ -28,6 +26,8 @@ from api.http.pipeline.responses import ApiResponse
 from api.http.pricing.controllers import PricingController
 from api.http.service.controllers import ServiceController
 from api.http.ssh_keys.controllers import SshKeysController
+from api.http.statements.controllers import StatementsController
+from api.http.tokens.controllers import TokensController
 
 
 def handlers(settings: Settings) -> Sequence[ControllerRouterHandler]:
@@ -40,29 +40,30 @@ def handlers(settings: Settings) -> Sequence[ControllerRouterHandler]:
         *_bridged(alerts.ENDPOINTS),
         PricingController,
         SshKeysController,
-        *_bridged(tokens.ENDPOINTS),
+        TokensController,
         *_bridged(vps_endpoints.ENDPOINTS),
         *_bridged(exec_.ENDPOINTS),
         *_bridged(billing_funds_endpoints.ENDPOINTS),
         *_bridged(billing_seeing.ENDPOINTS),
         *_bridged(billing_usage.ENDPOINTS),
         *_bridged(billing_explain.ENDPOINTS),
-        *_bridged(statements.ENDPOINTS),
+        StatementsController,
         ServiceController,
     )
 
 
 def endpoints(settings: Settings) -> tuple[Operation, ...]:
     """Return every operation."""
+    given = handlers(settings)
     router = Litestar(
-        route_handlers=handlers(settings),
+        route_handlers=given,
         request_class=ApiRequest,
         response_class=ApiResponse,
         request_max_body_size=BODY_BYTES_MAX,
         openapi_config=None,
         logging_config=None,
     )
-    return operations_of(router)
+    return operations_of(router, given)
 
 
 def declared(settings: Settings) -> tuple[Operation, ...]:

@@ -25,9 +25,8 @@ class ResponseDocs(msgspec.Struct, frozen=True):
     @property
     def bodies(self) -> tuple[Any, ...]:
         """Return every type that the body may be of."""
-        if isinstance(self.body, UnionType):
-            return get_args(self.body)
-        return () if self.body is None else (self.body,)
+        kinds = get_args(self.body) if isinstance(self.body, UnionType) else (self.body,)
+        return tuple(kind for kind in kinds if kind not in (None, bytes))
 
 
 class Docs(msgspec.Struct, frozen=True):

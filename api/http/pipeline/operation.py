@@ -1,14 +1,15 @@
 """Operations: everything that is to be known of one method of one path, read off Litestar's own routes and handlers."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, get_args, get_origin
 from uuid import UUID
 
 import msgspec
-from litestar import Controller, Litestar, Response
+from litestar import Litestar, Response
 from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
+from litestar.types import ControllerRouterHandler
 
 from api.application.settings import Settings
 from api.http.openapi.docs import Docs, ResponseDocs
@@ -66,10 +67,13 @@ def operation_of(scope: Mapping[str, Any]) -> Operation:
     return operation
 
 
-def operations_of(router: Litestar) -> tuple[Operation, ...]:
-    """Return the operations of a router, in the order in which they are written down; its handlers know theirs."""
+def operations_of(router: Litestar, handlers: Sequence[ControllerRouterHandler]) -> tuple[Operation, ...]:
+    """Return the operations of a router, in the order in which they are written down; its handlers know theirs.
+
+    ``handlers``: what the router was given. Litestar's own order of routes is another one in each process.
+    """
+    places = {_place_of(one): place for place, one in enumerate(handlers)}
     found: dict[tuple[int, int, str], Operation] = {}
-    places: dict[object, int] = {}
     for route in router.routes:
         if not isinstance(route, HTTPRoute):
             continue
@@ -79,10 +83,15 @@ def operations_of(router: Litestar) -> tuple[Operation, ...]:
             (method,) = handler.http_methods
             operation = handler.opt.get(_KEY) or _operation(handler, str(method), route.path)
             handler.opt[_KEY] = operation
-            owner = type(handler.owner) if isinstance(handler.owner, Controller) else handler
-            place = places.setdefault(owner, len(places))
-            found[place, handler.fn.__code__.co_firstlineno, route.path] = operation
+            # A controller's handlers are its methods.
+            controller = getattr(handler.fn, "__self__", None)
+            owner = handler if controller is None else type(controller)
+            found[places[_place_of(owner)], handler.fn.__code__.co_firstlineno, route.path] = operation
     return tuple(found[place] for place in sorted(found))
+
+
+def _place_of(one: Any) -> Any:
+    return one.opt[_KEY].name if isinstance(one, HTTPRouteHandler) else one
 
 
 def _operation(handler: HTTPRouteHandler, method: str, path: str) -> Operation:

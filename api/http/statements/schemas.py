@@ -1,18 +1,10 @@
-"""Monthly statements over HTTP: as JSON, CSV or PDF, whichever is accepted best."""
+"""What requests about statements tell."""
 
-import asyncio
 from uuid import UUID
 
 import msgspec
 
-from api.application.statements.csv_form import csv_of
-from api.application.statements.issuing import statement_for
-from api.application.statements.pdf_form import pdf_of
 from api.application.statements.presentation import CURRENCY, Line, StatementPresentation
-from api.http.bridge import Answer, Call, Endpoint, Told, paged
-from api.http.pages import PAGE_HEADERS, Page
-from api.http.pipeline.errors import NotAcceptable
-from api.http.pipeline.negotiation import preferred
 from api.http.rendering import (
     Amount,
     Balance,
@@ -20,19 +12,13 @@ from api.http.rendering import (
     Time,
     amount_number,
     balance_number,
-    encode_json,
     optional_amount,
     optional_time,
 )
-from domain.errors import Invalid, NotFound
-from domain.statements.month import parse_month
 from domain.time import to_rfc3339
-from projections.reading import ProjectionBehind
 from projections.statements import Issued
 
-JSON, CSV, PDF = "application/json", "text/csv", "application/pdf"
-_FILE_ENDINGS = {JSON: "json", CSV: "csv", PDF: "pdf"}
-_MONTH = {"type": "string", "pattern": r"^\d{4}-(0[1-9]|1[0-2])$", "examples": ["2026-11"]}
+MONTH_SCHEMA = {"type": "string", "pattern": r"^\d{4}-(0[1-9]|1[0-2])$", "examples": ["2026-11"]}
 
 
 class StatementLine(msgspec.Struct, frozen=True):
@@ -61,7 +47,7 @@ class StatementLine(msgspec.Struct, frozen=True):
     n_to: int | None
 
 
-class TaxTold(msgspec.Struct, frozen=True):
+class TaxResponse(msgspec.Struct, frozen=True):
     """How much of what was charged is one tax."""
 
     name: str
@@ -69,7 +55,7 @@ class TaxTold(msgspec.Struct, frozen=True):
     amount: Amount
 
 
-class StatementTold(msgspec.Struct, frozen=True, kw_only=True):
+class StatementResponse(msgspec.Struct, frozen=True, kw_only=True):
     """A statement. ``opening_micros`` and all amounts of entries together are ``closing_micros``."""
 
     number: str | None
@@ -91,10 +77,10 @@ class StatementTold(msgspec.Struct, frozen=True, kw_only=True):
     closing_owed: Amount
     totals: dict[str, Amount]
     charges: Amount
-    taxes: list[TaxTold]
+    taxes: list[TaxResponse]
 
 
-class StatementListed(msgspec.Struct, frozen=True):
+class IssuedStatement(msgspec.Struct, frozen=True):
     """A statement that was issued."""
 
     month: str
@@ -106,29 +92,8 @@ class StatementListed(msgspec.Struct, frozen=True):
     closing_micros: Micros
 
 
-async def tell_statement(call: Call) -> Answer:
-    """Tell the statement of a month; the first who asks once it is over has it issued."""
-    wanted = preferred(call.arrival.headers.get(b"accept"), tuple(_FILE_ENDINGS))
-    month = parse_month(call.path["month"])
-    statement = await statement_for(call.runtime, call.account_id, month, call.context("issue-statement"))
-    disposition = f'attachment; filename="{statement.file_name}.{_FILE_ENDINGS[wanted]}"'
-    headers = (("content-disposition", disposition), ("vary", "Accept"))
-    if wanted == JSON:
-        return Answer(200, encode_json(_told(statement)), headers)
-    # Of an account with thousands of VPSs this takes a while, and others must not wait for it.
-    made = await asyncio.to_thread(pdf_of if wanted == PDF else csv_of, statement)
-    return Answer(200, made, headers, content_type=PDF if wanted == PDF else f"{CSV}; charset=utf-8; header=present")
-
-
-async def list_statements(call: Call) -> Answer:
-    """Tell which statements were issued, the newest month first."""
-    return paged(
-        call, [(one.statement.month, _listed(one)) for one in await call.runtime.statements.issued(call.account_id)]
-    )
-
-
-def _told(statement: StatementPresentation) -> StatementTold:
-    return StatementTold(
+def statement_response(statement: StatementPresentation) -> StatementResponse:
+    return StatementResponse(
         number=statement.number,
         month=str(statement.month),
         begins=to_rfc3339(statement.month.begins),
@@ -148,7 +113,7 @@ def _told(statement: StatementPresentation) -> StatementTold:
         totals={kind: amount_number(total) for kind, total in statement.totals.items()},
         charges=amount_number(statement.charges),
         taxes=[
-            TaxTold(tax.name, msgspec.Raw(tax.rate.percent.encode()), amount_number(tax.amount))
+            TaxResponse(tax.name, msgspec.Raw(tax.rate.percent.encode()), amount_number(tax.amount))
             for tax in statement.taxes
         ],
     )
@@ -177,9 +142,9 @@ def _line(line: Line) -> StatementLine:
     )
 
 
-def _listed(issued: Issued) -> StatementListed:
+def issued_statement(issued: Issued) -> IssuedStatement:
     statement = issued.statement
-    return StatementListed(
+    return IssuedStatement(
         month=statement.month,
         number=statement.number,
         issued_at=to_rfc3339(issued.at),
@@ -191,7 +156,7 @@ def _listed(issued: Issued) -> StatementListed:
 
 
 _EXAMPLE_ENTRY = dict.fromkeys(StatementLine.__struct_fields__) | {"owed": 0}
-_EXAMPLE = {
+EXAMPLE = {
     "number": "2026-11-000001",
     "month": "2026-11",
     "begins": "2026-11-01T00:00:00Z",
@@ -238,48 +203,6 @@ _EXAMPLE = {
     "charges": 0.042,
     "taxes": [{"name": "VAT", "percent": 19, "amount": 0.006706}],
 }
-_LISTED_EXAMPLE = {
-    name: _EXAMPLE[name] for name in ("month", "number", "issued_at", "opening", "opening_micros", "closing")
+LISTED_EXAMPLE = {
+    name: EXAMPLE[name] for name in ("month", "number", "issued_at", "opening", "opening_micros", "closing")
 } | {"closing_micros": 10_458_000}
-
-ENDPOINTS = (
-    Endpoint(
-        method="GET",
-        path="/api/billing/statements",
-        name="list_statements",
-        tag="billing",
-        summary="Which statements do I have",
-        who="account",
-        handle=list_statements,
-        query=Page,
-        told=(
-            Told(200, "Those that were issued, newest first.", list[StatementListed], [_LISTED_EXAMPLE], PAGE_HEADERS),
-        ),
-        refusals=(ProjectionBehind,),
-    ),
-    Endpoint(
-        method="GET",
-        path="/api/billing/statements/{month}",
-        path_schemas={"month": _MONTH},
-        name="tell_statement",
-        tag="billing",
-        summary="What moved in my wallet in a month",
-        description=(
-            "By the time at which it was recorded, in UTC. `Accept` says in which form: JSON, CSV or PDF. Once the"
-            " month is over it is issued: it has a number, and never changes. Until then it is provisional."
-        ),
-        who="account",
-        handle=tell_statement,
-        told=(
-            Told(
-                200,
-                "The statement.",
-                StatementTold,
-                _EXAMPLE,
-                ("Content-Disposition",),
-                also=(CSV, PDF),
-            ),
-        ),
-        refusals=(Invalid, NotFound, NotAcceptable, ProjectionBehind),
-    ),
-)
