@@ -77,11 +77,6 @@ class Call:
         self.query: Any = context.query
         self.idempotency_key = context.idempotency_key
 
-    def let_go_of_body(self) -> None:
-        """Keep nothing of the body any more, for a call that goes on to wait: hundreds may wait at once."""
-        self.body, self.raw_body = None, b""
-        self.request.let_go_of_body()
-
     @property
     def account_id(self) -> AccountId:
         """Whose call it is; only of endpoints that ask for an account."""

@@ -7,19 +7,16 @@ from litestar.types import ControllerRouterHandler
 
 from api.application.settings import Settings
 from api.http import (
-    accounts,
-    alerts,
     billing_explain,
     billing_funds_endpoints,
     billing_seeing,
     billing_usage,
-    closing,
-    password_reset,
-    verify_email,
     vps_endpoints,
 )
-from api.http import exec as exec_
+from api.http.accounts.controllers import MailedCodesController, OwnAccountController, SessionsController
+from api.http.alerts.controllers import AlertsController
 from api.http.bridge import Endpoint, bridged
+from api.http.exec.controllers import ExecController
 from api.http.pipeline.operation import BODY_BYTES_MAX, Operation, operations_of
 from api.http.pipeline.request import ApiRequest
 from api.http.pipeline.responses import ApiResponse
@@ -30,19 +27,18 @@ from api.http.statements.controllers import StatementsController
 from api.http.tokens.controllers import TokensController
 
 
-def handlers(settings: Settings) -> Sequence[ControllerRouterHandler]:
+def handlers(_settings: Settings) -> Sequence[ControllerRouterHandler]:
     """Return every handler, in the order of the document."""
     return (
-        *_bridged(accounts.endpoints(settings)),
-        *_bridged(verify_email.ENDPOINTS),
-        *_bridged(password_reset.ENDPOINTS),
-        *_bridged(closing.ENDPOINTS),
-        *_bridged(alerts.ENDPOINTS),
+        SessionsController,
+        OwnAccountController,
+        MailedCodesController,
+        AlertsController,
         PricingController,
         SshKeysController,
         TokensController,
         *_bridged(vps_endpoints.ENDPOINTS),
-        *_bridged(exec_.ENDPOINTS),
+        ExecController,
         *_bridged(billing_funds_endpoints.ENDPOINTS),
         *_bridged(billing_seeing.ENDPOINTS),
         *_bridged(billing_usage.ENDPOINTS),

@@ -103,14 +103,14 @@ MAIL: tuple[Mutation, ...] = (
     ),
     Mutation(
         "flood: account quota",
-        "api/http/alerts.py",
+        "api/application/alerts/preferences.py",
         "    rate_limits.check(OF_ACCOUNT, of_account)\n",
         "",
         "tests/api/http/test_alerts.py",
     ),
     Mutation(
         "flood: address quota",
-        "api/http/alerts.py",
+        "api/application/alerts/preferences.py",
         "    rate_limits.check(OF_ADDRESS, of_address)\n",
         "",
         "tests/api/http/test_alerts.py",
@@ -215,9 +215,9 @@ MAIL: tuple[Mutation, ...] = (
     ),
     Mutation(
         "closing: password",
-        "api/http/closing.py",
-        "    await check_password(call, Shown(body.password, body.captcha))\n",
-        "",
+        "api/application/accounts/own_account.py",
+        "    await check_password(runtime, caller, account, shown)\n    return await leave",
+        "    return await leave",
         "tests/api/http/test_closing.py",
     ),
     Mutation(

@@ -3,7 +3,7 @@
 from tests.mutations.mutation import Mutation
 
 _LOGINS = "domain/accounts/logins.py"
-_SHOWN = "api/http/passwords.py"
+_SHOWN = "api/application/accounts/passwords.py"
 _GUESSING = "tests/api/http/test_password_guessing.py"
 
 PEOPLE: tuple[Mutation, ...] = (
@@ -24,14 +24,14 @@ PEOPLE: tuple[Mutation, ...] = (
     Mutation(
         "passwords: the wait is of a network",
         _SHOWN,
-        'f"{subject}:{call.arrival.client}"',
+        'f"{subject}:{client.network}"',
         'f"{subject}"',
         f"{_GUESSING} -k stranger",
     ),
     Mutation(
         "passwords: the wait is of an account",
         _SHOWN,
-        'f"{subject}:{call.arrival.client}"',
+        'f"{subject}:{client.network}"',
         "network",
         f"{_GUESSING} -k another_account",
     ),
@@ -73,7 +73,7 @@ PEOPLE: tuple[Mutation, ...] = (
     Mutation(
         "passwords: the CAPTCHA is asked about",
         _SHOWN,
-        "if not await runtime.captcha.passed(token, self._call.arrival.address):",
+        "if not await runtime.captcha.passed(token, self._client.address):",
         "if not token:",
         f"{_GUESSING} -k captcha",
     ),
@@ -219,14 +219,14 @@ PEOPLE: tuple[Mutation, ...] = (
     ),
     Mutation(
         "reset: flood",
-        "api/http/mailed_codes.py",
+        "api/application/accounts/mailed_codes.py",
         "if claim is not None and may_be_mailed:",
         "if claim is not None:",
         "tests/api/http/test_password_reset.py",
     ),
     Mutation(
         "reset: CAPTCHA",
-        "api/http/mailed_codes.py",
+        "api/application/accounts/mailed_codes.py",
         "        raise CaptchaFailed\n",
         "        pass\n",
         "tests/api/http/test_password_reset.py",

@@ -149,7 +149,7 @@ TOKENS: tuple[Mutation, ...] = (
         f"{_HTTP} {_SPENDING}",
     ),
     Mutation("who starts a VPS", "api/http/vps.py", "            asked_by=call.token_id,\n", "", _SPENDING),
-    Mutation("who runs a command", "api/http/exec.py", "        token_id=call.token_id,\n", "", _SPENDING),
+    Mutation("who runs a command", "api/application/exec.py", "        token_id=caller.token_id,\n", "", _SPENDING),
     Mutation(
         "who acts", "api/application/caller.py", ' if self.token is None else Actor("token", self.token.id)', "", _HTTP
     ),

@@ -145,3 +145,27 @@ def key_of(request: ApiRequest) -> IdempotencyKey | None:
 def replayed(stored: StoredResponse) -> ApiResponse[bytes]:
     """Return a response that was given before."""
     return ApiResponse(stored.body.encode(), status_code=stored.status, headers=(*stored.headers, REPLAYED))
+
+
+class BegunUnderKey:
+    """Keeps which thing a request began under its key, if it has one; a repetition goes on with that."""
+
+    def __init__(self, request: ApiRequest) -> None:
+        self._key = key_of(request)
+        self._runtime = request.runtime
+
+    async def begun(self) -> UUID | None:
+        """Return what this request began before. Raises IdempotencyKeyReused."""
+        stored = None if self._key is None else await self._key.find()
+        return None if stored is None else UUID(stored.body)
+
+    async def claims(self, thing: UUID) -> tuple[Claim, ...]:
+        """Return the claim that keeps it."""
+        if self._key is None:
+            return ()
+        await self._key.prepare()
+        return (self._key.claim_of(200, str(thing).encode(), (), self._runtime.clock.now()),)
+
+    def releases(self) -> tuple[tuple[str, bytes], ...]:
+        """Return what frees the key."""
+        return () if self._key is None else ((SCOPE, self._key.claim_key()),)

@@ -40,7 +40,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     quota: Callable[[Settings], Quota] | None
     """``quota``: counted per client address; None for public operations that cost nothing."""
     body: type[msgspec.Struct] | None
-    """The type of the handler's ``data``."""
+    """The type of the handler's ``data``, or ``body`` where it takes the body itself."""
     body_bytes_max: int
     raw_body: bool
     """``raw_body``: the body is taken as it is, of whatever type; the handler reads it."""
@@ -111,7 +111,7 @@ def _operation(handler: HTTPRouteHandler, method: str, path: str) -> Operation:
         public=opt.get("public", False),
         scope=opt.get("scope"),
         quota=opt.get("quota"),
-        body=None if data is None else data.annotation,
+        body=opt.get("body") if data is None else data.annotation,
         body_bytes_max=BODY_BYTES_MAX if limit is None else limit,
         raw_body=opt.get("raw_body", False),
         query=opt.get("query"),

@@ -59,9 +59,15 @@ class ApiRequest(Request[Any, Any, Any]):
         assert isinstance(query, kind), "an operation names the type of its query as `query`"
         return query
 
-    def let_go_of_body(self) -> None:
-        """Keep nothing of the body any more, for a request that goes on to wait: hundreds may wait at once."""
+    def take(self, kind: type[Q]) -> Q:
+        """Return the body, which the operation says to be of this type, and keep nothing of it any more.
+
+        For a handler that goes on to wait, since hundreds may wait at once.
+        """
+        body = self.context.body
+        assert isinstance(body, kind), "an operation names the type of a body that it takes as `body`"
         self.context.body, self.context.raw_body = None, b""
+        return body
 
     async def body(self) -> bytes:
         """Return the body as it came."""

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from adapters.turnstile import TEST_TOKEN
-from api.http.accounts import FAILURE_TAKES_S
+from api.http.accounts.controllers import FAILURE_TAKES_S
 from tests.api.houses import PASSWORD, ROOMY, Customer, House, house
 
 pytestmark = pytest.mark.anyio

@@ -31,8 +31,8 @@ NOBODY = "nobody@example.com"
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have failures told at once."""
-    monkeypatch.setattr("api.http.accounts.FAILURE_TAKES_S", 0.0)
-    monkeypatch.setattr("api.http.passwords.UNDECIDED_PAUSE_S", 0.01)
+    monkeypatch.setattr("api.http.accounts.controllers.FAILURE_TAKES_S", 0.0)
+    monkeypatch.setattr("api.application.accounts.passwords.UNDECIDED_PAUSE_S", 0.01)
 
 
 @pytest.fixture

@@ -24,8 +24,8 @@ REFUSED = (400, "code_refused")
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have answers told at once."""
-    monkeypatch.setattr("api.http.mailed_codes.ANSWER_TAKES_S", 0.0)
-    monkeypatch.setattr("api.http.accounts.FAILURE_TAKES_S", 0.0)
+    monkeypatch.setattr("api.http.accounts.controllers.MAILING_TAKES_S", 0.0)
+    monkeypatch.setattr("api.http.accounts.controllers.FAILURE_TAKES_S", 0.0)
 
 
 async def show(mailed: Mailed, code: str, password: str = NEW) -> tuple[int, object]:

@@ -5,7 +5,7 @@ from time import thread_time
 
 import pytest
 
-from api.http.exec_bodies import Command
+from api.http.exec.schemas import Command
 from api.http.pipeline.bodies import decode_json
 from api.http.pipeline.errors import NotJson
 from domain.errors import Refusal

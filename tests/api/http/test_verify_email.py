@@ -27,7 +27,7 @@ BOB = "bob@example.com"
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have answers told at once."""
-    monkeypatch.setattr("api.http.mailed_codes.ANSWER_TAKES_S", 0.0)
+    monkeypatch.setattr("api.http.accounts.controllers.MAILING_TAKES_S", 0.0)
 
 
 async def is_verified(customer: Customer) -> bool:
@@ -77,7 +77,7 @@ async def test_whoever_is_verified_is_answered_alike_and_mailed_nothing(mailed: 
 
 
 async def test_answers_take_their_time_whatever_was_found(mailed: Mailed, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.http.mailed_codes.ANSWER_TAKES_S", 0.1)
+    monkeypatch.setattr("api.http.accounts.controllers.MAILING_TAKES_S", 0.1)
     for email in (mailed.ann.email, "nobody@example.com"):
         began_s = time.monotonic()
         await mailed.ask_for_code(VERIFY_PATH, email)

@@ -1,12 +1,15 @@
-"""What the calls about commands take and tell."""
+"""What requests about commands take and tell."""
 
 from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
 
-from api.http.rendering import Time
+from api.application.exec import CommandRun, GuestCommand, JobOutput
+from api.http.rendering import Time, optional_time
 from domain.exec import limits
+from domain.ids import VpsId
+from domain.time import to_rfc3339
 
 TIMEOUT_S_DEFAULT = 30
 
@@ -55,6 +58,18 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         ),
     ] = None
 
+    def to_command(self, vps_id: VpsId) -> GuestCommand:
+        """Return the command that this asks for."""
+        return GuestCommand(
+            vps_id=vps_id,
+            command=self.command,
+            timeout_s=self.timeout_seconds,
+            cwd=self.cwd,
+            env=self.env,
+            stdin=self.stdin,
+            user=self.user,
+        )
+
 
 class CommandDone(msgspec.Struct, frozen=True, kw_only=True):
     """What a command came to."""
@@ -68,8 +83,21 @@ class CommandDone(msgspec.Struct, frozen=True, kw_only=True):
     truncated: bool
     error: str | None = None
 
+    @classmethod
+    def of(cls, run: CommandRun) -> "CommandDone":
+        """Return a command that has ended as it is told."""
+        return cls(
+            stdout=run.stdout,
+            stderr=run.stderr,
+            exit_code=run.end.exit_code,
+            duration_ms=run.end.duration_ms,
+            job_id=run.job_id,
+            truncated=run.end.truncated,
+            error=run.end.error,
+        )
 
-class JobTold(msgspec.Struct, frozen=True, kw_only=True):
+
+class JobResponse(msgspec.Struct, frozen=True, kw_only=True):
     """A command and what came of it so far."""
 
     id: UUID
@@ -86,3 +114,51 @@ class JobTold(msgspec.Struct, frozen=True, kw_only=True):
     timeout_seconds: int
     truncated: bool
     error: str | None
+
+    @classmethod
+    def of(cls, output: JobOutput) -> "JobResponse":
+        """Return a job as it is told."""
+        job, end = output.job, output.job.finished
+        return cls(
+            id=job.job_id,
+            vps_id=job.vps_id,
+            command=output.command,
+            status=job.status,
+            stdout=output.stdout,
+            stderr=output.stderr,
+            exit_code=end.exit_code if end else None,
+            duration_ms=end.duration_ms if end else None,
+            created_at=to_rfc3339(job.requested_at),
+            started_at=to_rfc3339(job.requested_at),
+            finished_at=optional_time(end.at if end else None),
+            timeout_seconds=job.timeout_s,
+            truncated=end.truncated if end else False,
+            error=end.error if end else None,
+        )
+
+
+DONE_EXAMPLE = {
+    "stdout": "Linux web-01 6.1.0-40-cloud-amd64 x86_64 GNU/Linux\n",
+    "stderr": "",
+    "exit_code": 0,
+    "duration_ms": 12,
+    "job_id": "01937b1e-5c00-7000-8000-000000000004",
+    "truncated": False,
+    "error": None,
+}
+JOB_EXAMPLE = {
+    "id": DONE_EXAMPLE["job_id"],
+    "vps_id": "01937b1e-5c00-7000-8000-000000000003",
+    "command": "uname -a",
+    "status": "done",
+    "stdout": DONE_EXAMPLE["stdout"],
+    "stderr": "",
+    "exit_code": 0,
+    "duration_ms": 12,
+    "created_at": "2026-11-23T17:00:20Z",
+    "started_at": "2026-11-23T17:00:20Z",
+    "finished_at": "2026-11-23T17:00:20.031Z",
+    "timeout_seconds": 30,
+    "truncated": False,
+    "error": None,
+}

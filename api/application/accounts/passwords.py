@@ -4,17 +4,16 @@ Each is recorded before it is looked at, so that a hundred at once are a hundred
 """
 
 import asyncio
-from typing import Annotated
 from uuid import UUID
 
 import msgspec
 
 from api.application import rate_limits
-from api.application.refusals import CaptchaFailed, RateLimited
-from api.application.repository import CommandContext, CommandResult
+from api.application.caller import Caller, Client
+from api.application.refusals import CaptchaFailed
+from api.application.repository import CommandResult
+from api.application.runtime import Runtime
 from api.application.settings import Settings
-from api.http.bridge import Call
-from api.http.pipeline.errors import Busy, CaptchaDown
 from domain.accounts import account as accounts
 from domain.accounts import logins
 from domain.accounts.account import Account
@@ -32,15 +31,6 @@ TRIES_SCOPE = "password-tries"
 UNDECIDED_LOOKS = 20
 UNDECIDED_PAUSE_S = 0.1
 """How often it is looked again, and after how long, whether passwords that are being looked at turned out right."""
-PASSWORD_REFUSALS = (
-    logins.CaptchaOrWait, logins.TooManyAttempts, CaptchaFailed, CaptchaDown, RateLimited, Busy,
-)  # fmt: skip
-"""What every endpoint that has a password looked at may answer, whoever shows it."""
-
-Captcha = Annotated[
-    str | None,
-    msgspec.Meta(description="The token of a solved CAPTCHA; it is looked at only where one would have to wait."),
-]
 
 
 class Shown(msgspec.Struct, frozen=True):
@@ -62,88 +52,85 @@ def login_quota(settings: Settings) -> Quota:
     return Quota("login", settings.logins_per_minute, 60)
 
 
-async def check_password(call: Call, shown: Shown) -> None:
-    """Raise WrongPassword unless it is the account's; a wrong one counts as a failed login.
+async def check_password(runtime: Runtime, caller: Caller, account: Account, shown: Shown) -> None:
+    """Raise WrongPassword unless it is the caller's account's; a wrong one counts as a failed login.
 
     Whoever has a session only may not guess faster than at the login: raises what ``try_password`` does, and
     RateLimited.
     """
-    quota = login_quota(call.runtime.settings)
-    rate_limits.check(quota, await rate_limits.count(call.runtime, quota, call.arrival.client))
-    attempt = await try_password(call, call.account_id, call.owner, shown)
+    quota = login_quota(runtime.settings)
+    rate_limits.check(quota, await rate_limits.count(runtime, quota, caller.network))
+    attempt = await try_password(runtime, caller, caller.account_id, account, shown)
     if not attempt.right:
-        await record_failure(call, attempt, call.account_id)
+        await record_failure(runtime, caller, attempt, caller.account_id)
         raise accounts.WrongPassword
     ref = logins.tries_ref(attempt.tries_id)
-    decision = logins.confirm(ref.stream, call.account_id)
-    await call.runtime.aggregates.execute((ref,), lambda _sight, _now: decision, call.context("password"))
+    decision = logins.confirm(ref.stream, caller.account_id)
+    await runtime.aggregates.execute((ref,), lambda _loaded, _now: decision, caller.context("password"))
 
 
-async def try_password(call: Call, subject: AccountId, account: Account, shown: Shown) -> Attempt:
+async def try_password(runtime: Runtime, client: Client, subject: AccountId, account: Account, shown: Shown) -> Attempt:
     """Look whether a password is an account's, once its turn has come; the outcome is for the caller to record.
 
     ``subject``: the account's id, or what stands for an address without one, which is treated alike.
     Raises CaptchaOrWait, TooManyAttempts, CaptchaFailed, CaptchaUnavailable or PasswordsBusy.
     """
-    runtime = call.runtime
-    tries_id = UUID(bytes=runtime.sealer.keyed_hash(TRIES_SCOPE, f"{subject}:{call.arrival.client}")[:16])
-    turn = _Turn(call, subject, tries_id, account.id)
+    tries_id = UUID(bytes=runtime.sealer.keyed_hash(TRIES_SCOPE, f"{subject}:{client.network}")[:16])
+    turn = _Turn(runtime, client, subject, tries_id, account.id)
     if shown.captcha is None:
         await turn.by_waiting()
     else:
         await turn.by_waiting_or_captcha(shown.captcha)
     try:
-        return Attempt(await _is_right(call, account, shown.password), tries_id)
+        return Attempt(await _is_right(runtime, client, account, shown.password), tries_id)
     except PasswordsBusy:
         await turn.put_off()
         raise
 
 
-async def _is_right(call: Call, account: Account, password: str) -> bool:
+async def _is_right(runtime: Runtime, client: Client, account: Account, password: str) -> bool:
     """Tell whether a password is the account's. Raises PasswordsBusy."""
-    passwords = call.runtime.passwords
+    passwords = runtime.passwords
     form, *older = spellings(password)
     if await passwords.verify(account.password_hash or None, form):
         return True
     # For an address without an account too, so that both take as long.
     for spelled in older:
         if await passwords.verify(account.password_hash or None, spelled):
-            await _rehash(call, account, form)
+            await _rehash(runtime, client, account, form)
             return True
     return False
 
 
-async def _rehash(call: Call, account: Account, form: str) -> None:
+async def _rehash(runtime: Runtime, client: Client, account: Account, form: str) -> None:
     assert account.id is not None, "nobody's password is never right"
     ref = accounts.account_ref(account.id)
-    command = RehashPassword(await call.runtime.passwords.hash(form), account.password_hash)
-    await call.runtime.aggregates.execute(
+    command = RehashPassword(await runtime.passwords.hash(form), account.password_hash)
+    await runtime.aggregates.execute(
         (ref,),
         lambda loaded, _now: accounts.rehash_password(loaded.of(ref), command),
-        call.context_of(account.id, "password", Actor("account", account.id)),
+        client.context_of(account.id, "password", Actor("account", account.id)),
     )
 
 
-async def record_failure(call: Call, attempt: Attempt, account_id: AccountId | None) -> None:
+async def record_failure(runtime: Runtime, client: Client, attempt: Attempt, account_id: AccountId | None) -> None:
     """Record that a password was wrong."""
     ref = logins.tries_ref(attempt.tries_id)
-    await call.runtime.aggregates.execute(
+    await runtime.aggregates.execute(
         (ref,),
-        lambda _sight, now: logins.fail(ref.stream, account_id, now),
-        tried_context(call, account_id),
+        lambda _loaded, now: logins.fail(ref.stream, account_id, now),
+        client.context_of(account_id, "password"),
     )
-
-
-def tried_context(call: Call, account_id: AccountId | None) -> CommandContext:
-    """Return how events of a password come to be that nobody has proven anything by yet."""
-    return call.context_of(account_id, "password", Actor("anonymous") if call.account is None else call.context().actor)
 
 
 class _Turn:
     """The turn of one password of one account, from one network."""
 
-    def __init__(self, call: Call, subject: AccountId, tries_id: UUID, account_id: AccountId | None) -> None:
-        self._call = call
+    def __init__(
+        self, runtime: Runtime, client: Client, subject: AccountId, tries_id: UUID, account_id: AccountId | None
+    ) -> None:
+        self._runtime = runtime
+        self._client = client
         self._subject = subject
         self._account_id = account_id
         self._view = logins.tries_ref(tries_id)
@@ -164,8 +151,8 @@ class _Turn:
             try:
                 return await self._record(waits=True)
             except logins.CaptchaOrWait:
-                tries = (await self._call.runtime.aggregates.load(self._view)).of(self._view)
-                if not logins.is_undecided(tries, self._call.runtime.clock.now()):
+                tries = (await self._runtime.aggregates.load(self._view)).of(self._view)
+                if not logins.is_undecided(tries, self._runtime.clock.now()):
                     raise
             await asyncio.sleep(UNDECIDED_PAUSE_S)
         return await self._record(waits=True)
@@ -180,14 +167,14 @@ class _Turn:
     async def put_off(self) -> None:
         """Give the turn back: the password is not looked at."""
         decision = logins.put_off(self._view.stream, self._account_id)
-        await self._call.runtime.aggregates.execute(
-            (self._view,), lambda _sight, _now: decision, tried_context(self._call, self._account_id)
+        await self._runtime.aggregates.execute(
+            (self._view,), lambda _loaded, _now: decision, self._client.context_of(self._account_id, "password")
         )
 
     async def _by_captcha(self, token: str) -> None:
-        runtime = self._call.runtime
+        runtime = self._runtime
         # Before it is counted: whoever solves none uses up nobody's share.
-        if not await runtime.captcha.passed(token, self._call.arrival.address):
+        if not await runtime.captcha.passed(token, self._client.address):
             raise CaptchaFailed
         await self._check_share(logins.WITH_CAPTCHA_FROM_NETWORK, str(self._view.stream))
         tries = (await runtime.aggregates.load(self._view)).of(self._view)
@@ -201,14 +188,14 @@ class _Turn:
             raise logins.TooManyAttempts(retry_after_seconds=max(1, tally.reset_s))
 
     async def _count(self, quota: Quota, subject: str) -> Tally:
-        return (await self._call.runtime.rate_counters.count([(quota, subject)]))[0]
+        return (await self._runtime.rate_counters.count([(quota, subject)]))[0]
 
     async def _record(self, *, waits: bool) -> CommandResult[None]:
         def decide(now: Instant, tries: logins.Tries) -> Decision:
             return logins.try_password(tries, self._view.stream, self._account_id, now, waits=waits)
 
-        return await self._call.runtime.aggregates.execute(
+        return await self._runtime.aggregates.execute(
             (self._view,),
             lambda loaded, now: decide(now, loaded.of(self._view)),
-            tried_context(self._call, self._account_id),
+            self._client.context_of(self._account_id, "password"),
         )

@@ -1,0 +1,1 @@
+"""Accounts, whoever asks: made, logged into, verified, recovered and closed."""
