@@ -12,7 +12,7 @@ import pytest
 from api.application.settings import Settings
 from api.bootstrap.payments import STAND_IN_PREFIX
 from api.cli.program import litevps
-from api.http.catalogue import declared
+from api.http.routes import operations
 from domain.codec import UPCASTS
 from domain.events import all_events
 
@@ -21,7 +21,7 @@ DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 CODE = ("domain", "adapters", "api", "projections", "migrations", "tests", "scripts", ".ci")
 GLOSSARY = (DOCS / "glossary.md").read_text()
-ENDPOINTS = declared(Settings())
+ENDPOINTS = operations()
 SETTINGS_PAGE = (DOCS / "reference" / "settings.md").read_text()
 TOKENS_PAGE = (DOCS / "explanation" / "tokens.md").read_text()
 

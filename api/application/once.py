@@ -4,7 +4,10 @@ from typing import Protocol, TypeVar
 from uuid import UUID
 
 from domain.ports import Claim
-from domain.time import Instant
+from domain.time import HOUR, Instant
+
+KEPT_FOR = 24 * HOUR
+"""How long an outcome is kept for whoever sends a command again."""
 
 R_contra = TypeVar("R_contra", contravariant=True)
 

@@ -3,11 +3,10 @@
 import re
 from datetime import UTC, datetime
 from typing import Annotated
-from uuid import UUID
 
 import msgspec
 
-from domain.errors import Invalid, NotFound
+from domain.errors import Invalid
 from domain.money import ZERO, MicroUsd, ceil_to_four_decimals, exact_usd, floor_to_four_decimals
 from domain.time import Instant, from_datetime, to_rfc3339
 
@@ -60,7 +59,6 @@ _NUMBER = re.compile(r"(-?)([0-9]+)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?")
 _EXPONENT_MAX = 100_000_000
 _DECIMALS_MAX = 6
 _DOLLAR_DIGITS_MAX = 12
-_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 encode_json = msgspec.json.Encoder().encode
 
 
@@ -126,10 +124,3 @@ def asked_time(text: str, field: str) -> Instant:
         return from_datetime(msgspec.convert(text, _ZONED, strict=True).astimezone(UTC))
     except (msgspec.ValidationError, OverflowError):
         raise Invalid(fields={field: "must be an RFC 3339 time, with its time zone"}) from None
-
-
-def uuid_of(text: str) -> UUID:
-    """Read an id as we write them. Raises NotFound for anything else: nothing has such an id."""
-    if _UUID.fullmatch(text) is None:
-        raise NotFound
-    return UUID(text)

@@ -267,7 +267,7 @@ async def test_whatever_happens_at_one_guest_the_others_are_mended(monkeypatch: 
     world.clock.advance(1)
     was = WorkerContext.record
 
-    async def poisoned(self: WorkerContext, refs: Sequence[AggregateRef[Any]], *more: Any) -> CommandResult:
+    async def poisoned(self: WorkerContext, refs: Sequence[AggregateRef[Any]], *more: Any) -> CommandResult[None]:
         if vps_stream(vps_ids[0]) in {ref.stream for ref in refs}:
             raise ValueError("a state that nobody foresaw")
         return await was(self, refs, *more)

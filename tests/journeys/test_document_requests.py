@@ -15,15 +15,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from api.http.catalogue import declared
 from api.http.openapi.document import document
 from api.http.pipeline.connections import Limits
+from api.http.routes import operations
 from tests.api.houses import PASSWORD, ROOMY, house
 from tests.api.http.wire import serving
 from tests.journeys.document_requests import Sent, requests
 from tests.ports import free_port
 
-DOCUMENT = document(declared(ROOMY), "http://litevps.test")
+DOCUMENT = document(operations(), "http://litevps.test")
 OPERATIONS = [(path, method) for path, methods in DOCUMENT["paths"].items() for method in methods]
 TRIES = 500 if "LITEVPS_LONG" in os.environ else 8
 """Requests for each operation."""

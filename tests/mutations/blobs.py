@@ -72,9 +72,9 @@ BLOBS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "a command is told of without what it read",
-        "api/http/exec.py",
-        "command = await job_steps.command_text(call.runtime.worker, job)",
-        'command = (await job_steps.input_texts(call.runtime.worker, job))["command"] or ""',
+        "api/application/exec.py",
+        "command = await jobs.command_text(runtime.worker, job)",
+        'command = (await jobs.input_texts(runtime.worker, job))["command"] or ""',
         "tests/api/http/test_exec.py",
     ),
     Mutation(

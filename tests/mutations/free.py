@@ -122,9 +122,9 @@ FREE: tuple[Mutation, ...] = (
     ),
     Mutation(
         "refunds that a customer asks for are counted",
-        "api/http/billing_funds.py",
-        "return decided(chosen, call.account_id, now)",
-        "return decided(chosen, call.account_id)",
+        "api/application/payments/funds.py",
+        "decided(request.choose(loaded, now), caller.account_id, now)",
+        "decided(request.choose(loaded, now), caller.account_id)",
         _CIRCLES,
     ),
     Mutation(

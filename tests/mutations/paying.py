@@ -4,7 +4,7 @@ from tests.mutations.mutation import Mutation
 
 _GATEWAY = "adapters/stripe/gateway.py"
 _SWEEP = "api/workers/payment_reconciliation.py"
-_FUNDS = "api/http/billing_funds.py"
+_FUNDS = "api/application/payments/funds.py"
 _APPLYING = "domain/payments/applying.py"
 _BY_GATEWAY = "tests/contracts/test_payment_gateway.py"
 _BY_SWEEPS = "tests/api/payments/test_sweeping.py"
@@ -80,16 +80,16 @@ PAYING: tuple[Mutation, ...] = (
     ),
     Mutation(
         "the key of add-funds is claimed",
-        _FUNDS,
-        "    return (claim_of(call, Answer(200, str(payment_id).encode()), call.runtime.clock.now()),)\n",
-        "    return ()\n",
+        "api/http/pipeline/idempotency.py",
+        "        return (self._key.claim_of(200, str(thing).encode(), (), self._runtime.clock.now()),)\n",
+        "        return ()\n",
         _BY_ADDING,
     ),
     Mutation(
         "a refused Checkout leaves its key free",
         _FUNDS,
-        "        free = ((SCOPE, claim_key(call)),)\n",
-        "        return before, True\n",
+        "        free = kept.releases()\n",
+        "        return PaymentId(before), True\n",
         _BY_ADDING,
     ),
     Mutation(

@@ -143,12 +143,12 @@ TOKENS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "whose VPS a token's is",
-        "api/http/vps.py",
-        "        labels=body.labels,\n        token_id=call.token_id,\n",
-        "        labels=body.labels,\n",
+        "api/application/vps.py",
+        "            labels=wanted.labels,\n            token_id=self.caller.token_id,\n",
+        "            labels=wanted.labels,\n",
         f"{_HTTP} {_SPENDING}",
     ),
-    Mutation("who starts a VPS", "api/http/vps.py", "            asked_by=call.token_id,\n", "", _SPENDING),
+    Mutation("who starts a VPS", "api/application/vps.py", "        asked_by=caller.token_id,\n", "", _SPENDING),
     Mutation("who runs a command", "api/application/exec.py", "        token_id=caller.token_id,\n", "", _SPENDING),
     Mutation(
         "who acts", "api/application/caller.py", ' if self.token is None else Actor("token", self.token.id)', "", _HTTP

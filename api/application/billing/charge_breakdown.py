@@ -1,5 +1,6 @@
 """Explaining a charge: from the minutes back to the events that they follow from."""
 
+import re
 from collections.abc import Sequence
 from itertools import groupby
 
@@ -7,14 +8,18 @@ import msgspec
 
 from api.application.billing.minutes import Minute, lines_in, minute_of
 from api.application.billing.reading import seen
+from api.application.caller import Caller
+from api.application.ids import uuid_of
 from api.application.runtime import Runtime
 from api.application.streams import events_between
 from domain import codec
 from domain.compute.events import HostObserved
 from domain.compute.host import host_ref
-from domain.errors import NotFound
+from domain.errors import Invalid, NotFound
+from domain.events import Event
 from domain.ids import AccountId, EventId, HostId, TokenId, VpsId, host_stream, wallet_stream
 from domain.ports import EventStore, Recorded
+from domain.pricing.price_book import PRICES, PriceBook
 from domain.time import MINUTE, Instant
 from projections.explaining import MeterEvent, charged_in, meter_events_of, version_of_entry
 
@@ -22,6 +27,10 @@ CLOCKS_APART = 2 * MINUTE
 """How far the host's observations are looked for before the minute itself, since clocks differ."""
 OBSERVATIONS_MAX = 30
 """How many observations from there on are looked at for one that shows the VPS."""
+
+MINUTES_MAX = 120
+"""Minutes explained at once; a folded line has sixty at most."""
+_MINUTES = re.compile(r"([0-9a-fA-F-]{36}):([1-9][0-9]{0,8})(?:-([1-9][0-9]{0,8}))?")
 
 
 class Recording(msgspec.Struct, frozen=True):
@@ -64,6 +73,36 @@ class ExplainedMinutes(msgspec.Struct, frozen=True):
 
     token_id: TokenId | None
     parts: tuple[Part, ...]
+
+
+class ExplainedCharge(msgspec.Struct, frozen=True):
+    """What is behind a transaction: minutes, or the one event that moved funds."""
+
+    id: str
+    vps_id: VpsId | None = None
+    minutes: ExplainedMinutes | None = None
+    book: PriceBook | None = None
+    """The prices that minutes are explained by."""
+    entry: Recorded | None = None
+    event: Event | None = None
+    """What ``entry`` says, in the clear."""
+
+
+async def explain_charge(runtime: Runtime, caller: Caller, charge_id: str) -> ExplainedCharge:
+    """Return what is behind a transaction, by its id. Raises NotFound, Invalid or ProjectionBehind."""
+    found = _MINUTES.fullmatch(charge_id)
+    if found is None:
+        entry = await explain_entry(runtime, caller.account_id, EventId(uuid_of(charge_id)))
+        return ExplainedCharge(charge_id.lower(), entry=entry, event=codec.decode(entry, runtime.sealer))
+    vps_id, n_from = VpsId(uuid_of(found[1])), int(found[2])
+    n_to = n_from if found[3] is None else int(found[3])
+    if n_to < n_from:
+        raise NotFound
+    if n_to - n_from >= MINUTES_MAX:
+        raise Invalid(fields={"charge_id": f"must be of at most {MINUTES_MAX} minutes"})
+    book = (await runtime.aggregates.load(PRICES)).of(PRICES)
+    minutes = await explain_minutes(runtime, caller.account_id, vps_id, n_from, n_to)
+    return ExplainedCharge(charge_id.lower(), vps_id, minutes, book)
 
 
 async def explain_minutes(

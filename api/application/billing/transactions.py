@@ -11,6 +11,7 @@ from api.application.labels import KINDS, not_charged, with_reason
 from api.application.runtime import Runtime
 from api.application.streams import events_between
 from domain.compute.vps import Vps
+from domain.errors import Invalid
 from domain.ids import AccountId, TokenId, VpsId, wallet_stream
 from domain.money import MicroUsd, exact_usd
 from domain.time import Instant
@@ -79,6 +80,18 @@ class Found(msgspec.Struct, frozen=True):
     """The place of the last one, if there are older ones; else None."""
     newer: tuple[int, int] | None = None
     """The place of the first one, if there are newer ones; else None."""
+
+
+async def list_transactions(runtime: Runtime, asked: Asked, *, by_minute: bool = False) -> Found:
+    """Return transactions of an account, newest first; ``by_minute``: minutes alone, each by itself.
+
+    Raises Invalid or ProjectionBehind.
+    """
+    if not by_minute:
+        return await folded_transactions(runtime, asked)
+    if asked.kind is not None or asked.vps_id is not None:
+        raise Invalid(fields={"kind" if asked.kind is not None else "vps_id": "not with detail=minute"})
+    return await single_minutes(runtime, asked)
 
 
 async def folded_transactions(runtime: Runtime, asked: Asked) -> Found:

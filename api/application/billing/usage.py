@@ -8,16 +8,22 @@ import msgspec
 
 from api.application.billing.minutes import Minute, lines_in, minute_of
 from api.application.billing.reading import seen, vpss_in_the_clear
+from api.application.caller import Caller
 from api.application.runtime import Runtime
 from api.application.streams import events_between
+from domain.errors import Invalid
 from domain.ids import AccountId, TokenId, VpsId, wallet_stream
 from domain.money import MicroUsd, charge_for_minutes
+from domain.statements.month import month_of
 from domain.time import HOUR, MINUTE, Instant
 from projections.charges import PAID
 from projections.transactions import tokens_of
 from projections.usage import HOURS_PER_DAY, ChargedHour, Used, charged_hours, used_in_hours
 
 Grouping = Literal["vps", "token", "label", "day"]
+
+SPAN_MAX = 366 * 24 * HOUR
+GROUPS_MAX = 10_000
 
 
 class Key(msgspec.Struct, frozen=True):
@@ -47,6 +53,34 @@ class Sum(msgspec.Struct):
         else:
             self.waived_minutes += used.minutes
             self.waived = MicroUsd(self.waived + used.amount)
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """What was used within a time, in all and by group."""
+
+    since: Instant
+    until: Instant
+    total: Sum
+    groups: dict[Key, Sum]
+
+
+async def get_usage(
+    runtime: Runtime, caller: Caller, since: Instant | None, until: Instant | None, grouping: Collection[Grouping]
+) -> Usage:
+    """Return minutes and money of the account by group, deleted VPSs included.
+
+    ``since``: None: from the month's first on; ``until``: None: now. Raises Invalid or ProjectionBehind.
+    """
+    now = runtime.clock.now()
+    # What begins at this very instant has begun.
+    end = Instant(now + 1) if until is None else until
+    begin = month_of(Instant(max(0, end - 1))).begins if since is None else since
+    if not 0 <= end - begin <= SPAN_MAX:
+        raise Invalid(fields={"from": "must be before to, by 366 days at most"})
+    total, groups = await usage_of(runtime, caller.account_id, begin, end, grouping)
+    if len(groups) > GROUPS_MAX:
+        raise Invalid(fields={"group_by": f"more than {GROUPS_MAX} groups: ask for a shorter time, or fewer at once"})
+    return Usage(begin, now if until is None else end, total, groups)
 
 
 async def usage_of(

@@ -11,13 +11,13 @@ from api.application.fail_points import fail_point
 from api.application.payments.applying import record_applied
 from api.application.payments.dependencies import PaymentsContext, as_service
 from api.application.repository import CommandContext, Loaded
-from domain.deciding import AggregateRef, Decision
+from domain.deciding import NOTHING, AggregateRef, Decision
 from domain.errors import Contended
 from domain.events import Event
 from domain.ids import AccountId, PaymentId, RefundId, StreamId, payment_stream, wallet_stream
 from domain.money import MicroUsd
 from domain.payments.applying import apply_refund_seen, note_refund_refused
-from domain.payments.events import RefundCause
+from domain.payments.events import RefundCause, RefundFeeKept, RefundRequested
 from domain.payments.payment import Payment, payment_ref
 from domain.payments.ports import PaymentsRefused, PaymentsUnavailable, RefundOrder
 from domain.payments.refunds import NO_FEES, ChosenRefund, NothingToRefund, choose_refunds
@@ -25,7 +25,7 @@ from domain.ports import StoreFailed
 from domain.settings.settings import SETTINGS_REF
 from domain.time import Instant
 from domain.wallet.asked_refunds import check_refunds
-from domain.wallet.events import RefundsAsked
+from domain.wallet.events import FundsTaken, RefundsAsked
 from domain.wallet.wallet import wallet_ref
 
 ASK_WITHIN_S = 10.0
@@ -120,6 +120,17 @@ def decided(chosen: Sequence[ChosenRefund], account_id: AccountId, asked_at: Ins
     return Decision(tuple(pairs))
 
 
+def chosen_in(events: Sequence[tuple[StreamId, Event]]) -> list[ChosenRefund]:
+    """Return the refunds that a decision of ``decided`` records."""
+    taken = {event.key: event for _, event in events if isinstance(event, FundsTaken)}
+    fees_kept = {event.refund_id: event for _, event in events if isinstance(event, RefundFeeKept)}
+    return [
+        ChosenRefund(event.payment_id, event, taken[str(event.refund_id)], fees_kept.get(event.refund_id))
+        for _, event in events
+        if isinstance(event, RefundRequested)
+    ]
+
+
 async def request_refund_of_all(payments: PaymentsContext, account_id: AccountId, context: CommandContext) -> MicroUsd:
     """Have all that can be refunded of a closed account go back; return how much that is. Asked twice, it is zero.
 
@@ -128,17 +139,15 @@ async def request_refund_of_all(payments: PaymentsContext, account_id: AccountId
     """
     await _expire_checkouts(payments, account_id)
     request = await prepare_refund(payments, account_id, None, "closure")
-    chosen: list[ChosenRefund] = []
 
     def decide(loaded: Loaded, now: Instant) -> Decision:
-        nonlocal chosen
         try:
-            chosen = request.choose(loaded, now)
+            return decided(request.choose(loaded, now), account_id)
         except NothingToRefund:
-            chosen = []
-        return decided(chosen, account_id)
+            return NOTHING
 
-    await payments.aggregates.execute(request.refs, decide, msgspec.structs.replace(context, step="refund"))
+    executed = await payments.aggregates.execute(request.refs, decide, msgspec.structs.replace(context, step="refund"))
+    chosen = chosen_in(executed.events)
     await ask_in_time(payments, chosen)
     return await _going_back(payments, chosen)
 

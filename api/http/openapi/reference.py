@@ -8,10 +8,10 @@ import sys
 from typing import Any
 
 from api.application.settings import Settings
-from api.http.catalogue import declared
 from api.http.openapi.document import document, without_null
 from api.http.openapi.error_facts import FACTS, meaning_of
 from api.http.pipeline.errors import STATUS, MethodNotAllowed
+from api.http.routes import operations
 
 _OPENING = """\
 # The HTTP API
@@ -146,4 +146,4 @@ def _errors(told: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(reference(document(declared(Settings()), Settings().url)))
+    sys.stdout.write(reference(document(operations(), Settings().url)))

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from api.application.once import Once
+from api.application.once import KEPT_FOR, Once
 from api.application.runtime import Runtime
 from api.http.pipeline.errors import IdempotencyKeyReused
 from api.http.pipeline.request import ApiRequest
@@ -15,12 +15,11 @@ from api.http.pipeline.responses import ApiResponse
 from domain.errors import Refusal
 from domain.ids import AccountId, EventId
 from domain.ports import Claim, ClaimTaken
-from domain.time import HOUR, Instant
+from domain.time import Instant
 
 R = TypeVar("R")
 
 SCOPE = "idempotency"
-KEPT_FOR = 24 * HOUR
 _FIELD = "answer"
 _OLDER_FIELD = "kept"
 """Of answers kept before they were bound to their requests; a day after that there are none."""

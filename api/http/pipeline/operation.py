@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, get_args, get_origin
+from types import MethodType
+from typing import Any, cast, get_args, get_origin
 from uuid import UUID
 
 import msgspec
@@ -67,12 +68,12 @@ def operation_of(scope: Mapping[str, Any]) -> Operation:
     return operation
 
 
-def operations_of(router: Litestar, handlers: Sequence[ControllerRouterHandler]) -> tuple[Operation, ...]:
+def operations_of(router: Litestar, controllers: Sequence[ControllerRouterHandler]) -> tuple[Operation, ...]:
     """Return the operations of a router, in the order in which they are written down; its handlers know theirs.
 
-    ``handlers``: what the router was given. Litestar's own order of routes is another one in each process.
+    ``controllers``: what the router was given. Litestar's own order of routes is another one in each process.
     """
-    places = {_place_of(one): place for place, one in enumerate(handlers)}
+    places = {one: place for place, one in enumerate(controllers)}
     found: dict[tuple[int, int, str], Operation] = {}
     for route in router.routes:
         if not isinstance(route, HTTPRoute):
@@ -81,17 +82,12 @@ def operations_of(router: Litestar, handlers: Sequence[ControllerRouterHandler])
             if "docs" not in handler.opt:
                 continue  # What Litestar adds by itself to answer OPTIONS.
             (method,) = handler.http_methods
-            operation = handler.opt.get(_KEY) or _operation(handler, str(method), route.path)
+            operation = _operation(handler, str(method), route.path)
             handler.opt[_KEY] = operation
             # A controller's handlers are its methods.
-            controller = getattr(handler.fn, "__self__", None)
-            owner = handler if controller is None else type(controller)
-            found[places[_place_of(owner)], handler.fn.__code__.co_firstlineno, route.path] = operation
+            place = places[type(cast("MethodType", handler.fn).__self__)]
+            found[place, handler.fn.__code__.co_firstlineno, route.path] = operation
     return tuple(found[place] for place in sorted(found))
-
-
-def _place_of(one: Any) -> Any:
-    return one.opt[_KEY].name if isinstance(one, HTTPRouteHandler) else one
 
 
 def _operation(handler: HTTPRouteHandler, method: str, path: str) -> Operation:
@@ -134,7 +130,9 @@ def _operation(handler: HTTPRouteHandler, method: str, path: str) -> Operation:
 
 def _is_id(annotation: Any) -> bool:
     # The ids of things are types of their own that are UUIDs.
-    return getattr(annotation, "__supertype__", annotation) is UUID
+    while hasattr(annotation, "__supertype__"):
+        annotation = annotation.__supertype__
+    return annotation is UUID
 
 
 def _told(annotation: Any) -> Any:

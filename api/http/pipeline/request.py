@@ -7,12 +7,12 @@ import msgspec
 from litestar import Request
 
 from api.application.caller import Caller, Client
+from api.application.ids import uuid_of
 from api.application.runtime import Runtime
 from api.http.pipeline import bodies
 from api.http.pipeline.context import RequestContext, context_of
 from api.http.pipeline.errors import TooSlow
 from api.http.pipeline.operation import operation_of
-from api.http.rendering import uuid_of
 from domain.errors import Invalid
 
 Q = TypeVar("Q", bound=msgspec.Struct)

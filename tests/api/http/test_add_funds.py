@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from api.http.billing_funds import CHECKOUTS
+from api.application.payments.funds import CHECKOUTS
 from domain.payments import events
 from domain.wallet.events import FundsAdded
 from tests.api.houses import Customer, House

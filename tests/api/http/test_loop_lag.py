@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from api.http.app import create_app
-from api.http.catalogue import endpoints
 from api.http.pipeline.edge import Edge
 from api.http.pipeline.operation import Operation
-from tests.api.houses import ROOMY, Customer, House
+from api.http.routes import operations
+from tests.api.houses import Customer, House
 from tests.api.http.loop_steps import UNDER_WAY, Steps, measured_steps
 from tests.api.http.repetitions import REPETITIONS, Repetition
 
@@ -25,7 +25,7 @@ HEAD_SIZE = 30 * 1024
 """What the wire lets through of a head."""
 AT_ONCE = 16
 NOBODYS = "01937b1e-5c00-7000-8000-000000000001"
-ENDPOINTS = endpoints(ROOMY)
+ENDPOINTS = operations()
 TRIED = None if "LITEVPS_LONG" in os.environ else 8
 """How many repetitions an endpoint is tried with; None: all of them."""
 HEADERS = (

@@ -7,15 +7,15 @@ from urllib.parse import quote
 import msgspec
 import pytest
 
-from api.http.catalogue import declared
 from api.http.openapi.document import document
 from api.http.pipeline.client_request import client_request_reader
 from api.http.pipeline.operation import Operation
-from tests.api.houses import ROOMY, Customer, House
+from api.http.routes import operations
+from tests.api.houses import Customer, House
 
 pytestmark = pytest.mark.anyio
 
-DOCUMENT = document(declared(ROOMY), "http://litevps.test")
+DOCUMENT = document(operations(), "http://litevps.test")
 GOOD = {"cursor": "before.1", "user": "root", "env": "FOO", "month": "2026-11"}
 """By name of a field with a pattern: what its pattern takes."""
 BESIDE: dict[str, dict[str, Any]] = {"exec_command": {"command": "true"}}
@@ -74,7 +74,7 @@ def test_there_are_patterns_to_try() -> None:
     assert {one[4] for one in patterns()} == set(GOOD)
 
 
-@pytest.mark.parametrize("endpoint", declared(ROOMY), ids=lambda one: one.name)
+@pytest.mark.parametrize("endpoint", operations(), ids=lambda one: one.name)
 def test_no_struct_leaves_a_pattern_to_the_parser(endpoint: Operation) -> None:
     # Its `$` lets a last newline through, and it looks at each of many strings before it counts them.
     for kind in filter(None, (endpoint.body, endpoint.query)):

@@ -11,9 +11,8 @@ from httpx import ASGITransport, AsyncClient
 
 from adapters.simulated.clock import ManualClock
 from api.application.repository import CommandContext
-from api.application.settings import Settings
 from api.http.app import create_app
-from api.http.catalogue import declared
+from api.http.routes import operations
 from domain.accounts.account import account_ref
 from domain.accounts.events import AccountClosed
 from domain.codec import decode, decode_metadata
@@ -56,7 +55,7 @@ async def test_what_a_token_does_is_recorded_as_its_own_doing(here: House, ann: 
     assert str(requested.token_id) == token_id
 
 
-@pytest.mark.parametrize("endpoint", [one for one in declared(Settings()) if not one.public], ids=lambda e: e.name)
+@pytest.mark.parametrize("endpoint", [one for one in operations() if not one.public], ids=lambda e: e.name)
 async def test_a_token_is_held_to_its_scopes(ann: Customer, endpoint: Any) -> None:
     path = re.sub(r"{\w+}", NOTHING, endpoint.path)
     ask = {"json": endpoint.docs.body_example} if endpoint.body is not None else {}
@@ -80,7 +79,7 @@ async def test_a_token_is_held_to_its_scopes(ann: Customer, endpoint: Any) -> No
 
 
 def test_each_scope_is_asked_by_what_the_contract_says() -> None:
-    scopes = {one.name: one.scope for one in declared(Settings()) if not one.public}
+    scopes = {one.name: one.scope for one in operations() if not one.public}
 
     expected = {
         "me": "any", "create_vps": "vps:write", "list_vps": "vps:read", "get_vps": "vps:read", "start_vps": "vps:write",

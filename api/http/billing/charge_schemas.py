@@ -1,19 +1,19 @@
-"""How an explained charge is told."""
+"""What requests about a charge tell: what it follows from, event by event, with the sum done in full."""
 
 from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
 
-from api.application.billing.charge_breakdown import ExplainedMinutes, Part
+from api.application.billing.charge_breakdown import ExplainedCharge, Part
 from api.application.labels import why_not_charged
 from api.http.rendering import Amount, Time, amount_number, optional_time
 from domain import codec
-from domain.ids import VpsId
 from domain.money import ZERO, MicroUsd, charge_for_minutes
 from domain.ports import Recorded
 from domain.pricing.price_book import PriceBook
 from domain.time import Instant, to_rfc3339
+from domain.wallet.movements import Moving, movement
 from projections.charges import PAID
 
 _OUR_OWN = frozenset({"type", "account_id", "absorbed"})
@@ -79,7 +79,7 @@ EXPLAINED_EXAMPLE: dict[str, Any] = {
 }
 
 
-class EventTold(msgspec.Struct, frozen=True, kw_only=True):
+class RecordedEvent(msgspec.Struct, frozen=True, kw_only=True):
     """Something that was recorded."""
 
     id: UUID
@@ -95,7 +95,7 @@ class EventTold(msgspec.Struct, frozen=True, kw_only=True):
     """As recorded: amounts are micro-USD."""
 
 
-class MinuteTold(msgspec.Struct, frozen=True, kw_only=True):
+class ExplainedMinute(msgspec.Struct, frozen=True, kw_only=True):
     """One minute."""
 
     n: int
@@ -107,7 +107,7 @@ class MinuteTold(msgspec.Struct, frozen=True, kw_only=True):
     recorded_at: Time
 
 
-class PriceTold(msgspec.Struct, frozen=True, kw_only=True):
+class PriceInForce(msgspec.Struct, frozen=True, kw_only=True):
     """The price in force when the minutes began."""
 
     plan_id: UUID
@@ -117,7 +117,7 @@ class PriceTold(msgspec.Struct, frozen=True, kw_only=True):
     since: Time | None
 
 
-class PartTold(msgspec.Struct, frozen=True, kw_only=True):
+class ExplainedPart(msgspec.Struct, frozen=True, kw_only=True):
     """Minutes in a row of one start, at one price, all paid or all waived for one cause."""
 
     n_from: int
@@ -126,23 +126,23 @@ class PartTold(msgspec.Struct, frozen=True, kw_only=True):
     """What was charged; nothing where they were waived."""
     waived: Literal["unpaid", "limit", "unproven"] | None
     why: str
-    price: PriceTold
+    price: PriceInForce
     formula: str
     """In micro-USD, with the numbers put in."""
     cost: Amount
     """What the formula comes to, charged or not."""
-    started_by: list[EventTold]
+    started_by: list[RecordedEvent]
     """The admission, and the first login."""
-    stopped_by: list[EventTold]
+    stopped_by: list[RecordedEvent]
     """The release, and what showed it off; empty while it is on."""
     proof: Literal["login", "observation"] | None
-    proven_by: EventTold | None
+    proven_by: RecordedEvent | None
     """An observation of the host that shows the same start on, when the last of the minutes had begun."""
-    minutes: list[MinuteTold]
-    recorded_by: list[EventTold]
+    minutes: list[ExplainedMinute]
+    recorded_by: list[RecordedEvent]
 
 
-class ExplainedTold(msgspec.Struct, frozen=True, kw_only=True):
+class ChargeResponse(msgspec.Struct, frozen=True, kw_only=True):
     """What is behind a transaction."""
 
     id: str
@@ -151,45 +151,56 @@ class ExplainedTold(msgspec.Struct, frozen=True, kw_only=True):
     vps_id: UUID | None
     token_id: UUID | None
     """Whose limit the minutes count against."""
-    parts: list[PartTold]
+    parts: list[ExplainedPart]
     """Of minutes."""
-    event: EventTold | None
+    event: RecordedEvent | None
     """Of funds: what moved them."""
 
+    @classmethod
+    def of(cls, charge: ExplainedCharge) -> "ChargeResponse":
+        """Return what is behind a transaction as it is told."""
+        if charge.entry is not None:
+            event = charge.event
+            return cls(
+                id=charge.id,
+                amount=amount_number(movement(event) if isinstance(event, Moving) else ZERO),
+                vps_id=None,
+                token_id=None,
+                parts=[],
+                event=_event(charge.entry, event),
+            )
+        parts = () if charge.minutes is None else charge.minutes.parts
+        amount = sum(one.minute.amount for part in parts for one in part.minutes)
+        return cls(
+            id=charge.id,
+            amount=amount_number(MicroUsd(amount)),
+            vps_id=charge.vps_id,
+            token_id=None if charge.minutes is None else charge.minutes.token_id,
+            parts=[_part(part, charge.book) for part in parts if charge.book is not None],
+            event=None,
+        )
 
-def minutes_told(asked: str, vps_id: VpsId, explained: ExplainedMinutes, book: PriceBook) -> ExplainedTold:
-    """Return minutes as they are explained."""
-    amount = sum(one.minute.amount for part in explained.parts for one in part.minutes)
-    return ExplainedTold(
-        id=asked,
-        amount=amount_number(MicroUsd(amount)),
-        vps_id=vps_id,
-        token_id=explained.token_id,
-        parts=[_part_told(part, book) for part in explained.parts],
-        event=None,
-    )
 
-
-def _part_told(part: Part, book: PriceBook) -> PartTold:
+def _part(part: Part, book: PriceBook) -> ExplainedPart:
     first, line = part.first, part.first.line
     cost = charge_for_minutes(line.price_hourly, first.n, part.last.n)
     paid, count = first.cause == PAID, part.last.n - first.n + 1
     by_position = {one.recorded.position: one.recorded for one in part.minutes}
-    return PartTold(
+    return ExplainedPart(
         n_from=first.n,
         n_to=part.last.n,
         amount=amount_number(cost if paid else ZERO),
         waived=None if paid else first.cause,  # type: ignore[arg-type]
         why="It ran, and the balance covered it." if paid else f"Not charged: {why_not_charged(first.cause, count)}.",
-        price=_price_told(part, book),
+        price=_price(part, book),
         formula=_formula(line.price_hourly, first.n, part.last.n),
         cost=amount_number(cost),
-        started_by=[event_told(one) for one in (part.admitted, part.started) if one is not None],
-        stopped_by=[event_told(one) for one in (part.released, part.closed) if one is not None],
+        started_by=[_event(one) for one in (part.admitted, part.started) if one is not None],
+        stopped_by=[_event(one) for one in (part.released, part.closed) if one is not None],
         proof=_proof(part),
-        proven_by=None if part.proof is None else _observation_told(part),
+        proven_by=None if part.proof is None else _observation(part),
         minutes=[
-            MinuteTold(
+            ExplainedMinute(
                 n=one.minute.n,
                 begins_at=to_rfc3339(one.minute.at),
                 cost=amount_number(one.minute.cost),
@@ -198,7 +209,7 @@ def _part_told(part: Part, book: PriceBook) -> PartTold:
             )
             for one in part.minutes
         ],
-        recorded_by=[event_told(by_position[position], facts={}) for position in sorted(by_position)],
+        recorded_by=[_event(by_position[position], facts={}) for position in sorted(by_position)],
     )
 
 
@@ -209,10 +220,10 @@ def _proof(part: Part) -> Literal["login", "observation"] | None:
     return "login" if start is not None and part.last.at <= start.at else None
 
 
-def _price_told(part: Part, book: PriceBook) -> PriceTold:
+def _price(part: Part, book: PriceBook) -> PriceInForce:
     line, plan = part.first.line, book.plan(part.first.line.plan_id)
     since = next((price.effective_at for price in plan.prices if price.version == line.price_version), None)
-    return PriceTold(
+    return PriceInForce(
         plan_id=plan.id,
         plan=plan.name,
         version=line.price_version,
@@ -226,7 +237,7 @@ def _formula(hourly: MicroUsd, n_from: int, n_to: int) -> str:
     return f"floor({hourly}·{n_to}/60) − floor({hourly}·{n_from - 1}/60) = {until} − {before} = {until - before}"
 
 
-def _observation_told(part: Part) -> EventTold:
+def _observation(part: Part) -> RecordedEvent:
     """Return an observation without what it shows of anybody else's guests."""
     assert part.proof is not None
     seen = codec.decode(part.proof)
@@ -235,16 +246,16 @@ def _observation_told(part: Part) -> EventTold:
         "start_id": part.start_id,
         "collected_at": to_rfc3339(Instant(getattr(seen, "collected_at", 0))),
     }
-    return event_told(part.proof, facts=facts)
+    return _event(part.proof, facts=facts)
 
 
-def event_told(recorded: Recorded, event: Any = None, *, facts: dict[str, Any] | None = None) -> EventTold:
+def _event(recorded: Recorded, event: Any = None, *, facts: dict[str, Any] | None = None) -> RecordedEvent:
     """Return an event as it is told, with its own facts unless others are given."""
     metadata = codec.decode_metadata(recorded)
     if facts is None:
         found = msgspec.to_builtins(event if event is not None else codec.decode(recorded))
         facts = {name: _readable(name, fact) for name, fact in found.items() if name not in _OUR_OWN}
-    return EventTold(
+    return RecordedEvent(
         id=metadata.id,
         event=recorded.type,
         position=recorded.position,

@@ -1,0 +1,1 @@
+"""VPSs over HTTP."""

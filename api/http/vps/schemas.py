@@ -1,0 +1,326 @@
+"""What requests about VPSs take and tell."""
+
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import msgspec
+
+from api.application.runtime import VpsAsked
+from api.application.vps import VpsQuote, VpsView, WantedVps, labels_of
+from api.http.pages import Cursor, Page, cursor_of
+from api.http.pipeline.errors import STATUS
+from api.http.rendering import (
+    Amount,
+    Balance,
+    Micros,
+    Required,
+    Time,
+    amount_number,
+    balance_number,
+    optional_amount,
+    optional_time,
+    required_number,
+)
+from domain import codec
+from domain.compute.boot_script import SCRIPT_BYTES_MAX
+from domain.compute.labels import LABEL_CHARACTERS_MAX, LABELS_MAX
+from domain.compute.vps import Pending, State, Vps
+from domain.errors import Invalid
+from domain.events import personal_fields
+from domain.ids import PlanId, SshKeyId
+from domain.money import ZERO
+from domain.ports import Recorded
+from domain.time import MINUTE, Instant, to_rfc3339
+
+SSH_KEYS_MAX = 32
+
+Label = Annotated[str, msgspec.Meta(max_length=LABEL_CHARACTERS_MAX)]
+Size = Annotated[int, msgspec.Meta(ge=1, le=2**31)]
+SSH_USER: Literal["root"] = "root"
+
+VPS_EXAMPLE: dict[str, Any] = {
+    "id": "01937b1e-5c00-7000-8000-000000000003",
+    "name": "web-01",
+    "state": "running",
+    "pending": None,
+    "plan_id": "01937b1e-5c00-7000-8000-0000000000aa",
+    "template": None,
+    "vcpu": 1,
+    "memory_mb": 512,
+    "disk_gb": 10,
+    "price_hourly": 0.0042,
+    "ip": None,
+    "ssh_host": "203.0.113.7",
+    "ssh_port": 22001,
+    "ssh_user": "root",
+    "ssh_host_key": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEXAMPLEHOSTKEYEXAMPLEHOSTKEYEXAMPLEHOSTKEYEX",
+    "ssh_key_ids": ["01937b1e-5c00-7000-8000-000000000002"],
+    "labels": {},
+    "created_at": "2026-11-23T17:00:00Z",
+    "started_at": "2026-11-23T17:00:09.214Z",
+    "expires_at": None,
+    "metered_minutes": 3,
+    "cost": 0.00021,
+    "error": None,
+}
+CREATING_EXAMPLE = VPS_EXAMPLE | {
+    "state": "creating",
+    "ssh_host_key": None,
+    "started_at": None,
+    "metered_minutes": 0,
+    "cost": 0,
+}
+QUOTE_EXAMPLE: dict[str, Any] = {
+    "dry_run": True,
+    "plan_id": "01937b1e-5c00-7000-8000-0000000000aa",
+    "plan": "Nano",
+    "price_hourly": 0.0042,
+    "balance": 10.5,
+    "balance_micros": 10_500_000,
+    "required": 0.0042,
+    "sufficient": True,
+    "would_be": 201,
+    "code": None,
+    "error": None,
+    "shortfall": 0,
+    "owed": 0,
+    "token_left": None,
+    "token_required": None,
+    "lasts_until": "2027-03-07T21:00:00Z",
+    "lasts_minutes": 150_000,
+}
+
+
+class NewVps(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A VPS to be made. Without a plan, the cheapest that covers the sizes; sizes in MiB and GiB."""
+
+    name: Annotated[str, msgspec.Meta(description="A host name label: `a-z`, `0-9`, `-` inside, at most 63.")]
+    plan_id: Annotated[
+        UUID | None,
+        msgspec.Meta(description="A plan on offer, or it is a 400; null: the cheapest that covers the sizes."),
+    ] = None
+    ssh_key_ids: Annotated[
+        tuple[UUID, ...], msgspec.Meta(max_length=SSH_KEYS_MAX, description="Of yours, which root logs in with.")
+    ] = ()
+    vcpu: Annotated[Size | None, msgspec.Meta(description="At least so many processors.")] = None
+    memory_mb: Annotated[Size | None, msgspec.Meta(description="At least so much memory, MiB.")] = None
+    disk_gb: Annotated[Size | None, msgspec.Meta(description="At least so much disk, GiB.")] = None
+    user_data: Annotated[
+        str | None,
+        msgspec.Meta(
+            description=(
+                f"A script that runs in the guest once, at its first boot, as root. It begins with `#!` and the path of"
+                f" its interpreter, its lines end in LF, and it has at most {SCRIPT_BYTES_MAX} bytes."
+            )
+        ),
+    ] = None
+    labels: Annotated[
+        dict[Label, Label],
+        msgspec.Meta(max_length=LABELS_MAX, description="Key and value. A key is not empty and has no `=`."),
+    ] = {}
+
+    def to_command(self) -> WantedVps:
+        """Return what this asks for."""
+        return WantedVps(
+            name=self.name,
+            plan_id=None if self.plan_id is None else PlanId(self.plan_id),
+            ssh_key_ids=tuple(SshKeyId(id_) for id_ in self.ssh_key_ids),
+            vcpu=self.vcpu,
+            memory_mb=self.memory_mb,
+            disk_gb=self.disk_gb,
+            user_data=self.user_data,
+            labels=self.labels,
+        )
+
+
+class VpsQuery(Page, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which VPSs are wanted."""
+
+    state: Literal["creating", "running", "stopped", "error"] | None = None
+    name: str | None = None
+    label: Annotated[str, msgspec.Meta(description="``key`` or ``key=value``; the first `=` ends the key.")] | None = (
+        None
+    )
+
+    def asked(self) -> VpsAsked:
+        """Return which part of the list this asks for. Raises Invalid."""
+        cursor = cursor_of(self)
+        place = None if cursor is None else _place(cursor)
+        return VpsAsked(
+            state=self.state,
+            is_wanted=None if self.name is None and self.label is None else self._is_wanted,
+            limit=self.limit,
+            offset=self.offset,
+            before=place if cursor is not None and cursor.side == "before" else None,
+            after=place if cursor is not None and cursor.side == "after" else None,
+        )
+
+    def _is_wanted(self, vps: Vps) -> bool:
+        if self.name is not None and vps.name != self.name:
+            return False
+        if self.label is None:
+            return True
+        key, equals, value = self.label.partition("=")
+        labels = labels_of(vps)
+        return key in labels and (not equals or labels[key] == value)
+
+
+class DryRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whether it is meant."""
+
+    dry_run: Annotated[
+        bool, msgspec.Meta(description="``true``: only tell what it would come to; nothing is done or recorded.")
+    ] = False
+
+
+class VpsResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """A VPS; sizes in MiB and GiB."""
+
+    id: UUID
+    name: str
+    state: State
+    pending: Pending | None
+    plan_id: UUID
+    template: str | None
+    vcpu: int
+    memory_mb: int
+    disk_gb: int
+    price_hourly: Amount
+    ip: str | None
+    """An address of its own; without one, it is reached by ``ssh_host`` and ``ssh_port``."""
+    ssh_host: str | None
+    ssh_port: int | None
+    """Of the VPS while it is on; null while it is off, for the port may lead to another one by then."""
+    ssh_user: str
+    ssh_host_key: str | None
+    ssh_key_ids: tuple[UUID, ...]
+    labels: dict[str, str]
+    created_at: Time
+    started_at: Time | None
+    expires_at: Time | None
+    metered_minutes: int
+    cost: Amount
+    error: str | None
+
+    @classmethod
+    def of(cls, view: VpsView) -> "VpsResponse":
+        """Return a VPS as its owner is told of it."""
+        vps, meter = view.vps, view.meter
+        return cls(
+            id=vps.vps_id,
+            name=vps.name,
+            state=vps.state,
+            pending=vps.pending,
+            plan_id=vps.plan_id,
+            template=None,
+            vcpu=vps.vcpu,
+            memory_mb=vps.memory_mb,
+            disk_gb=vps.disk_gb,
+            price_hourly=amount_number(view.price_hourly),
+            ip=None,
+            ssh_host=vps.ssh_host if vps.reachable else None,
+            ssh_port=vps.ssh_port if vps.reachable else None,
+            ssh_user=SSH_USER,
+            ssh_host_key=vps.host_key_public,
+            ssh_key_ids=vps.ssh_key_ids,
+            labels=labels_of(vps),
+            created_at=to_rfc3339(vps.created_at),
+            started_at=optional_time(vps.started_at),
+            expires_at=None,
+            metered_minutes=meter.paid_n if meter else 0,
+            cost=amount_number(meter.paid if meter else ZERO),
+            error=vps.error,
+        )
+
+
+class VpsEventResponse(msgspec.Struct, frozen=True):
+    """Something that was recorded of a VPS."""
+
+    position: int
+    event: str
+    at: Time
+    by: str
+    """Who acted: ``account``, ``token``, ``operator`` or ``service``."""
+    facts: dict[str, Any]
+
+    @classmethod
+    def of(cls, recorded: Recorded) -> "VpsEventResponse":
+        """Return an event of a VPS as it is told; what is personal is left out."""
+        event = codec.decode(recorded)
+        facts = msgspec.to_builtins(event)
+        hidden = {"type", "account_id", "vps_id", *personal_fields(type(event))}
+        return cls(
+            position=recorded.position,
+            event=recorded.type,
+            at=to_rfc3339(recorded.happened_at),
+            by=codec.decode_metadata(recorded).actor.kind,
+            facts={name: _readable(name, fact) for name, fact in facts.items() if name not in hidden},
+        )
+
+
+class QuoteResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """What a request would come to; nothing was done."""
+
+    dry_run: Literal[True] = True
+    plan_id: UUID
+    plan: str
+    """Its name."""
+    price_hourly: Amount
+    balance: Balance
+    balance_micros: Micros
+    required: Required
+    """What the account's balance must be: an hour of this VPS and of each that is on; rounded up."""
+    sufficient: bool
+    would_be: int
+    """The status of the real answer."""
+    code: str | None
+    """Of the refusal that it would be."""
+    error: str | None
+    shortfall: Amount
+    """What has to be paid in for the account: what it owes, and what the balance then lacks. No funds mend a limit."""
+    owed: Amount
+    """What the account owes, which is why it is frozen; it is part of the shortfall."""
+    token_left: Amount | None
+    """What is left of the limit of the token that the VPS counts against; null where it has none."""
+    token_required: Amount | None
+    """What must be left of it: an hour of this VPS and of each of that token that is on."""
+    lasts_until: Time | None
+    """When the balance will not cover a minute any more, with this VPS and all others that are on."""
+    lasts_minutes: int | None
+    """The same as whole minutes from now on."""
+
+    @classmethod
+    def of(cls, quoted: VpsQuote, accepted: int) -> "QuoteResponse":
+        """Return a quote as it is told; ``accepted``: the status where something would change."""
+        made, wallet = quoted.quote, quoted.wallet
+        refusal = made.refusal
+        would_be = STATUS[type(refusal)] if refusal is not None else accepted if made.changes else 200
+        return cls(
+            plan_id=quoted.plan.id,
+            plan=quoted.plan.name,
+            price_hourly=amount_number(made.price_hourly),
+            balance=balance_number(wallet.balance),
+            balance_micros=wallet.balance,
+            required=required_number(made.required),
+            sufficient=refusal is None,
+            would_be=would_be,
+            code=None if refusal is None else refusal.code,
+            error=None if refusal is None else refusal.sentence,
+            shortfall=amount_number(made.shortfall),
+            owed=amount_number(made.owed),
+            token_left=optional_amount(made.token_left),
+            token_required=optional_amount(made.token_required),
+            lasts_until=optional_time(made.lasts_until),
+            lasts_minutes=None if made.lasts_until is None else max(0, made.lasts_until - quoted.at) // MINUTE,
+        )
+
+
+def _readable(name: str, fact: object) -> object:
+    is_instant = isinstance(fact, int) and (name == "at" or name.endswith("_at"))
+    return to_rfc3339(Instant(int(str(fact)))) if is_instant else fact
+
+
+def _place(cursor: Cursor) -> int:
+    if not (cursor.key.isdecimal() and len(cursor.key) <= 18):
+        raise Invalid(fields={"cursor": "is none of this list"})
+    return int(cursor.key)
