@@ -6,7 +6,7 @@ from typing import Any
 import structlog
 
 from api.application.fail_points import fail_point
-from api.application.payments.dependencies import PaymentsContext, as_service
+from api.application.payments.dependencies import PaymentsContext, as_service, require_payment
 from api.application.repository import CommandContext, Loaded
 from domain.compute.vps import Vps, request_stop, vps_ref
 from domain.deciding import AggregateRef, Decision
@@ -72,7 +72,7 @@ async def record_applied(
         vpss = await _vpss_on(payments, wallet)
         try:
             outcome = await payments.aggregates.execute(
-                [payment, wallet, *vpss.values()], _with_stops(payment, wallet, vpss, decide), context
+                [payment, wallet, *vpss.values()], _with_stops(payment_id, wallet, vpss, decide), context
             )
         except _AnotherVpsIsOn:
             continue
@@ -85,15 +85,16 @@ async def record_applied(
 
 
 def _with_stops(
-    payment: AggregateRef[Payment | None],
+    payment_id: PaymentId,
     wallet: AggregateRef[Wallet],
     vpss: dict[VpsId, AggregateRef[Vps | None]],
     decide: DecideApplied,
 ) -> Callable[[Loaded, Instant], Decision]:
+    payment = payment_ref(payment_id)
+
     def decided(loaded: Loaded, now: Instant) -> Decision:
-        known, purse = loaded.of(payment), loaded.of(wallet)
-        assert known is not None, "only payments that were asked for are looked at"
-        applied = decide(known, purse, now)
+        purse = loaded.of(wallet)
+        applied = decide(require_payment(loaded.of(payment), payment_id), purse, now)
         if not {vps_id for vps_id, _ in applied.released} <= vpss.keys():
             raise _AnotherVpsIsOn
         seen = {vps_id: loaded.of(vpss[vps_id]) for vps_id, _ in applied.released}

@@ -1,7 +1,7 @@
 """Checkouts: an account asks to add funds, and Stripe opens the page where it pays."""
 
 from api.application.fail_points import fail_point
-from api.application.payments.dependencies import PaymentsContext, as_service
+from api.application.payments.dependencies import PaymentsContext, as_service, require_payment
 from api.application.repository import CommandContext, Loaded
 from domain.accounts.account import account_ref
 from domain.deciding import Decision, recorded_in
@@ -47,8 +47,7 @@ async def ensure_opened(payments: PaymentsContext, payment_id: PaymentId) -> Pay
 
     Raises PaymentsUnavailable; then it is asked for again by a repeat, or by the sweep.
     """
-    payment = await payments.payment(payment_id)
-    assert payment is not None, "only what was asked for is opened"
+    payment = await payments.required_payment(payment_id)
     if payment.state != "requested":
         return payment
     account = account_ref(payment.account_id)
@@ -75,12 +74,9 @@ async def _noted(payments: PaymentsContext, payment: Payment, opened: OpenedChec
     ref = payment_ref(payment.payment_id)
 
     def decide(loaded: Loaded, _now: Instant) -> Decision:
-        known = loaded.of(ref)
-        assert known is not None
-        events = note_refused(known) if opened is None else note_opened(known, opened)
+        asked_for = require_payment(loaded.of(ref), payment.payment_id)
+        events = note_refused(asked_for) if opened is None else note_opened(asked_for, opened)
         return recorded_in(payment_stream(payment.payment_id), *events)
 
     outcome = await payments.aggregates.execute([ref], decide, as_service("checkout-open", payment.account_id))
-    after = outcome.loaded.of(ref)
-    assert after is not None
-    return after
+    return require_payment(outcome.loaded.of(ref), payment.payment_id)

@@ -19,6 +19,10 @@ LEASE_S = 30.0
 """Longer than things take as a rule; where one takes longer, two may be at it, which comes to the same."""
 
 
+class PaymentMissing(Exception):
+    """A payment that something was recorded of is not there: the ledger is not whole, or ours is the mistake."""
+
+
 class PaymentsContext(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """Everything that dealing with a payment may need."""
 
@@ -35,6 +39,10 @@ class PaymentsContext(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         ref = payment_ref(payment_id)
         return (await self.aggregates.load(ref)).of(ref)
 
+    async def required_payment(self, payment_id: PaymentId) -> Payment:
+        """Return the present state of a payment that was asked for. Raises PaymentMissing."""
+        return require_payment(await self.payment(payment_id), payment_id)
+
     async def leased(
         self,
         scope: str,
@@ -45,6 +53,13 @@ class PaymentsContext(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     ) -> bool:
         """Do something unless somebody else is at it; see ``api.application.queues.leased``."""
         return await leased(self.leases, scope, key, work, lease_s=lease_s, pause_s=pause_s)
+
+
+def require_payment(payment: Payment | None, payment_id: PaymentId) -> Payment:
+    """Return a payment that was read and that something was recorded of. Raises PaymentMissing."""
+    if payment is None:
+        raise PaymentMissing(f"payment {payment_id} is not in the ledger: run `litevps audit verify`")
+    return payment
 
 
 def as_service(step: str, account_id: AccountId | None) -> CommandContext:

@@ -9,7 +9,7 @@ import structlog
 
 from api.application.fail_points import fail_point
 from api.application.payments.applying import record_applied
-from api.application.payments.dependencies import PaymentsContext, as_service
+from api.application.payments.dependencies import PaymentMissing, PaymentsContext, as_service
 from api.application.repository import CommandContext, Loaded
 from domain.deciding import NOTHING, AggregateRef, Decision
 from domain.errors import Contended
@@ -179,13 +179,16 @@ async def ask_in_time(payments: PaymentsContext, chosen: Sequence[ChosenRefund])
 
 
 async def ensure_refunded(payments: PaymentsContext, payment_id: PaymentId, refund_id: RefundId) -> None:
-    """Have Stripe make a refund that was requested; refused, the account has it back. Raises PaymentsUnavailable."""
-    payment = await payments.payment(payment_id)
-    assert payment is not None, "only what was paid goes back"
+    """Have Stripe make a refund that was requested; refused, the account has it back.
+
+    Raises PaymentsUnavailable; PaymentMissing for what cannot go back, since it never came in.
+    """
+    payment = await payments.required_payment(payment_id)
     refund = payment.refunds[str(refund_id)]
     if refund.state != "requested":
         return
-    assert payment.payment_intent_id is not None, "what was received has a payment intent"
+    if payment.payment_intent_id is None:
+        raise PaymentMissing(f"payment {payment_id} was never received, yet is to go back: run `litevps audit verify`")
     order = RefundOrder(refund_id, payment.payment_intent_id, refund.amount)
     context = as_service("refund-open", payment.account_id)
     fail_point("refund-open:before-stripe")
