@@ -1,30 +1,13 @@
-"""One's own account: what it is, its password changed, and closed for good."""
-
-import msgspec
+"""One's own account: its password changed, and closed for good."""
 
 from api.application.accounts.passwords import Shown, check_password
 from api.application.caller import Caller
 from api.application.closing import Progress, leave
 from api.application.runtime import Runtime
 from domain.accounts import account as accounts
-from domain.accounts.account import Account, account_ref
+from domain.accounts.account import account_ref
 from domain.accounts.commands import ChangePassword
 from domain.accounts.passwords import checked_password
-from domain.wallet.wallet import Wallet, wallet_ref
-
-
-class OwnAccount(msgspec.Struct, frozen=True):
-    """An account and its money."""
-
-    account: Account
-    wallet: Wallet
-
-
-async def get_own_account(runtime: Runtime, caller: Caller) -> OwnAccount:
-    """Return the caller's account."""
-    account, wallet = account_ref(caller.account_id), wallet_ref(caller.account_id)
-    loaded = await runtime.aggregates.load(account, wallet)
-    return OwnAccount(loaded.of(account), loaded.of(wallet))
 
 
 async def change_password(runtime: Runtime, caller: Caller, shown: Shown, new_password: str) -> None:

@@ -33,7 +33,7 @@ from api.http.openapi.docs import Docs, ResponseDocs
 from api.http.pipeline.errors import Busy, CaptchaDown
 from api.http.pipeline.idempotency import once
 from api.http.pipeline.request import ApiRequest
-from api.http.pipeline.responses import ApiResponse, ok
+from api.http.pipeline.responses import ApiResponse
 from domain.accounts.account import EmailTaken, WrongPassword
 from domain.accounts.logins import CaptchaOrWait, InvalidCredentials, TooManyAttempts
 from domain.accounts.ports import Quota
@@ -150,10 +150,9 @@ class OwnAccountController(Controller):
         scope="any",
         docs=Docs("The account.", ACCOUNT_EXAMPLE),
     )
-    async def get_own(self, request: ApiRequest) -> ApiResponse[AccountResponse]:
+    async def get_own(self, request: ApiRequest) -> AccountResponse:
         """Tell who asks, and the balance."""
-        own = await own_account.get_own_account(request.runtime, request.caller)
-        return ok(AccountResponse.of(own, request.caller.account_id), wallet=own.wallet)
+        return AccountResponse.of(request.caller.account_id, request.account, request.wallet.balance)
 
     @delete(
         operation_id="close_account",
@@ -184,9 +183,7 @@ class OwnAccountController(Controller):
     async def close(self, request: ApiRequest, data: RequestBody[CloseAccountRequest]) -> ApiResponse[ClosedAccount]:
         """Close the account, delete its VPSs, and pay back what is left."""
         progress = await own_account.close_own_account(request.runtime, request.caller, data.shown())
-        wallet = request.context.wallet
-        if wallet is not None:
-            wallet = msgspec.structs.replace(wallet, balance=progress.balance)
+        wallet = msgspec.structs.replace(request.wallet, balance=progress.balance)
         return ApiResponse(ClosedAccount.of(progress), status_code=200 if progress.finished else 202, wallet=wallet)
 
     @put(

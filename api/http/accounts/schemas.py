@@ -5,11 +5,12 @@ from uuid import UUID
 
 import msgspec
 
-from api.application.accounts.own_account import OwnAccount
 from api.application.accounts.passwords import Shown
 from api.application.accounts.sessions import RegisteredAccount
 from api.application.closing import Progress
 from api.http.rendering import Amount, Balance, Micros, amount_number, balance_number
+from domain.accounts.account import Account
+from domain.money import MicroUsd
 
 CODE_CHARACTERS_MAX = 100
 EMAIL = "you@example.com"
@@ -123,9 +124,8 @@ class AccountResponse(msgspec.Struct, frozen=True):
     roles: tuple[str, ...]
 
     @classmethod
-    def of(cls, own: OwnAccount, account_id: UUID) -> "AccountResponse":
+    def of(cls, account_id: UUID, account: Account, balance: MicroUsd) -> "AccountResponse":
         """Return an account as it is told."""
-        account, balance = own.account, own.wallet.balance
         roles: tuple[str, ...] = account.roles
         return cls(account_id, account.email, account.email_verified, balance_number(balance), balance, roles)
 

@@ -3,7 +3,7 @@
 from litestar import Controller, get
 from litestar.params import FromPath
 
-from api.application.billing.balance import get_balance
+from api.application.billing.balance import balance_now, get_balance
 from api.application.billing.charge_breakdown import explain_charge
 from api.application.billing.transactions import list_transactions
 from api.application.billing.usage import get_usage
@@ -22,7 +22,7 @@ from api.http.billing.schemas import (
 from api.http.openapi.docs import Docs
 from api.http.pages import PAGE_HEADERS, page_of
 from api.http.pipeline.request import ApiRequest
-from api.http.pipeline.responses import ApiResponse, ok
+from api.http.pipeline.responses import ApiResponse
 from domain.errors import Invalid
 from projections.reading import ProjectionBehind
 
@@ -64,10 +64,12 @@ class BillingController(Controller):
         query=BalanceQuery,
         docs=Docs("The balance.", BALANCE_EXAMPLE, refuses=(ProjectionBehind,)),
     )
-    async def get_balance(self, request: ApiRequest) -> ApiResponse[BalanceResponse]:
+    async def get_balance(self, request: ApiRequest) -> BalanceResponse:
         """Tell the balance now, or as it was recorded by an instant."""
-        then = await get_balance(request.runtime, request.caller, request.asked(BalanceQuery).instant())
-        return ok(BalanceResponse.of(then), wallet=then.wallet)
+        runtime, at = request.runtime, request.asked(BalanceQuery).instant()
+        if at is None:
+            return BalanceResponse.of(balance_now(runtime, request.wallet))
+        return BalanceResponse.of(await get_balance(runtime, request.caller, at))
 
     @get(
         "/usage",

@@ -153,17 +153,17 @@ def _security(operation: Operation) -> list[dict[str, list[str]]]:
     return [{"bearer": []}, {"token": [] if operation.scope == "any" else [operation.scope]}]
 
 
-def _response(operation: Operation, told: ResponseDocs, schema_of: Callable[[Any], Any]) -> dict[str, Any]:
-    names = [*_common_headers(operation), *told.headers]
+def _response(operation: Operation, docs: ResponseDocs, schema_of: Callable[[Any], Any]) -> dict[str, Any]:
+    names = [*_common_headers(operation), *docs.headers]
     if operation.has_idempotency_key:
         names.append("Idempotency-Replayed")
-    response: dict[str, Any] = {"description": told.description, "headers": _header_refs(names)}
-    if told.bodies:
-        schemas = [schema_of(kind) for kind in told.bodies]
+    response: dict[str, Any] = {"description": docs.description, "headers": _header_refs(names)}
+    if docs.bodies:
+        schemas = [schema_of(kind) for kind in docs.bodies]
         content: dict[str, Any] = {"schema": schemas[0] if len(schemas) == 1 else {"oneOf": schemas}}
-        if told.example is not None:
-            content["example"] = told.example
-        response["content"] = {"application/json": content} | {kind: {} for kind in told.media_types}
+        if docs.example is not None:
+            content["example"] = docs.example
+        response["content"] = {"application/json": content} | {kind: {} for kind in docs.media_types}
     return response
 
 
@@ -258,7 +258,7 @@ def _structs(operations: Sequence[Operation]) -> list[Any]:
     for operation in operations:
         if operation.body is not None:
             found[operation.body] = None
-        found |= dict.fromkeys(kind for told in operation.responses for kind in told.bodies)
+        found |= dict.fromkeys(kind for docs in operation.responses for kind in docs.bodies)
     return list(found)
 
 

@@ -44,14 +44,14 @@ _RULES = """\
 """  # noqa: E501 — rows of a table.
 
 
-def reference(told: dict[str, Any]) -> str:
+def reference(openapi: dict[str, Any]) -> str:
     """Return the whole reference for an OpenAPI document."""
     calls = [
-        _call(method.upper(), path, operation, told["components"]["schemas"])
-        for path, operations in told["paths"].items()
+        _call(method.upper(), path, operation, openapi["components"]["schemas"])
+        for path, operations in openapi["paths"].items()
         for method, operation in operations.items()
     ]
-    return _OPENING + _RULES + "## Calls\n\n" + "\n".join(calls) + "\n" + _errors(told)
+    return _OPENING + _RULES + "## Calls\n\n" + "\n".join(calls) + "\n" + _errors(openapi)
 
 
 def _call(method: str, path: str, operation: dict[str, Any], schemas: dict[str, Any]) -> str:
@@ -128,10 +128,10 @@ def _type(schema: dict[str, Any]) -> str:
     return ", ".join([kind + (f" {' to '.join(bounds)}" if bounds else ""), *limits])
 
 
-def _errors(told: dict[str, Any]) -> str:
+def _errors(openapi: dict[str, Any]) -> str:
     answered = {
         code
-        for operations in told["paths"].values()
+        for operations in openapi["paths"].values()
         for operation in operations.values()
         for response in operation["responses"].values()
         for code in response.get("content", {}).get("application/json", {}).get("examples", {})

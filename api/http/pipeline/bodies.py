@@ -117,19 +117,19 @@ def _decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
 @cache
 def _whole_numbers(kind: type[msgspec.Struct]) -> frozenset[str]:
     """Return the names of the fields that are whole numbers."""
-    told = msgspec.inspect.type_info(kind)
-    assert isinstance(told, msgspec.inspect.StructType), "a query is a struct"
-    return frozenset(field.encode_name for field in told.fields if _is_whole(field.type))
+    shape = msgspec.inspect.type_info(kind)
+    assert isinstance(shape, msgspec.inspect.StructType), "a query is a struct"
+    return frozenset(field.encode_name for field in shape.fields if _is_whole(field.type))
 
 
-def _is_whole(told: msgspec.inspect.Type) -> bool:
-    match told:
+def _is_whole(shape: msgspec.inspect.Type) -> bool:
+    match shape:
         case msgspec.inspect.Metadata():
-            return _is_whole(told.type)
+            return _is_whole(shape.type)
         case msgspec.inspect.UnionType():
-            return any(_is_whole(one) for one in told.types)
+            return any(_is_whole(one) for one in shape.types)
         case _:
-            return isinstance(told, msgspec.inspect.IntType)
+            return isinstance(shape, msgspec.inspect.IntType)
 
 
 def _strings_in(body: bytes) -> int:

@@ -118,7 +118,7 @@ def _operation(handler: HTTPRouteHandler, method: str, path: str) -> Operation:
             ResponseDocs(
                 handler.status_code,
                 docs.response,
-                _told(handler.parsed_fn_signature.return_type.annotation),
+                _body_type(handler.parsed_fn_signature.return_type.annotation),
                 docs.example,
                 docs.headers,
                 docs.media_types,
@@ -135,7 +135,7 @@ def _is_id(annotation: Any) -> bool:
     return annotation is UUID
 
 
-def _told(annotation: Any) -> Any:
+def _body_type(annotation: Any) -> Any:
     """Return the type of a response's body by what its handler returns; None where that is bytes, or nothing."""
     if get_origin(annotation) is not None and issubclass(get_origin(annotation), Response):
         (annotation,) = get_args(annotation)

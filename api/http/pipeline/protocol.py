@@ -167,16 +167,16 @@ class BoundedHttp(HttpToolsProtocol):
     def _turn_away(self, refusal: Refusal) -> None:
         """Tell a refusal, read nothing any more, and end the connection."""
         self._refused = True
-        told = refused(refusal, as_problem=False)
+        made = refused(refusal, as_problem=False)
         lines = [
-            b"HTTP/1.1 %d %s" % (told.status, _REASONS[told.status]),
-            *(name + b": " + value for name, value in told.headers),
+            b"HTTP/1.1 %d %s" % (made.status, _REASONS[made.status]),
+            *(name + b": " + value for name, value in made.headers),
             b"cache-control: no-store",
             b"x-request-id: " + secrets.token_hex(16).encode(),
-            b"content-length: %d" % len(told.body),
+            b"content-length: %d" % len(made.body),
             b"connection: close",
             b"",
-            told.body,
+            made.body,
         ]
         self.transport.write(b"\r\n".join(lines))
         self._in_time()

@@ -13,7 +13,9 @@ from api.http.pipeline import bodies
 from api.http.pipeline.context import RequestContext, context_of
 from api.http.pipeline.errors import TooSlow
 from api.http.pipeline.operation import operation_of
+from domain.accounts.account import Account
 from domain.errors import Invalid
+from domain.wallet.wallet import Wallet
 
 Q = TypeVar("Q", bound=msgspec.Struct)
 
@@ -47,6 +49,20 @@ class ApiRequest(Request[Any, Any, Any]):
         caller = self.context.caller
         assert caller is not None, "only who was let in comes to an operation that is not public"
         return caller
+
+    @property
+    def account(self) -> Account:
+        """Return the caller's account, as it was let in."""
+        account = self.context.account
+        assert account is not None, "only who was let in comes to an operation that is not public"
+        return account
+
+    @property
+    def wallet(self) -> Wallet:
+        """Return the caller's wallet, as it was let in: it need not be loaded for a request that only tells of it."""
+        wallet = self.context.wallet
+        assert wallet is not None, "only who was let in comes to an operation that is not public"
+        return wallet
 
     @property
     def target(self) -> str:

@@ -66,11 +66,11 @@ class ApiResponse(Response[T]):
         assert not cookies, "nobody sets any"
         if self.wallet is not None:
             context_of(request.scope).wallet = self.wallet
-        told = [(name.encode(), value.encode("latin-1")) for name, value in self.own_headers]
-        told += [(name.encode(), value.encode("latin-1")) for name, value in (headers or {}).items()]
+        encoded = [(name.encode(), value.encode("latin-1")) for name, value in self.own_headers]
+        encoded += [(name.encode(), value.encode("latin-1")) for name, value in (headers or {}).items()]
         if self.body:
-            told.append((b"content-type", (self.media_type or JSON).encode()))
-        return ReadyResponse(self.status_code or status_code or 200, told, self.body)
+            encoded.append((b"content-type", (self.media_type or JSON).encode()))
+        return ReadyResponse(self.status_code or status_code or 200, encoded, self.body)
 
 
 def ok(content: T, *headers: tuple[str, str], wallet: Wallet | None = None) -> ApiResponse[T]:
