@@ -232,3 +232,59 @@ async def test_what_was_just_read_is_decided_about_and_read_again_only_if_it_mov
 
     assert sights == [0, 0, 1]
     assert (await aggregates.load(ref)).of(ref) == 2
+
+
+class Kept:
+    """Keeps the outcome of a command under a key, and remembers what it was asked to keep."""
+
+    def __init__(self, key: bytes) -> None:
+        self.key = key
+        self.asked: list[int] = []
+
+    def claims(self, result: int, now: Instant) -> tuple[Claim, ...]:
+        self.asked.append(result)
+        return (Claim("once", self.key, StreamId(IDS.new()), str(result).encode()),)
+
+
+async def test_a_result_is_made_of_the_states_as_the_decision_leaves_them_and_kept_in_the_same_append() -> None:
+    room, ref = Room(), counted()
+    kept = Kept(b"first")
+
+    executed = await room.aggregates().execute(
+        [ref],
+        lambda loaded, now: recorded_in(ref.stream, WalletOpened(account_id=AccountId(ref.stream))),
+        nobody(),
+        result=lambda decided: decided.loaded.of(ref) + len(decided.events),
+        once=kept,
+    )
+
+    claim = await room.store.find_claim("once", b"first")
+    assert (executed.result, kept.asked) == (2, [2])
+    assert claim is not None
+    assert claim.kept == b"2"
+
+
+async def test_of_one_command_at_once_on_two_processes_one_outcome_is_kept_and_one_recorded() -> None:
+    room, ref = Room(), counted()
+    wallet = recorded_in(ref.stream, WalletOpened(account_id=AccountId(ref.stream)))
+
+    async def send(aggregates: AggregateRepository) -> CommandResult[int]:
+        return await aggregates.execute(
+            [ref], lambda loaded, now: wallet, nobody(), result=lambda decided: decided.loaded.of(ref), once=Kept(b"k")
+        )
+
+    answers = await asyncio.gather(send(room.aggregates()), send(room.aggregates()), return_exceptions=True)
+
+    assert sorted(type(answer).__name__ for answer in answers) == ["ClaimTaken", "CommandResult"]
+    assert await room.store.head() == 1
+
+
+async def test_what_came_to_nothing_is_kept_as_well() -> None:
+    room, ref = Room(), counted()
+
+    executed = await room.aggregates().execute(
+        [ref], lambda loaded, now: NOTHING, nobody(), result=lambda decided: len(decided.events), once=Kept(b"none")
+    )
+
+    assert (executed.result, executed.events) == (0, ())
+    assert await room.store.find_claim("once", b"none") is not None
