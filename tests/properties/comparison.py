@@ -52,6 +52,7 @@ class Comparison(RuleBasedStateMachine):
         self.launched: dict[VpsId, str] = {}
         self.held: list[tuple[Instant, list[GuestSeen]]] = []
         self.minutes: dict[tuple[UUID, int], tuple[int, str]] = {}
+        self.paid_until: dict[UUID, int] = {}
         self.amounts: dict[str, int] = {}
         self.trial: dict[str, int] = {}
         self.position = self.loop.run_until_complete(self.house.store.head())
@@ -152,6 +153,9 @@ class Comparison(RuleBasedStateMachine):
         how = "paid" if isinstance(event, MinutesMetered) else event.cause
         for line in event.lines:
             self.amounts[how] = self.amounts.get(how, 0) + line.amount
+            if how == "paid":
+                assert line.at >= self.paid_until.get(line.vps_id, line.at), "no second is paid twice"
+                self.paid_until[line.vps_id] = line.at + (line.n_to - line.n_from + 1) * MINUTE
             for k, n in enumerate(range(line.n_from, line.n_to + 1)):
                 assert (line.vps_id, n) not in self.minutes, "a minute is used once"
                 self.minutes[line.vps_id, n] = (line.at + k * MINUTE, how)

@@ -72,14 +72,16 @@ class Life:
 
         t(1) is the first instant at which it runs, t(n + 1) the first at or after t(n) + 60 s. Only a paid minute
         covers a later start: after one that ended with a waived minute, the next begins its first at its own login.
+        A paid minute does so whatever was waived after it: where the clock has stepped back into it, a login lies
+        within 60 s that are paid, and a clock that steps back charges nothing twice.
         """
-        last = self.minutes[-1] if self.minutes else None
-        since = self.starts.index(last.start) if last else 0
+        since = self.starts.index(self.minutes[-1].start) if self.minutes else 0
         for start in self.starts[since:]:
             if start.login is None:
                 continue
-            covered = last is not None and (start is last.start or last.how == "paid")
-            at = max(start.login, last.at + MINUTE) if last and covered else start.login
+            covering = (one for one in reversed(self.minutes) if one.start is start or one.how == "paid")
+            last = next(covering, None)
+            at = start.login if last is None else max(start.login, last.at + MINUTE)
             if start.runs_at(at):
                 return at, start
         return None

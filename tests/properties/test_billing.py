@@ -9,6 +9,8 @@ from hypothesis.stateful import run_state_machine_as_test
 from adapters.memory.event_store import MemoryEventStore
 from adapters.postgres.event_store import PostgresEventStore
 from domain.ports import EventStore
+from domain.time import MICROSECONDS_PER_SECOND as SECOND
+from domain.time import MINUTE
 from domain.wallet import metering
 from tests.properties.machine import Billing
 from tests.properties.paying import Paying
@@ -25,6 +27,36 @@ class InMemory(Billing):
 def test_billing_agrees_with_the_reference_whatever_happens() -> None:
     examples = settings().max_examples if LONG else 300
     run_state_machine_as_test(InMemory, settings=settings(max_examples=examples, stateful_step_count=40))
+
+
+def test_a_login_within_a_paid_minute_pays_no_second_one_after_the_clock_stepped_back() -> None:
+    """The next start begins before minutes that were waived, and yet within one that was paid before them."""
+    state = InMemory()
+    try:
+        state.begin(prices=(60, 60), hours=1, more=0, vpss=1)
+        state.mishap_on_the_host(which=0, mishap="off", delay=MINUTE + SECOND, looked_at=True)
+        state.ask(which=0, verb="start", repeated=False)
+        state.the_clock_steps_back(span=MINUTE)
+        state.boot(which=0, until_login=True, fails=False)
+        state.tick(schedulers=1)
+        state.product_and_reference_agree()
+    finally:
+        state.teardown()
+
+
+def test_a_dearer_price_stops_nothing_that_a_paid_minute_covers_after_the_clock_stepped_back() -> None:
+    state = InMemory()
+    try:
+        state.begin(prices=(0, 0), hours=1, more=0, vpss=1)
+        state.mishap_on_the_host(which=0, mishap="off", delay=10 * MINUTE, looked_at=True)
+        state.ask(which=0, verb="start", repeated=False)
+        state.the_clock_steps_back(span=90 * MINUTE)
+        state.boot(which=0, until_login=True, fails=False)
+        state.reprice(plan=0, price=1_000_000, ahead=0)
+        state.time_passes(span=2 * MINUTE, watched=True, schedulers=1)
+        state.product_and_reference_agree()
+    finally:
+        state.teardown()
 
 
 class PayingInMemory(Paying):
