@@ -61,11 +61,13 @@ class Plan(msgspec.Struct, frozen=True):
     memory_mb: int
     disk_gb: int
     prices: tuple[Price, ...]
-    """Those that were or will be in force, each from its instant on; instants and versions both rise."""
+    """Those that were or will be in force, each from its instant on. Versions rise, and so do instants but for the
+    first price's, which is in force before all others, even where the clock has stepped back since the plan was made.
+    """
     retired: bool = False
 
     def in_force(self, at: Instant) -> Price:
-        """Return the price for a minute that begins at ``at``: of those effective by then, the last made."""
+        """Return the price of a minute that begins at ``at``: the last of those effective by then, or the first."""
         for price in reversed(self.prices):
             if price.effective_at <= at:
                 return price
@@ -134,7 +136,7 @@ def evolve(book: PriceBook, event: Event) -> PriceBook:
     return PriceBook(plans={**book.plans, plan.id: plan})
 
 
-FOLD: Fold[PriceBook] = Fold(initial=PriceBook(), evolve=evolve, snapshot=PriceBook)
+FOLD: Fold[PriceBook] = Fold(initial=PriceBook(), evolve=evolve, snapshot=PriceBook, snapshot_version=2)
 PRICES: AggregateRef[PriceBook] = AggregateRef(PRICING_STREAM, FOLD)
 
 
@@ -192,9 +194,11 @@ _PRICE_RANGE = f"must be from 0 to {PRICE_HOURLY_MAX} micro-USD"
 
 
 def _with_price(plan: Plan, event: PlanRepriced) -> Plan:
-    kept = tuple(price for price in plan.prices if price.effective_at < event.effective_at)
+    # The first stays: else a minute that began before all of them would get a price of which nobody had notice.
+    first, *later = plan.prices
+    kept = (price for price in later if price.effective_at < event.effective_at)
     price = Price(version=event.version, price_hourly=event.price_hourly, effective_at=event.effective_at)
-    return msgspec.structs.replace(plan, prices=(*kept, price))
+    return msgspec.structs.replace(plan, prices=(first, *kept, price))
 
 
 def _wrong_fields(command: DefinePlan) -> Iterator[tuple[str, str]]:

@@ -55,11 +55,13 @@ class Reference:
         }
 
     def price(self, plan: UUID, at: int) -> int:
-        """Return the price in force at an instant: the first one, for an instant before all of them."""
+        """Return the price in force at an instant: for one before all of them, that with which the plan was made.
+
+        The contract says "the plan version in force at t(n)". A later one is not, however early its instant.
+        """
         changes = [(since, price) for changed, since, price in self.price_changes if changed == plan]
         effective = [price for since, price in changes if since <= at]
-        earliest = min(since for since, _ in changes)
-        return effective[-1] if effective else [price for since, price in changes if since == earliest][-1]
+        return effective[-1] if effective else changes[0][1]
 
     def required(self, plan: UUID, now: int) -> int:
         return self.price(plan, now) + sum(self.price(life.plan, now) for life in self.on())

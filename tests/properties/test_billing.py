@@ -59,6 +59,21 @@ def test_a_dearer_price_stops_nothing_that_a_paid_minute_covers_after_the_clock_
         state.teardown()
 
 
+def test_a_minute_before_a_new_price_keeps_the_old_one_though_the_plan_was_made_by_a_clock_ahead() -> None:
+    state = InMemory()
+    try:
+        state.begin(prices=(60, 60), hours=1, more=0, vpss=0)
+        state.create(plan=0, repeated=False, on=False)
+        state.the_clock_steps_back(span=90 * MINUTE)
+        state.boot(which=0, until_login=True, fails=False)
+        state.reprice(plan=0, price=1_000_000, ahead=0)
+        state.tick(schedulers=1)
+        state.product_and_reference_agree()
+        assert state.amounts == {"paid": 1}
+    finally:
+        state.teardown()
+
+
 class PayingInMemory(Paying):
     async def open_store(self) -> EventStore:
         return MemoryEventStore(self.clock)

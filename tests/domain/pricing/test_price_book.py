@@ -21,7 +21,7 @@ from domain.pricing.price_book import (
     reprice_plan,
     retire_plan,
 )
-from domain.time import HOUR, Instant
+from domain.time import HOUR, MINUTE, Instant
 
 SMALL, LARGE = PlanId(UUID(int=1)), PlanId(UUID(int=2))
 NOW = Instant(1_700_000_000_000_000)
@@ -75,6 +75,20 @@ def test_the_past_keeps_its_prices() -> None:
         repriced(BOOK, 5_000, NOW + REPRICING_NOTICE - 1)
 
     assert refused.value.facts == {"earliest": NOW + REPRICING_NOTICE}
+
+
+@pytest.mark.parametrize("later", [(), (NOW - 30 * MINUTE,), (NOW + HOUR,), (NOW - 50 * MINUTE, NOW + HOUR)])
+def test_no_price_is_in_force_before_its_instant_though_the_clock_stepped_back(later: tuple[int, ...]) -> None:
+    """The plan was made by a clock that was ahead, and is repriced by one that was set right."""
+    stepped_back, first = Instant(NOW - HOUR), NOW - HOUR + REPRICING_NOTICE
+    book = BOOK
+    for price, at in enumerate((first, *later), 5_000):
+        book = after(book, *reprice_plan(book, RepricePlan(SMALL, MicroUsd(price), Instant(at)), stepped_back))
+
+    assert book.in_force(SMALL, Instant(first - 1)).price_hourly == 4_200
+    for price, at in enumerate((first, *later), 5_000):
+        assert book.in_force(SMALL, Instant(at)).price_hourly == price
+    assert book.in_force(SMALL, Instant(NOW + 2 * HOUR)).price_hourly == 5_000 + len(later)
 
 
 def test_what_was_asked_for_is_covered_by_the_cheapest_plan() -> None:
