@@ -10,6 +10,13 @@ _MEMORY = "adapters/memory/event_store.py"
 _APPLYING = "domain/payments/applying.py"
 
 MONEY: tuple[Mutation, ...] = (
+    Mutation(
+        "a plan's first price stays",
+        "domain/pricing/price_book.py",
+        "prices=(first, *kept, price))",
+        "prices=(*kept, price))",
+        "tests/domain/pricing/test_price_book.py",
+    ),
     # The store: versions, claims, minutes.
     Mutation(
         "version check, PostgreSQL", _SQL, "WHERE g.first - 1 <> coalesce(", "WHERE false AND 0 <> coalesce(", _STORE
