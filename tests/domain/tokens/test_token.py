@@ -58,6 +58,8 @@ def test_a_token_is_found_by_the_digest_of_its_secret() -> None:
 
 def test_the_secret_is_recorded_nowhere() -> None:
     assert b"vtk_secret" not in msgspec.json.encode([event for _, event in made().events])
+    # Written once: whoever has what is kept learns nothing of the secret, and what was kept is found for ever.
+    assert SECRET == "b95e6e07ee6ed998191eeccfeba4dc898f28a7bbc377ee968edca987c8d88159"
 
 
 def test_a_token_with_a_limit_is_known_to_the_wallet_in_the_same_append() -> None:
