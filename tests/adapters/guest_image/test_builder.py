@@ -2,6 +2,7 @@
 
 import gzip
 import multiprocessing
+import os
 import struct
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from adapters.guest_image.builder import GuestImage, ImageNotBuilt, ensure_built
 from adapters.guest_image.kernel import unpacked_kernel, write_sparse
 
 SIZE_BYTES_MAX = 60_000_000
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="whoever is not root builds by sudo, in another process")
 
 
 @pytest.mark.host
@@ -46,6 +48,7 @@ def test_another_recipe_has_another_key(monkeypatch: pytest.MonkeyPatch) -> None
     assert recipe.content_key() != before
 
 
+@as_root
 def test_a_build_that_fails_leaves_nothing_and_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ImageNotBuilt, match="not installed"):
@@ -54,6 +57,7 @@ def test_a_build_that_fails_leaves_nothing_and_says_why(tmp_path: Path, monkeypa
     assert find_built(tmp_path / "images") is None
 
 
+@as_root
 def test_builders_at_once_wait_for_one_another(tmp_path: Path) -> None:
     context = multiprocessing.get_context("fork")
     builders = [context.Process(target=_build_slowly, args=(tmp_path,)) for _ in range(3)]
@@ -65,6 +69,7 @@ def test_builders_at_once_wait_for_one_another(tmp_path: Path) -> None:
     assert (tmp_path / "builds").read_text() == "built\n"
 
 
+@as_root
 def test_what_a_builder_that_died_left_is_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     leftover = tmp_path / ".building-dead"
     leftover.mkdir()
