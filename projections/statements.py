@@ -16,7 +16,7 @@ from domain.wallet.events import MinutesMetered, MinutesWaived, WalletOpened
 from projections.charges import PAID, recorded_month
 from projections.entries import entries_of
 from projections.read_model import Connection, ReadModel, columns_of
-from projections.read_model import Entry as CachedAggregate
+from projections.read_model import Entry as RecordedEntry
 
 _SQL = """
 CREATE TABLE wallet_opened (
@@ -141,7 +141,7 @@ async def statements_due(
     return [(AccountId(account_id), month) for account_id, month in await cursor.fetchall()]
 
 
-async def _apply(connection: Connection, batch: Sequence[CachedAggregate]) -> None:
+async def _apply(connection: Connection, batch: Sequence[RecordedEntry]) -> None:
     opened: list[tuple[AccountId, Instant]] = []
     moved: set[tuple[AccountId, Month]] = set()
     issued: list[tuple[AccountId, str, Instant, str]] = []

@@ -64,7 +64,7 @@ async def create_account(runtime: Runtime, email: str, password: str, roles: tup
     context = CommandContext(actor=OPERATOR, account_id=account_id, step="register")
     refs = (accounts.account_ref(account_id), wallet_ref(account_id))
     try:
-        await runtime.aggregates.execute(refs, lambda _sight, _now: accounts.register(command), context)
+        await runtime.aggregates.execute(refs, lambda _loaded, _now: accounts.register(command), context)
     except ClaimTaken:
         raise accounts.EmailTaken from None
     return account_id

@@ -25,9 +25,7 @@ from api.cli.supervision import DidNotStart, Lifeline, ProcessSpec, Supervisor, 
 from api.http.app import create_app
 from api.http.pipeline.connections import Limits, room_for
 from api.http.server import GRACEFUL_S, HttpServer, Part, PartEnded, http_server, listen, run_parts
-from api.workers import gc_tuning as garbage
-from api.workers import mail as postman
-from api.workers import payment_reconciliation as sweeping
+from api.workers import gc_tuning, mail, payment_reconciliation
 from api.workers.database_watch import watch_database
 from api.workers.provisioning import Worker
 from api.workers.reconciler import Reconciler
@@ -135,7 +133,7 @@ async def _serve(
         parts["read models"] = _runner(runtime).run
         if database.ensure_running is not None:
             parts["database"] = partial(watch_database, database.ensure_running)
-        parts["garbage"] = garbage.look_now_and_then
+        parts["garbage"] = gc_tuning.look_now_and_then
         ending = f"ending: waiting at most {GRACEFUL_S} s for requests under way" if http else "ending work"
         await run_parts(
             parts,
@@ -157,7 +155,9 @@ def _limits(settings: Settings) -> Limits:
 
 def _host_parts(runtime: Runtime) -> dict[str, Part]:
     worker, reconciler = Worker(runtime.worker), Reconciler(runtime.worker)
-    payments_every_s = sweeping.EVERY_S_DEVELOPMENT if runtime.settings.development else sweeping.EVERY_S
+    payments_every_s = (
+        payment_reconciliation.EVERY_S_DEVELOPMENT if runtime.settings.development else payment_reconciliation.EVERY_S
+    )
     scheduler = Scheduler(
         first=[
             # In this order, since what is observed proves minutes that are then settled.
@@ -165,10 +165,10 @@ def _host_parts(runtime: Runtime) -> dict[str, Part]:
             PeriodicTask("settle", runtime.settle_due, SETTLE_EVERY_S),
         ],
         tasks=[
-            PeriodicTask("mail", partial(postman.look_after_mail, runtime), postman.EVERY_S),
+            PeriodicTask("mail", partial(mail.look_after_mail, runtime), mail.EVERY_S),
             PeriodicTask("closings", partial(closing.finish_closings, runtime), closing.EVERY_S),
             PeriodicTask("erasures", partial(erasing.finish_erasures, runtime), erasing.EVERY_S),
-            PeriodicTask("payments", sweeping.Sweep(runtime.payments).run, payments_every_s),
+            PeriodicTask("payments", payment_reconciliation.Sweep(runtime.payments).run, payments_every_s),
             PeriodicTask("statements", partial(issue_due, runtime), ISSUE_EVERY_S),
             PeriodicTask("claims", runtime.sweep_claims, SWEEP_EVERY_S),
             PeriodicTask("blobs", partial(sweep_blobs, runtime.worker.blobs), SWEEP_EVERY_S),

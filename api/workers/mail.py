@@ -1,4 +1,4 @@
-"""The postman's round: what is to be told is raised, and what waits to be sent is sent."""
+"""Mail: what is to be told is raised, and what waits to be sent is sent."""
 
 from api.application.alerts.evaluation import raise_due
 from api.application.alerts.sending import send_due

@@ -235,7 +235,7 @@ class Reconciler:
     async def _differ(self, differed: HostDiffered) -> None:
         ref = host_ref(differed.host_id)
         await self._context.record(
-            [ref], lambda _sight, _now: recorded_in(host_stream(differed.host_id), differed), "differ", None
+            [ref], lambda _loaded, _now: recorded_in(host_stream(differed.host_id), differed), "differ", None
         )
 
     def _forget_orphans_but(self, host_id: HostId, present: set[VpsId]) -> None:

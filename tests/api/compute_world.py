@@ -143,7 +143,7 @@ class World:
 
     async def execute(self, worker: WorkerContext, refs: list[object], decision: Decision) -> None:
         """Record just this."""
-        await worker.aggregates.execute(refs, lambda _sight, _now: decision, self.context(""))  # type: ignore[arg-type]
+        await worker.aggregates.execute(refs, lambda _loaded, _now: decision, self.context(""))  # type: ignore[arg-type]
 
     def context(self, step: str) -> CommandContext:
         """Return the context of the account's own requests."""

@@ -146,4 +146,4 @@ async def test_what_is_read_in_parts_is_seen_as_of_one_moment(monkeypatch: pytes
 
 async def record(aggregates: AggregateRepository, ref: AggregateRef[Any], event: Event) -> None:
     context = CommandContext(actor=Actor("service", part="test"), account_id=AccountId(ref.stream))
-    await aggregates.execute([ref], lambda _sight, _now: recorded_in(ref.stream, event), context)
+    await aggregates.execute([ref], lambda _loaded, _now: recorded_in(ref.stream, event), context)

@@ -108,7 +108,7 @@ async def test_each_of_many_that_begin_a_stream_and_count_it_in_a_shared_one_has
         return await aggregates.execute(
             [own, shared],
             # The stream that is its own comes first: nobody may wait for that one alone.
-            lambda _sight, _now: Decision(events=((own.stream, opened), (shared.stream, opened))),
+            lambda _loaded, _now: Decision(events=((own.stream, opened), (shared.stream, opened))),
             nobody(),
         )
 
@@ -140,7 +140,7 @@ async def test_a_refusal_and_a_decision_for_nothing_record_nothing() -> None:
 
     with pytest.raises(TooMany):
         await open_one(aggregates, ref, at_most=0)
-    outcome = await aggregates.execute([ref], lambda _sight, _now: NOTHING, nobody())
+    outcome = await aggregates.execute([ref], lambda _loaded, _now: NOTHING, nobody())
 
     assert (outcome.events, outcome.last_position) == ((), 0)
     assert await room.store.head() == 0
@@ -154,9 +154,9 @@ async def test_a_claim_that_is_taken_is_told_and_nothing_of_its_append_is_record
         opened = WalletOpened(account_id=AccountId(ref.stream))
         return Decision(events=((ref.stream, opened),), claims=(Claim("email", b"key", ref.stream),))
 
-    await aggregates.execute([ref], lambda _sight, _now: claiming(ref), nobody())
+    await aggregates.execute([ref], lambda _loaded, _now: claiming(ref), nobody())
     with pytest.raises(ClaimTaken):
-        await aggregates.execute([other], lambda _sight, _now: claiming(other), nobody())
+        await aggregates.execute([other], lambda _loaded, _now: claiming(other), nobody())
 
     assert (await aggregates.load(other)).of(other) == 0
 
@@ -178,7 +178,7 @@ async def test_personal_text_is_sealed_in_the_store_and_clear_in_the_fold() -> N
     )
     context = CommandContext(actor=Actor("account", account), account_id=account, address="192.0.2.7")
 
-    await room.aggregates().execute([ref], lambda _sight, _now: recorded_in(ref.stream, added), context)
+    await room.aggregates().execute([ref], lambda _loaded, _now: recorded_in(ref.stream, added), context)
 
     (stored,) = await room.store.read_feed(0, 10)
     assert not any(text in stored.payload + stored.metadata for text in ("my laptop", "me@home", "192.0.2.7"))
@@ -195,7 +195,7 @@ async def test_a_long_stream_starts_from_its_snapshot_and_comes_to_the_same_with
     aggregates = room.aggregates()
     fifty = recorded_in(ref.stream, *[credit] * 50)
     for _ in range(12):
-        await aggregates.execute([ref], lambda _sight, _now: fifty, context)
+        await aggregates.execute([ref], lambda _loaded, _now: fifty, context)
     version, _ = (await room.store.load_snapshots([ref.stream]))[ref.stream]
     assert version >= SNAPSHOT_EVERY_EVENTS
 
@@ -209,7 +209,7 @@ async def test_a_long_stream_starts_from_its_snapshot_and_comes_to_the_same_with
 async def test_a_long_history_is_folded_in_parts_and_comes_to_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     room, ref = Room(), counted()
     many = recorded_in(ref.stream, *[WalletOpened(account_id=AccountId(ref.stream))] * 100)
-    await room.aggregates().execute([ref], lambda _sight, _now: many, nobody())
+    await room.aggregates().execute([ref], lambda _loaded, _now: many, nobody())
     monkeypatch.setattr("api.application.aggregate_cache.TAIL_EVENTS_MAX", 7)
 
     loaded = await room.aggregates().load(ref)

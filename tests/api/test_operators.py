@@ -52,7 +52,7 @@ async def record(customer: Customer, *events: Event) -> tuple[EventId, ...]:
     """Record events in a customer's wallet; return their ids."""
     ref = wallet_ref(customer.id)
     outcome = await customer.house.runtime.aggregates.execute(
-        [ref], lambda _sight, _now: recorded_in(ref.stream, *events), CommandContext(OPERATOR, customer.id)
+        [ref], lambda _loaded, _now: recorded_in(ref.stream, *events), CommandContext(OPERATOR, customer.id)
     )
     return outcome.event_ids
 

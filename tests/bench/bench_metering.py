@@ -85,4 +85,4 @@ async def _observe(aggregates: AggregateRepository, guests: list[VpsId], at: Ins
     seen = tuple(GuestSeen(vps_id, 1, str(vps_id), True, at - BEGAN + MINUTE) for vps_id in guests)
     observed = HostObserved(HOST, "boot", at, seen)
     context = CommandContext(actor=Actor(kind="service", part="bench"))
-    await aggregates.execute([host_ref(HOST)], lambda _sight, _now: recorded_in(host_stream(HOST), observed), context)
+    await aggregates.execute([host_ref(HOST)], lambda _loaded, _now: recorded_in(host_stream(HOST), observed), context)

@@ -78,7 +78,7 @@ async def _accounts(runtime: Runtime) -> list[str]:
         context = CommandContext(actor=Actor("service", part="bench"), account_id=account_id)
         refs = (accounts.account_ref(account_id), wallet_ref(account_id))
         async with limit:
-            await runtime.aggregates.execute(refs, lambda _sight, _now: accounts.register(command), context)
+            await runtime.aggregates.execute(refs, lambda _loaded, _now: accounts.register(command), context)
         return runtime.sessions.issue(account_id, 1, runtime.clock.now())[0]
 
     return await asyncio.gather(*(make() for _ in range(ACCOUNTS)))

@@ -177,7 +177,7 @@ async def run(here: House, ann: Customer, vps_id: VpsId) -> None:
     )
     decision = Decision(events=((stream, job),), blobs=(aside["stdin"].kept,))
     context = CommandContext(Actor("account", ann.id), ann.id, address=ADDRESS, user_agent=MARKERS["agent"])
-    await runtime.aggregates.execute((job_ref(job_id),), lambda _sight, _now: decision, context)
+    await runtime.aggregates.execute((job_ref(job_id),), lambda _loaded, _now: decision, context)
     assert await input_texts(runtime.worker, await job_of(runtime, job_id)) == texts
     text = base64.b64encode(MARKERS["out"].encode()).decode()
     output = [sealed_blob(stream, ann.id, field, text, runtime.sealer) for field in ("stdout", "stderr")]

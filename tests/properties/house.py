@@ -63,7 +63,7 @@ class House:
         """Open the wallet, and register the host."""
         await self.execute([self.wallet], lambda loaded, _: self._in_wallet(*open_wallet(Wallet(), self.account_id)))
         registered = HostRegistered(self.host_id, "host", "192.0.2.1", 2_200, 9_999, None)
-        await self.execute([self.host], lambda _sight, _now: recorded_in(self.host.stream, registered))
+        await self.execute([self.host], lambda _loaded, _now: recorded_in(self.host.stream, registered))
 
     async def define_plan(self, price_hourly: int) -> PlanId:
         plan_id = PlanId(self.ids.new())

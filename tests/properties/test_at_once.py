@@ -156,7 +156,7 @@ async def test_a_minute_that_is_used_is_refused_though_the_version_is_right(
     metered = [decode(event) for event in await house.store.read_streams([(house.wallet.stream, 0)])][-1]
     assert isinstance(metered, MinutesMetered)
 
-    def charge_again(_sight: Loaded, _now: Instant) -> Decision:
+    def charge_again(_loaded: Loaded, _now: Instant) -> Decision:
         return recorded_in(house.wallet.stream, metered)
 
     with pytest.raises(Contended):

@@ -1,4 +1,4 @@
-"""The cash desk: what payments are dealt with."""
+"""The payments context: what payments are dealt with."""
 
 from collections.abc import Awaitable, Callable
 from uuid import UUID

@@ -107,18 +107,18 @@ async def test_faults_can_be_called_off(stand_in: StripeStandIn, client: stripe.
 
 async def test_the_client_tries_again_by_itself_with_one_key(stand_in: StripeStandIn) -> None:
     stand_in.dashboard.fault("close", when="after")
-    low_priority = stripe.StripeClient(
+    patient = stripe.StripeClient(
         "sk_test_x",
         base_addresses={"api": stand_in.public_url},
         http_client=stripe.HTTPXClient(),
         max_network_retries=2,
     )
 
-    made = await low_priority.v1.checkout.sessions.create_async(session_of())
+    made = await patient.v1.checkout.sessions.create_async(session_of())
 
     assert made.last_response is not None
     assert made.last_response.headers["idempotent-replayed"] == "true"
-    assert await sessions(low_priority) == 1
+    assert await sessions(patient) == 1
 
 
 async def test_the_page_and_the_dashboard_are_not_befallen(stand_in: StripeStandIn) -> None:

@@ -71,7 +71,7 @@ async def spend(house: House, customer: Customer, vps_id: str, micros: int) -> N
     line = MinuteLine(VpsId(UUID(vps_id)), 1, 60, now, plan, 1, MicroUsd(micros), MicroUsd(micros))
     await house.runtime.aggregates.execute(
         [ref],
-        lambda _sight, _now: recorded_in(ref.stream, MinutesMetered(customer.id, (line,))),
+        lambda _loaded, _now: recorded_in(ref.stream, MinutesMetered(customer.id, (line,))),
         CommandContext(actor=Actor("service", part="test"), account_id=customer.id),
     )
 

@@ -26,7 +26,7 @@ async def let_fail(house: House, customer: Customer, *ago_s: float, vps_id: str 
     events = [BootEnded(failed_of, 1, at, at, "failed") for at in sorted(ended)]
     await house.runtime.aggregates.execute(
         [ref],
-        lambda _sight, _now: recorded_in(ref.stream, *events),
+        lambda _loaded, _now: recorded_in(ref.stream, *events),
         CommandContext(actor=Actor("service", part="test"), account_id=customer.id),
     )
 

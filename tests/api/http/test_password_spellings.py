@@ -38,7 +38,7 @@ async def joined_before(here: House, password: str) -> Customer:
     )
     await here.runtime.aggregates.execute(
         (account_ref(account_id), wallet_ref(account_id)),
-        lambda _sight, _now: register(command),
+        lambda _loaded, _now: register(command),
         CommandContext(actor=Actor("service", part="test"), account_id=account_id),
     )
     token = (await here.client.post("/api/auth/login", json={"email": email, "password": password})).json()["token"]

@@ -107,7 +107,7 @@ async def test_a_token_of_a_closed_account_is_unauthorized(bob: Customer) -> Non
     ci = await make(bob)
     closed = recorded_in(account_stream(bob.id), AccountClosed(bob.id, at=Instant(1)))
     context = CommandContext(actor=Actor("account", bob.id), account_id=bob.id)
-    await bob.house.runtime.aggregates.execute([account_ref(bob.id)], lambda _sight, _now: closed, context)
+    await bob.house.runtime.aggregates.execute([account_ref(bob.id)], lambda _loaded, _now: closed, context)
 
     assert (await ci.ask("GET", "/api/me")).json() == UNAUTHORIZED, "before its tokens are revoked one by one"
 

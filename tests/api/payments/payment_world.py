@@ -81,7 +81,7 @@ class PaymentWorld:
         """Record that the customer has a wallet."""
         payments, ref = self.payments(), wallet_ref(self.account_id)
         await payments.aggregates.execute(
-            [ref], lambda _sight, _now: recorded_in(ref.stream, WalletOpened(self.account_id)), self.context()
+            [ref], lambda _loaded, _now: recorded_in(ref.stream, WalletOpened(self.account_id)), self.context()
         )
         return payments
 
