@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from api.application.queues import Queue
+from api.application.queues import work_off_accounts
 from api.application.repository import CommandContext, Loaded
 from api.application.runtime import Runtime
 from api.application.streams import events_between
@@ -80,15 +80,9 @@ async def finish_closings(runtime: Runtime) -> int:
     async def finish(account_id: AccountId) -> bool:
         return (await carry_on(runtime, account_id)).finished
 
-    queue = Queue(
-        LEASE_SCOPE,
-        runtime.worker.leases,
-        runtime.closings.open_closings,
-        finish,
-        lease_key=lambda account_id: account_id,
-        lease_s=LEASE_S,
+    return await work_off_accounts(
+        runtime.worker.leases, LEASE_SCOPE, runtime.closings.open_closings, finish, lease_s=LEASE_S
     )
-    return await queue.work_off()
 
 
 async def carry_on(runtime: Runtime, account_id: AccountId) -> Progress:

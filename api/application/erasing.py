@@ -8,7 +8,7 @@ from api.application.apart import read_apart
 from api.application.closing import carry_on, leave
 from api.application.fail_points import fail_point
 from api.application.operators import OPERATOR
-from api.application.queues import Queue, leased
+from api.application.queues import leased, work_off_accounts
 from api.application.repository import CommandContext
 from api.application.runtime import Runtime
 from api.application.streams import events_between
@@ -94,15 +94,9 @@ async def finish_erasures(runtime: Runtime) -> int:
         await _destroy(runtime, account_id)
         return True
 
-    queue = Queue(
-        LEASE_SCOPE,
-        runtime.worker.leases,
-        runtime.closings.open_erasures,
-        destroy,
-        lease_key=lambda account_id: account_id,
-        lease_s=LEASE_S,
+    return await work_off_accounts(
+        runtime.worker.leases, LEASE_SCOPE, runtime.closings.open_erasures, destroy, lease_s=LEASE_S
     )
-    return await queue.work_off()
 
 
 async def _destroy(runtime: Runtime, account_id: AccountId) -> None:

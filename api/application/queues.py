@@ -12,6 +12,7 @@ from uuid import UUID
 import structlog
 
 from domain.compute.work import Leases
+from domain.ids import AccountId
 from domain.ports import Clock, StoreFailed, StoreUnavailable
 from domain.time import Instant, seconds
 from projections.reading import ProjectionBehind
@@ -194,3 +195,16 @@ class Queue(Generic[K]):
                 _log.exception("failed, left for later", queue=self._scope, key=str(key))
             return False
         return was_anything
+
+
+async def work_off_accounts(
+    leases: Leases,
+    scope: str,
+    waiting: Callable[[AccountId | None, int], Awaitable[Sequence[AccountId]]],
+    work: Callable[[AccountId], Awaitable[object]],
+    *,
+    lease_s: float,
+) -> int:
+    """Go a round of a queue of accounts, each leased by its own id; one that was cut begins anew. See ``Queue``."""
+    queue = Queue(scope, leases, waiting, work, lease_key=lambda account_id: account_id, lease_s=lease_s)
+    return await queue.work_off()

@@ -1,6 +1,6 @@
 """Watching: raising what accounts are to be told of, once each, whoever looks and however often."""
 
-from api.application.queues import Queue
+from api.application.queues import work_off_accounts
 from api.application.repository import CommandContext
 from api.application.runtime import Runtime
 from domain.alerts.alerts import alerts_ref, raise_alerts
@@ -23,15 +23,9 @@ async def raise_due(runtime: Runtime) -> int:
     async def raise_for(account_id: AccountId) -> bool:
         return await _raise(runtime, account_id)
 
-    queue = Queue(
-        LEASE_SCOPE,
-        runtime.worker.leases,
-        runtime.alert_work.due_accounts,
-        raise_for,
-        lease_key=lambda account_id: account_id,
-        lease_s=LEASE_S,
+    return await work_off_accounts(
+        runtime.worker.leases, LEASE_SCOPE, runtime.alert_work.due_accounts, raise_for, lease_s=LEASE_S
     )
-    return await queue.work_off()
 
 
 async def _raise(runtime: Runtime, account_id: AccountId) -> bool:
