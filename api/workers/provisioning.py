@@ -12,7 +12,7 @@ from api.application.jobs import collect_job
 from api.application.worker_context import WorkerContext
 from api.workers.concurrency_limits import FairSemaphore
 from api.workers.steps.runner import ProcessManager, RetryLater
-from domain.compute.steps import next_step
+from domain.compute.steps import Pauses, next_step
 from domain.ids import HostId, JobId, VpsId
 from domain.ports import StoreFailed, StoreUnavailable
 from domain.time import Instant, seconds
@@ -31,8 +31,8 @@ JOB_TURN_S = 10.0
 """How long a command that still runs is waited for before another one gets its turn."""
 JOB_ABANDONED_S = 15.0
 """How old a job is before one that nobody holds a lease of is taken to be left alone."""
-PAUSE_S, PAUSE_MAX_S = 1.0, 60.0
-"""Before something that failed is tried again; doubled each time."""
+PAUSES = Pauses(1.0, 60.0)
+"""Before something that failed is tried again."""
 DRAIN_S = 10.0
 
 _log = structlog.get_logger(__name__)
@@ -68,10 +68,10 @@ class Worker:
                     await self._follow()
                 except StoreFailed as problem:
                     _log.warning("worker waits for the store", problem=str(problem))
-                    await asyncio.sleep(PAUSE_S)
+                    await asyncio.sleep(PAUSES.first_s)
                 except Exception:  # noqa: BLE001 Whatever it is: a worker that ended would end the service with it.
                     _log.exception("worker begins anew")
-                    await asyncio.sleep(PAUSE_S)
+                    await asyncio.sleep(PAUSES.first_s)
         finally:
             await self._drain()
 
@@ -141,7 +141,7 @@ class Worker:
             return
         if vps is None or step is None or not self._drives(vps.host_id):
             return
-        slots = self._booting if step.boots else self._ending
+        slots = self._booting if step.row.boots else self._ending
         with await slots.take(vps.account_id) as slot:
             await self._leased("vps", key, ProcessManager(self._context, vps_id, self._ended, slot).attend)
 
@@ -187,20 +187,19 @@ class Worker:
         if attempts is None:
             return
         renewal = asyncio.create_task(self._renew(scope, key))
-        pause_s = min(PAUSE_S * 2 ** min(attempts, 10), PAUSE_MAX_S)
         try:
             await attend()
             await leases.done(scope, key)
         except RetryLater as undone:
-            if self._ended.is_set():
-                pause_s = 0.0  # Whoever comes next need not wait for the lease to end.
+            # Whoever comes after a worker that ends need not wait for the lease to end.
+            pause_s = 0.0 if self._ended.is_set() else undone.pauses.after(attempts)
             _log.info("left for later", key=str(key), pause_s=pause_s, problem=str(undone))
             await leases.postpone(scope, key, pause_s)
         except asyncio.CancelledError:
             await asyncio.shield(leases.postpone(scope, key, 0))
             raise
         except Exception:
-            await leases.postpone(scope, key, pause_s)
+            await leases.postpone(scope, key, PAUSES.after(attempts))
             raise
         finally:
             renewal.cancel()

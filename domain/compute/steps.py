@@ -1,5 +1,10 @@
-"""Steps: the one thing that is to be done for a VPS next, and what its outcome has recorded."""
+"""Steps: a table of what is to be done for a VPS, when, for how long, and what is recorded of each outcome.
 
+The table is the one place that says so: what is next, how long it is tried, what its owner is told, and the page
+``docs/reference/steps.md`` all follow from it. What a step does outside is in ``api/workers/steps``.
+"""
+
+from collections.abc import Callable
 from typing import Literal
 
 import msgspec
@@ -12,72 +17,253 @@ from domain.time import Instant
 
 StepName = Literal["place", "prepare", "launch", "login", "reboot", "halt", "remove"]
 
-DEADLINES_S: dict[StepName, float] = {
-    "place": 30,
-    "prepare": 120,
-    "launch": 120,
-    "login": 180,
-    "reboot": 180,
-    "halt": 120,
-}
-"""How long a worker tries a step before the VPS is in error."""
+Stage = Literal[
+    "unplaced",
+    "placed",
+    "prepared",
+    "launched",
+    "up",
+    "restarting",
+    "stopping",
+    "abandoned",
+    "failed",
+    "off",
+    "deleting",
+    "gone",
+]
+"""How far a VPS has come on its way to where it is wanted; ``up``, ``off`` and ``gone`` are where ways end."""
 
-BOOTING: frozenset[StepName] = frozenset({"place", "prepare", "launch", "login", "reboot"})
-"""Steps that lead to a guest that boots, of which a host bears a few at once."""
 
-STOP_GRACE_S = 20.0
-RESTART_GRACE_S = 20.0
+class Pauses(msgspec.Struct, frozen=True):
+    """How long something that failed is left alone before it is tried again: doubled each time, up to a longest."""
+
+    first_s: float
+    longest_s: float
+
+    def after(self, failures: int) -> float:
+        """Return how long to wait after one more failure; ``failures``: how many came before it."""
+        return min(self.first_s * float(2 ** min(failures, 30)), self.longest_s)
+
+
+HOST_PAUSES = Pauses(1.0, 4.0)
+"""A host that did not do it, or did not answer, within a deadline."""
+GUEST_PAUSES = Pauses(0.1, 0.1)
+"""A guest that does not let anybody in yet: it may at any moment, and its minutes begin with that."""
+ENDLESS_PAUSES = Pauses(1.0, 60.0)
+"""What is tried for ever; in between it is anyone's to take up."""
+
+
+class StepRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of the table: a step that is due at one stage of a VPS."""
+
+    name: StepName
+    stage: Stage
+    """At which it is due, and which it leaves."""
+    due: Callable[[Vps], bool]
+    """Whether a VPS is at this stage, if it is at none of the rows before."""
+    does: str
+    """What is had so, as the documentation tells it; done again it changes nothing."""
+    leads_to: Stage
+    """Once it is done."""
+    recorded: type[Event]
+    """What the stream of the VPS has then."""
+    deadline_s: float | None = None
+    """How long it is tried before it is given up; None: for ever."""
+    pauses: Pauses = HOST_PAUSES
+    """Between two tries."""
+    guest_pauses: Pauses = GUEST_PAUSES
+    """The same where it was the guest that did not answer."""
+    grace_s: float = 0.0
+    """How long a guest has to shut down by itself."""
+    boots: bool = False
+    """Whether it leads to a guest that boots, of which a host bears a few at once."""
+    given_up: Stage | None = None
+    """Where the VPS is once the step was given up; None: it never is."""
+    undo: str = ""
+    """What becomes then of that which it may have half done."""
+    trouble: str = ""
+    """What the owner is told where it was given up: where it failed, not how the house is built."""
+
+
+def _is_to_run(vps: Vps) -> bool:
+    return vps.wanted_on and vps.power != "up"
+
+
+def _is_to_be_off(vps: Vps) -> bool:
+    return not vps.wanted_on and vps.power != "off"
+
+
+_PUT_OFF = "the guest is put off, however long that takes; its disk is kept, and nothing is charged"
+_NOT_STARTED = "the host could not start the guest in time"
+_NO_ANSWER = "the guest did not answer in time"
+_NOT_STOPPED = "the host could not stop the guest in time"
+
+STEPS: tuple[StepRow, ...] = (
+    StepRow(
+        name="remove",
+        stage="deleting",
+        due=lambda vps: vps.pending == "delete",
+        does="has nothing left of it on the host, its last minutes proven before",
+        leads_to="gone",
+        recorded=recorded.VpsDeleted,
+        pauses=ENDLESS_PAUSES,
+    ),
+    StepRow(
+        # Nothing worse can be told of it than that it is in error, so it is put off however long it takes.
+        name="halt",
+        stage="failed",
+        due=lambda vps: _is_to_be_off(vps) and vps.state == "error",
+        does="has the guest off by force",
+        leads_to="off",
+        recorded=recorded.VpsStopped,
+        pauses=ENDLESS_PAUSES,
+    ),
+    StepRow(
+        name="halt",
+        stage="stopping",
+        due=lambda vps: _is_to_be_off(vps) and vps.power == "up",
+        does="has the guest off: asked first, then by force, its last minutes proven before",
+        leads_to="off",
+        recorded=recorded.VpsStopped,
+        deadline_s=120,
+        grace_s=20,
+        given_up="failed",
+        undo=_PUT_OFF,
+        trouble=_NOT_STOPPED,
+    ),
+    StepRow(
+        # Nobody logged in yet, so it has nothing to put away; and all it did with a grace would be free.
+        name="halt",
+        stage="abandoned",
+        due=_is_to_be_off,
+        does="has the guest off by force",
+        leads_to="off",
+        recorded=recorded.VpsStopped,
+        deadline_s=120,
+        given_up="failed",
+        undo=_PUT_OFF,
+        trouble=_NOT_STOPPED,
+    ),
+    StepRow(
+        name="reboot",
+        stage="restarting",
+        due=lambda vps: vps.power == "up" and vps.pending == "restart",
+        does="has the guest's system started anew, and logs in again",
+        leads_to="up",
+        recorded=recorded.VpsRestarted,
+        deadline_s=180,
+        grace_s=20,
+        boots=True,
+        given_up="failed",
+        undo=_PUT_OFF,
+        trouble=_NO_ANSWER,
+    ),
+    StepRow(
+        name="place",
+        stage="unplaced",
+        due=lambda vps: _is_to_run(vps) and vps.host_id is None,
+        does="finds a host with room; what is asked for now has its place from the first",
+        leads_to="placed",
+        recorded=recorded.VpsPlaced,
+        deadline_s=30,
+        boots=True,
+        given_up="failed",
+        undo="nothing was reserved",
+        trouble=_NOT_STARTED,
+    ),
+    StepRow(
+        name="prepare",
+        stage="placed",
+        due=lambda vps: _is_to_run(vps) and vps.host_key_public is None,
+        does="has disk and seed made, with the guest's SSH host key",
+        leads_to="prepared",
+        recorded=recorded.VpsPrepared,
+        deadline_s=120,
+        boots=True,
+        given_up="failed",
+        undo="what there is of the disk is kept for the next start, or goes with the VPS",
+        trouble=_NOT_STARTED,
+    ),
+    StepRow(
+        name="login",
+        stage="launched",
+        due=lambda vps: _is_to_run(vps) and vps.power == "launched",
+        does="has the guest running and logs in; the first login is where the minutes begin",
+        leads_to="up",
+        recorded=recorded.VpsRunning,
+        deadline_s=180,
+        boots=True,
+        given_up="failed",
+        undo=_PUT_OFF,
+        trouble=_NO_ANSWER,
+    ),
+    StepRow(
+        name="launch",
+        stage="prepared",
+        due=_is_to_run,
+        does="has the guest started as this generation",
+        leads_to="launched",
+        recorded=recorded.VpsLaunched,
+        deadline_s=120,
+        boots=True,
+        given_up="failed",
+        undo=_PUT_OFF,
+        trouble=_NOT_STARTED,
+    ),
+)
+"""In the order of asking: of several that could be due, the first is."""
+
+
+class ChangeRow(msgspec.Struct, frozen=True):
+    """What comes from outside and changes where a VPS is wanted, and so which step is next."""
+
+    cause: str
+    stages: tuple[Stage, ...]
+    """At which it can come."""
+    leads_to: Stage
+
+
+CHANGES: tuple[ChangeRow, ...] = (
+    ChangeRow("start", ("off",), "prepared"),
+    ChangeRow("stop, or unpaid", ("up", "restarting"), "stopping"),
+    ChangeRow("stop", ("prepared", "launched"), "abandoned"),
+    ChangeRow("restart", ("up",), "restarting"),
+    ChangeRow("seen off", ("up",), "off"),
+)
+"""For the picture of it; a delete comes at every stage and leads to ``deleting``."""
 
 
 class Step(msgspec.Struct, frozen=True):
     """One repeatable step of one start of a VPS."""
 
-    name: StepName
+    row: StepRow
     generation: int
-    grace_s: float = 0.0
-    """How long a guest has to shut down by itself."""
-    deadline_s: float | None = None
-    """How long it is tried before the VPS is in error; None: for ever, with growing pauses."""
 
     @property
-    def boots(self) -> bool:
-        """Return whether it leads to a guest that boots."""
-        return self.name in BOOTING
+    def name(self) -> StepName:
+        """Return what is to be done."""
+        return self.row.name
 
 
 def next_step(vps: Vps | None) -> Step | None:
     """Return what is to be done for a VPS now, None where it is as it should be."""
     if vps is None or vps.deleted:
         return None
-    if vps.pending == "delete":
-        return Step("remove", vps.generation)
-    if not vps.wanted_on:
-        return _step_towards_off(vps)
-    return _step_towards_running(vps)
+    row = next((row for row in STEPS if row.due(vps)), None)
+    return None if row is None else Step(row, vps.generation)
 
 
-def _step_towards_off(vps: Vps) -> Step | None:
-    if vps.power == "off":
-        return None
-    if vps.state == "error":
-        # Nothing worse can be told of it than that it is in error, so it is put off however long it takes.
-        return Step("halt", vps.generation)
-    # Nobody logged in yet, so it has nothing to put away; and all it did with the grace would be free.
-    grace_s = STOP_GRACE_S if vps.power == "up" else 0.0
-    return Step("halt", vps.generation, grace_s, DEADLINES_S["halt"])
+def row_of(stage: Stage) -> StepRow:
+    """Return the row of the step that is due at a stage."""
+    return next(row for row in STEPS if row.stage == stage)
 
 
-def _step_towards_running(vps: Vps) -> Step | None:
-    if vps.power == "up":
-        if vps.pending != "restart":
-            return None
-        return Step("reboot", vps.generation, RESTART_GRACE_S, DEADLINES_S["reboot"])
-    name: StepName = "login" if vps.power == "launched" else "launch"
-    if vps.host_id is None:
-        name = "place"
-    elif vps.host_key_public is None:
-        name = "prepare"
-    return Step(name, vps.generation, deadline_s=DEADLINES_S[name])
+def stage_of(vps: Vps) -> Stage:
+    """Return how far a VPS has come."""
+    step = next_step(vps)
+    if step is not None:
+        return step.row.stage
+    return "gone" if vps.deleted else "up" if vps.wanted_on else "off"
 
 
 def placed(host_id: HostId, ssh_host: str, ssh_port: int, now: Instant) -> tuple[Event, ...]:

@@ -9,13 +9,12 @@ import pytest
 
 from api.application.worker_context import WorkerContext
 from api.workers.steps import booting
-from api.workers.steps import runner as attending
-from domain.compute import steps
 from domain.compute.ports import GuestAddress, GuestShell
 from domain.ids import VpsId
 from domain.wallet.boots import TooManyFailedStarts
 from domain.wallet.events import BootEnded
 from tests.api.compute_world import WAIT_S, World
+from tests.steps import SHORT, change_steps
 
 pytestmark = pytest.mark.anyio
 
@@ -23,10 +22,7 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have guests and hosts be waited for only briefly."""
-    monkeypatch.setitem(steps.DEADLINES_S, "login", 0.05)
-    monkeypatch.setitem(steps.DEADLINES_S, "launch", 0.05)
-    monkeypatch.setattr(attending, "LOGIN_PAUSE_S", 0.01)
-    monkeypatch.setattr(attending, "HOST_PAUSE_S", 0.01)
+    change_steps(monkeypatch, "login", "launch", deadline_s=0.05, pauses=SHORT, guest_pauses=SHORT)
 
 
 class DrawnOut:
@@ -99,8 +95,8 @@ async def test_a_host_that_starts_nothing_is_not_the_guests_fault() -> None:
 async def test_a_guest_that_its_host_kept_from_booting_for_a_while_is_not_to_blame(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(steps.DEADLINES_S, "login", 0.3)
-    monkeypatch.setattr(attending, "RELAUNCH_EVERY_S", 0.02)
+    change_steps(monkeypatch, "login", deadline_s=0.3)
+    monkeypatch.setattr(booting, "RELAUNCH_EVERY_S", 0.02)
     world = World(boot_s=10**6)
     worker = await world.founded()
     async with world.working(worker):

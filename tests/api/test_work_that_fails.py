@@ -8,13 +8,13 @@ from structlog.testing import capture_logs
 from adapters.simulated.hypervisor import SimulatedHypervisor
 from api.application.jobs import request_job
 from api.application.worker_context import WorkerContext
-from domain.compute import steps
 from domain.deciding import AggregateRef
 from domain.exec.commands import RunJob
 from domain.exec.events import JobFinished
 from domain.exec.job import Job, job_ref
 from domain.ids import JobId, VpsId, vps_stream
 from tests.api.compute_world import IDS, World
+from tests.steps import SHORT, change_steps
 
 pytestmark = pytest.mark.anyio
 
@@ -22,8 +22,7 @@ pytestmark = pytest.mark.anyio
 async def test_a_step_at_which_something_unforeseen_happens_each_time_ends_in_an_error_with_a_way_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("domain.compute.steps.DEADLINES_S", {**steps.DEADLINES_S, "prepare": 0.05})
-    monkeypatch.setattr("api.workers.steps.runner.HOST_PAUSE_S", 0.01)
+    change_steps(monkeypatch, "prepare", deadline_s=0.05, pauses=SHORT)
     world = World()
     worker = await world.founded()
 

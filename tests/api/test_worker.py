@@ -12,6 +12,7 @@ from domain.errors import NotFound
 from domain.ids import VpsId
 from domain.ports import StoreUnavailable
 from tests.api.compute_world import PRICE_HOURLY, World, until
+from tests.steps import SHORT, change_steps
 
 pytestmark = pytest.mark.anyio
 
@@ -139,7 +140,7 @@ async def test_a_guest_with_another_host_key_is_never_let_run() -> None:
 
 
 async def test_a_vps_of_old_that_finds_no_room_is_in_error_and_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("domain.compute.steps.DEADLINES_S", {"place": 0.05})
+    change_steps(monkeypatch, "place", deadline_s=0.05)
     world = World(memory_mb=100)
     worker = await world.founded()
     async with world.working(worker):
@@ -208,7 +209,7 @@ async def test_a_worker_that_is_to_end_leaves_the_rest_to_others_at_once() -> No
 
 
 async def test_a_store_that_is_away_for_a_while_only_costs_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.workers.provisioning.PAUSE_S", 0.02)
+    monkeypatch.setattr("api.workers.provisioning.PAUSES", SHORT)
     world = World()
     worker = await world.founded()
     async with world.working(worker):

@@ -7,11 +7,11 @@ import msgspec
 import pytest
 
 from api.workers.provisioning import BOOTING_MAX, ENDING_MAX
-from domain.compute import steps
 from domain.compute.events import VpsFailed, VpsRunning
 from domain.compute.ports import HostObservation, Hypervisor
 from domain.ids import VpsId
 from tests.api.compute_world import World, until
+from tests.steps import change_steps
 
 pytestmark = pytest.mark.anyio
 
@@ -55,7 +55,7 @@ class Deaf:
 
 
 async def test_guests_that_ignore_their_power_button_do_not_keep_others_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.workers.steps.runner.HALT_SLOT_KEPT_S", 0.05)
+    monkeypatch.setattr("api.workers.steps.ending.HALT_SLOT_KEPT_S", 0.05)
     world = World()
     worker = await world.founded()
     deaf_ids: set[VpsId] = set()
@@ -94,7 +94,7 @@ async def test_two_workers_share_the_work_and_do_nothing_twice() -> None:
 async def test_a_worker_leaves_a_vps_alone_whose_host_it_does_not_drive(
     asked: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("domain.compute.steps.DEADLINES_S", dict.fromkeys(steps.DEADLINES_S, 0.0))
+    change_steps(monkeypatch, deadline_s=0.0)
     world = World()
     worker = await world.founded()
     stranger = msgspec.structs.replace(world.worker(), hypervisors={})
@@ -115,7 +115,7 @@ async def test_a_worker_leaves_a_vps_alone_whose_host_it_does_not_drive(
 
 
 async def test_vpss_that_are_placed_at_once_do_not_count_on_the_same_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("domain.compute.steps.DEADLINES_S", {**steps.DEADLINES_S, "place": 0.05})
+    change_steps(monkeypatch, "place", deadline_s=0.05)
     world = World(memory_mb=512)
     worker = await world.founded()
     vps_ids = [await world.create_unplaced(worker) for _ in range(BOOTING_MAX)]

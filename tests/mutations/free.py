@@ -59,14 +59,14 @@ FREE: tuple[Mutation, ...] = (
     Mutation(
         "a host that does not start a guest is to blame itself",
         "api/workers/steps/runner.py",
-        "by_guest = isinstance(problem, GuestUnreachable) and self._host_failed_s is None",
+        "by_guest = isinstance(problem, GuestUnreachable) and attempt.host_failed_s is None",
         "by_guest = True",
         "tests/api/test_failed_starts.py",
     ),
     Mutation(
         "a guest that its host kept from booting is not to blame",
         "api/workers/steps/runner.py",
-        " and self._host_failed_s is None",
+        " and attempt.host_failed_s is None",
         "",
         "tests/api/test_failed_starts.py",
     ),
@@ -93,16 +93,16 @@ FREE: tuple[Mutation, ...] = (
     ),
     Mutation(
         "guests that ignore their power button keep no other on",
-        "api/workers/steps/runner.py",
-        ".call_later(HALT_SLOT_KEPT_S, self._slot.release)",
+        "api/workers/steps/ending.py",
+        ".call_later(HALT_SLOT_KEPT_S, attempt.permit.release)",
         ".call_later(HALT_SLOT_KEPT_S, lambda: None)",
         "tests/api/test_worker_sharing.py",
     ),
     Mutation(
         "a guest that booted in vain has no grace",
         "domain/compute/steps.py",
-        'STOP_GRACE_S if vps.power == "up" else 0.0',
-        "STOP_GRACE_S",
+        'due=lambda vps: _is_to_be_off(vps) and vps.power == "up"',
+        "due=_is_to_be_off",
         _TESTS,
     ),
     Mutation(

@@ -18,7 +18,7 @@ from api.workers.reconciler import Reconciler
 from api.workers.scheduler import OBSERVE_EVERY_S, SETTLE_EVERY_S
 from domain.codec import decode
 from domain.compute.events import VpsRunning
-from domain.compute.steps import DEADLINES_S, STOP_GRACE_S
+from domain.compute.steps import row_of
 from domain.compute.vps import Vps
 from domain.errors import Refusal
 from domain.ids import VpsId, vps_stream
@@ -33,8 +33,9 @@ from tests.properties.virtual_time import SHORTEST_S, LoopClock, VirtualTimeLoop
 
 WORKER_S = 5.0
 """What it may take until a worker is at a step, and a step that was missed is taken again."""
-BOOT_S = DEADLINES_S["login"] + LOGIN_TAKES_S + WORKER_S
-UNSEEN_S = OBSERVE_EVERY_S + SETTLE_EVERY_S + STOP_GRACE_S
+LOGIN_TRIED_S = row_of("launched").deadline_s or 0.0
+BOOT_S = LOGIN_TRIED_S + LOGIN_TAKES_S + WORKER_S
+UNSEEN_S = OBSERVE_EVERY_S + SETTLE_EVERY_S + row_of("stopping").grace_s
 FREE_PER_START_S = BOOT_S + UNSEEN_S
 """The constant of the law, how long a guest can be on for nothing at one start: see docs/explanation/ledger.md."""
 RUNS_FREE_S = 30.0
@@ -129,7 +130,7 @@ class FreeRiding(World):
             case "off":
                 await self._until(vps_id, lambda vps: vps.power == "off")
             case "boot deadline" if vps_id is not None:
-                wait_s = await self._turned_on(vps_id) + DEADLINES_S["login"] - self.loop.time()
+                wait_s = await self._turned_on(vps_id) + LOGIN_TRIED_S - self.loop.time()
         await asyncio.sleep(max(0.0, wait_s + move.after_s))
 
     async def _minutes_from(self, vps_id: VpsId | None) -> float | None:
@@ -151,7 +152,7 @@ class FreeRiding(World):
             if on and on[-1].until_s is None:
                 return on[-1].since_s
             await asyncio.sleep(0.5)
-        return self.loop.time() - DEADLINES_S["login"]
+        return self.loop.time() - LOGIN_TRIED_S
 
     def _zero(self) -> int:
         return self.clock.now() - round(self.loop.time() * SECOND)

@@ -53,7 +53,7 @@ class Billing(Asking):
     @rule(which=WHICH, until_login=MOSTLY, fails=SELDOM)
     def boot(self, which: int, until_login: bool, fails: bool) -> None:
         vps_id = self.vpss[which % len(self.vpss)]
-        while (step := next_step(self.run(self.house.vps(vps_id)))) is not None and step.boots:
+        while (step := next_step(self.run(self.house.vps(vps_id)))) is not None and step.row.boots:
             if fails:
                 self.take_step(vps_id, fails=True)
                 self.reference.release(vps_id, self.clock.now())
@@ -87,7 +87,7 @@ class Billing(Asking):
     def end(self, vps_id: VpsId, looked_at: bool) -> None:
         """Have a guest off that is to be, as the worker does."""
         step = next_step(self.run(self.house.vps(vps_id)))
-        if step is None or step.boots:
+        if step is None or step.row.boots:
             return
         if looked_at:
             self.observe()

@@ -8,9 +8,8 @@ import pytest
 
 from api.application.worker_context import WorkerContext
 from api.workers.reconciler import ORPHAN_GRACE_S, Reconciler
-from domain.compute import steps
 from domain.compute.capacity import Reservations
-from domain.compute.steps import next_step
+from domain.compute.steps import Pauses, next_step
 from domain.compute.vps import Vps
 from domain.deciding import recorded_in
 from domain.errors import Refusal
@@ -19,6 +18,7 @@ from domain.money import MicroUsd
 from domain.wallet.events import FundsCredited, WalletOpened
 from domain.wallet.wallet import wallet_ref
 from tests.api.compute_world import IDS, World
+from tests.steps import change_steps
 
 pytestmark = pytest.mark.anyio
 
@@ -91,8 +91,7 @@ async def test_no_more_is_taken_than_there_is_and_what_is_off_holds_its_disk_alo
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # What vanished has no disk any more: a start of it comes to nothing, and soon.
-    monkeypatch.setattr("domain.compute.steps.DEADLINES_S", dict.fromkeys(steps.DEADLINES_S, 0.2))
-    monkeypatch.setattr("api.workers.steps.runner.HOST_PAUSE_S", 0.05)
+    change_steps(monkeypatch, deadline_s=0.2, pauses=Pauses(0.05, 0.05))
     crowd = Crowd(seed)
     world = crowd.world
     one, other = await crowd.founded()

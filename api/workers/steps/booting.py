@@ -9,6 +9,7 @@ from api.application.fail_points import fail_point
 from api.application.host_keys import host_key
 from api.application.repository import Loaded
 from api.application.worker_context import WorkerContext, address_of, spec_of
+from api.workers.steps.attempt import Attempt, now_s
 from domain.compute import outcomes
 from domain.compute.ports import Hypervisor, HypervisorUnavailable
 from domain.compute.steps import Step, next_step
@@ -20,10 +21,13 @@ from domain.wallet.wallet import wallet_ref
 
 LOOK_AGAIN_S = 1.0
 """How often it is asked, while a guest keeps us waiting, whether the step is still to be taken."""
+RELAUNCH_EVERY_S = 10.0
+"""How often a guest that does not answer is looked after: it may have gone off in the meantime."""
 
 
-async def place(worker: WorkerContext, vps: Vps, step: Step) -> None:
+async def place(attempt: Attempt, vps: Vps, step: Step) -> None:
     """Find a place for a VPS that was asked for before hosts had reservations. Raises NoCapacity."""
+    worker = attempt.worker
     ref, hosts = vps_ref(vps.vps_id), await room_views(worker)
 
     def decide(loaded: Loaded, now: Instant) -> Decision:
@@ -32,8 +36,9 @@ async def place(worker: WorkerContext, vps: Vps, step: Step) -> None:
     await worker.record([ref, *hosts.refs], decide, "place", vps.account_id)
 
 
-async def prepare(worker: WorkerContext, vps: Vps, step: Step) -> None:
+async def prepare(attempt: Attempt, vps: Vps, step: Step) -> None:
     """Have disk and seed ready on the host."""
+    worker = attempt.worker
     private, public = host_key(worker.sealer, vps.vps_id)
     fail_point("prepare:before-host")
     hypervisor = hypervisor_of(worker, vps)
@@ -50,8 +55,9 @@ async def prepare(worker: WorkerContext, vps: Vps, step: Step) -> None:
     await worker.record([ref], decide, "prepare", vps.account_id)
 
 
-async def launch(worker: WorkerContext, vps: Vps, step: Step) -> None:
+async def launch(attempt: Attempt, vps: Vps, step: Step) -> None:
     """Have the guest started; done again before a login, it finds out whether the guest is still on."""
+    worker = attempt.worker
     fail_point("launch:before-host")
     seen = await hypervisor_of(worker, vps).ensure_running(spec_of(vps, worker.service_key))
     fail_point("launch:after-host")
@@ -61,17 +67,19 @@ async def launch(worker: WorkerContext, vps: Vps, step: Step) -> None:
         return outcomes.launched(loaded.of(ref), step, seen.start_id, now)
 
     await worker.record([ref], decide, "launch", vps.account_id)
+    attempt.launched_s = now_s()
 
 
-async def login(worker: WorkerContext, vps: Vps, step: Step, *, since_s: float) -> None:
-    """Try once to log in: the first login after a start is the instant from which the VPS runs.
-
-    ``since_s``: when it was tried first, by the clock of the loop.
-    """
+async def login(attempt: Attempt, vps: Vps, step: Step) -> None:
+    """Try once to log in: the first login after a start is the instant from which the VPS runs."""
+    # Also the first thing done by a worker that takes over from one that died.
+    if attempt.launched_s is None or now_s() - attempt.launched_s >= RELAUNCH_EVERY_S:
+        await launch(attempt, vps, step)
+    worker = attempt.worker
     fail_point("login:before-guest")
     if not await _while_wanted(worker, vps, step, worker.shell.login(address_of(vps))):
         return
-    at, waited = worker.clock.now(), seconds(asyncio.get_running_loop().time() - since_s)
+    at, waited = worker.clock.now(), seconds(now_s() - attempt.guest_waited_for_since_s)
     fail_point("login:after-guest")
     ref, wallet = vps_ref(vps.vps_id), wallet_ref(vps.account_id)
 
@@ -81,17 +89,12 @@ async def login(worker: WorkerContext, vps: Vps, step: Step, *, since_s: float) 
     await worker.record([ref, wallet], decide, "login", vps.account_id)
 
 
-async def reboot(worker: WorkerContext, vps: Vps, step: Step) -> None:
-    """Have the guest's operating system started anew."""
-    await worker.shell.forget(vps.vps_id)
-    fail_point("reboot:before-host")
-    rebooting = hypervisor_of(worker, vps).ensure_rebooted(vps.vps_id, grace_s=step.grace_s)
-    await _while_wanted(worker, vps, step, rebooting)
-    fail_point("reboot:after-host")
-
-
-async def login_again(worker: WorkerContext, vps: Vps, step: Step) -> None:
-    """Try once to log in after a restart."""
+async def reboot(attempt: Attempt, vps: Vps, step: Step) -> None:
+    """Have the guest's operating system started anew, and try once to log in."""
+    worker = attempt.worker
+    if not attempt.rebooted:
+        await _start_anew(worker, vps, step)
+        attempt.rebooted = True
     if not await _while_wanted(worker, vps, step, worker.shell.login(address_of(vps))):
         return
     ref = vps_ref(vps.vps_id)
@@ -100,6 +103,14 @@ async def login_again(worker: WorkerContext, vps: Vps, step: Step) -> None:
         return outcomes.restarted(loaded.of(ref), step, now)
 
     await worker.record([ref], decide, "reboot", vps.account_id)
+
+
+async def _start_anew(worker: WorkerContext, vps: Vps, step: Step) -> None:
+    await worker.shell.forget(vps.vps_id)
+    fail_point("reboot:before-host")
+    rebooting = hypervisor_of(worker, vps).ensure_rebooted(vps.vps_id, grace_s=step.row.grace_s)
+    await _while_wanted(worker, vps, step, rebooting)
+    fail_point("reboot:after-host")
 
 
 def hypervisor_of(worker: WorkerContext, vps: Vps) -> Hypervisor:

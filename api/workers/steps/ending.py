@@ -1,5 +1,6 @@
 """The steps that lead to a guest that is off, or gone; and the end of a step that came to nothing."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -7,6 +8,7 @@ from api.application.fail_points import fail_point
 from api.application.repository import Loaded
 from api.application.worker_context import WorkerContext
 from api.workers.host_observation import observe_host
+from api.workers.steps.attempt import Attempt
 from api.workers.steps.booting import hypervisor_of
 from domain.compute import outcomes
 from domain.compute.capacity import Reservations, capacity_ref
@@ -18,22 +20,34 @@ from domain.pricing.price_book import PRICES, PriceBook
 from domain.time import Instant
 from domain.wallet.wallet import Wallet, wallet_ref
 
+HALT_SLOT_KEPT_S = 5.0
+"""How long a guest that is to shut down keeps a slot: until then, all that wait for it are on at no cost."""
+
 EndOutcome = Callable[[Vps | None, Wallet, HostState, Reservations, PriceBook, Step, Instant], Decision]
 
 
-async def halt(worker: WorkerContext, vps: Vps, step: Step) -> None:
+async def halt(attempt: Attempt, vps: Vps, step: Step) -> None:
     """Have the guest off, its last minutes proven before."""
+    leaving = asyncio.get_running_loop().call_later(HALT_SLOT_KEPT_S, attempt.permit.release)
+    try:
+        await _halt(attempt.worker, vps, step)
+    finally:
+        leaving.cancel()
+
+
+async def _halt(worker: WorkerContext, vps: Vps, step: Step) -> None:
     await worker.shell.forget(vps.vps_id)
     if vps.host_id is not None:
         await _prove_last_minutes(worker, vps)
         fail_point("halt:before-host")
-        await hypervisor_of(worker, vps).ensure_off(vps.vps_id, grace_s=step.grace_s)
+        await hypervisor_of(worker, vps).ensure_off(vps.vps_id, grace_s=step.row.grace_s)
         fail_point("halt:after-host")
     await _record_end(worker, vps, step, outcomes.went_off)
 
 
-async def remove(worker: WorkerContext, vps: Vps, step: Step) -> None:
+async def remove(attempt: Attempt, vps: Vps, step: Step) -> None:
     """Have nothing left of the guest, its last minutes proven before."""
+    worker = attempt.worker
     await worker.shell.forget(vps.vps_id)
     if vps.host_id is not None:
         await _prove_last_minutes(worker, vps)

@@ -58,6 +58,7 @@ LIVES: dict[str, tuple[Event, ...]] = {
     "stopping": (*UP, STOP_REQUESTED),
     "stopped": (*UP, STOP_REQUESTED, STOPPED),
     "starting": (*UP, STOP_REQUESTED, STOPPED, START_REQUESTED),
+    "abandoned": (*UP, STOP_REQUESTED, STOPPED, START_REQUESTED, VpsStopRequested("requested", 2, at(201))),
     "failed": (PLACED, PREPARED, LAUNCHED, FAILED),
     "in error, off": (PLACED, PREPARED, LAUNCHED, FAILED, VpsStopped("failed", 1, at(51))),
     "deleting": (*UP, DELETE_REQUESTED),

@@ -59,7 +59,7 @@ def test_a_guest_that_is_not_on_yet_had_no_free_boot() -> None:
 def test_a_guest_that_is_stopped_while_it_boots_has_no_grace() -> None:
     """Whoever ignores the power button would else run for the grace, free, at each start."""
     assert (step := next_step(vps_in("stopping"))) is not None
-    assert step.grace_s > 0
+    assert step.row.grace_s > 0
 
     booting = admission.stop_vps(vps_in("starting"), wallet_after(ADMITTED), ACCOUNT, at(201))
     vps = vps_in("starting")
@@ -67,7 +67,7 @@ def test_a_guest_that_is_stopped_while_it_boots_has_no_grace() -> None:
         if stream.int == vps.vps_id.int:
             vps = evolved(vps, event)
     assert (step := next_step(vps)) is not None
-    assert (step.name, step.grace_s) == ("halt", 0.0)
+    assert (step.name, step.row.grace_s) == ("halt", 0.0)
 
 
 def evolved(vps: Vps, event: Event) -> Vps:
