@@ -54,8 +54,15 @@ def all_of(context: ModuleType) -> Kinds:
     )
 
 
-CAPACITY = kinds(compute.CapacityReserved, compute.CapacityReleased)
-HOST = kinds(compute.HostRegistered, compute.HostOvercommitSet, compute.HostObserved, compute.HostDiffered)
+CAPACITY = kinds(compute.CapacityReserved, compute.CapacityReleased, compute.HostDrained, compute.HostUndrained)
+HOST = kinds(
+    compute.HostRegistered,
+    compute.HostOvercommitSet,
+    compute.HostLabelled,
+    compute.HostImageKept,
+    compute.HostObserved,
+    compute.HostDiffered,
+)
 FLEET = kinds(compute.HostJoined)
 TRIES = kinds(
     accounts.PasswordTried,

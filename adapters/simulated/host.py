@@ -4,7 +4,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 
 from adapters.simulated.faults import Faults
 from adapters.simulated.jobs import PlayedJob
-from domain.compute.ports import GuestSeen, GuestSpec
+from domain.compute.ports import GuestSeen, GuestSpec, HostObservation
 from domain.ids import HostId, JobId, LedgerId, VpsId
 from domain.ports import Clock
 from domain.time import Instant, seconds
@@ -84,6 +84,11 @@ class SimulatedHost:
         self.boot_us = seconds(boot_s)
         self.guests: dict[VpsId, SimulatedGuest] = {}
         self.faults = Faults()
+        self.hidden: set[VpsId] = set()
+        """Guests that are there and are not shown."""
+        self.stale: HostObservation | None = None
+        """What is shown instead of what is so."""
+        self.shown_last: HostObservation | None = None
         self._boots = 1
         self._starts = 0
 
@@ -102,6 +107,18 @@ class SimulatedHost:
         self._boots += 1
         for guest in self.guests.values():
             guest.turn_off()
+
+    def lose_guest(self, vps_id: VpsId) -> None:
+        """A guest vanishes with its disk, as by hands that delete what they should not."""
+        del self.guests[vps_id]
+
+    def freeze_view(self) -> None:
+        """The host lies from now on: it shows again and again what it showed last."""
+        self.stale = self.shown_last
+
+    def unfreeze_view(self) -> None:
+        """The host shows again what is so."""
+        self.stale = None
 
     def crash_guest(self, vps_id: VpsId) -> None:
         """A guest ends by itself, as by a panic or its own ``poweroff``."""

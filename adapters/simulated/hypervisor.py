@@ -1,6 +1,5 @@
 """The hypervisor port on a played host."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -24,6 +23,8 @@ class SimulatedHypervisor:
     async def ensure_prepared(self, spec: GuestSpec) -> None:
         """Have disk and seed ready."""
         async with self._call("ensure_prepared"):
+            if self._host.faults.lies("ensure_prepared"):
+                return
             guest = self._host.guests.get(spec.vps_id)
             if guest is None:
                 guest = self._host.guests[spec.vps_id] = SimulatedGuest(spec, self._ledger_id)
@@ -62,7 +63,7 @@ class SimulatedHypervisor:
         async with self._call("ensure_off"):
             guest = self._host.guests.get(vps_id)
             before = self._observation([guest] if guest is not None and guest.defined else [])
-            if guest is not None and guest.running:
+            if guest is not None and guest.running and not self._host.faults.lies("ensure_off"):
                 guest.turn_off()
                 self._host.faults.effect()
             return before
@@ -70,6 +71,8 @@ class SimulatedHypervisor:
     async def ensure_removed(self, vps_id: VpsId) -> None:
         """Have nothing left of the guest."""
         async with self._call("ensure_removed"):
+            if self._host.faults.lies("ensure_removed"):
+                return
             guest = self._host.guests.get(vps_id)
             if guest is None:
                 return
@@ -86,7 +89,11 @@ class SimulatedHypervisor:
         """Return what the host shows of all guests."""
         async with self._call("observe"):
             ours = [guest for guest in self._host.guests.values() if guest.ledger_id == self._ledger_id]
-            return self._observation(ours)
+            if self._host.stale is not None:
+                return self._host.stale
+            seen = self._observation([guest for guest in ours if guest.spec.vps_id not in self._host.hidden])
+            self._host.shown_last = seen
+            return seen
 
     async def close(self) -> None:
         """Nothing is held open; guests are left as they are."""
@@ -109,8 +116,6 @@ class SimulatedHypervisor:
 
     @asynccontextmanager
     async def _call(self, name: str) -> AsyncIterator[None]:
-        # Gives way once, as every real call does, so that what runs at the same time is interleaved.
-        await asyncio.sleep(0)
-        self._host.faults.enter(name)
+        await self._host.faults.enter(name)
         yield
         self._host.faults.leave(name)

@@ -1,5 +1,6 @@
 """What operators do outside of HTTP: making accounts, giving funds, putting money right; recorded like all else."""
 
+from collections.abc import Callable, Mapping
 from typing import Literal, get_args
 from uuid import UUID
 
@@ -14,7 +15,9 @@ from domain.accounts.emails import checked_email, email_form
 from domain.accounts.events import Role
 from domain.accounts.passwords import checked_password
 from domain.codec import decode, decode_metadata
-from domain.compute.host import host_ref, overcommit
+from domain.compute import capacity
+from domain.compute.capacity import Reservations, capacity_ref
+from domain.compute.host import host_ref, label, overcommit
 from domain.deciding import Decision, recorded_in
 from domain.errors import Invalid, NotFound
 from domain.events import Actor, Event
@@ -169,6 +172,47 @@ async def set_overcommit(
         return recorded_in(ref.stream, *overcommit(host, cpu, disk))
 
     await runtime.aggregates.execute([ref], decide, CommandContext(actor=OPERATOR, step="overcommit"))
+
+
+async def drain_host(runtime: Runtime, host_id: HostId) -> bool:
+    """Have no new VPS placed on a host; return whether it was not so before. What is there stays. Raises NotFound."""
+    return await _change_reservations(runtime, host_id, capacity.drain, "drain")
+
+
+async def undrain_host(runtime: Runtime, host_id: HostId) -> bool:
+    """Have new VPSs placed on a host again; return whether it was drained. Raises NotFound."""
+    return await _change_reservations(runtime, host_id, capacity.undrain, "undrain")
+
+
+async def label_host(runtime: Runtime, host_id: HostId, changes: Mapping[str, str | None]) -> dict[str, str]:
+    """Change labels of a host, None takes one away; return all that it has then. Raises NotFound or Invalid."""
+    ref = host_ref(host_id)
+
+    def decide(loaded: Loaded, _now: Instant) -> Decision:
+        host = loaded.of(ref)
+        if host is None:
+            raise NotFound
+        merged = {**host.labels, **changes}
+        return recorded_in(ref.stream, *label(host, {key: value for key, value in merged.items() if value is not None}))
+
+    outcome = await runtime.aggregates.execute([ref], decide, CommandContext(actor=OPERATOR, step="label"))
+    labelled = outcome.loaded.of(ref)
+    assert labelled is not None
+    return labelled.labels
+
+
+async def _change_reservations(
+    runtime: Runtime, host_id: HostId, change: Callable[[Reservations, HostId, Instant], tuple[Event, ...]], step: str
+) -> bool:
+    ref, reserved = host_ref(host_id), capacity_ref(host_id)
+
+    def decide(loaded: Loaded, now: Instant) -> Decision:
+        if loaded.of(ref) is None:
+            raise NotFound
+        return recorded_in(reserved.stream, *change(loaded.of(reserved), host_id, now))
+
+    context = CommandContext(actor=OPERATOR, step=step)
+    return bool((await runtime.aggregates.execute([ref, reserved], decide, context)).events)
 
 
 def _changed(given: int | Literal["default"] | None, before: int | None) -> int | None:

@@ -1,20 +1,17 @@
-"""`litevps account limit` and `litevps host list|overcommit`: what accounts may keep, and what hosts have left."""
+"""`litevps account limit`: what an account may keep."""
 
 from typing import Literal
-from uuid import UUID
 
 import click
 import msgspec
 
-from api.application.capacity import room_views
-from api.application.operators import set_overcommit, set_vps_limits
+from api.application.operators import set_vps_limits
 from api.application.runtime import Runtime
 from api.application.settings import SettingsInForce
 from api.cli.accounts import account_at, told
 from api.cli.flags import with_settings
 from api.cli.output import Form, tell, with_form
 from api.cli.sessions import run_with_runtime
-from domain.compute.capacity import Room
 from domain.errors import Invalid
 from domain.settings.settings import SETTINGS_REF
 from domain.wallet.vps_limits import VpsLimits, vps_limits
@@ -70,75 +67,3 @@ def limit(
     facts = {"id": account_id, "email": email, **msgspec.structs.asdict(limits)}
     row = (account_id, email, str(limits.vps_max), str(limits.vps_disk_gb_max))
     tell(form, facts, ("ID", "E-MAIL", "VPS MAX", "DISK GB MAX"), [row])
-
-
-@click.command("list")
-@with_form
-@with_settings()
-def list_hosts(in_force: SettingsInForce, form: Form) -> None:
-    """Show what of each host is reserved, and of how much."""
-
-    async def read(runtime: Runtime) -> tuple[Room, ...]:
-        hosts = await room_views(runtime.worker)
-        return hosts.rooms(await runtime.aggregates.load(*hosts.refs), new=False)
-
-    rooms = run_with_runtime(in_force.settings, read)
-    tell(form, [_facts(room) for room in rooms], _HEADINGS, [_row(room) for room in rooms])
-
-
-@click.command("overcommit")
-@click.argument("host_id", type=click.UUID)
-@click.option("--cpu-percent", type=NUMBER, help="Processors that may be promised, in percent; `default`.")
-@click.option("--disk-percent", type=NUMBER, help="Disk that may be promised, in percent; `default`.")
-@with_form
-@with_settings()
-def overcommit(in_force: SettingsInForce, host_id: UUID, cpu_percent: Given, disk_percent: Given, form: Form) -> None:
-    """Say how far beyond what a host has may be promised; HOST_ID is one of `litevps host list`."""
-
-    async def changed(runtime: Runtime) -> tuple[Room, ...]:
-        hosts = await room_views(runtime.worker)
-        found = [one for one in hosts.host_ids if one == host_id]
-        if not found:
-            raise click.ClickException(f"there is no host {host_id}: `litevps host list` tells which there are")
-        try:
-            await set_overcommit(runtime, found[0], cpu_percent, disk_percent)
-        except Invalid as refused:
-            raise click.ClickException(told(refused)) from None
-        rooms = hosts.rooms(await runtime.aggregates.load(*hosts.refs), new=False)
-        return tuple(room for room in rooms if room.host.host_id == host_id)
-
-    rooms = run_with_runtime(in_force.settings, changed)
-    tell(form, [_facts(room) for room in rooms], _HEADINGS, [_row(room) for room in rooms])
-
-
-_HEADINGS = ("HOST", "NAME", "MEMORY MB", "VCPU", "DISK GB", "PORTS", "VPSS")
-
-
-def _facts(room: Room) -> dict[str, object]:
-    reserved = room.reserved
-    return {
-        "id": str(room.host.host_id),
-        "name": room.host.name,
-        "memory_mb": {"used": reserved.memory_mb, "total": room.host.memory_mb},
-        "vcpu": {"used": reserved.vcpu, "total": room.vcpu},
-        "disk_gb": {"used": reserved.disk_gb, "total": room.disk_gb},
-        "ports": {"used": len(reserved.ports), "total": room.host.port_to - room.host.port_from + 1},
-        "vpss": len(reserved.by_vps),
-    }
-
-
-def _row(room: Room) -> tuple[str, ...]:
-    reserved, ports = room.reserved, room.host.port_to - room.host.port_from + 1
-    return (
-        str(room.host.host_id),
-        room.host.name,
-        _of(reserved.memory_mb, room.host.memory_mb),
-        _of(reserved.vcpu, room.vcpu),
-        _of(reserved.disk_gb, room.disk_gb),
-        _of(len(reserved.ports), ports),
-        str(len(reserved.by_vps)),
-    )
-
-
-def _of(used: int, total: int | None) -> str:
-    return f"{used}/{'any' if total is None else total}"

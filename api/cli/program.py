@@ -12,9 +12,10 @@ from api.cli.database import config, migrate, rebuild
 from api.cli.demo import demo
 from api.cli.doctor import doctor
 from api.cli.error_handling import ReportsErrors
+from api.cli.fleet import drain, label, list_hosts, overcommit, show, undrain
 from api.cli.hosts import host
 from api.cli.keys import keys
-from api.cli.limits import limit, list_hosts, overcommit
+from api.cli.limits import limit
 from api.cli.serve import api, serve, work
 from api.cli.settings import settings
 from domain.errors import Refusal
@@ -29,8 +30,8 @@ def litevps() -> None:
 for command in (serve, api, work, migrate, account, rebuild, audit, config, doctor, demo, host, settings, keys):
     litevps.add_command(command)
 account.add_command(limit)
-host.add_command(list_hosts)
-host.add_command(overcommit)
+for command in (list_hosts, show, drain, undrain, label, overcommit):
+    host.add_command(command)
 
 
 def main() -> None:

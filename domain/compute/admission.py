@@ -62,7 +62,7 @@ def create_vps(
         failed_starts_max=failed_starts_max,
     )
     check_vps_limits(wallet, book, limits, command.disk_gb)
-    place = capacity.reserve(rooms, command, 1)
+    place = capacity.reserve(rooms, command, 1, book.plan(command.plan_id).name)
     admitted = admit(wallet, book, admission, now)
     requested = life.create(command, now)
     made = both(command.account_id, command.vps_id, admitted, (*requested, *_placed(place, now)))
@@ -100,7 +100,7 @@ def start_vps(
         failed_starts_max=failed_starts_max,
     )
     if vps.host_id is None:
-        place = capacity.reserve(rooms, vps, admission.generation)
+        place = capacity.reserve(rooms, vps, admission.generation, book.plan(vps.plan_id).name)
     else:
         place = capacity.reserve_again(rooms, vps.host_id, vps, admission.generation, vps.ssh_port)
     admitted = admit(wallet, book, admission, now)

@@ -3,9 +3,11 @@
 Memory, processors and a port are held by what is on, from the admission until the host has shown it off; disk by
 everything that is not removed from the host, on or off. A reservation is recorded in the very append that lets a VPS
 be on, in a stream that each host has for it: of two requests or processes that want the last of it, one is refused.
+
+A new VPS is placed by score (``Room.score``): where the scarcest of memory, processors and disk will be least scarce.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 import msgspec
@@ -16,7 +18,15 @@ from domain.deciding import AggregateRef, Fold
 from domain.errors import Refusal
 from domain.events import Event
 from domain.ids import FLEET_STREAM, HostId, VpsId, capacity_stream
+from domain.time import Instant
 
+PLANS_LABEL = "plans"
+"""The label of a host that names the plans it is for, such as ``small,medium``; a host without it is for all."""
+IMAGE_POINTS = 10
+"""How many points the host that has the image already is ahead of another: so much fuller it may be."""
+EQUAL_POINTS = 2
+"""Hosts that are no further behind the best are as good as that: which of them is taken depends on the VPS's id, so
+that those who place at the same time seldom meet at one host and have to decide again."""
 RETRY_AFTER_S = 30
 """When it is worth while to ask again: others stop theirs at any time, and nobody can tell when."""
 
@@ -42,6 +52,8 @@ class Sizes(Protocol):
     def memory_mb(self) -> int: ...
     @property
     def disk_gb(self) -> int: ...
+    @property
+    def image(self) -> str: ...
 
 
 class Reservation(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -68,6 +80,8 @@ class Reservations(msgspec.Struct, frozen=True):
     vcpu: int = 0
     memory_mb: int = 0
     disk_gb: int = 0
+    drained: bool = False
+    """Whether no new VPS is placed here."""
 
 
 def evolve(reserved: Reservations, event: Event) -> Reservations:
@@ -82,6 +96,10 @@ def evolve(reserved: Reservations, event: Event) -> Reservations:
                 None if before is None or event.removed else Reservation(before.generation, 0, 0, before.disk_gb, None)
             )
             return _with(reserved, event.vps_id, kept)
+        case recorded.HostDrained():
+            return msgspec.structs.replace(reserved, drained=True)
+        case recorded.HostUndrained():
+            return msgspec.structs.replace(reserved, drained=False)
         case _:
             return reserved
 
@@ -132,6 +150,26 @@ class Room(msgspec.Struct, frozen=True):
         """Return whether there is disk for one more VPS."""
         return _within(self.reserved.disk_gb + sizes.disk_gb, self.disk_gb)
 
+    def takes(self, plan: str | None) -> bool:
+        """Return whether new VPSs of a plan are placed here, if there is room; None: of a plan that nobody knows."""
+        plans = self.host.labels.get(PLANS_LABEL)
+        meant = plans is None or plan is None or plan in map(str.strip, plans.split(","))
+        return meant and not self.reserved.drained
+
+    def score(self, sizes: Sizes) -> int:
+        """Return how good a place this is for a VPS that it has room for, in points.
+
+        The percentage that is left of the scarcest of memory, processors and disk once the VPS is there, and
+        ``IMAGE_POINTS`` more where its image is. By the scarcest, so that none is used up while others lie idle.
+        """
+        reserved = self.reserved
+        left = min(
+            _left_percent(reserved.memory_mb + sizes.memory_mb, self.host.memory_mb),
+            _left_percent(reserved.vcpu + sizes.vcpu, self.vcpu),
+            _left_percent(reserved.disk_gb + sizes.disk_gb, self.disk_gb),
+        )
+        return left + (IMAGE_POINTS if sizes.image in self.host.images else 0)
+
 
 class Reserved(msgspec.Struct, frozen=True):
     """Where a VPS has its place, and the event that holds it."""
@@ -146,10 +184,13 @@ class Reserved(msgspec.Struct, frozen=True):
         return self.event.ssh_port
 
 
-def reserve(rooms: Iterable[Room], sizes: Sizes, generation: int) -> Reserved:
-    """Reserve all that a new VPS takes, on the host of which least memory is reserved. Raises NoCapacity."""
-    fit = [room for room in rooms if room.has_power_for(sizes) and room.has_disk_for(sizes)]
-    for room in sorted(fit, key=lambda room: (room.reserved.memory_mb, room.host.host_id)):
+def reserve(rooms: Iterable[Room], sizes: Sizes, generation: int, plan: str | None = None) -> Reserved:
+    """Reserve all that a new VPS takes, on the host that scores best. Raises NoCapacity.
+
+    ``plan``: the name of its plan; None: one that nobody knows, which any host takes.
+    """
+    fit = [room for room in rooms if room.takes(plan) and room.has_power_for(sizes) and room.has_disk_for(sizes)]
+    for room in _best_first(fit, sizes):
         port = room.free_port(sizes.vps_id, None)
         if port is not None:
             return _reserved(room, sizes, generation, port)
@@ -180,6 +221,19 @@ def release(
     return (recorded.CapacityReleased(host_id, vps_id, held.generation, removed=removed),)
 
 
+def drain(reserved: Reservations, host_id: HostId, now: Instant) -> tuple[Event, ...]:
+    """Return what is recorded when no new VPS is to be placed on a host; nothing where that is so.
+
+    What is there stays, and may be started: its disk is nowhere else.
+    """
+    return () if reserved.drained else (recorded.HostDrained(host_id, now),)
+
+
+def undrain(reserved: Reservations, host_id: HostId, now: Instant) -> tuple[Event, ...]:
+    """Return what is recorded when new VPSs are placed on a host again; nothing where they are."""
+    return (recorded.HostUndrained(host_id, now),) if reserved.drained else ()
+
+
 def fleet(hosts: tuple[HostId, ...], event: Event) -> tuple[HostId, ...]:
     """Return the hosts that VPSs can be placed on, after an event of their list."""
     match event:
@@ -195,6 +249,23 @@ FLEET: AggregateRef[tuple[HostId, ...]] = AggregateRef(FLEET_STREAM, Fold(initia
 def join(hosts: tuple[HostId, ...], host_id: HostId) -> tuple[Event, ...]:
     """Return what is recorded of a host that VPSs can be placed on; nothing where it is among them."""
     return () if host_id in hosts else (recorded.HostJoined(host_id),)
+
+
+def _best_first(rooms: list[Room], sizes: Sizes) -> Iterator[Room]:
+    scores = {room.host.host_id: room.score(sizes) for room in rooms}
+    best = max(scores.values(), default=0)
+
+    def order(room: Room) -> tuple[int, int, int]:
+        behind = best - scores[room.host.host_id]
+        # Of a host without limits nothing is ever scarce: there the memory that is promised tells who has more to do.
+        promised = room.reserved.memory_mb if room.host.memory_mb is None else 0
+        return (0 if behind <= EQUAL_POINTS else behind, promised, room.host.host_id.int ^ sizes.vps_id.int)
+
+    return iter(sorted(rooms, key=order))
+
+
+def _left_percent(taken: int, of: int | None) -> int:
+    return 100 if of is None else (of - taken) * 100 // max(of, 1)
 
 
 def _reserved(room: Room, sizes: Sizes, generation: int, port: int) -> Reserved:
@@ -221,7 +292,8 @@ def _with(reserved: Reservations, vps_id: VpsId, taken: Reservation | None) -> R
         by_vps[vps_id] = taken
         if taken.ssh_port is not None:
             ports[taken.ssh_port] = vps_id
-    return Reservations(
+    return msgspec.structs.replace(
+        reserved,
         by_vps=by_vps,
         ports=ports,
         vcpu=reserved.vcpu + (taken.vcpu if taken else 0) - (before.vcpu if before else 0),

@@ -175,6 +175,37 @@ class HostOvercommitSet(Event, frozen=True, tag="compute.host-overcommit-set.v1"
     disk_percent: int | None
 
 
+class HostLabelled(Event, frozen=True, tag="compute.host-labelled.v1"):
+    """An operator named what a host is, or which plans it is for; these labels stand instead of the ones before.
+
+    Operators' words about a machine, nothing of a person.
+    """
+
+    host_id: HostId
+    labels: dict[str, str]
+
+
+class HostImageKept(Event, frozen=True, tag="compute.host-image-kept.v1"):
+    """A host has an image by now, since a VPS was prepared from it there."""
+
+    host_id: HostId
+    image: str
+
+
+class HostDrained(Event, frozen=True, tag="compute.host-drained.v1"):
+    """No new VPS is placed on the host. Recorded among its reservations, so that none slips in beside it."""
+
+    host_id: HostId
+    at: Instant
+
+
+class HostUndrained(Event, frozen=True, tag="compute.host-undrained.v1"):
+    """New VPSs are placed on the host again."""
+
+    host_id: HostId
+    at: Instant
+
+
 class CapacityReserved(Event, frozen=True, tag="compute.capacity-reserved.v1"):
     """A VPS holds so much of its host, instead of what it held before.
 

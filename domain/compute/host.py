@@ -6,6 +6,7 @@ from uuid import UUID
 import msgspec
 
 from domain.compute import events as recorded
+from domain.compute.labels import wrong_labels
 from domain.compute.ports import GuestSeen, HostObservation
 from domain.compute.steps import next_step
 from domain.compute.vps import Vps
@@ -50,6 +51,9 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     """Each start of a guest that was seen on, by ``shown_key``."""
     left_alone: frozenset[UUID] = frozenset()
     """Guests that the ledger cannot explain, and of which that is recorded."""
+    labels: dict[str, str] = {}
+    images: frozenset[str] = frozenset()
+    """Those that it has, since VPSs were prepared from them."""
 
 
 HostState = Host | None
@@ -59,24 +63,14 @@ def evolve(host: HostState, event: Event) -> HostState:
     """Return the host after an event of its stream."""
     match event:
         case recorded.HostRegistered():
-            return Host(
-                host_id=event.host_id,
-                name=event.name,
-                ssh_host=event.ssh_host,
-                port_from=event.port_from,
-                port_to=event.port_to,
-                memory_mb=event.memory_mb,
-                vcpu=event.vcpu,
-                disk_gb=event.disk_gb,
-                cpu_percent=host.cpu_percent if host else None,
-                disk_percent=host.disk_percent if host else None,
-                observed_at=host.observed_at if host else None,
-                boot_id=host.boot_id if host else "",
-                shown=host.shown if host else {},
-                left_alone=host.left_alone if host else frozenset(),
-            )
+            told = msgspec.structs.asdict(event)
+            return Host(**told) if host is None else msgspec.structs.replace(host, **told)
         case recorded.HostOvercommitSet() if host is not None:
             return msgspec.structs.replace(host, cpu_percent=event.cpu_percent, disk_percent=event.disk_percent)
+        case recorded.HostLabelled() if host is not None:
+            return msgspec.structs.replace(host, labels=event.labels)
+        case recorded.HostImageKept() if host is not None:
+            return msgspec.structs.replace(host, images=host.images | {event.image})
         case recorded.HostObserved() if host is not None:
             return _observed(host, event)
         case recorded.HostDiffered(action="none") if host is not None:
@@ -139,6 +133,18 @@ def overcommit(host: Host, cpu_percent: int | None, disk_percent: int | None) ->
     if (cpu_percent, disk_percent) == (host.cpu_percent, host.disk_percent):
         return ()
     return (recorded.HostOvercommitSet(host.host_id, cpu_percent, disk_percent),)
+
+
+def label(host: Host, labels: dict[str, str]) -> tuple[Event, ...]:
+    """Return what is recorded of the labels that a host is to have; nothing where it has just these. Raises Invalid."""
+    if (wrong := wrong_labels(labels)) is not None:
+        raise Invalid(fields={"labels": wrong})
+    return () if labels == host.labels else (recorded.HostLabelled(host.host_id, dict(sorted(labels.items()))),)
+
+
+def keep_image(host: HostState, image: str) -> tuple[Event, ...]:
+    """Return what is recorded once a VPS was prepared from an image on a host; nothing where it was known there."""
+    return () if host is None or image in host.images else (recorded.HostImageKept(host.host_id, image),)
 
 
 def observe(host: Host, seen: HostObservation) -> tuple[Event, ...]:

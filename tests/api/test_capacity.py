@@ -7,12 +7,16 @@ import pytest
 from structlog.testing import capture_logs
 
 from api.application.capacity import ensure_registered
+from api.application.repository import Loaded
 from api.application.worker_context import WorkerContext
 from api.workers.reconciler import ORPHAN_GRACE_S, Reconciler
-from domain.compute.capacity import NoCapacity
-from domain.compute.events import CapacityReleased, HostJoined, VpsPlaced
+from domain.compute import capacity
+from domain.compute.capacity import NoCapacity, capacity_ref
+from domain.compute.events import CapacityReleased, CapacityReserved, HostDrained, HostImageKept, HostJoined, VpsPlaced
+from domain.deciding import Decision, recorded_in
 from domain.ids import VpsId, vps_stream
 from domain.ports import Append, NewEvent
+from domain.time import Instant
 from tests.api.compute_world import World
 from tests.api.poisoned import PoisonedStore
 
@@ -116,6 +120,37 @@ async def test_a_hundred_creates_at_once_on_room_for_ten_of_two_processes_make_t
     reserved = await world.reserved()
     assert (reserved.memory_mb, len(reserved.ports)) == (2_560, 10)
     assert len(list((await world.wallet()).meters_on())) == 10
+
+
+async def test_a_host_is_known_to_have_an_image_once_a_vps_was_prepared_from_it() -> None:
+    world = World()
+    worker = await world.founded()
+    async with world.working(worker):
+        await _on(world, worker)
+        await _on(world, worker)
+
+    assert await world.events(HostImageKept) == [HostImageKept(world.host.host_id, "lite")]
+
+
+async def test_of_creates_at_once_with_a_drain_none_is_placed_after_it() -> None:
+    world = World()
+    one, other = await world.founded(10_000_000), world.worker()
+    reserved = capacity_ref(world.host.host_id)
+
+    async def drain() -> None:
+        await asyncio.sleep(0)
+
+        def decide(loaded: Loaded, now: Instant) -> Decision:
+            return recorded_in(reserved.stream, *capacity.drain(loaded.of(reserved), world.host.host_id, now))
+
+        await other.aggregates.execute([reserved], decide, world.context("drain"))
+
+    asked = (world.create(one) for _ in range(20))
+    results = await asyncio.gather(*asked, drain(), *(world.create(other) for _ in range(20)), return_exceptions=True)
+
+    kinds = [type(event) for event in await world.events(CapacityReserved, HostDrained)]
+    assert kinds[-1] is HostDrained
+    assert sum(isinstance(result, NoCapacity) for result in results) == 41 - len(kinds)
 
 
 async def test_a_vps_has_its_port_again_unless_somebody_else_has_it() -> None:

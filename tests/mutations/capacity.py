@@ -20,6 +20,27 @@ CAPACITY: tuple[Mutation, ...] = (
     ),
     Mutation("processors that a host has", _CAPACITY, " and _within(vcpu, self.vcpu)", "", _DOMAIN),
     Mutation("disk that a host has", _CAPACITY, " and room.has_disk_for(sizes)]", "]", _DOMAIN),
+    Mutation(
+        "a drained host takes nothing new",
+        _CAPACITY,
+        "return meant and not self.reserved.drained",
+        "return meant",
+        _DOMAIN,
+    ),
+    Mutation(
+        "a drain outlives what is reserved beside it",
+        _CAPACITY,
+        "    return msgspec.structs.replace(\n        reserved,\n        by_vps=by_vps,",
+        "    return Reservations(\n        by_vps=by_vps,",
+        _DOMAIN,
+    ),
+    Mutation(
+        "a host that is for some plans takes no others",
+        "domain/compute/admission.py",
+        "capacity.reserve(rooms, command, 1, book.plan(command.plan_id).name)",
+        "capacity.reserve(rooms, command, 1)",
+        "tests/domain/compute/test_admission.py",
+    ),
     Mutation("a port leads to one VPS", _CAPACITY, "taken.get(preferred, vps_id) == vps_id", "True", _DOMAIN),
     Mutation(
         "a start needs room",

@@ -11,6 +11,7 @@ from api.application.repository import Loaded
 from api.application.worker_context import WorkerContext, address_of, spec_of
 from api.workers.steps.attempt import Attempt, now_s
 from domain.compute import outcomes
+from domain.compute.host import host_ref
 from domain.compute.ports import Hypervisor, HypervisorUnavailable
 from domain.compute.steps import Step, next_step
 from domain.compute.vps import Vps, vps_ref
@@ -47,12 +48,12 @@ async def prepare(attempt: Attempt, vps: Vps, step: Step) -> None:
     spec = spec_of(vps, worker.service_key, host_key_private=private, user_data=texts["user_data"])
     await hypervisor.ensure_prepared(spec)
     fail_point("prepare:after-host")
-    ref = vps_ref(vps.vps_id)
+    ref, host = vps_ref(vps.vps_id), host_ref(hypervisor.host_id)
 
     def decide(loaded: Loaded, now: Instant) -> Decision:
-        return outcomes.prepared(loaded.of(ref), step, public, now)
+        return outcomes.prepared(loaded.of(ref), step, public, now, loaded.of(host))
 
-    await worker.record([ref], decide, "prepare", vps.account_id)
+    await worker.record([ref, host], decide, "prepare", vps.account_id)
 
 
 async def launch(attempt: Attempt, vps: Vps, step: Step) -> None:

@@ -1,5 +1,6 @@
 """What a played host does beyond the contract: time, boots, faults on demand."""
 
+import asyncio
 from uuid import UUID, uuid4
 
 import pytest
@@ -125,6 +126,63 @@ async def test_an_unreachable_host_does_nothing(host: SimulatedHost, hypervisor:
     host.faults.unreachable = True
     with pytest.raises(HypervisorUnavailable):
         await hypervisor.observe()
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+async def test_a_chosen_call_fails_and_no_other(
+    host: SimulatedHost, hypervisor: SimulatedHypervisor, number: int
+) -> None:
+    host.faults.fail_call(number)
+    failed = []
+    for made, call in enumerate((_create, _create), 1):
+        try:
+            await call(hypervisor)
+        except HypervisorUnavailable:
+            failed.append(made)
+    assert len(failed) == 1
+    assert (await hypervisor.observe()).guests
+
+
+async def test_a_slow_host_answers_late_and_one_that_hangs_not_at_all(
+    host: SimulatedHost, hypervisor: SimulatedHypervisor
+) -> None:
+    host.faults.slow_down("observe")
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.02):
+            await hypervisor.observe()
+    host.faults.slow_down("observe", 0)
+    await hypervisor.observe()
+
+
+async def test_a_lying_host_says_done_and_has_done_nothing(
+    host: SimulatedHost, hypervisor: SimulatedHypervisor
+) -> None:
+    host.faults.lie_next("ensure_prepared")
+    await hypervisor.ensure_prepared(SPEC)
+    assert not host.guests
+    await _create(hypervisor)
+    host.faults.lie_next("ensure_off")
+    await hypervisor.ensure_off(VPS, grace_s=0)
+    assert host.guests[VPS].running
+    host.faults.lie_next("ensure_removed")
+    await hypervisor.ensure_removed(VPS)
+    assert VPS in host.guests
+
+
+async def test_a_lying_host_hides_guests_or_shows_what_was(
+    host: SimulatedHost, hypervisor: SimulatedHypervisor, clock: ManualClock
+) -> None:
+    await _create(hypervisor)
+    host.hidden = {VPS}
+    assert (await hypervisor.observe()).guests == ()
+    host.hidden = set()
+    before = await hypervisor.observe()
+    host.freeze_view()
+    clock.advance(60)
+    host.lose_guest(VPS)
+    assert await hypervisor.observe() == before
+    host.unfreeze_view()
+    assert (await hypervisor.observe()).guests == ()
 
 
 async def test_an_orphan_is_shown_beside_the_guests_that_were_asked_for(

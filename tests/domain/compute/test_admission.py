@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from domain.compute import admission
-from domain.compute.capacity import Reservations, Room
+from domain.compute.capacity import NoCapacity, Reservations, Room
 from domain.compute.events import (
     CapacityReserved,
     VpsDeleteRequested,
@@ -35,6 +35,14 @@ def test_a_vps_is_requested_and_admitted_in_one() -> None:
     decision = admission.create_vps(None, wallet_after(), BOOK, ROOMS, LIMITS, CREATE, at(0))
 
     assert kinds(decision) == [CapacityReserved, VpsAdmitted, VpsRequested, VpsPlaced]
+
+
+def test_a_new_vps_is_placed_on_a_host_for_its_plan_only() -> None:
+    host = msgspec.structs.replace(host_after(), labels={"plans": "huge"})
+    room = Room(host, Reservations(), cpu_percent=100, disk_percent=100)
+
+    with pytest.raises(NoCapacity):
+        admission.create_vps(None, wallet_after(), BOOK, (room,), LIMITS, CREATE, at(0))
 
 
 def test_a_balance_that_does_not_cover_an_hour_makes_no_vps() -> None:

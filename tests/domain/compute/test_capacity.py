@@ -9,20 +9,31 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.compute import capacity
-from domain.compute.capacity import FOLD, NoCapacity, Reservation, Reservations, Room
+from domain.compute.capacity import EQUAL_POINTS, FOLD, NoCapacity, Reservation, Reservations, Room
 from domain.compute.commands import CreateVps
-from domain.compute.events import CapacityReleased, CapacityReserved, HostJoined, HostOvercommitSet
-from domain.compute.host import Host, evolve, overcommit
+from domain.compute.events import (
+    CapacityReleased,
+    CapacityReserved,
+    HostDrained,
+    HostJoined,
+    HostOvercommitSet,
+    HostUndrained,
+)
+from domain.compute.host import Host, evolve, keep_image, label, overcommit
 from domain.errors import Invalid
 from domain.ids import HostId, VpsId
-from tests.domain.compute.lives import CREATE, HOST
+from tests.domain.compute.lives import CREATE, HOST, at
 from tests.domain.compute.test_host import REGISTERED, host_after
 
 SMALL, BIG = HostId(UUID(int=31)), HostId(UUID(int=32))
 
 
 def room(
-    *held: CapacityReserved | CapacityReleased, host: HostId = SMALL, ports: int = 3, cpu_percent: int = 100, **has: Any
+    *held: CapacityReserved | CapacityReleased | HostDrained | HostUndrained,
+    host: HostId = SMALL,
+    ports: int = 3,
+    cpu_percent: int = 100,
+    **has: Any,
 ) -> Room:
     host_now = msgspec.structs.replace(host_after(), host_id=host, port_from=2201, port_to=2200 + ports, **has)
     reserved = Reservations()
@@ -62,6 +73,93 @@ def test_the_host_of_which_least_memory_is_promised_takes_a_new_vps() -> None:
 
     assert capacity.reserve(rooms, wanted(2), 1).host.host_id == BIG
     assert capacity.reserve([rooms[0], room(host=BIG, memory_mb=1)], wanted(2), 1).host.host_id == SMALL
+
+
+def half_full(host: HostId, **has: Any) -> Room:
+    """Return a host of which some is promised, but with plenty of what the test does not speak of."""
+    return room(held(9), host=host, **({"memory_mb": 10_000, "vcpu": 100, "disk_gb": 1_000} | has))
+
+
+@pytest.mark.parametrize("scarce", [{"memory_mb": 600}, {"vcpu": 3}, {"disk_gb": 12}])
+def test_a_new_vps_goes_where_the_scarcest_is_least_scarce(scarce: dict[str, int]) -> None:
+    rooms = [half_full(SMALL, **scarce), half_full(BIG)]
+
+    assert rooms[0].has_power_for(wanted(1))
+    assert {capacity.reserve(rooms, wanted(number), 1).host.host_id for number in range(1, 9)} == {BIG}
+
+
+def test_a_host_that_has_the_image_may_be_a_tenth_fuller() -> None:
+    # Each VPS takes a hundredth of these hosts.
+    big = room(host=BIG, memory_mb=25_600)
+
+    def small(vpss: int) -> Room:
+        full = room(*(held(100 + k, 3_000 + k) for k in range(vpss)), memory_mb=25_600)
+        return msgspec.structs.replace(full, host=msgspec.structs.replace(full.host, images=frozenset({"lite"})))
+
+    assert capacity.reserve([small(5), big], wanted(1), 1).host.host_id == SMALL
+    assert capacity.reserve([small(15), big], wanted(1), 1).host.host_id == BIG
+
+
+def test_a_host_is_for_the_plans_that_its_label_names_and_without_one_for_all() -> None:
+    def labelled(plans: str) -> Room:
+        plain = room()
+        return msgspec.structs.replace(plain, host=msgspec.structs.replace(plain.host, labels={"plans": plans}))
+
+    assert capacity.reserve([labelled("big, small")], wanted(1), 1, "small").ssh_port
+    assert capacity.reserve([room()], wanted(1), 1, "small").ssh_port
+    with pytest.raises(NoCapacity):
+        capacity.reserve([labelled("big")], wanted(1), 1, "small")
+
+
+def test_nothing_new_is_placed_on_a_drained_host_and_what_is_there_is_started_again() -> None:
+    drained = room(held(1, None), HostDrained(SMALL, at(1)))
+
+    with pytest.raises(NoCapacity):
+        capacity.reserve([drained], wanted(2), 1)
+    assert capacity.reserve_again([drained], SMALL, wanted(1), 2, None).ssh_port
+    again = room(HostDrained(SMALL, at(1)), HostUndrained(SMALL, at(2)))
+    assert capacity.reserve([again], wanted(2), 1).ssh_port
+
+
+def test_a_drain_is_recorded_once_and_outlives_what_else_is_recorded_of_the_host() -> None:
+    (drained,) = capacity.drain(Reservations(), SMALL, at(1))
+    now = FOLD.evolve(FOLD.evolve(Reservations(), drained), held(1))
+
+    assert now.drained
+    assert capacity.drain(now, SMALL, at(2)) == ()
+    assert capacity.undrain(now, SMALL, at(2)) == (HostUndrained(SMALL, at(2)),)
+    assert capacity.undrain(Reservations(), SMALL, at(2)) == ()
+
+
+def test_hosts_are_labelled_by_whole_sets_and_one_that_is_so_is_not_recorded_again() -> None:
+    (labelled,) = label(host_after(), {"zone": "a", "plans": "small"})
+    host = evolve(host_after(), labelled)
+
+    assert isinstance(host, Host)
+    assert host.labels == {"plans": "small", "zone": "a"}
+    assert label(host, {"zone": "a", "plans": "small"}) == ()
+    with pytest.raises(Invalid):
+        label(host, {"a=b": "c"})
+
+
+def test_an_image_is_recorded_of_a_host_once() -> None:
+    (kept,) = keep_image(host_after(), "lite")
+    host = evolve(host_after(), kept)
+
+    assert keep_image(host, "lite") == ()
+    assert keep_image(None, "lite") == ()
+
+
+@given(st.integers(2, 6), st.lists(st.uuids(version=4), min_size=1, max_size=60, unique=True))
+def test_new_vpss_are_spread_evenly_whatever_their_ids(hosts: int, vps_ids: list[UUID]) -> None:
+    rooms = [room(host=HostId(UUID(int=k)), memory_mb=256 * 60, ports=100) for k in range(hosts)]
+    for vps_id in vps_ids:
+        event = capacity.reserve(rooms, msgspec.structs.replace(CREATE, vps_id=VpsId(vps_id)), 1).event
+        k = event.host_id.int
+        rooms[k] = msgspec.structs.replace(rooms[k], reserved=FOLD.evolve(rooms[k].reserved, event))
+
+    vpss = [len(room.reserved.by_vps) for room in rooms]
+    assert max(vpss) - min(vpss) <= 60 * EQUAL_POINTS // 100 + 2
 
 
 def test_what_is_off_holds_its_disk_and_what_is_removed_nothing() -> None:
