@@ -16,6 +16,7 @@ StreamId = NewType("StreamId", UUID)
 LedgerId = NewType("LedgerId", UUID)
 PaymentId = NewType("PaymentId", UUID)
 RefundId = NewType("RefundId", UUID)
+SnapshotId = NewType("SnapshotId", UUID)
 
 _STREAMS = UUID("6c697465-7670-5000-8000-73747265616d")
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import libvirt
 
-from adapters.libvirt import domains
+from adapters.libvirt import domains, snapshots
 from adapters.libvirt.connection import HostConnection
 from adapters.libvirt.domain_xml import BootFiles, GuestMark, write_domain
 from adapters.libvirt.folders import GuestFolder, HostFolders, guests_with_files
 from adapters.libvirt.guest_files import ensure_files, ensure_no_files
 from adapters.libvirt.observations import MarkReader, never_started, new_start, see_all, see_one
 from domain.compute.ports import GuestSeen, GuestSpec, HostObservation, HypervisorUnavailable
-from domain.ids import HostId, LedgerId, VpsId
+from domain.ids import HostId, LedgerId, SnapshotId, VpsId
 from domain.ports import Clock
 from domain.time import Instant
 
@@ -106,6 +106,46 @@ class LibvirtHypervisor:
 
         await self._connection.call(remove)
 
+    async def ensure_snapshot(self, vps_id: VpsId, snapshot_id: SnapshotId) -> None:
+        """Have a snapshot of the guest's disk, which runs or is off."""
+
+        def take(connection: libvirt.virConnect) -> None:
+            snapshots.take(_must_be_defined(connection, vps_id), snapshot_id, self._disk_inside(vps_id))
+
+        await self._connection.call(take)
+
+    async def ensure_snapshot_removed(self, vps_id: VpsId, snapshot_id: SnapshotId) -> None:
+        """Have no such snapshot."""
+
+        def remove(connection: libvirt.virConnect) -> None:
+            domain = domains.find(connection, vps_id)
+            if domain is not None:
+                snapshots.remove(domain, snapshot_id, self._disk_inside(vps_id))
+
+        await self._connection.call(remove)
+
+    async def ensure_restored(self, vps_id: VpsId, snapshot_id: SnapshotId, *, generation: int) -> None:
+        """Have the guest off and its disk as it was, unless it was started as a later generation."""
+
+        def restore(connection: libvirt.virConnect) -> None:
+            domain = _must_be_defined(connection, vps_id)
+            mark = self._marks.of_stopped(domain)
+            if mark is None or mark.generation > generation:
+                return
+            domains.force_off(connection, vps_id)
+            snapshots.revert(domain, snapshot_id)
+
+        await self._connection.call(restore)
+
+    async def list_snapshots(self, vps_id: VpsId) -> frozenset[SnapshotId]:
+        """Return the snapshots of a guest's disk."""
+
+        def look(connection: libvirt.virConnect) -> frozenset[SnapshotId]:
+            domain = domains.find(connection, vps_id)
+            return frozenset() if domain is None else snapshots.listed(domain)
+
+        return await self._connection.call(look)
+
     async def observe(self) -> HostObservation:
         """Return what the host shows of all guests that are ours, those without a domain yet included."""
         return await self._observe(self._see_all)
@@ -175,8 +215,19 @@ class LibvirtHypervisor:
             raise HypervisorUnavailable("the guest went away while it was looked at")
         return seen[0]
 
+    def _disk_inside(self, vps_id: VpsId) -> Path:
+        folder = self._folder(vps_id)
+        return folder.inside / folder.disk.name
+
     def _folder(self, vps_id: VpsId) -> GuestFolder:
         return GuestFolder(self._folders, vps_id)
+
+
+def _must_be_defined(connection: libvirt.virConnect, vps_id: VpsId) -> libvirt.virDomain:
+    domain = domains.find(connection, vps_id)
+    if domain is None:
+        raise HypervisorUnavailable("the guest was never started here")
+    return domain
 
 
 def _boot_files(folder: GuestFolder) -> BootFiles:

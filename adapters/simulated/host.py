@@ -5,7 +5,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from adapters.simulated.faults import Faults
 from adapters.simulated.jobs import PlayedJob
 from domain.compute.ports import GuestSeen, GuestSpec, HostObservation
-from domain.ids import HostId, JobId, LedgerId, VpsId
+from domain.ids import HostId, JobId, LedgerId, SnapshotId, VpsId
 from domain.ports import Clock
 from domain.time import Instant, seconds
 
@@ -32,6 +32,8 @@ class SimulatedGuest:
         self.boots = 0
         self.reachable = True
         self.files: dict[str, bytes] = {}
+        self.snapshots: dict[SnapshotId, dict[str, bytes]] = {}
+        """What its disk held when each was taken."""
         self.jobs: dict[JobId, PlayedJob] = {}
         self.cancelled_ahead: set[JobId] = set()
         self._cpu_ns = 0

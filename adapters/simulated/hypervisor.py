@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from adapters.simulated.host import SimulatedGuest, SimulatedHost
 from domain.compute.ports import GuestSeen, GuestSpec, HostObservation, HypervisorUnavailable
-from domain.ids import LedgerId, VpsId
+from domain.ids import LedgerId, SnapshotId, VpsId
 
 
 class SimulatedHypervisor:
@@ -85,6 +85,41 @@ class SimulatedHypervisor:
             del self._host.guests[vps_id]
             self._host.faults.effect()
 
+    async def ensure_snapshot(self, vps_id: VpsId, snapshot_id: SnapshotId) -> None:
+        """Have a snapshot of the guest's disk; one that is there stays as it is."""
+        async with self._call("ensure_snapshot"):
+            guest = self._defined(vps_id)
+            if snapshot_id not in guest.snapshots:
+                guest.snapshots[snapshot_id] = dict(guest.files)
+                self._host.faults.effect()
+
+    async def ensure_snapshot_removed(self, vps_id: VpsId, snapshot_id: SnapshotId) -> None:
+        """Have no such snapshot."""
+        async with self._call("ensure_snapshot_removed"):
+            guest = self._host.guests.get(vps_id)
+            if guest is not None and guest.snapshots.pop(snapshot_id, None) is not None:
+                self._host.faults.effect()
+
+    async def ensure_restored(self, vps_id: VpsId, snapshot_id: SnapshotId, *, generation: int) -> None:
+        """Have the guest off and its disk as it was, unless it was started as a later generation."""
+        async with self._call("ensure_restored"):
+            guest = self._defined(vps_id)
+            if guest.generation > generation:
+                return
+            if guest.running:
+                guest.turn_off()
+                self._host.faults.effect()
+            if snapshot_id not in guest.snapshots:
+                raise HypervisorUnavailable("there is no such snapshot")
+            guest.files = dict(guest.snapshots[snapshot_id])
+            self._host.faults.effect()
+
+    async def list_snapshots(self, vps_id: VpsId) -> frozenset[SnapshotId]:
+        """Return the snapshots of a guest's disk."""
+        async with self._call("list_snapshots"):
+            guest = self._host.guests.get(vps_id)
+            return frozenset() if guest is None else frozenset(guest.snapshots)
+
     async def observe(self) -> HostObservation:
         """Return what the host shows of all guests."""
         async with self._call("observe"):
@@ -97,6 +132,12 @@ class SimulatedHypervisor:
 
     async def close(self) -> None:
         """Nothing is held open; guests are left as they are."""
+
+    def _defined(self, vps_id: VpsId) -> SimulatedGuest:
+        guest = self._host.guests.get(vps_id)
+        if guest is None or not guest.defined:
+            raise HypervisorUnavailable("the guest was never started here")
+        return guest
 
     def _start(self, guest: SimulatedGuest, spec: GuestSpec) -> None:
         ports = {other.spec.ssh_port for other in self._host.guests.values() if other.running}

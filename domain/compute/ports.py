@@ -4,7 +4,7 @@ from typing import Protocol
 
 import msgspec
 
-from domain.ids import HostId, JobId, VpsId
+from domain.ids import HostId, JobId, SnapshotId, VpsId
 from domain.time import Instant
 
 
@@ -87,6 +87,29 @@ class Hypervisor(Protocol):
 
     async def ensure_removed(self, vps_id: VpsId) -> None:
         """Have nothing left of the guest: off, undefined, disk, seed and folder gone. Absent is done."""
+        ...
+
+    async def ensure_snapshot(self, vps_id: VpsId, snapshot_id: SnapshotId) -> None:
+        """Have a snapshot of the guest's disk, which runs or is off; one that is there stays as it is.
+
+        Of one that runs it is what a power cut would leave. Raises HypervisorUnavailable if it was never started.
+        """
+        ...
+
+    async def ensure_snapshot_removed(self, vps_id: VpsId, snapshot_id: SnapshotId) -> None:
+        """Have no such snapshot, and what only it kept of the disk free. Absent is done, snapshot or guest."""
+        ...
+
+    async def ensure_restored(self, vps_id: VpsId, snapshot_id: SnapshotId, *, generation: int) -> None:
+        """Have the guest off, at once, and its disk as it was in a snapshot; the snapshot is kept.
+
+        One that was started as a later generation is left alone: the asker is late. Raises HypervisorUnavailable
+        if there is no such snapshot.
+        """
+        ...
+
+    async def list_snapshots(self, vps_id: VpsId) -> frozenset[SnapshotId]:
+        """Return the snapshots of a guest's disk; none where there is no such guest."""
         ...
 
     async def observe(self) -> HostObservation:

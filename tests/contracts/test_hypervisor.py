@@ -2,11 +2,14 @@
 
 import asyncio
 import time
+from uuid import UUID
 
 import msgspec
 import pytest
+from uuid_utils.compat import uuid7
 
 from domain.compute.ports import HypervisorUnavailable
+from domain.ids import SnapshotId
 from tests.contracts.hypervisors import ABSENT, Host, host
 
 __all__ = ["host"]
@@ -176,6 +179,79 @@ async def test_removing_is_legal_from_every_state_and_twice(host: Host, reached:
         await host.hypervisor.ensure_running(spec)
 
 
+@pytest.mark.parametrize("state", ["running", "off"])
+async def test_a_snapshot_is_taken_once_and_removed_once_of_what_runs_or_is_off(host: Host, state: str) -> None:
+    spec, _ = await host.running()
+    if state == "off":
+        await host.hypervisor.ensure_off(spec.vps_id, grace_s=0)
+    first, second = new_snapshot(), new_snapshot()
+    for snapshot_id in (first, first, second):
+        await host.hypervisor.ensure_snapshot(spec.vps_id, snapshot_id)
+    assert await host.hypervisor.list_snapshots(spec.vps_id) == {first, second}
+    for _ in range(2):
+        await host.hypervisor.ensure_snapshot_removed(spec.vps_id, first)
+    assert await host.hypervisor.list_snapshots(spec.vps_id) == {second}
+
+
+async def test_snapshots_outlive_starts_and_go_with_their_guest(host: Host) -> None:
+    spec, _ = await host.running()
+    live, still = new_snapshot(), new_snapshot()
+    await host.hypervisor.ensure_snapshot(spec.vps_id, live)
+    await host.hypervisor.ensure_off(spec.vps_id, grace_s=0)
+    await host.hypervisor.ensure_snapshot(spec.vps_id, still)
+    await host.hypervisor.ensure_running(msgspec.structs.replace(spec, generation=2))
+    assert await host.hypervisor.list_snapshots(spec.vps_id) == {live, still}
+    await host.hypervisor.ensure_snapshot_removed(spec.vps_id, still)
+    await host.hypervisor.ensure_off(spec.vps_id, grace_s=0)
+    await host.hypervisor.ensure_snapshot_removed(spec.vps_id, live)
+    assert await host.hypervisor.list_snapshots(spec.vps_id) == frozenset()
+    await host.hypervisor.ensure_snapshot(spec.vps_id, live)
+    await host.hypervisor.ensure_removed(spec.vps_id)
+    assert await host.hypervisor.list_snapshots(spec.vps_id) == frozenset()
+
+
+async def test_a_restored_guest_is_off_and_starts_again_and_keeps_the_snapshot(host: Host) -> None:
+    spec, _ = await host.running()
+    snapshot_id = new_snapshot()
+    await host.hypervisor.ensure_snapshot(spec.vps_id, snapshot_id)
+    for _ in range(2):
+        await host.hypervisor.ensure_restored(spec.vps_id, snapshot_id, generation=1)
+    seen = await host.seen(spec.vps_id)
+    assert seen is not None
+    assert not seen.running
+    assert await host.hypervisor.list_snapshots(spec.vps_id) == {snapshot_id}
+    again = await host.hypervisor.ensure_running(msgspec.structs.replace(spec, generation=2))
+    assert again.running
+
+
+async def test_a_late_asker_restores_nothing_of_a_later_generation(host: Host) -> None:
+    spec, started = await host.running(generation=2)
+    snapshot_id = new_snapshot()
+    await host.hypervisor.ensure_snapshot(spec.vps_id, snapshot_id)
+    await host.hypervisor.ensure_restored(spec.vps_id, snapshot_id, generation=1)
+    seen = await host.seen(spec.vps_id)
+    assert seen is not None
+    assert (seen.running, seen.start_id) == (True, started.start_id)
+
+
+async def test_what_has_no_such_snapshot_is_not_restored(host: Host) -> None:
+    spec, _ = await host.running()
+    await host.hypervisor.ensure_off(spec.vps_id, grace_s=0)
+    with pytest.raises(HypervisorUnavailable):
+        await host.hypervisor.ensure_restored(spec.vps_id, new_snapshot(), generation=1)
+    assert await host.hypervisor.list_snapshots(spec.vps_id) == frozenset()
+
+
+async def test_an_absent_guest_has_no_snapshots_and_gets_none(host: Host) -> None:
+    snapshot_id = new_snapshot()
+    await host.hypervisor.ensure_snapshot_removed(ABSENT, snapshot_id)
+    assert await host.hypervisor.list_snapshots(ABSENT) == frozenset()
+    with pytest.raises(HypervisorUnavailable):
+        await host.hypervisor.ensure_snapshot(ABSENT, snapshot_id)
+    with pytest.raises(HypervisorUnavailable):
+        await host.hypervisor.ensure_restored(ABSENT, snapshot_id, generation=1)
+
+
 async def test_an_observation_is_no_younger_than_it_says(host: Host) -> None:
     spec, _ = await host.running()
     first = await host.hypervisor.observe()
@@ -184,3 +260,7 @@ async def test_an_observation_is_no_younger_than_it_says(host: Host) -> None:
     assert first.collected_at < second.collected_at <= time.time_ns() // 1000
     assert first.boot_id == second.boot_id != ""
     assert spec.vps_id in {guest.vps_id for guest in second.guests}
+
+
+def new_snapshot() -> SnapshotId:
+    return SnapshotId(UUID(str(uuid7())))
