@@ -31,10 +31,10 @@ class KeptBlob(msgspec.Struct, frozen=True):
     sealed: str
 
 
-class Aside(msgspec.Struct, frozen=True):
-    """A text that is put beside the event that is about to be recorded: what that tells of it, and what is kept."""
+class OffloadedText(msgspec.Struct, frozen=True):
+    """A text that is kept beside the event about to be recorded: what the event says of it, and what is kept."""
 
-    told: Blob
+    blob: Blob
     kept: KeptBlob
 
 
@@ -73,31 +73,31 @@ def opened_blob(stream: StreamId, account_id: AccountId, field: str, sealed: str
     return sealer.unseal(account_id, EventId(stream), field, sealed)
 
 
-def put_aside(
+def offload(
     stream: StreamId,
     account_id: AccountId,
     texts: Mapping[str, str | None],
     sealer: Sealer,
     *,
     always: Collection[str] = (),
-) -> dict[str, Aside]:
+) -> dict[str, OffloadedText]:
     """Return by field those of the texts that are kept beside the event: too large for it, or ``always`` there.
 
     Nothing is kept yet. The key of the account must be at hand. Raises AccountIsErased.
     """
-    aside = {}
+    offloaded = {}
     for field, text in texts.items():
         if text is not None and (field in always or len(text.encode()) > INLINE_BYTES_MAX):
             kept = sealed_blob(stream, account_id, field, text, sealer)
-            aside[field] = Aside(Blob(len(text.encode()), digest_of(kept.sealed)), kept)
-    return aside
+            offloaded[field] = OffloadedText(Blob(len(text.encode()), digest_of(kept.sealed)), kept)
+    return offloaded
 
 
-def checked(told: Blob, sealed: str | None) -> str:
+def checked(blob: Blob, sealed: str | None) -> str:
     """Return what is kept. Raises BlobBroken unless it is what the event tells of."""
     if sealed is None:
         raise BlobBroken("what an event tells of is not kept: run `litevps audit verify`")
-    if digest_of(sealed) != told.sha256:
+    if digest_of(sealed) != blob.sha256:
         raise BlobBroken("what is kept is not what an event tells of: run `litevps audit verify`")
     return sealed
 

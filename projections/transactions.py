@@ -128,7 +128,7 @@ class EntryOfLines(msgspec.Struct, frozen=True):
     corrects: EventId | None
 
 
-class Wanted(msgspec.Struct, frozen=True):
+class TransactionFilter(msgspec.Struct, frozen=True):
     """Which transactions are wanted."""
 
     account_id: AccountId
@@ -159,7 +159,7 @@ async def lines_of(connection: Connection, account_id: AccountId) -> int:
 
 
 async def transactions_of(
-    connection: Connection, wanted: Wanted, limit: int, offset: int
+    connection: Connection, wanted: TransactionFilter, limit: int, offset: int
 ) -> tuple[list[Transaction], int]:
     """Return transactions, newest first, and how many there are in all, whichever page is looked at."""
     before, before_place = wanted.before

@@ -25,7 +25,7 @@ from eventsourcing.postgres import PostgresDatastore
 from eventsourcing.utils import retry
 from psycopg.rows import tuple_row
 
-LOOKS_EVERY_S = 0.2
+POLL_EVERY_S = 0.2
 """A notice only wakes and may be lost; so a subscription looks now and then, and whether it was stopped."""
 TRIES_MAX, PAUSE_S = 10, 0.2
 """Of a read whose connection was lost."""
@@ -170,7 +170,7 @@ class LedgerSubscription(ListenNotifySubscription[LedgerApplicationRecorder]):
             with self._recorder.datastore.get_connection() as connection:
                 connection.execute("LISTEN ledger_head")
                 while not self._has_been_stopped:
-                    for _ in connection.notifies(timeout=LOOKS_EVERY_S, stop_after=1):
+                    for _ in connection.notifies(timeout=POLL_EVERY_S, stop_after=1):
                         pass
                     self._has_been_notified.set()
                 connection.execute("UNLISTEN ledger_head")

@@ -51,18 +51,18 @@ class _About(msgspec.Struct, frozen=True):
     packages: tuple[str, ...]
 
 
-def ensure_built(images: Path, *, say: Callable[[str], None] = lambda _: None) -> GuestImage:
+def ensure_built(images: Path, *, on_progress: Callable[[str], None] = lambda _: None) -> GuestImage:
     """Return the lite guest's image from the folder ``images``; build it there first if it is missing.
 
     Builders at the same time wait for one another. Needs root, or sudo that asks for no password.
-    ``say`` is told what goes on. Raises ImageNotBuilt.
+    ``on_progress`` is told what goes on. Raises ImageNotBuilt.
     """
     image = find_built(images)
     if image is not None:
         return image
     images.mkdir(parents=True, exist_ok=True)
     if os.geteuid() != 0:
-        say("building the guest image as root, by sudo")
+        on_progress("building the guest image as root, by sudo")
         # sudo forgets where our packages are, so it is told.
         packages = f"PYTHONPATH={os.pathsep.join(sys.path)}"
         program = (sys.executable, "-m", "adapters.guest_image.builder", str(images.resolve()))
@@ -70,7 +70,7 @@ def ensure_built(images: Path, *, say: Callable[[str], None] = lambda _: None) -
     else:
         with _alone(images / ".lock"):
             if find_built(images) is None:
-                _build(images, say)
+                _build(images, on_progress)
     image = find_built(images)
     assert image is not None, "a build that did not fail leaves an image"
     return image
@@ -83,7 +83,7 @@ def find_built(images: Path) -> GuestImage | None:
     return GuestImage(name=recipe.NAME, key=key, folder=folder) if (folder / _ABOUT).is_file() else None
 
 
-def _build(images: Path, say: Callable[[str], None]) -> None:
+def _build(images: Path, on_progress: Callable[[str], None]) -> None:
     """Build in a folder beside the final one, and rename it only when it is whole."""
     began = time.monotonic()
     final = images / f"{recipe.NAME}-{recipe.content_key()}"
@@ -94,10 +94,10 @@ def _build(images: Path, say: Callable[[str], None]) -> None:
         root, kernel_root, done = work / "root", work / "kernel", work / "done"
         kernel_root.mkdir()
         done.mkdir()
-        say("unpacking Debian packages")
+        on_progress("unpacking Debian packages")
         root_folder.unpack_packages(root, kernel_root)
         root_folder.make_ours(root)
-        say("writing kernel, initrd and disk")
+        on_progress("writing kernel, initrd and disk")
         boot_files.write_kernel(kernel_root, done / "kernel")
         boot_files.write_initrd(kernel_root, root, done / "initrd")
         disk.write_disk(root, work / "disk.raw", done / "disk.qcow2")
@@ -110,7 +110,7 @@ def _build(images: Path, say: Callable[[str], None]) -> None:
         for path in (*done.iterdir(), done):
             path.chmod(0o755 if path.is_dir() else 0o644)
         done.rename(final)
-        say(f"guest image built in {about.built_in_s} s, {about.size_bytes / 1e6:.0f} MB")
+        on_progress(f"guest image built in {about.built_in_s} s, {about.size_bytes / 1e6:.0f} MB")
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
@@ -137,4 +137,4 @@ def _alone(lock: Path) -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    ensure_built(Path(sys.argv[1]), say=lambda line: print(line, file=sys.stderr))  # noqa: T201
+    ensure_built(Path(sys.argv[1]), on_progress=lambda line: print(line, file=sys.stderr))  # noqa: T201

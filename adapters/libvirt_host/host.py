@@ -38,13 +38,13 @@ class EmbeddedHost:
     """
 
     def __init__(
-        self, folder: Path, *, images: Path, kvm: bool = False, say: Callable[[str], None] = lambda _: None
+        self, folder: Path, *, images: Path, kvm: bool = False, on_progress: Callable[[str], None] = lambda _: None
     ) -> None:
         """``images`` is where guests' images are; ``kvm`` whether a probe saw KVM boot a guest here."""
         self._folder = folder.resolve()
         self._images = images.resolve()
         self._kvm = kvm
-        self._say = say
+        self._on_progress = on_progress
 
     @property
     def uri(self) -> str:
@@ -81,10 +81,10 @@ class EmbeddedHost:
         self._check_machine()
         with self._alone():
             if self._answers():
-                self._say("the host runs already")
+                self._on_progress("the host runs already")
                 return self.uri
             self._make_folders()
-            self._say("starting libvirtd")
+            self._on_progress("starting libvirtd")
             self._as_root(
                 "unshare", "--mount", "--propagation", "private",
                 sys.executable, "-I", str(_HERE / "reaper.py"),

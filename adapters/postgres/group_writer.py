@@ -24,7 +24,7 @@ EVENTS_MAX = 5_000
 BYTES_MAX = 16 * 1024 * 1024
 SCANNED_MAX = 4 * REQUESTS_MAX
 """How far ahead the queue is searched for requests that do not touch what an earlier one does."""
-PATIENT_ITEMS_MAX = 99
+LOW_PRIORITY_ITEMS_MAX = 99
 """Events and minutes of patient appends in one transaction: so long others wait for it at the most."""
 QUEUE_MAX = 10_000
 """Requests that may wait; further callers wait to be let in."""
@@ -47,8 +47,8 @@ class GroupWriter:
         self._on_recorded = on_recorded or (lambda _: None)
         self._connection: PreparedConnection | None = None
         self._queue: deque[AppendRequest] = deque()
-        self._patient: deque[AppendRequest] = deque()
-        self._patient_left_out = False
+        self._low_priority: deque[AppendRequest] = deque()
+        self._low_priority_left_out = False
         """Whether the last transaction was for others alone."""
         self._room = asyncio.Semaphore(QUEUE_MAX)
         self._waiting = asyncio.Event()
@@ -77,7 +77,7 @@ class GroupWriter:
         async with self._room:
             if self._closing or self._task is None:
                 raise StoreUnavailable("the store is closed")
-            (self._patient if append.low_priority else self._queue).append(request)
+            (self._low_priority if append.low_priority else self._queue).append(request)
             self._waiting.set()
             if len(self._queue) >= self._last_count:
                 self._gathered.set()
@@ -85,8 +85,8 @@ class GroupWriter:
 
     async def _work(self) -> None:
         loop = asyncio.get_running_loop()
-        while self._queue or self._patient or not self._closing:
-            if not self._queue and not self._patient:
+        while self._queue or self._low_priority or not self._closing:
+            if not self._queue and not self._low_priority:
                 self._waiting.clear()
                 await self._waiting.wait()
             await self._gather()
@@ -99,7 +99,7 @@ class GroupWriter:
     async def _gather(self) -> None:
         # Who was just answered is likely to ask again: without a moment's patience the first of them would
         # be written alone, and all others wait for the disk twice.
-        if len(self._queue) >= self._last_count or self._patient or self._closing:
+        if len(self._queue) >= self._last_count or self._low_priority or self._closing:
             return
         self._gathered.clear()
         with suppress(TimeoutError):
@@ -111,9 +111,9 @@ class GroupWriter:
         touched: set[Hashable] = set()
         _take(self._queue, batch, touched, EVENTS_MAX)
         # Whoever waits for an answer has the transaction alone, but never twice running.
-        self._patient_left_out = bool(batch) and not self._patient_left_out
-        if not self._patient_left_out:
-            _take(self._patient, batch, touched, PATIENT_ITEMS_MAX)
+        self._low_priority_left_out = bool(batch) and not self._low_priority_left_out
+        if not self._low_priority_left_out:
+            _take(self._low_priority, batch, touched, LOW_PRIORITY_ITEMS_MAX)
         return batch
 
     async def _record(self, batch: list[AppendRequest]) -> None:
@@ -125,7 +125,7 @@ class GroupWriter:
                 await self._find_blamed(batch, error, gives_up_at)
         except StoreUnavailable as away:
             _fail(batch, away)
-            for queue in (self._queue, self._patient):
+            for queue in (self._queue, self._low_priority):
                 _fail(queue, StoreUnavailable(str(away)))
                 queue.clear()
         except Exception as error:  # noqa: BLE001 — whatever it is, nobody may wait for ever.

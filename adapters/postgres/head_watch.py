@@ -9,7 +9,7 @@ from adapters.postgres.binary import read_int
 from adapters.postgres.prepared import CONNECT_TIMEOUT_S, PreparedQuery
 from adapters.postgres.read_pool import ReadPool
 
-LOOKS_EVERY_S = 0.5
+POLL_EVERY_S = 0.5
 """A notice only wakes and may be lost; so whoever waits looks now and then."""
 PAUSE_MIN_S, PAUSE_MAX_S = 0.05, 2.0
 """Before listening is tried again; doubled each time."""
@@ -62,7 +62,7 @@ class HeadWatch:
             if left_s <= 0:
                 break
             with suppress(TimeoutError):
-                async with asyncio.timeout(min(left_s, LOOKS_EVERY_S)):
+                async with asyncio.timeout(min(left_s, POLL_EVERY_S)):
                     await grown.wait()
         return self._seen
 

@@ -10,26 +10,26 @@ import structlog
 from domain.ports import StoreFailed
 
 CHANNEL = "sealing_keys"
-LOOKS_EVERY_S = 10.0
+POLL_EVERY_S = 10.0
 """How often it is tried whether the connection still stands; so long at most an erased key is used elsewhere."""
 PAUSE_MIN_S, PAUSE_MAX_S = 0.05, 2.0
 """Before listening is tried again; doubled each time."""
 
 _log = structlog.get_logger(__name__)
 
-Told = Callable[[str | None], Awaitable[object]]
+OnKeyChange = Callable[[str | None], Awaitable[object]]
 """Is given the account of which a notice tells; None: some may have been missed."""
-Look = Callable[[], Awaitable[object]]
-"""Looks for what is told by no notice, every ``LOOKS_EVERY_S``."""
+Poll = Callable[[], Awaitable[object]]
+"""Looks for what is told by no notice, every ``POLL_EVERY_S``."""
 
 
 class KeyWatch:
     """Listens on a connection of its own, from ``open`` to ``close``."""
 
-    def __init__(self, url: str, told: Told, look: Look) -> None:
+    def __init__(self, url: str, on_key_change: OnKeyChange, poll: Poll) -> None:
         self._url = url
-        self._look = look
-        self._told = told
+        self._poll = poll
+        self._on_key_change = on_key_change
         self._task: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
@@ -52,21 +52,21 @@ class KeyWatch:
                 ) as connection:
                     await connection.execute(f"LISTEN {CHANNEL}".encode())
                     # Whatever was told before this is looked up anew.
-                    await self._told(None)
+                    await self._on_key_change(None)
                     pause_s = PAUSE_MIN_S
-                    await self._hear(connection)
+                    await self._receive(connection)
             except (psycopg.Error, TimeoutError, StoreFailed) as lost:
                 _log.info("key watch lost its connection", problem=str(lost))
             except Exception:  # noqa: BLE001 Whatever is wrong, it is looked again.
                 _log.exception("key watch failed")
-            await self._told(None)
+            await self._on_key_change(None)
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, PAUSE_MAX_S)
 
-    async def _hear(self, connection: psycopg.AsyncConnection) -> None:
+    async def _receive(self, connection: psycopg.AsyncConnection) -> None:
         while True:
-            async for notice in connection.notifies(timeout=LOOKS_EVERY_S):
-                await self._told(notice.payload)
-            async with asyncio.timeout(LOOKS_EVERY_S):
+            async for notice in connection.notifies(timeout=POLL_EVERY_S):
+                await self._on_key_change(notice.payload)
+            async with asyncio.timeout(POLL_EVERY_S):
                 await connection.execute("SELECT 1")
-                await self._look()
+                await self._poll()

@@ -10,7 +10,7 @@ from domain.compute.ports import GuestAddress, GuestUnreachable, HostKeyChanged
 QUICK_GREETING_S = 0.7
 """User-mode networking accepts TCP while the guest is still down, and tries it again only after seconds:
 a guest that may be down and does not greet at once is better asked anew over a new socket."""
-PATIENT_GREETING_S = 6.0
+LONG_GREETING_S = 6.0
 """For a guest that was up a moment ago, and is slow to greet because it has much to do."""
 LOGIN_TIMEOUT_S = 15.0
 RECEIVED_AT_ONCE_BYTES = 4096

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import asyncssh
 
-from adapters.ssh.connection import PATIENT_GREETING_S, QUICK_GREETING_S, connect
+from adapters.ssh.connection import LONG_GREETING_S, QUICK_GREETING_S, connect
 from adapters.ssh.launcher import Launcher
 from domain.compute.ports import GuestAddress, GuestUnreachable
 
@@ -110,7 +110,7 @@ class GuestPool:
             else:
                 if len(self._kept) >= CONNECTIONS_MAX:
                     raise GuestUnreachable("the guest's sshd lets too few commands run at once")
-                kept = _Kept(await connect(self.address, self._client_key, greeting_s=PATIENT_GREETING_S))
+                kept = _Kept(await connect(self.address, self._client_key, greeting_s=LONG_GREETING_S))
                 self._kept.append(kept)
             kept.launchers += 1
             return kept

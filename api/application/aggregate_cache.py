@@ -1,4 +1,4 @@
-"""Folded streams: states kept in memory, made current at each read by the events that came since."""
+"""Aggregate cache: states kept in memory, made current at each read by the events that came since."""
 
 import asyncio
 from collections import OrderedDict
@@ -62,30 +62,30 @@ class AggregateCache:
     async def read(self, refs: Sequence[AggregateRef[Any]]) -> dict[StreamId, CachedAggregate]:
         """Return the state of each reference at one moment, in one round trip for what is in memory already."""
         forgotten = self._forgotten
-        seen, cold = await self._head_starts(refs)
+        cached, cold = await self._head_starts(refs)
         if cold:
-            await self._fold_long(seen, cold)
+            await self._fold_long(cached, cold)
         while True:
-            tail = await self._store.read_streams([(stream, folded.version) for stream, folded in seen.items()])
+            tail = await self._store.read_streams([(stream, folded.version) for stream, folded in cached.items()])
             if tail:
                 await self._sealer.load(accounts_of(with_sealed_payload(tail)))
-                await self._fold_tail(seen, tail)
+                await self._fold_tail(cached, tail)
             # The last read is of all streams and gives all that is left: it is at its moment that they are seen.
             if not may_be_cut(tail):
                 break
-        for stream, folded in seen.items():
+        for stream, folded in cached.items():
             if forgotten == self._forgotten:
                 self._keep_newer(stream, folded)
-        await self._save_snapshots(seen)
-        return seen
+        await self._save_snapshots(cached)
+        return cached
 
     def advance(
-        self, seen: dict[StreamId, CachedAggregate], events: Sequence[tuple[StreamId, Event]]
+        self, cached: dict[StreamId, CachedAggregate], events: Sequence[tuple[StreamId, Event]]
     ) -> dict[StreamId, CachedAggregate]:
         """Return the states after events that were recorded right behind what was seen, and keep them."""
-        after = dict(seen)
+        after = dict(cached)
         for stream, event in events:
-            after[stream] = step(after[stream], event)
+            after[stream] = apply_event(after[stream], event)
         for stream in {stream for stream, _ in events}:
             # What is not kept any more was forgotten or dropped since it was read, and stays so.
             if stream in self._kept:
@@ -96,16 +96,16 @@ class AggregateCache:
         self, refs: Sequence[AggregateRef[Any]]
     ) -> tuple[dict[StreamId, CachedAggregate], list[StreamId]]:
         """Return what to start from, and which streams were not in memory."""
-        seen: dict[StreamId, CachedAggregate] = {}
+        cached: dict[StreamId, CachedAggregate] = {}
         cold: list[StreamId] = []
         missing: dict[StreamId, Fold[Any]] = {}
         for ref in refs:
             kept = self._kept.get(ref.stream)
             if kept is not None and kept.fold is ref.fold:
                 self._kept.move_to_end(ref.stream)
-                seen[ref.stream] = kept
+                cached[ref.stream] = kept
             else:
-                seen[ref.stream] = CachedAggregate(ref.fold, 0, ref.fold.initial)
+                cached[ref.stream] = CachedAggregate(ref.fold, 0, ref.fold.initial)
                 cold.append(ref.stream)
                 if ref.fold.snapshot is not None:
                     missing[ref.stream] = ref.fold
@@ -115,32 +115,32 @@ class AggregateCache:
                 kind, _, state = stored.partition(b"\n")
                 fold = missing[stream]
                 if fold.snapshot is not None and kind == _kind(fold):
-                    seen[stream] = CachedAggregate(fold, version, msgspec.msgpack.decode(state, type=fold.snapshot))
-        return seen, cold
+                    cached[stream] = CachedAggregate(fold, version, msgspec.msgpack.decode(state, type=fold.snapshot))
+        return cached, cold
 
-    async def _fold_long(self, seen: dict[StreamId, CachedAggregate], cold: list[StreamId]) -> None:
+    async def _fold_long(self, cached: dict[StreamId, CachedAggregate], cold: list[StreamId]) -> None:
         """Fold long histories in parts, but for their ends: as a whole they are no statement to wait for."""
         for stream, last in (await self._store.versions(cold)).items():
-            while last - (after := seen[stream].version) > TAIL_EVENTS_MAX:
+            while last - (after := cached[stream].version) > TAIL_EVENTS_MAX:
                 part = await self._store.read_stream(stream, after, after + TAIL_EVENTS_MAX)
                 await self._sealer.load(accounts_of(with_sealed_payload(part)))
-                await self._fold_tail(seen, part)
+                await self._fold_tail(cached, part)
 
-    async def _fold_tail(self, seen: dict[StreamId, CachedAggregate], tail: list[Recorded]) -> None:
+    async def _fold_tail(self, cached: dict[StreamId, CachedAggregate], tail: list[Recorded]) -> None:
         characters = 0
         for recorded in tail:
-            folded = seen[recorded.stream]
+            folded = cached[recorded.stream]
             assert recorded.version == folded.version + 1, f"stream {recorded.stream} has a gap"
-            seen[recorded.stream] = step(folded, decode(recorded, self._sealer))
+            cached[recorded.stream] = apply_event(folded, decode(recorded, self._sealer))
             characters += len(recorded.payload)
             if characters > FOLDED_AT_ONCE_CHARACTERS:
                 characters = 0
                 await asyncio.sleep(0)
 
-    async def _save_snapshots(self, seen: dict[StreamId, CachedAggregate]) -> None:
+    async def _save_snapshots(self, cached: dict[StreamId, CachedAggregate]) -> None:
         if self._snapshots is None:
             return
-        due = {stream: folded for stream, folded in seen.items() if self._is_snapshot_due(stream, folded)}
+        due = {stream: folded for stream, folded in cached.items() if self._is_snapshot_due(stream, folded)}
         if due:
             self._snapshotted |= {stream: folded.version for stream, folded in due.items()}
             await self._snapshots.save_snapshots(
@@ -182,7 +182,7 @@ class AggregateCache:
         self._snapshotted.pop(stream, None)
 
 
-def step(folded: CachedAggregate, event: Event) -> CachedAggregate:
+def apply_event(folded: CachedAggregate, event: Event) -> CachedAggregate:
     """Return a state with one more event of its stream in it."""
     return CachedAggregate(folded.fold, folded.version + 1, folded.fold.evolve(folded.state, event))
 

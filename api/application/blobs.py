@@ -1,8 +1,8 @@
-"""Blobs: texts that events only tell of, put aside before something is recorded and read again when they are wanted."""
+"""Blobs: texts that events only tell of, offloaded before something is recorded and read again when they are wanted."""
 
 from collections.abc import Collection, Mapping
 
-from domain.blobs import Aside, Blob, Blobs, checked, opened_blob, put_aside
+from domain.blobs import Blob, Blobs, OffloadedText, checked, offload, opened_blob
 from domain.events import ERASED
 from domain.ids import AccountId, StreamId
 from domain.ports import Sealer
@@ -16,17 +16,17 @@ async def sweep_blobs(blobs: Blobs) -> int:
     return looked_at
 
 
-async def aside_of(
+async def offloaded_texts(
     sealer: Sealer,
     stream: StreamId,
     account_id: AccountId,
     texts: Mapping[str, str | None],
     *,
     always: Collection[str] = (),
-) -> dict[str, Aside]:
-    """Return by field which of the texts are to be kept beside an event; see ``put_aside``. Nothing is kept yet."""
+) -> dict[str, OffloadedText]:
+    """Return by field which of the texts are to be kept beside an event; see ``offload``. Nothing is kept yet."""
     await sealer.load([account_id], create=True)
-    return put_aside(stream, account_id, texts, sealer, always=always)
+    return offload(stream, account_id, texts, sealer, always=always)
 
 
 async def texts_of(
@@ -36,14 +36,14 @@ async def texts_of(
 
     Raises BlobBroken, SealBroken, StoreFailed.
     """
-    aside = {field: one for field, one in told.items() if isinstance(one, Blob)}
+    offloaded = {field: one for field, one in told.items() if isinstance(one, Blob)}
     texts = {field: one for field, one in told.items() if not isinstance(one, Blob)}
-    if not aside:
+    if not offloaded:
         return texts
     await sealer.load([account_id])
-    kept = await blobs.find(stream, aside.keys())
+    kept = await blobs.find(stream, offloaded.keys())
     if sealer.is_erased(account_id):
-        return texts | dict.fromkeys(aside, ERASED)  # What was kept was destroyed with the key.
-    for field, one in aside.items():
+        return texts | dict.fromkeys(offloaded, ERASED)  # What was kept was destroyed with the key.
+    for field, one in offloaded.items():
         texts[field] = opened_blob(stream, account_id, field, checked(one, kept.get(field)), sealer)
     return texts

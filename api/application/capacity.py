@@ -24,7 +24,7 @@ ADOPTED_AT_ONCE_MAX = 500
 _log = structlog.get_logger(__name__)
 
 
-class RoomViews(msgspec.Struct, frozen=True, eq=False):
+class RoomRefs(msgspec.Struct, frozen=True, eq=False):
     """The aggregates that tell which room there is on which host."""
 
     host_ids: tuple[HostId, ...]
@@ -51,14 +51,14 @@ class RoomViews(msgspec.Struct, frozen=True, eq=False):
         return tuple(rooms)
 
 
-async def room_views(worker: WorkerContext) -> RoomViews:
+async def room_refs(worker: WorkerContext) -> RoomRefs:
     """Return references to every host that VPSs can be on.
 
     New ones are placed where this process can have them made; where it drives no host, wherever others may.
     """
     joined = (await worker.aggregates.load(FLEET)).of(FLEET)
     host_ids = tuple(dict.fromkeys((*worker.hypervisors, *joined)))
-    return RoomViews(host_ids, frozenset(worker.hypervisors or host_ids))
+    return RoomRefs(host_ids, frozenset(worker.hypervisors or host_ids))
 
 
 async def ensure_registered(worker: WorkerContext, wanted: HostRegistered) -> None:

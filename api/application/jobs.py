@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import structlog
 
-from api.application.blobs import aside_of, texts_of
+from api.application.blobs import offloaded_texts, texts_of
 from api.application.fail_points import fail_point
 from api.application.repository import CommandContext, Loaded
 from api.application.worker_context import WorkerContext, address_of
@@ -59,15 +59,17 @@ async def request_job(
     """
     job, vps, stream = job_ref(command.job_id), vps_ref(command.vps_id), job_stream(command.job_id)
     # What a command reads is often large, and a secret: it is never in the event.
-    aside = await aside_of(worker.sealer, stream, command.account_id, jobs.texts_of(command), always=("stdin",))
+    offloaded = await offloaded_texts(
+        worker.sealer, stream, command.account_id, jobs.texts_of(command), always=("stdin",)
+    )
 
     def decide(loaded: Loaded, now: Instant) -> Decision:
         events = jobs.request(
-            loaded.of(job), loaded.of(vps), command, aside=aside, timeout_s_max=timeout_s_max, now=now
+            loaded.of(job), loaded.of(vps), command, offloaded=offloaded, timeout_s_max=timeout_s_max, now=now
         )
         if not events:
             return NOTHING
-        blobs = tuple(one.kept for one in aside.values())
+        blobs = tuple(one.kept for one in offloaded.values())
         return Decision(events=tuple((stream, event) for event in events), claims=claims, blobs=blobs)
 
     outcome = await worker.aggregates.execute([job, vps], decide, context)

@@ -5,7 +5,7 @@ from typing import Any, Generic, TypeVar, overload
 
 import msgspec
 
-from api.application.aggregate_cache import AggregateCache, CachedAggregate, step
+from api.application.aggregate_cache import AggregateCache, CachedAggregate, apply_event
 from api.application.fail_points import fail_point
 from api.application.once import Once
 from api.application.stream_locks import StreamLocks
@@ -66,28 +66,28 @@ class CommandContext(msgspec.Struct, frozen=True):
 class Loaded:
     """What was loaded: the state of each aggregate at one moment."""
 
-    def __init__(self, seen: dict[StreamId, CachedAggregate]) -> None:
-        self._seen = seen
+    def __init__(self, cached: dict[StreamId, CachedAggregate]) -> None:
+        self._cached = cached
 
     def of(self, ref: AggregateRef[S]) -> S:
         """Return the state of an aggregate that was loaded."""
-        state: S = self._seen[ref.stream].state
+        state: S = self._cached[ref.stream].state
         return state
 
     def version(self, stream: StreamId) -> int:
         """Return how many events of the stream had been recorded."""
-        return self._seen[stream].version
+        return self._cached[stream].version
 
     def part(self, refs: Sequence[AggregateRef[Any]]) -> dict[StreamId, CachedAggregate]:
         """Return what was loaded of these, all of which were."""
-        return {ref.stream: self._seen[ref.stream] for ref in refs}
+        return {ref.stream: self._cached[ref.stream] for ref in refs}
 
     def after(self, decision: Decision) -> "Loaded":
         """Return what will be loaded once a decision about these is recorded."""
-        seen = dict(self._seen)
+        cached = dict(self._cached)
         for stream, event in decision.events:
-            seen[stream] = step(seen[stream], event)
-        return Loaded(seen)
+            cached[stream] = apply_event(cached[stream], event)
+        return Loaded(cached)
 
 
 class Decided(msgspec.Struct, frozen=True):
@@ -195,9 +195,9 @@ class AggregateRepository:
             held = wanted
             async with self._locks.hold(held):
                 while attempts < ATTEMPTS_MAX and wanted <= held:
-                    outcome, recorded_in = await self._attempt(refs, decide, context, loaded, result, once)
-                    if outcome is not None:
-                        return outcome
+                    executed, recorded_in = await self._attempt(refs, decide, context, loaded, result, once)
+                    if executed is not None:
+                        return executed
                     attempts, wanted, loaded = attempts + 1, wanted | recorded_in, None
         raise Contended()
 
@@ -211,16 +211,16 @@ class AggregateRepository:
         once: Once[Any] | None,
     ) -> tuple[CommandResult[Any] | None, frozenset[StreamId]]:
         """Return what an attempt came to, None where a stream moved on; and the streams that it was to record in."""
-        seen = await self._streams.read(refs) if loaded is None else loaded.part(refs)
+        cached = await self._streams.read(refs) if loaded is None else loaded.part(refs)
         now = self._clock.now()
-        decision = decide(Loaded(seen), now)
-        made = None if result is None else result(Decided(decision.events, now, Loaded(seen).after(decision)))
+        decision = decide(Loaded(cached), now)
+        made = None if result is None else result(Decided(decision.events, now, Loaded(cached).after(decision)))
         if once is not None and (claims := once.claims(made, now)):
             decision = msgspec.structs.replace(decision, claims=(*decision.claims, *claims))
         if not decision.events and not decision.claims and not decision.releases:
-            return CommandResult(made, (), (), 0, now, Loaded(seen)), frozenset()
+            return CommandResult(made, (), (), 0, now, Loaded(cached)), frozenset()
         streams = frozenset(stream for stream, _ in decision.events)
-        append, event_ids = await self._encoded(decision, seen, context, now)
+        append, event_ids = await self._encoded(decision, cached, context, now)
         if decision.blobs:
             # First: an event tells of nothing that is not kept. What is kept and never told of is swept.
             fail_point(f"{context.step}:before-blobs")
@@ -234,7 +234,7 @@ class AggregateRepository:
         if decision.blobs and self._clock.now() - now > KEPT_AGAIN_AFTER:
             await self._keep(decision.blobs)
         fail_point(f"{context.step}:after-append")
-        after = self._streams.advance(seen, decision.events)
+        after = self._streams.advance(cached, decision.events)
         return CommandResult(made, decision.events, event_ids, appended.last_position, now, Loaded(after)), streams
 
     async def _keep(self, blobs: Sequence[KeptBlob]) -> None:
@@ -242,7 +242,7 @@ class AggregateRepository:
         await self._blobs.keep(blobs)
 
     async def _encoded(
-        self, decision: Decision, seen: dict[StreamId, CachedAggregate], context: CommandContext, now: Instant
+        self, decision: Decision, cached: dict[StreamId, CachedAggregate], context: CommandContext, now: Instant
     ) -> tuple[Append, tuple[EventId, ...]]:
         personal = context.is_personal or any(is_personal(event) for _, event in decision.events)
         if personal and context.account_id is not None:
@@ -251,7 +251,7 @@ class AggregateRepository:
         events: list[NewEvent] = []
         event_ids: list[EventId] = []
         for stream, event in decision.events:
-            versions[stream] = version = versions.get(stream, seen[stream].version) + 1
+            versions[stream] = version = versions.get(stream, cached[stream].version) + 1
             metadata = self._metadata(context)
             event_ids.append(metadata.id)
             events.append(encode(stream, version, event, metadata, now, self._sealer))

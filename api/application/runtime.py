@@ -21,11 +21,11 @@ from domain.tokens.ports import LastUses, TokenSecrets
 from projections.reading import ReadModels
 
 
-class VpsAsked(msgspec.Struct, frozen=True, kw_only=True):
+class VpsListQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Which part of the VPSs of an account is asked for. A place is the position of the event that asked for it."""
 
     state: State | None = None
-    is_wanted: Callable[[Vps], bool] | None = None
+    matches: Callable[[Vps], bool] | None = None
     """Of names and labels, which are sealed wherever they are kept; None: whatever they are."""
     limit: int
     offset: int = 0
@@ -34,7 +34,7 @@ class VpsAsked(msgspec.Struct, frozen=True, kw_only=True):
     """At most one of ``before`` and ``after``, and ``offset`` with neither."""
 
 
-class VpsPart(msgspec.Struct, frozen=True):
+class VpsListSlice(msgspec.Struct, frozen=True):
     """A part of a list of VPSs, newest first; names and labels are unsealed."""
 
     shown: Sequence[Vps]
@@ -49,7 +49,7 @@ class VpsPart(msgspec.Struct, frozen=True):
 class VpsList(Protocol):
     """The one list that needs a read model: the VPSs of an account."""
 
-    async def of_account(self, account_id: AccountId, asked: VpsAsked) -> VpsPart:
+    async def of_account(self, account_id: AccountId, asked: VpsListQuery) -> VpsListSlice:
         """Return a part of those that exist for the account now, newest first. Raises Invalid and ProjectionBehind."""
         ...
 

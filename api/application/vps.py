@@ -5,15 +5,15 @@ from typing import Any
 
 import msgspec
 
-from api.application.blobs import aside_of
+from api.application.blobs import offloaded_texts
 from api.application.caller import Caller
-from api.application.capacity import RoomViews, room_views
+from api.application.capacity import RoomRefs, room_refs
 from api.application.once import Once
 from api.application.repository import Decided, Loaded
-from api.application.runtime import Runtime, VpsAsked
+from api.application.runtime import Runtime, VpsListQuery
 from api.application.streams import events_between
 from domain.accounts.ssh_keys import authorized_keys, ssh_keys_ref
-from domain.blobs import Aside
+from domain.blobs import OffloadedText
 from domain.compute import admission
 from domain.compute import vps as vpss
 from domain.compute.commands import CreateVps
@@ -35,7 +35,7 @@ IMAGE = "debian-12-lite"
 """The one image that ships."""
 
 
-class WantedVps(msgspec.Struct, frozen=True, kw_only=True):
+class VpsSpecification(msgspec.Struct, frozen=True, kw_only=True):
     """A VPS to be made. Without a plan, the cheapest that covers the sizes; sizes in MiB and GiB."""
 
     name: str
@@ -48,7 +48,7 @@ class WantedVps(msgspec.Struct, frozen=True, kw_only=True):
     labels: dict[str, str] = {}
 
 
-class VpsView(msgspec.Struct, frozen=True, kw_only=True):
+class VpsDetails(msgspec.Struct, frozen=True, kw_only=True):
     """A VPS as its owner sees it."""
 
     vps: Vps
@@ -72,21 +72,23 @@ class VpsQuote(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class VpsPage(msgspec.Struct, frozen=True):
-    """A part of a list of VPSs, newest first, with the places of its ends as ``VpsPart`` has them."""
+    """A part of a list of VPSs, newest first, with the places of its ends as ``VpsListSlice`` has them."""
 
-    shown: list[VpsView]
+    shown: list[VpsDetails]
     total: int | None
     older: int | None
     newer: int | None
 
 
-async def create_vps(runtime: Runtime, caller: Caller, wanted: WantedVps, once: Once[VpsView] | None = None) -> VpsView:
+async def create_vps(
+    runtime: Runtime, caller: Caller, specification: VpsSpecification, once: Once[VpsDetails] | None = None
+) -> VpsDetails:
     """Have a VPS made, if the balance covers an hour of everything that is on.
 
     Raises Invalid, InsufficientBalance, AccountFrozen, TokenSpendLimitReached, TooManyFailedStarts, VpsLimitReached,
     VpsDiskLimitReached, NoCapacity or Contended.
     """
-    creation = await _creation(runtime, caller, wanted)
+    creation = await _creation(runtime, caller, specification)
     executed = await runtime.aggregates.execute(
         creation.refs,
         creation.decide,
@@ -97,27 +99,27 @@ async def create_vps(runtime: Runtime, caller: Caller, wanted: WantedVps, once: 
     return executed.result
 
 
-async def quote_new_vps(runtime: Runtime, caller: Caller, wanted: WantedVps) -> VpsQuote:
+async def quote_new_vps(runtime: Runtime, caller: Caller, specification: VpsSpecification) -> VpsQuote:
     """Return what making a VPS would come to. Raises what ``create_vps`` does for what is no matter of a quote."""
-    creation = await _creation(runtime, caller, wanted)
+    creation = await _creation(runtime, caller, specification)
     loaded, now = await runtime.aggregates.load(*creation.refs), runtime.clock.now()
     plan = loaded.of(PRICES).plan(creation.command(loaded, now).plan_id)
     return _quoted(caller, loaded, creation.vps_id, plan, now, caller.token_id, lambda: creation.decide(loaded, now))
 
 
-async def get_vps(runtime: Runtime, caller: Caller, vps_id: VpsId) -> VpsView:
+async def get_vps(runtime: Runtime, caller: Caller, vps_id: VpsId) -> VpsDetails:
     """Return a VPS as it is now. Raises NotFound."""
     loaded = await runtime.aggregates.load(vps_ref(vps_id), wallet_ref(caller.account_id), PRICES)
-    return _view(caller, loaded, vps_id, runtime.clock.now())
+    return _details(caller, loaded, vps_id, runtime.clock.now())
 
 
-async def list_vps(runtime: Runtime, caller: Caller, asked: VpsAsked) -> VpsPage:
+async def list_vps(runtime: Runtime, caller: Caller, asked: VpsListQuery) -> VpsPage:
     """Return a part of the VPSs of the account, newest first. Raises Invalid or ProjectionBehind."""
     part = await runtime.vps_list.of_account(caller.account_id, asked)
     ref = wallet_ref(caller.account_id)
     loaded = await runtime.aggregates.load(ref, PRICES)
     wallet, book, now = loaded.of(ref), loaded.of(PRICES), runtime.clock.now()
-    shown = [_view_of(vps, wallet, book, now) for vps in part.shown]
+    shown = [_details_of(vps, wallet, book, now) for vps in part.shown]
     return VpsPage(shown, part.total, part.older, part.newer)
 
 
@@ -129,13 +131,15 @@ async def list_vps_events(runtime: Runtime, caller: Caller, vps_id: VpsId) -> li
     return [one async for one in events_between(runtime.store, ref.stream, 0, loaded.version(ref.stream))]
 
 
-async def start_vps(runtime: Runtime, caller: Caller, vps_id: VpsId, once: Once[VpsView] | None = None) -> VpsView:
+async def start_vps(
+    runtime: Runtime, caller: Caller, vps_id: VpsId, once: Once[VpsDetails] | None = None
+) -> VpsDetails:
     """Switch a VPS on, if the balance covers an hour of everything that is on.
 
     Raises NotFound, VpsIsCreating, VpsIsStopping, VpsOfAnother, NoCapacity, Contended, or what ``create_vps`` does of
     money and failed starts.
     """
-    hosts = await room_views(runtime.worker)
+    hosts = await room_refs(runtime.worker)
     return await _change(
         runtime,
         caller,
@@ -149,7 +153,7 @@ async def start_vps(runtime: Runtime, caller: Caller, vps_id: VpsId, once: Once[
 
 async def quote_start(runtime: Runtime, caller: Caller, vps_id: VpsId) -> VpsQuote:
     """Return what switching a VPS on would come to. Raises NotFound, VpsIsCreating or VpsIsStopping."""
-    hosts, ref = await room_views(runtime.worker), vps_ref(vps_id)
+    hosts, ref = await room_refs(runtime.worker), vps_ref(vps_id)
     loaded = await runtime.aggregates.load(ref, wallet_ref(caller.account_id), PRICES, *hosts.refs)
     now = runtime.clock.now()
     vps = vpss.owned(loaded.of(ref), caller.account_id)
@@ -157,7 +161,7 @@ async def quote_start(runtime: Runtime, caller: Caller, vps_id: VpsId) -> VpsQuo
     return _quoted(caller, loaded, vps_id, plan, now, vps.token_id, lambda: _start(caller, hosts, vps, loaded, now))
 
 
-async def stop_vps(runtime: Runtime, caller: Caller, vps_id: VpsId, once: Once[VpsView] | None = None) -> VpsView:
+async def stop_vps(runtime: Runtime, caller: Caller, vps_id: VpsId, once: Once[VpsDetails] | None = None) -> VpsDetails:
     """Switch a VPS off. Raises NotFound, VpsIsCreating or Contended."""
     wallet = wallet_ref(caller.account_id)
     return await _change(
@@ -170,7 +174,9 @@ async def stop_vps(runtime: Runtime, caller: Caller, vps_id: VpsId, once: Once[V
     )
 
 
-async def restart_vps(runtime: Runtime, caller: Caller, vps_id: VpsId, once: Once[VpsView] | None = None) -> VpsView:
+async def restart_vps(
+    runtime: Runtime, caller: Caller, vps_id: VpsId, once: Once[VpsDetails] | None = None
+) -> VpsDetails:
     """Have a VPS boot anew. Raises NotFound, VpsIsCreating, VpsNotRunning or Contended."""
     return await _change(
         runtime,
@@ -202,10 +208,10 @@ class _Creation(msgspec.Struct, frozen=True, eq=False):
     """A VPS that is asked for, ready to be decided over ``refs``."""
 
     caller: Caller
-    wanted: WantedVps
+    specification: VpsSpecification
     vps_id: VpsId
-    user_data_aside: Aside | None
-    hosts: RoomViews
+    offloaded_user_data: OffloadedText | None
+    hosts: RoomRefs
 
     @property
     def refs(self) -> tuple[AggregateRef[Any], ...]:
@@ -216,20 +222,20 @@ class _Creation(msgspec.Struct, frozen=True, eq=False):
 
     def command(self, loaded: Loaded, now: Instant) -> CreateVps:
         """Return what is asked for, with its plan chosen. Raises Invalid."""
-        wanted = self.wanted
+        specification = self.specification
         plan = choose_plan(
             loaded.of(PRICES),
-            wanted.plan_id,
-            vcpu=wanted.vcpu,
-            memory_mb=wanted.memory_mb,
-            disk_gb=wanted.disk_gb,
+            specification.plan_id,
+            vcpu=specification.vcpu,
+            memory_mb=specification.memory_mb,
+            disk_gb=specification.disk_gb,
             now=now,
         )
-        key_ids = tuple(dict.fromkeys(wanted.ssh_key_ids))
+        key_ids = tuple(dict.fromkeys(specification.ssh_key_ids))
         return CreateVps(
             vps_id=self.vps_id,
             account_id=self.caller.account_id,
-            name=wanted.name,
+            name=specification.name,
             plan_id=plan.id,
             vcpu=plan.vcpu,
             memory_mb=plan.memory_mb,
@@ -237,9 +243,9 @@ class _Creation(msgspec.Struct, frozen=True, eq=False):
             image=IMAGE,
             ssh_key_ids=key_ids,
             authorized_keys=authorized_keys(loaded.of(ssh_keys_ref(self.caller.account_id)), key_ids),
-            user_data=wanted.user_data,
-            user_data_aside=self.user_data_aside,
-            labels=wanted.labels,
+            user_data=specification.user_data,
+            offloaded_user_data=self.offloaded_user_data,
+            labels=specification.labels,
             token_id=self.caller.token_id,
         )
 
@@ -258,15 +264,22 @@ class _Creation(msgspec.Struct, frozen=True, eq=False):
         )
 
 
-async def _creation(runtime: Runtime, caller: Caller, wanted: WantedVps) -> _Creation:
-    if wanted.plan_id is None and wanted.vcpu is None and wanted.memory_mb is None and wanted.disk_gb is None:
+async def _creation(runtime: Runtime, caller: Caller, specification: VpsSpecification) -> _Creation:
+    if (
+        specification.plan_id is None
+        and specification.vcpu is None
+        and specification.memory_mb is None
+        and specification.disk_gb is None
+    ):
         raise Invalid(fields={"plan_id": "required, unless vcpu, memory_mb or disk_gb is told"})
     vps_id = VpsId(runtime.ids.new())
-    asides = await aside_of(runtime.sealer, vps_stream(vps_id), caller.account_id, {"user_data": wanted.user_data})
-    return _Creation(caller, wanted, vps_id, asides.get("user_data"), await room_views(runtime.worker))
+    offloaded = await offloaded_texts(
+        runtime.sealer, vps_stream(vps_id), caller.account_id, {"user_data": specification.user_data}
+    )
+    return _Creation(caller, specification, vps_id, offloaded.get("user_data"), await room_refs(runtime.worker))
 
 
-def _start(caller: Caller, hosts: RoomViews, vps: Vps | None, loaded: Loaded, now: Instant) -> Decision:
+def _start(caller: Caller, hosts: RoomRefs, vps: Vps | None, loaded: Loaded, now: Instant) -> Decision:
     return admission.start_vps(
         vps,
         loaded.of(wallet_ref(caller.account_id)),
@@ -285,9 +298,9 @@ async def _change(
     vps_id: VpsId,
     step: str,
     decide: Callable[[Vps | None, Loaded, Instant], Decision],
-    once: Once[VpsView] | None,
+    once: Once[VpsDetails] | None,
     beside: Iterable[AggregateRef[Any]] = (),
-) -> VpsView:
+) -> VpsDetails:
     ref = vps_ref(vps_id)
     executed = await runtime.aggregates.execute(
         (ref, wallet_ref(caller.account_id), PRICES, *beside),
@@ -299,18 +312,18 @@ async def _change(
     return executed.result
 
 
-def _changed(caller: Caller, vps_id: VpsId, decided: Decided) -> VpsView:
-    view = _view(caller, decided.loaded, vps_id, decided.at)
-    return msgspec.structs.replace(view, changed=bool(decided.events))
+def _changed(caller: Caller, vps_id: VpsId, decided: Decided) -> VpsDetails:
+    details = _details(caller, decided.loaded, vps_id, decided.at)
+    return msgspec.structs.replace(details, changed=bool(decided.events))
 
 
-def _view(caller: Caller, loaded: Loaded, vps_id: VpsId, now: Instant) -> VpsView:
+def _details(caller: Caller, loaded: Loaded, vps_id: VpsId, now: Instant) -> VpsDetails:
     vps = vpss.owned(loaded.of(vps_ref(vps_id)), caller.account_id)
-    return _view_of(vps, loaded.of(wallet_ref(caller.account_id)), loaded.of(PRICES), now)
+    return _details_of(vps, loaded.of(wallet_ref(caller.account_id)), loaded.of(PRICES), now)
 
 
-def _view_of(vps: Vps, wallet: Wallet, book: PriceBook, now: Instant) -> VpsView:
-    return VpsView(
+def _details_of(vps: Vps, wallet: Wallet, book: PriceBook, now: Instant) -> VpsDetails:
+    return VpsDetails(
         vps=vps,
         meter=wallet.meters.get(vps.vps_id),
         price_hourly=book.in_force(vps.plan_id, now).price_hourly,

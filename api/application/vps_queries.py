@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from uuid import UUID
 
-from api.application.runtime import VpsAsked, VpsPart
+from api.application.runtime import VpsListQuery, VpsListSlice
 from domain import codec
 from domain.compute.vps import FOLD, Vps
 from domain.errors import Invalid
@@ -31,7 +31,7 @@ class ProjectedVpsList:
         self._store = store
         self._sealer = sealer
 
-    async def of_account(self, account_id: AccountId, asked: VpsAsked) -> VpsPart:
+    async def of_account(self, account_id: AccountId, query: VpsListQuery) -> VpsListSlice:
         """Return a part of those that exist for the account now, newest first.
 
         A name or a label is found by opening all VPSs of the account where it has at most ``LOOKED_THROUGH_MAX``.
@@ -40,53 +40,55 @@ class ProjectedVpsList:
         """
         await self._sealer.load([account_id])
         async with self._read_models.at(await self._store.head(), VPS) as connection:
-            total = await count_of(connection, account_id, asked.state)
-            if asked.is_wanted is None:
-                return await self._found(connection, account_id, asked, total)
+            total = await count_of(connection, account_id, query.state)
+            if query.matches is None:
+                return await self._found(connection, account_id, query, total)
             if total > LOOKED_THROUGH_MAX:
-                return await self._looked_for(connection, account_id, asked)
-            everything = VpsAsked(state=asked.state, is_wanted=asked.is_wanted, limit=total)
+                return await self._looked_for(connection, account_id, query)
+            everything = VpsListQuery(state=query.state, matches=query.matches, limit=total)
             matching = [
-                placed async for placed, wanted in self._looked_through(connection, account_id, everything) if wanted
+                placed async for placed, matches in self._looked_through(connection, account_id, everything) if matches
             ]
-        return part_of(matching, asked)
+        return slice_of(matching, query)
 
-    async def _found(self, connection: Connection, account_id: AccountId, asked: VpsAsked, total: int) -> VpsPart:
-        rows = await _rows(connection, account_id, asked, asked.limit, asked.before, asked.after, asked.offset)
+    async def _found(
+        self, connection: Connection, account_id: AccountId, query: VpsListQuery, total: int
+    ) -> VpsListSlice:
+        rows = await _rows(connection, account_id, query, query.limit, query.before, query.after, query.offset)
         shown = [self._opened(account_id, row) for row in rows]
-        if asked.after is not None:
+        if query.after is not None:
             shown.reverse()
-        return await _between(connection, account_id, asked, shown, total)
+        return await _between(connection, account_id, query, shown, total)
 
-    async def _looked_for(self, connection: Connection, account_id: AccountId, asked: VpsAsked) -> VpsPart:
-        if asked.offset:
+    async def _looked_for(self, connection: Connection, account_id: AccountId, query: VpsListQuery) -> VpsListSlice:
+        if query.offset:
             raise Invalid(fields={"offset": f"not with name or label among more than {LOOKED_THROUGH_MAX} VPSs"})
         shown: list[Placed] = []
         seen, last = 0, None
-        async for placed, wanted in self._looked_through(connection, account_id, asked):
+        async for placed, matches in self._looked_through(connection, account_id, query):
             seen, last = seen + 1, placed[0]
-            if wanted:
+            if matches:
                 shown.append(placed)
-            if len(shown) == asked.limit or seen == LOOKED_THROUGH_MAX:
+            if len(shown) == query.limit or seen == LOOKED_THROUGH_MAX:
                 break
-        if asked.after is not None:
+        if query.after is not None:
             shown.reverse()
-        part = await _between(connection, account_id, asked, shown, None)
-        if seen < LOOKED_THROUGH_MAX or len(shown) == asked.limit or last is None:
+        part = await _between(connection, account_id, query, shown, None)
+        if seen < LOOKED_THROUGH_MAX or len(shown) == query.limit or last is None:
             return part
         # It goes on at what was looked at last, shown or not.
-        older, newer = (part.older, last) if asked.after is not None else (last, part.newer)
-        return VpsPart(part.shown, None, older=older, newer=newer)
+        older, newer = (part.older, last) if query.after is not None else (last, part.newer)
+        return VpsListSlice(part.shown, None, older=older, newer=newer)
 
     async def _looked_through(
-        self, connection: Connection, account_id: AccountId, asked: VpsAsked
+        self, connection: Connection, account_id: AccountId, query: VpsListQuery
     ) -> AsyncIterator[tuple[Placed, bool]]:
-        assert asked.is_wanted is not None
-        before, after = asked.before, asked.after
-        while rows := await _rows(connection, account_id, asked, LOOKED_THROUGH_AT_ONCE, before, after):
+        assert query.matches is not None
+        before, after = query.before, query.after
+        while rows := await _rows(connection, account_id, query, LOOKED_THROUGH_AT_ONCE, before, after):
             for row in rows:
                 placed = self._opened(account_id, row)
-                yield placed, asked.is_wanted(placed[1])
+                yield placed, query.matches(placed[1])
             await asyncio.sleep(0)  # What has arrived already is read without letting anybody have a turn.
             before, after = (None, rows[-1].position) if after is not None else (rows[-1].position, None)
 
@@ -97,7 +99,7 @@ class ProjectedVpsList:
 async def _rows(
     connection: Connection,
     account_id: AccountId,
-    asked: VpsAsked,
+    query: VpsListQuery,
     limit: int,
     before: int | None,
     after: int | None,
@@ -105,33 +107,33 @@ async def _rows(
 ) -> list[VpsRow]:
     """Return what comes next in the direction that is asked for, the nearest first."""
     if after is not None:
-        return await vpss_after(connection, account_id, state=asked.state, limit=limit, after=after)
-    return await vpss_of(connection, account_id, state=asked.state, limit=limit, offset=offset, before=before)
+        return await vpss_after(connection, account_id, state=query.state, limit=limit, after=after)
+    return await vpss_of(connection, account_id, state=query.state, limit=limit, offset=offset, before=before)
 
 
 async def _between(
-    connection: Connection, account_id: AccountId, asked: VpsAsked, shown: list[Placed], total: int | None
-) -> VpsPart:
+    connection: Connection, account_id: AccountId, query: VpsListQuery, shown: list[Placed], total: int | None
+) -> VpsListSlice:
     """Return what is shown, with the places of its ends where there is anything beyond them."""
     if not shown:
-        return VpsPart([], total, older=None, newer=None)
+        return VpsListSlice([], total, older=None, newer=None)
     first, last = shown[0][0], shown[-1][0]
-    older = await vpss_of(connection, account_id, state=asked.state, limit=1, before=last)
-    newer = await vpss_after(connection, account_id, state=asked.state, limit=1, after=first)
-    return VpsPart([vps for _, vps in shown], total, older=last if older else None, newer=first if newer else None)
+    older = await vpss_of(connection, account_id, state=query.state, limit=1, before=last)
+    newer = await vpss_after(connection, account_id, state=query.state, limit=1, after=first)
+    return VpsListSlice([vps for _, vps in shown], total, older=last if older else None, newer=first if newer else None)
 
 
-def part_of(placed: list[Placed], asked: VpsAsked) -> VpsPart:
+def slice_of(placed: list[Placed], query: VpsListQuery) -> VpsListSlice:
     """Return the part that is asked for of a whole list, which has the newest first."""
-    first, end = asked.offset, asked.offset + asked.limit
-    if asked.before is not None:
-        first = sum(place >= asked.before for place, _ in placed)
-        end = first + asked.limit
-    elif asked.after is not None:
-        end = sum(place > asked.after for place, _ in placed)
-        first = max(0, end - asked.limit)
+    first, end = query.offset, query.offset + query.limit
+    if query.before is not None:
+        first = sum(place >= query.before for place, _ in placed)
+        end = first + query.limit
+    elif query.after is not None:
+        end = sum(place > query.after for place, _ in placed)
+        first = max(0, end - query.limit)
     shown = placed[first:end]
-    return VpsPart(
+    return VpsListSlice(
         [vps for _, vps in shown],
         len(placed),
         older=shown[-1][0] if shown and end < len(placed) else None,
@@ -146,7 +148,7 @@ class FoldedVpsList:
         self._store = store
         self._sealer = sealer
 
-    async def of_account(self, account_id: AccountId, asked: VpsAsked) -> VpsPart:
+    async def of_account(self, account_id: AccountId, query: VpsListQuery) -> VpsListSlice:
         """Return a part of those that exist for the account now, newest first."""
         await self._sealer.load([account_id])
         folded: dict[UUID, Vps | None] = {}
@@ -166,6 +168,6 @@ class FoldedVpsList:
         matching = [
             (place, vps)
             for place, vps in reversed(found)
-            if asked.state in (None, vps.state) and (asked.is_wanted is None or asked.is_wanted(vps))
+            if query.state in (None, vps.state) and (query.matches is None or query.matches(vps))
         ]
-        return part_of(matching, asked)
+        return slice_of(matching, query)

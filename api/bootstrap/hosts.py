@@ -37,7 +37,7 @@ MACHINE_ID_FILE = Path("/etc/machine-id")
 _KVM_FILE = "kvm.json"
 _HOSTS = UUID("6c697465-7670-5000-8000-00000000686f")
 
-Say = Callable[[str], None]
+OnProgress = Callable[[str], None]
 """Tells a person what is being done."""
 
 
@@ -59,7 +59,7 @@ class Compute(msgspec.Struct, frozen=True, eq=False):
 
 
 async def opened_compute(
-    settings: Settings, clock: Clock, private_key: str, *, ledger_id: LedgerId | None, say: Say
+    settings: Settings, clock: Clock, private_key: str, *, ledger_id: LedgerId | None, on_progress: OnProgress
 ) -> Compute:
     """Have the hosts running and the guest image built. ``ledger_id``: whose guests are driven; None: nobody's."""
     if settings.compute == SIMULATED:
@@ -70,7 +70,7 @@ async def opened_compute(
     if ledger_id is None:
         return Compute({}, shell, None)
     return Compute(
-        await asyncio.to_thread(_driven_hosts, settings, ledger_id, clock, say),
+        await asyncio.to_thread(_driven_hosts, settings, ledger_id, clock, on_progress),
         shell,
         _this_machine(settings.home_folder),
     )
@@ -102,11 +102,11 @@ async def close_compute(compute: Compute) -> None:
     await asyncio.gather(*(hypervisor.close() for hypervisor in compute.hypervisors.values()))
 
 
-def embedded_host(settings: Settings, verdict: KvmVerdict | None, say: Say) -> EmbeddedHost:
+def embedded_host(settings: Settings, verdict: KvmVerdict | None, on_progress: OnProgress) -> EmbeddedHost:
     """Return the embedded host of a home folder, started or not."""
     home = settings.home_folder
     usable = verdict is not None and verdict.usable
-    return EmbeddedHost(home / "host", images=home / "images", kvm=usable, say=say)
+    return EmbeddedHost(home / "host", images=home / "images", kvm=usable, on_progress=on_progress)
 
 
 async def observe_embedded_host(settings: Settings) -> HostObservation | None:
@@ -131,19 +131,21 @@ async def observe_embedded_host(settings: Settings) -> HostObservation | None:
         await hypervisor.close()
 
 
-def _driven_hosts(settings: Settings, ledger_id: LedgerId, clock: Clock, say: Say) -> dict[HostId, Hypervisor]:
+def _driven_hosts(
+    settings: Settings, ledger_id: LedgerId, clock: Clock, on_progress: OnProgress
+) -> dict[HostId, Hypervisor]:
     """Have the guest image built and the hosts running; blocks."""
     home = settings.home_folder
     made_folder(home / "images").chmod(0o755)
-    image = ensure_built(home / "images", say=say)
+    image = ensure_built(home / "images", on_progress=on_progress)
     verdict = probe_kvm(image.kernel, image.initrd, cache=home / _KVM_FILE)
-    say(f"guests run by {_told_of(verdict)}")
+    on_progress(f"guests run by {_told_of(verdict)}")
     hosts: dict[HostId, Hypervisor] = {}
     for uri in filter(None, map(str.strip, settings.compute.split(","))):
         host_id = host_id_of(home, uri)
         revive: Callable[[], object] | None = None
         if uri == EMBEDDED:
-            embedded = embedded_host(settings, verdict, say)
+            embedded = embedded_host(settings, verdict, on_progress)
             address, revive = embedded.ensure_started(), embedded.ensure_started
             folders = _folders_of(embedded)
         else:

@@ -48,7 +48,7 @@ from api.application.settings import Settings
 from api.application.statements.projected import ProjectedStatements
 from api.application.vps_queries import ProjectedVpsList
 from api.application.worker_context import WorkerContext
-from api.bootstrap.hosts import Say, close_compute, made_folder, opened_compute, register_hosts
+from api.bootstrap.hosts import OnProgress, close_compute, made_folder, opened_compute, register_hosts
 from api.bootstrap.keys import key_ring, let_go, look_for_signing_keys, opened_sessions
 from api.bootstrap.mail import mail_folder, mailer_of
 from api.bootstrap.payments import opened_payments
@@ -94,7 +94,7 @@ class Database(msgspec.Struct, frozen=True):
 
 
 @asynccontextmanager
-async def opened_database(settings: Settings, say: Say) -> AsyncIterator[Database]:
+async def opened_database(settings: Settings, on_progress: OnProgress) -> AsyncIterator[Database]:
     """Give the database that is set, or the embedded one, running; the last to leave stops that one."""
     if settings.database_url is not None:
         yield Database(settings.database_url, settings.migration_url)
@@ -105,7 +105,7 @@ async def opened_database(settings: Settings, say: Say) -> AsyncIterator[Databas
         await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_SH)
         server = EmbeddedPostgres(folder / "postgres")
         if not server.is_running():
-            say("starting PostgreSQL")
+            on_progress("starting PostgreSQL")
         await asyncio.to_thread(server.start)
         try:
             yield Database(server.service_url, server.owner_url, server.ensure_running)
@@ -135,7 +135,7 @@ def migrate_database(database: Database) -> tuple[list[str], list[str]]:
 
 
 @asynccontextmanager
-async def opened_archive(database: Database) -> AsyncIterator[EventReader]:
+async def opened_event_reader(database: Database) -> AsyncIterator[EventReader]:
     """Give all that was ever recorded, for audits and for folding it anew."""
     async with PostgresEventStore(database.service_url) as store:
         yield store
@@ -148,7 +148,7 @@ def evidence_of(database: Database) -> EvidenceSource:
 
 @asynccontextmanager
 async def opened_runtime(
-    settings: Settings, database: Database, *, with_hosts: bool, say: Say
+    settings: Settings, database: Database, *, with_hosts: bool, on_progress: OnProgress
 ) -> AsyncIterator[Runtime]:
     """Give everything that a way in needs, on a database that is migrated; ``with_hosts``: and drive guests."""
     made_folder(settings.home_folder)
@@ -163,12 +163,14 @@ async def opened_runtime(
         sessions = await opened_sessions(sealer, secrets)
         blobs = PostgresBlobs(blob_pool)
         aggregates = AggregateRepository(store, sealer, clock, ids, store, blobs)
-        look = partial(look_for_signing_keys, sessions, sealer, secrets)
-        await _closed_by(stack, KeyWatch(database.service_url, partial(let_go, sealer, aggregates), look)).open()
+        poll = partial(look_for_signing_keys, sessions, sealer, secrets)
+        await _closed_by(stack, KeyWatch(database.service_url, partial(let_go, sealer, aggregates), poll)).open()
         read_models = _closed_by(stack, ReadModels(database.service_url))
         await read_models.open()
-        ground = _Ground(store, aggregates, sealer, clock, ids, pool, blobs, read_models)
-        worker = await _opened_workshop(stack, settings, ground, with_hosts=with_hosts, say=say)
+        dependencies = _Dependencies(store, aggregates, sealer, clock, ids, pool, blobs, read_models)
+        worker = await _opened_worker_context(
+            stack, settings, dependencies, with_hosts=with_hosts, on_progress=on_progress
+        )
         payments = await stack.enter_async_context(opened_payments(settings, worker, ids, read_models))
         yield Runtime(
             settings=settings,
@@ -202,7 +204,7 @@ async def opened_runtime(
         )
 
 
-class _Ground(msgspec.Struct, frozen=True, eq=False):
+class _Dependencies(msgspec.Struct, frozen=True, eq=False):
     """What everything else stands on."""
 
     store: PostgresEventStore
@@ -215,27 +217,29 @@ class _Ground(msgspec.Struct, frozen=True, eq=False):
     read_models: ReadModels
 
 
-async def _opened_workshop(
-    stack: AsyncExitStack, settings: Settings, ground: _Ground, *, with_hosts: bool, say: Say
+async def _opened_worker_context(
+    stack: AsyncExitStack, settings: Settings, dependencies: _Dependencies, *, with_hosts: bool, on_progress: OnProgress
 ) -> WorkerContext:
     home = settings.home_folder
     private_key, public_key = ensure_service_key(home / "ssh")
-    ledger_id = await ensure_founded(ground.aggregates, ground.ids) if with_hosts else None
+    ledger_id = await ensure_founded(dependencies.aggregates, dependencies.ids) if with_hosts else None
     await stack.enter_async_context(_driving(home if with_hosts else None))
-    compute = await opened_compute(settings, ground.clock, private_key, ledger_id=ledger_id, say=say)
+    compute = await opened_compute(
+        settings, dependencies.clock, private_key, ledger_id=ledger_id, on_progress=on_progress
+    )
     stack.push_async_callback(close_compute, compute)
     worker = WorkerContext(
-        store=ground.store,
-        aggregates=ground.aggregates,
-        sealer=ground.sealer,
-        clock=ground.clock,
+        store=dependencies.store,
+        aggregates=dependencies.aggregates,
+        sealer=dependencies.sealer,
+        clock=dependencies.clock,
         hypervisors=compute.hypervisors,
         shell=compute.shell,
         service_key=public_key,
-        leases=PostgresLeases(ground.pool, ground.ids.new()),
-        work=TabledWork(ground.read_models),
-        blobs=ground.blobs,
-        settle=partial(settle_account, ground.aggregates),
+        leases=PostgresLeases(dependencies.pool, dependencies.ids.new()),
+        work=TabledWork(dependencies.read_models),
+        blobs=dependencies.blobs,
+        settle=partial(settle_account, dependencies.aggregates),
     )
     await register_hosts(worker, compute)
     return worker

@@ -24,7 +24,7 @@ from api.application.repository import CommandContext
 from api.application.runtime import Runtime
 from api.application.settings import SettingsInForce
 from api.cli.flags import with_settings
-from api.cli.output import Form, tell, with_form
+from api.cli.output import Form, print_result, with_form
 from api.cli.sessions import place_of, run_with_runtime
 from domain.accounts.commands import EraseAccount
 from domain.accounts.events import ErasureReason, Role
@@ -59,7 +59,7 @@ def create(in_force: SettingsInForce, email: str, roles: tuple[Role, ...], form:
 
     account_id = run_with_runtime(in_force.settings, made, makes_key=True)
     facts = {"id": account_id, "email": email, "roles": list(roles)}
-    tell(form, facts, ("ID", "E-MAIL", "ROLES"), [(account_id, email, " ".join(roles))])
+    print_result(form, facts, ("ID", "E-MAIL", "ROLES"), [(account_id, email, " ".join(roles))])
 
 
 @account.command("credit")
@@ -79,7 +79,7 @@ def credit_funds(in_force: SettingsInForce, email: str, usd: str, reason: str, f
     account_id, balance = run_with_runtime(in_force.settings, credited)
     facts = {"id": account_id, "email": email, "amount_micros": amount, "balance_micros": balance}
     row = (account_id, email, exact_usd(amount), exact_usd(balance))  # type: ignore[arg-type]
-    tell(form, facts, ("ID", "E-MAIL", "USD", "BALANCE"), [row])
+    print_result(form, facts, ("ID", "E-MAIL", "USD", "BALANCE"), [row])
 
 
 class _EventId(click.ParamType[UUID]):
@@ -130,7 +130,7 @@ def correct_funds(
         except InsufficientBalance as refused:
             raise click.ClickException(f"the balance is {exact_usd(refused.balance)} USD only") from None
         except Invalid as refused:
-            raise click.ClickException(told(refused)) from None
+            raise click.ClickException(invalid_fields_of(refused)) from None
 
     account_id, correction, outcome = run_with_runtime(in_force.settings, corrected)
     facts = {
@@ -144,7 +144,7 @@ def correct_funds(
     }
     came_of_it = exact_usd(amount) if outcome.applied else "recorded before"
     row = (account_id, email, str(correction.correction_id), came_of_it, exact_usd(outcome.balance))
-    tell(form, facts, ("ID", "E-MAIL", "CORRECTION", "USD", "BALANCE"), [row])
+    print_result(form, facts, ("ID", "E-MAIL", "CORRECTION", "USD", "BALANCE"), [row])
 
 
 @account.command("write-off")
@@ -162,11 +162,11 @@ def write_off_debt(in_force: SettingsInForce, email: str, reason: str, form: For
         except NothingOwed as refused:
             raise click.ClickException(refused.sentence) from None
         except Invalid as refused:
-            raise click.ClickException(told(refused)) from None
+            raise click.ClickException(invalid_fields_of(refused)) from None
 
     account_id, amount = run_with_runtime(in_force.settings, written_off)
     facts = {"id": account_id, "email": email, "amount_micros": amount}
-    tell(form, facts, ("ID", "E-MAIL", "USD"), [(account_id, email, exact_usd(amount))])
+    print_result(form, facts, ("ID", "E-MAIL", "USD"), [(account_id, email, exact_usd(amount))])
 
 
 @account.command("erase")
@@ -202,7 +202,9 @@ def erase(
 
     account_id, finished = run_with_runtime(in_force.settings, erased)
     state = "finished" if finished else "the service goes on with it"
-    tell(form, {"id": account_id, "reason": reason, "finished": finished}, ("ID", "ERASURE"), [(account_id, state)])
+    print_result(
+        form, {"id": account_id, "reason": reason, "finished": finished}, ("ID", "ERASURE"), [(account_id, state)]
+    )
 
 
 async def _any_account(runtime: Runtime, in_force: SettingsInForce, email_or_id: str) -> AccountId:
@@ -231,7 +233,7 @@ async def account_at(runtime: Runtime, in_force: SettingsInForce, email: str) ->
         raise click.ClickException(f"no account in {place_of(in_force.settings)} has the address {email}") from None
 
 
-def told(refused: Invalid) -> str:
+def invalid_fields_of(refused: Invalid) -> str:
     """Return what is wrong, in one line."""
     fields = refused.facts["fields"]
     assert isinstance(fields, dict), "what is invalid is told by field"

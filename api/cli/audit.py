@@ -6,12 +6,12 @@ import click
 import msgspec
 from rich.progress import Progress
 
-from api.application.audit.exporters import JOURNALS, Format
+from api.application.audit.exporters import EXPORTERS, Format
 from api.application.audit.findings import Report
 from api.application.audit.verify import verify
 from api.application.settings import SettingsInForce
 from api.cli.flags import with_settings
-from api.cli.output import Form, aside, tell, with_form
+from api.cli.output import Form, print_result, stderr, with_form
 from api.cli.sessions import LedgerAccess, run_with_ledger
 from api.cli.trial_balance import MonthType, trial_balance_command
 from domain.money import exact_usd
@@ -31,7 +31,7 @@ def verify_ledger(in_force: SettingsInForce, form: Form) -> None:
     """Check every promise of the ledger. Ends with 0 only if all of them hold."""
 
     async def verified(access: LedgerAccess) -> Report:
-        with Progress(console=aside(), transient=True) as progress:
+        with Progress(console=stderr(), transient=True) as progress:
             task = progress.add_task("events")
 
             def reached(position: int, goal: int) -> None:
@@ -45,11 +45,11 @@ def verify_ledger(in_force: SettingsInForce, form: Form) -> None:
         for check in report.checks
     ]
     facts = {"ok": report.ok, **msgspec.to_builtins(report)}
-    tell(form, facts, ("", "SEEN", "PROMISE", "FINDINGS"), rows)
+    print_result(form, facts, ("", "SEEN", "PROMISE", "FINDINGS"), rows)
     verdict = "sound" if report.ok else "NOT SOUND"
-    aside().print(f"{verdict} up to position {report.position:,}, {report.duration_s} s")
+    stderr().print(f"{verdict} up to position {report.position:,}, {report.duration_s} s")
     for account, micros in report.open_items.items():
-        aside().print(f"on its way: {account} {exact_usd(micros)} USD")
+        stderr().print(f"on its way: {account} {exact_usd(micros)} USD")
     if not report.ok:
         raise SystemExit(1)
 
@@ -58,7 +58,7 @@ def verify_ledger(in_force: SettingsInForce, form: Form) -> None:
 @click.option(
     "--format",
     "written_as",
-    type=click.Choice(list(JOURNALS)),
+    type=click.Choice(list(EXPORTERS)),
     default="jsonl",
     help="One event a line, one posting a line, or a journal for hledger or Beancount.",
 )
@@ -68,19 +68,19 @@ def verify_ledger(in_force: SettingsInForce, form: Form) -> None:
 @with_settings()
 def export(in_force: SettingsInForce, written_as: Format, after: int, month: Month | None, file: BinaryIO) -> None:
     """Write every event, or every posting, to FILE or to standard output. Personal fields stay sealed."""
-    journal = JOURNALS[written_as]()
+    exporter = EXPORTERS[written_as]()
 
     async def exported(access: LedgerAccess) -> int:
         count = 0
-        file.write(journal.opening.encode())
+        file.write(exporter.header.encode())
         async for batch in access.store.replay(after):
             events = batch if month is None else [e for e in batch if month.begins <= e.recorded_at < month.ends]
-            file.writelines(journal.told(event).encode() for event in events)
+            file.writelines(exporter.exported(event).encode() for event in events)
             count += len(events)
         return count
 
     count = run_with_ledger(in_force.settings, exported)
-    aside().print(f"{count:,} events")
+    stderr().print(f"{count:,} events")
 
 
 audit.add_command(trial_balance_command)

@@ -7,7 +7,7 @@ from rich.progress import Progress
 
 from api.application.settings import SettingsInForce
 from api.cli.flags import with_settings
-from api.cli.output import Form, aside, tell, with_form
+from api.cli.output import Form, print_result, stderr, with_form
 from api.cli.sessions import LedgerAccess, migrate_database, run_with_ledger
 from projections.catalogue import READ_MODELS
 from projections.generation import Reached, RebuildFailed
@@ -24,9 +24,9 @@ def migrate(in_force: SettingsInForce, form: Form) -> None:
     """Bring the database to the newest form; read models whose tables have changed are rebuilt."""
     done = asyncio.run(migrate_database(in_force.settings))
     rows = [(name, "applied") for name in done.applied] + [(name, "rebuilt") for name in done.rebuilt]
-    tell(form, {"applied": done.applied, "rebuilt": done.rebuilt}, ("WHAT", "DONE"), rows)
+    print_result(form, {"applied": done.applied, "rebuilt": done.rebuilt}, ("WHAT", "DONE"), rows)
     if not rows:
-        aside().print("nothing to do")
+        stderr().print("nothing to do")
 
 
 @click.command()
@@ -45,13 +45,15 @@ def rebuild(in_force: SettingsInForce, projection: str | None, form: Form) -> No
     except RebuildFailed as failed:
         raise click.ClickException(f"{failed}. What was there is as it was.") from failed
     names = [model.name for model in chosen]
-    tell(form, {"rebuilt": names, "position": position}, ("REBUILT", "POSITION"), [(n, str(position)) for n in names])
+    print_result(
+        form, {"rebuilt": names, "position": position}, ("REBUILT", "POSITION"), [(n, str(position)) for n in names]
+    )
 
 
 async def _rebuilt(access: LedgerAccess, chosen: list[ReadModel]) -> int:
     if access.owner_url is None:
         raise click.ClickException("LITEVPS_MIGRATION_URL is needed: the tables belong to the database's owner")
-    with Progress(console=aside(), transient=True) as progress:
+    with Progress(console=stderr(), transient=True) as progress:
         task = progress.add_task("events")
 
         def reached(so_far: Reached) -> None:
@@ -67,4 +69,4 @@ def config(in_force: SettingsInForce, form: Form) -> None:
     """Show every setting that is in force and where it came from; secrets are masked."""
     shown = in_force.shown()
     facts = {name: {"value": value, "from": source} for name, value, source in shown}
-    tell(form, facts, ("SETTING", "VALUE", "FROM"), shown)
+    print_result(form, facts, ("SETTING", "VALUE", "FROM"), shown)

@@ -21,9 +21,9 @@ from api.application.operators import credit, find_account
 from api.application.settings import Settings, SettingsInForce
 from api.bootstrap.hosts import EMBEDDED, SIMULATED, embedded_host
 from api.cli.flags import flags_for_reuse, with_settings
-from api.cli.output import told
-from api.cli.sessions import opened_ledger, opened_runtime, say_nothing
-from api.cli.smoke_test import PromiseBroken, Walk
+from api.cli.output import stdout
+from api.cli.sessions import no_progress, opened_ledger, opened_runtime
+from api.cli.smoke_test import PromiseBroken, SmokeTest
 from domain.money import MicroUsd, exact_usd
 from projections.catalogue import READ_MODELS
 
@@ -47,17 +47,17 @@ def demo(in_force: SettingsInForce) -> None:
 
 
 async def _demonstrate(settings: Settings) -> None:
-    console = told()
+    console = stdout()
     if await _answers(settings.url):
-        await _walk(settings)
+        await _run_smoke_test(settings)
     else:
         console.print(f"nothing answers at {settings.url}: starting a service in a folder of its own …", style="dim")
         async with _own_service(settings) as own:
-            await _walk(own)
+            await _run_smoke_test(own)
 
 
-async def _walk(settings: Settings) -> None:
-    console = told()
+async def _run_smoke_test(settings: Settings) -> None:
+    console = stdout()
 
     async def give(email: str, amount: MicroUsd) -> None:
         again = flags_for_reuse(settings, "home")
@@ -68,7 +68,7 @@ async def _walk(settings: Settings) -> None:
         console.print(f"the balance is {exact_usd(balance)} USD")
 
     async with httpx.AsyncClient(base_url=settings.url) as client:
-        await Walk(client, console, give).go()
+        await SmokeTest(client, console, give).go()
     console.rule("8. Have the ledger checked", align="left")
     console.print(f"\n$ litevps audit verify{flags_for_reuse(settings, 'home')}", style="cyan")
     async with opened_ledger(settings) as access:
@@ -78,12 +78,12 @@ async def _walk(settings: Settings) -> None:
 
 def _show(report: Report) -> None:
     for check in report.checks:
-        told().print(f"{'FAULTY' if check.faults else 'ok':6} {check.promise} ({check.seen:,} seen)")
+        stdout().print(f"{'FAULTY' if check.faults else 'ok':6} {check.promise} ({check.seen:,} seen)")
         for finding in check.findings:
-            told().print(f"       {finding}")
+            stdout().print(f"       {finding}")
     if not report.ok:
         raise PromiseBroken("the ledger is not sound")
-    told().print(f"sound up to position {report.position:,}", style="green")
+    stdout().print(f"sound up to position {report.position:,}", style="green")
 
 
 @contextlib.asynccontextmanager
@@ -108,7 +108,7 @@ async def _own_service(settings: Settings) -> AsyncIterator[Settings]:
         if service.returncode is None:
             service.kill()
         if own.compute == EMBEDDED:
-            await asyncio.to_thread(embedded_host(own, None, say_nothing).remove)
+            await asyncio.to_thread(embedded_host(own, None, no_progress).remove)
         await asyncio.to_thread(shutil.rmtree, home, ignore_errors=True)
 
 

@@ -18,7 +18,7 @@ from api.bootstrap.hosts import EMBEDDED, SIMULATED, kvm_found_out
 from api.bootstrap.mail import FOLDER, mail_server
 from api.bootstrap.payments import STAND_IN_PREFIX, has_stand_in, stripe_answers
 from api.cli.flags import with_settings
-from api.cli.output import Form, tell, with_form
+from api.cli.output import Form, print_result, with_form
 
 FREE_BYTES_MIN = 3 * 1024**3
 """For the image, the database and a few guests."""
@@ -43,7 +43,7 @@ def doctor(in_force: SettingsInForce, form: Form) -> None:
     """Look for what keeps the service from running here. Ends with 0 only if nothing does."""
     found = list(_examine(in_force.settings))
     rows = [(symptom.verdict, symptom.what, symptom.told) for symptom in found]
-    tell(form, found, ("", "WHAT", "FOUND"), rows)
+    print_result(form, found, ("", "WHAT", "FOUND"), rows)
     if any(symptom.verdict == "bad" for symptom in found):
         raise SystemExit(1)
 

@@ -67,11 +67,11 @@ def settings_in_force(flags: dict[str, Any]) -> SettingsInForce:
 def _flag(name: str, *, hidden: bool) -> Callable[[Command], Command]:
     hint = get_type_hints(Settings)[name]
     word = "--" + name.replace("_", "-")
-    told = f"Or {PREFIX}{name.upper()}."
+    detail = f"Or {PREFIX}{name.upper()}."
     if hint is bool:
-        return click.option(f"{word}/--no-{word[2:]}", name, default=None, help=told, hidden=hidden)
+        return click.option(f"{word}/--no-{word[2:]}", name, default=None, help=detail, hidden=hidden)
     kind = int if int in (hint, *get_args(hint)) else str
-    return click.option(word, name, type=kind, default=None, help=told, hidden=hidden)
+    return click.option(word, name, type=kind, default=None, help=detail, hidden=hidden)
 
 
 def _refused(name: str) -> Callable[[Command], Command]:

@@ -5,15 +5,15 @@ from typing import Literal
 
 import click
 
-from api.application.capacity import room_views
+from api.application.capacity import room_refs
 from api.application.operators import drain_host, label_host, set_overcommit, undrain_host
 from api.application.runtime import Runtime
 from api.application.settings import SettingsInForce
-from api.cli.accounts import told
+from api.cli.accounts import invalid_fields_of
 from api.cli.flags import with_settings
 from api.cli.limits import NUMBER, Given
-from api.cli.output import Form, tell, with_form
-from api.cli.sessions import run_with_runtime, say
+from api.cli.output import Form, print_result, with_form
+from api.cli.sessions import print_progress, run_with_runtime
 from domain.compute.capacity import Room
 from domain.errors import Invalid
 from domain.ids import HostId
@@ -30,7 +30,7 @@ _host = click.argument("named", metavar="HOST")
 def list_hosts(in_force: SettingsInForce, wanted: str | None, form: Form) -> None:
     """Show what of each host is reserved, and of how much."""
     rooms = [room for room in run_with_runtime(in_force.settings, _rooms) if _has(room, wanted)]
-    tell(form, [_facts(room) for room in rooms], _HEADINGS, [_row(room) for room in rooms])
+    print_result(form, [_facts(room) for room in rooms], _HEADINGS, [_row(room) for room in rooms])
 
 
 @click.command("show")
@@ -58,8 +58,8 @@ def show(in_force: SettingsInForce, named: str, form: Form) -> None:
         for vps_id, one in held
     ]
     if form == "table":
-        say(", ".join(f"{name}: {text}" for name, text in zip(_HEADINGS, _row(room), strict=True)))
-    tell(form, facts, ("VPS", "STATE", "MEMORY MB", "VCPU", "DISK GB"), rows)
+        print_progress(", ".join(f"{name}: {text}" for name, text in zip(_HEADINGS, _row(room), strict=True)))
+    print_result(form, facts, ("VPS", "STATE", "MEMORY MB", "VCPU", "DISK GB"), rows)
 
 
 @click.command("drain")
@@ -117,15 +117,15 @@ def _tell_changed(
         try:
             await change(runtime, host_id)
         except Invalid as refused:
-            raise click.ClickException(told(refused)) from None
+            raise click.ClickException(invalid_fields_of(refused)) from None
         return _found(await _rooms(runtime), str(host_id))
 
     room = run_with_runtime(in_force.settings, changed)
-    tell(form, [_facts(room)], _HEADINGS, [_row(room)])
+    print_result(form, [_facts(room)], _HEADINGS, [_row(room)])
 
 
 async def _rooms(runtime: Runtime) -> tuple[Room, ...]:
-    hosts = await room_views(runtime.worker)
+    hosts = await room_refs(runtime.worker)
     return hosts.rooms(await runtime.aggregates.load(*hosts.refs), new=False)
 
 

@@ -8,8 +8,8 @@ from api.application.settings import SettingsInForce
 from api.bootstrap.hosts import embedded_host, observe_embedded_host
 from api.bootstrap.runtime import hosts_taken
 from api.cli.flags import with_settings
-from api.cli.output import Form, tell, with_form
-from api.cli.sessions import say
+from api.cli.output import Form, print_result, with_form
+from api.cli.sessions import print_progress
 
 
 @click.group()
@@ -23,7 +23,7 @@ def host() -> None:
 def stop(in_force: SettingsInForce, force: bool) -> None:
     """End the host and every guest on it, unless a service runs on it. Their disks stay."""
     home = in_force.settings.home_folder
-    embedded = embedded_host(in_force.settings, None, say)
+    embedded = embedded_host(in_force.settings, None, print_progress)
     if not embedded.guests.parent.is_dir():
         raise click.ClickException(f"there is no embedded host in {home}: give the --home of the one to stop")
     with hosts_taken(home) as in_use:
@@ -33,7 +33,7 @@ def stop(in_force: SettingsInForce, force: bool) -> None:
                 " end the service first, or give --force"
             )
         embedded.stop(kill_guests=True)
-    say("stopped")
+    print_progress("stopped")
 
 
 @host.command()
@@ -51,4 +51,4 @@ def status(in_force: SettingsInForce, form: Form) -> None:
         (str(guest.vps_id), str(guest.generation), "running" if guest.running else "off", f"{guest.cpu_ns / 1e9:.1f}")
         for guest in seen.guests
     ]
-    tell(form, {"boot_id": seen.boot_id, "guests": guests}, ("VPS", "GENERATION", "STATE", "CPU SECONDS"), rows)
+    print_result(form, {"boot_id": seen.boot_id, "guests": guests}, ("VPS", "GENERATION", "STATE", "CPU SECONDS"), rows)

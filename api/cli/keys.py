@@ -12,8 +12,8 @@ from api.bootstrap import keys as bootstrap_keys
 from api.bootstrap import runtime as bootstrap
 from api.bootstrap.keys import KeyKeeper, RotationRefused
 from api.cli.flags import with_settings
-from api.cli.output import Form, aside, tell, with_form
-from api.cli.sessions import migrated, require_ledger, say_nothing
+from api.cli.output import Form, print_result, stderr, with_form
+from api.cli.sessions import migrated, no_progress, require_ledger
 from domain.time import to_rfc3339
 
 T = TypeVar("T")
@@ -44,7 +44,7 @@ def list_keys(in_force: SettingsInForce, form: Form) -> None:
         )
         for one in told
     ]
-    tell(form, {"keys": facts}, ("KIND", "ID", "STATE", "WRAPS", "ENDS"), rows)
+    print_result(form, {"keys": facts}, ("KIND", "ID", "STATE", "WRAPS", "ENDS"), rows)
 
 
 @keys.command("rotate")
@@ -59,14 +59,14 @@ def rotate(in_force: SettingsInForce, kind: str, form: Form) -> None:
     if kind == "jwt":
         kid, begins = _with_keeper(in_force.settings, lambda keeper: keeper.rotate_jwt())
         facts = {"kind": kind, "id": kid, "signs_from": to_rfc3339(begins)}
-        tell(form, facts, ("KIND", "ID", "SIGNS FROM"), [(kind, kid, to_rfc3339(begins))])
+        print_result(form, facts, ("KIND", "ID", "SIGNS FROM"), [(kind, kid, to_rfc3339(begins))])
         return
-    with Progress(console=aside(), transient=True) as progress:
+    with Progress(console=stderr(), transient=True) as progress:
         task = progress.add_task("keys", total=None)
         key_id = _with_keeper(
             in_force.settings, lambda keeper: keeper.rotate_master(lambda done: progress.update(task, completed=done))
         )
-    tell(form, {"kind": kind, "id": key_id}, ("KIND", "ID"), [(kind, key_id)])
+    print_result(form, {"kind": kind, "id": key_id}, ("KIND", "ID"), [(kind, key_id)])
 
 
 @keys.command("retire")
@@ -84,13 +84,13 @@ def retire(in_force: SettingsInForce, kind: str, key_id: str, form: Form) -> Non
         await (keeper.retire_master(key_id) if kind == "master" else keeper.retire_jwt(key_id))
 
     _with_keeper(in_force.settings, retired)
-    tell(form, {"kind": kind, "retired": key_id}, ("KIND", "RETIRED"), [(kind, key_id)])
+    print_result(form, {"kind": kind, "retired": key_id}, ("KIND", "RETIRED"), [(kind, key_id)])
 
 
 def _with_keeper(settings: Settings, task: Callable[[KeyKeeper], Awaitable[T]]) -> T:
     async def run() -> T:
         require_ledger(settings)
-        async with bootstrap.opened_database(settings, say_nothing) as database:
+        async with bootstrap.opened_database(settings, no_progress) as database:
             await migrated(database)
             async with bootstrap_keys.opened_keys(settings, database.service_url) as keeper:
                 return await task(keeper)

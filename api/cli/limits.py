@@ -8,9 +8,9 @@ import msgspec
 from api.application.operators import set_vps_limits
 from api.application.runtime import Runtime
 from api.application.settings import SettingsInForce
-from api.cli.accounts import account_at, told
+from api.cli.accounts import account_at, invalid_fields_of
 from api.cli.flags import with_settings
-from api.cli.output import Form, tell, with_form
+from api.cli.output import Form, print_result, with_form
 from api.cli.sessions import run_with_runtime
 from domain.errors import Invalid
 from domain.settings.settings import SETTINGS_REF
@@ -59,11 +59,11 @@ def limit(
         try:
             await set_vps_limits(runtime, account_id, vps_max, vps_disk_gb_max, reason)
         except Invalid as refused:
-            raise click.ClickException(told(refused)) from None
+            raise click.ClickException(invalid_fields_of(refused)) from None
         loaded = await runtime.aggregates.load(wallet_ref(account_id), SETTINGS_REF)
         return str(account_id), vps_limits(loaded.of(wallet_ref(account_id)), loaded.of(SETTINGS_REF).vps_limits)
 
     account_id, limits = run_with_runtime(in_force.settings, limited)
     facts = {"id": account_id, "email": email, **msgspec.structs.asdict(limits)}
     row = (account_id, email, str(limits.vps_max), str(limits.vps_disk_gb_max))
-    tell(form, facts, ("ID", "E-MAIL", "VPS MAX", "DISK GB MAX"), [row])
+    print_result(form, facts, ("ID", "E-MAIL", "VPS MAX", "DISK GB MAX"), [row])

@@ -15,12 +15,12 @@ Form = Literal["table", "json"]
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def told() -> Console:
+def stdout() -> Console:
     """Return where facts go."""
     return Console(highlight=False, soft_wrap=True)
 
 
-def aside() -> Console:
+def stderr() -> Console:
     """Return where progress and remarks go."""
     return Console(stderr=True, highlight=False)
 
@@ -31,7 +31,7 @@ def with_form(command: F) -> F:
     return click.option("-o", "--output", "form", type=choice, default="table", help="How to tell it.")(command)
 
 
-def tell(form: Form, facts: object, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def print_result(form: Form, facts: object, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print facts as JSON, or the rows that say the same to people."""
     if form == "json":
         click.echo(msgspec.json.format(msgspec.json.encode(facts), indent=2).decode())
@@ -42,7 +42,7 @@ def tell(form: Form, facts: object, columns: Sequence[str], rows: Sequence[Seque
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*row)
-    console = told()
+    console = stdout()
     if not console.is_terminal:
         console.width = _UNCUT
     console.print(table, soft_wrap=False)

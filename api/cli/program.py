@@ -42,12 +42,12 @@ def main() -> None:
     try:
         litevps()
     except Refusal as refusal:
-        facts = "; ".join(_told(name, fact) for name, fact in refusal.facts.items())
+        facts = "; ".join(_formatted(name, fact) for name, fact in refusal.facts.items())
         click.echo(f"Error: {refusal.sentence}" + (f" ({facts})" if facts else ""), err=True)
         sys.exit(1)
 
 
-def _told(name: str, fact: object) -> str:
+def _formatted(name: str, fact: object) -> str:
     if isinstance(fact, dict):
         return "; ".join(f"{key}: {value}" for key, value in fact.items())
     return f"{name}: {fact}"

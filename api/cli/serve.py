@@ -19,12 +19,20 @@ from api.application.statements.issuing import ISSUE_EVERY_S, issue_due
 from api.bootstrap import runtime as bootstrap
 from api.bootstrap.hosts import SIMULATED
 from api.cli.flags import flags_for_reuse, given_flags, with_settings
-from api.cli.output import told
-from api.cli.sessions import migrated, say
+from api.cli.output import stdout
+from api.cli.sessions import migrated, print_progress
 from api.cli.supervision import DidNotStart, Lifeline, ProcessSpec, Supervisor, program
 from api.http.app import create_app
 from api.http.pipeline.connections import Limits, room_for
-from api.http.server import GRACEFUL_S, HttpServer, Part, PartEnded, http_server, listen, run_parts
+from api.http.server import (
+    GRACEFUL_S,
+    BackgroundService,
+    BackgroundServiceEnded,
+    HttpServer,
+    http_server,
+    listen,
+    run_services,
+)
 from api.workers import gc_tuning, mail, payment_reconciliation
 from api.workers.database_watch import watch_database
 from api.workers.provisioning import Worker
@@ -79,7 +87,7 @@ async def _supervise(in_force: SettingsInForce) -> None:
     async with AsyncExitStack() as stack:
         # Held here, so that clients of an HTTP process that died wait for the next one instead of being refused.
         listener = stack.enter_context(_listener(settings))
-        database = await stack.enter_async_context(bootstrap.opened_database(settings, say))
+        database = await stack.enter_async_context(bootstrap.opened_database(settings, print_progress))
         await migrated(database)
         specs = (
             ProcessSpec("http", program("api", (*flags, "--listener", str(listener.fileno()))), (listener.fileno(),)),
@@ -87,10 +95,10 @@ async def _supervise(in_force: SettingsInForce) -> None:
         )
 
         async def started(said: dict[str, str]) -> None:
-            told().print(said["http"])
+            stdout().print(said["http"])
 
         await Supervisor(specs).run(started)
-    say("ended; guests go on running")
+    print_progress("ended; guests go on running")
 
 
 def _run(
@@ -100,7 +108,7 @@ def _run(
     try:
         check_servable(settings)
         uvloop.run(_serve(settings, http=http, hosts=hosts, lifeline=lifeline, inherited=listener))
-    except (SettingsRefused, PartEnded) as problem:
+    except (SettingsRefused, BackgroundServiceEnded) as problem:
         raise click.ClickException(str(problem)) from problem
 
 
@@ -112,37 +120,37 @@ async def _serve(
             await stack.enter_async_context(lifeline.held())
         # Taken first: nothing is started for an address that another service has.
         listener = stack.enter_context(_listener(settings, inherited)) if http else None
-        database = await stack.enter_async_context(bootstrap.opened_database(settings, say))
+        database = await stack.enter_async_context(bootstrap.opened_database(settings, print_progress))
         await migrated(database)
         runtime = await stack.enter_async_context(
-            bootstrap.opened_runtime(settings, database, with_hosts=hosts, say=say)
+            bootstrap.opened_runtime(settings, database, with_hosts=hosts, on_progress=print_progress)
         )
         await ensure_plans(runtime)
         operator_file = await ensure_operator(runtime)
         # In the order in which they are ended: first whatever takes on something new.
-        parts: dict[str, Part] = {}
+        services: dict[str, BackgroundService] = {}
         server: HttpServer | None = None
         if listener is not None:
-            server, parts["http"] = http_server(create_app(runtime), listener, _limits(settings))
+            server, services["http"] = http_server(create_app(runtime), listener, _limits(settings))
             if runtime.stand_in is not None:
-                parts["stand-in"] = runtime.stand_in.run
+                services["stand-in"] = runtime.stand_in.run
         if hosts:
-            parts |= _host_parts(runtime)
+            services |= _host_services(runtime)
         if hosts and runtime.mailer is None:
-            say("no mail server is set (LITEVPS_SMTP_URL): mail waits until there is one")
-        parts["read models"] = _runner(runtime).run
+            print_progress("no mail server is set (LITEVPS_SMTP_URL): mail waits until there is one")
+        services["read models"] = _runner(runtime).run
         if database.ensure_running is not None:
-            parts["database"] = partial(watch_database, database.ensure_running)
-        parts["garbage"] = gc_tuning.look_now_and_then
+            services["database"] = partial(watch_database, database.ensure_running)
+        services["garbage"] = gc_tuning.collect_periodically
         ending = f"ending: waiting at most {GRACEFUL_S} s for requests under way" if http else "ending work"
-        await run_parts(
-            parts,
+        await run_services(
+            services,
             _announcement(settings, server, operator_file, lifeline),
-            ending=partial(say, ending),
-            hurry=runtime.ending.set,
+            ending=partial(print_progress, ending),
+            force_shutdown=runtime.ending.set,
         )
     if lifeline is None:
-        say("ended; guests go on running" if hosts else "ended")
+        print_progress("ended; guests go on running" if hosts else "ended")
 
 
 def _limits(settings: Settings) -> Limits:
@@ -153,7 +161,7 @@ def _limits(settings: Settings) -> Limits:
     )
 
 
-def _host_parts(runtime: Runtime) -> dict[str, Part]:
+def _host_services(runtime: Runtime) -> dict[str, BackgroundService]:
     worker, reconciler = Worker(runtime.worker), Reconciler(runtime.worker)
     payments_every_s = (
         payment_reconciliation.EVERY_S_DEVELOPMENT if runtime.settings.development else payment_reconciliation.EVERY_S
@@ -161,14 +169,14 @@ def _host_parts(runtime: Runtime) -> dict[str, Part]:
     scheduler = Scheduler(
         first=[
             # In this order, since what is observed proves minutes that are then settled.
-            PeriodicTask("observe", reconciler.look, OBSERVE_EVERY_S),
+            PeriodicTask("observe", reconciler.reconcile, OBSERVE_EVERY_S),
             PeriodicTask("settle", runtime.settle_due, SETTLE_EVERY_S),
         ],
         tasks=[
-            PeriodicTask("mail", partial(mail.look_after_mail, runtime), mail.EVERY_S),
+            PeriodicTask("mail", partial(mail.send_due_mail, runtime), mail.EVERY_S),
             PeriodicTask("closings", partial(closing.finish_closings, runtime), closing.EVERY_S),
             PeriodicTask("erasures", partial(erasing.finish_erasures, runtime), erasing.EVERY_S),
-            PeriodicTask("payments", payment_reconciliation.Sweep(runtime.payments).run, payments_every_s),
+            PeriodicTask("payments", payment_reconciliation.PaymentReconciler(runtime.payments).run, payments_every_s),
             PeriodicTask("statements", partial(issue_due, runtime), ISSUE_EVERY_S),
             PeriodicTask("claims", runtime.sweep_claims, SWEEP_EVERY_S),
             PeriodicTask("blobs", partial(sweep_blobs, runtime.worker.blobs), SWEEP_EVERY_S),
@@ -201,9 +209,9 @@ def _announcement(
         if lifeline is not None:
             lifeline.say_ready("" if server is None else _welcome(settings, operator_file))
         elif server is None:
-            say("working")
+            print_progress("working")
         else:
-            told().print(_welcome(settings, operator_file))
+            stdout().print(_welcome(settings, operator_file))
 
     return announce
 

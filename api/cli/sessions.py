@@ -14,7 +14,7 @@ from api.application.runtime import Runtime
 from api.application.settings import Settings
 from api.bootstrap import runtime as bootstrap
 from api.bootstrap.runtime import Database
-from api.cli.output import aside
+from api.cli.output import stderr
 from domain.evidence import EvidenceSource
 from projections.catalogue import READ_MODELS
 from projections.generation import rebuild
@@ -71,9 +71,9 @@ async def opened_runtime(settings: Settings, *, makes_key: bool = False) -> Asyn
     master_key_file = settings.home_folder / "master.key"
     if settings.master_key is settings.master_key_file is None and not makes_key and not master_key_file.exists():
         raise _nothing_in(settings)
-    async with bootstrap.opened_database(settings, say_nothing) as database:
+    async with bootstrap.opened_database(settings, no_progress) as database:
         await migrated(database)
-        async with bootstrap.opened_runtime(settings, database, with_hosts=False, say=say_nothing) as runtime:
+        async with bootstrap.opened_runtime(settings, database, with_hosts=False, on_progress=no_progress) as runtime:
             yield runtime
 
 
@@ -82,8 +82,8 @@ async def opened_ledger(settings: Settings) -> AsyncIterator[LedgerAccess]:
     """Give the ledger, in whatever form it is. Raises ClickException where there is none."""
     require_ledger(settings)
     async with (
-        bootstrap.opened_database(settings, say_nothing) as database,
-        bootstrap.opened_archive(database) as store,
+        bootstrap.opened_database(settings, no_progress) as database,
+        bootstrap.opened_event_reader(database) as store,
     ):
         yield LedgerAccess(store, bootstrap.evidence_of(database), database.service_url, database.owner_url)
 
@@ -92,14 +92,14 @@ async def migrated(database: Database) -> Migrated:
     """Bring a database to the newest form, as far as this process may, read models included."""
     applied, stale = await asyncio.to_thread(bootstrap.migrate_database, database)
     if stale and database.owner_url is not None:
-        async with bootstrap.opened_archive(database) as store:
+        async with bootstrap.opened_event_reader(database) as store:
             await rebuild(database.owner_url, store, [model for model in READ_MODELS if model.name in stale])
     return Migrated(applied, stale)
 
 
 async def migrate_database(settings: Settings) -> Migrated:
     """Bring the database of these settings to the newest form."""
-    async with bootstrap.opened_database(settings, say_nothing) as database:
+    async with bootstrap.opened_database(settings, no_progress) as database:
         if database.owner_url is None:
             raise click.ClickException("LITEVPS_MIGRATION_URL is needed: the tables belong to the database's owner")
         return await migrated(database)
@@ -124,10 +124,10 @@ def _nothing_in(settings: Settings) -> click.ClickException:
     return click.ClickException(f"there is no LiteVPS in {home}: give the --home of one, or run litevps serve first")
 
 
-def say(text: str) -> None:
+def print_progress(text: str) -> None:
     """Tell a person what is being done."""
-    aside().print(text, style="dim")
+    stderr().print(text, style="dim")
 
 
-def say_nothing(_text: str) -> None:
+def no_progress(_text: str) -> None:
     """Tell nobody: what is being done is not what was asked for."""

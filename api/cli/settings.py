@@ -8,7 +8,7 @@ from api.application.repository import CommandContext
 from api.application.runtime import Runtime
 from api.application.settings import SettingsInForce
 from api.cli.flags import with_settings
-from api.cli.output import Form, tell, with_form
+from api.cli.output import Form, print_result, with_form
 from api.cli.sessions import run_with_runtime
 from domain.settings.commands import ChangeSetting
 from domain.settings.settings import SETTINGS_REF, OperatorSettings, change
@@ -53,7 +53,7 @@ def set_setting(in_force: SettingsInForce, name: str, value: str, form: Form) ->
 def _show(form: Form, in_force: OperatorSettings) -> None:
     rates = ", ".join(f"{rate.name} {rate.percent}" for rate in in_force.tax)
     values = {**msgspec.structs.asdict(in_force), "tax": rates}
-    tell(form, in_force, ("NAME", "VALUE"), [(name, _as_typed(value)) for name, value in values.items()])
+    print_result(form, in_force, ("NAME", "VALUE"), [(name, _as_typed(value)) for name, value in values.items()])
 
 
 def _as_typed(value: object) -> str:

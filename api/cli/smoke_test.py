@@ -38,7 +38,7 @@ class PromiseBroken(Exception):
     """The service did not do what it says it does; the text tells what was seen."""
 
 
-class Walk:
+class SmokeTest:
     """A customer with a new account, who shows what she does."""
 
     def __init__(self, client: httpx.AsyncClient, console: Console, credit: Credit) -> None:
@@ -67,7 +67,7 @@ class Walk:
         self._title("6. Delete it")
         await self._delete(vps_id)
         self._title("7. See the statement of the month")
-        await self._see_statement()
+        await self._show_statement()
 
     async def _become_customer(self) -> None:
         who = {"email": self._email, "password": self._password}
@@ -116,9 +116,9 @@ class Walk:
         await self._ask("GET", f"/api/vps/{vps_id}")
 
     async def _run_command(self, vps_id: str) -> None:
-        told = await self._ask("POST", f"/api/vps/{vps_id}/exec", {"command": COMMAND})
-        _hold(told["exit_code"] == 0, f"{COMMAND} ended with {told['exit_code']}")
-        _hold({"stdout", "stderr", "exit_code", "duration_ms"} <= told.keys(), "fields are missing in the answer")
+        answer = await self._ask("POST", f"/api/vps/{vps_id}/exec", {"command": COMMAND})
+        _hold(answer["exit_code"] == 0, f"{COMMAND} ended with {answer['exit_code']}")
+        _hold({"stdout", "stderr", "exit_code", "duration_ms"} <= answer.keys(), "fields are missing in the answer")
 
     async def _wait_for_a_metered_minute(self, vps_id: str) -> None:
         self._console.print("a minute is charged once the host is seen to have run it …", style="dim")
@@ -159,16 +159,16 @@ class Walk:
         _hold(me["balance_micros"] == FUNDS - charged, "the balance after the end is no sum of whole minutes")
         self._console.print(f"it ran for {minutes} minute(s) in all: {charged} micro-USD", style="bold")
 
-    async def _see_statement(self) -> None:
+    async def _show_statement(self) -> None:
         month = time.strftime("%Y-%m", time.gmtime())
-        told = await self._ask("GET", f"/api/billing/statements/{month}")
-        moved = sum(_micros(entry["amount"]) for entry in told["entries"])
-        opening, closing = told["opening_micros"], told["closing_micros"]
+        answer = await self._ask("GET", f"/api/billing/statements/{month}")
+        moved = sum(_micros(entry["amount"]) for entry in answer["entries"])
+        opening, closing = answer["opening_micros"], answer["closing_micros"]
         self._console.print(
             f"{opening} + {moved} = {opening + moved} micro-USD; it closes with {closing}", style="bold"
         )
         _hold(opening + moved == closing, "the entries do not lead from the opening to the closing balance")
-        _hold(_micros(told["charges"]) == FUNDS - closing, "the charges are not what was paid in less what is left")
+        _hold(_micros(answer["charges"]) == FUNDS - closing, "the charges are not what was paid in less what is left")
 
     async def _ask(
         self, method: str, path: str, body: Answer | None = None, *, expect: int = 200, shown: bool = True
@@ -179,8 +179,8 @@ class Walk:
         response = await self._client.request(method, path, json=body, headers=self._headers, timeout=REQUEST_TIMEOUT_S)
         balance = response.headers.get(BALANCE_HEADER)
         if shown or response.status_code != expect:
-            told = f"   {BALANCE_HEADER}: {balance}" if balance is not None else ""
-            self._console.print(f"← {response.status_code}{told}", style="cyan")
+            header = f"   {BALANCE_HEADER}: {balance}" if balance is not None else ""
+            self._console.print(f"← {response.status_code}{header}", style="cyan")
             self._show(response.content)
         answer: Any = _decoder.decode(response.content) if response.content else None
         _hold(response.status_code == expect, f"{method} {path} answered {response.status_code}, not {expect}")

@@ -52,7 +52,7 @@ class Supervisor:
         """
         loop = asyncio.get_running_loop()
         for number in _SIGNALS:
-            loop.add_signal_handler(number, self._told_to_end)
+            loop.add_signal_handler(number, self._begin_ending)
         tasks: list[asyncio.Task[None]] = []
         ends = asyncio.create_task(self._ends.wait())
         said: dict[str, str] = {}
@@ -76,7 +76,7 @@ class Supervisor:
             for number in _SIGNALS:
                 loop.remove_signal_handler(number)
 
-    def _told_to_end(self) -> None:
+    def _begin_ending(self) -> None:
         if not self._ends.is_set():
             self._ends.set()
             return

@@ -8,7 +8,7 @@ import click
 from api.application.audit.trial_balance import TrialBalance, trial_balance
 from api.application.settings import SettingsInForce
 from api.cli.flags import with_settings
-from api.cli.output import Form, aside, tell, with_form
+from api.cli.output import Form, print_result, stderr, with_form
 from api.cli.sessions import LedgerAccess, run_with_ledger
 from domain.errors import Invalid
 from domain.money import MicroUsd, exact_usd
@@ -68,8 +68,8 @@ def trial_balance_command(
 
     balance = run_with_ledger(in_force.settings, added_up)
     accounts = _folded(balance.accounts) if folded else balance.accounts
-    tell(form, _facts(balance, accounts), ("ACCOUNT", "DEBIT", "CREDIT"), _rows(balance, accounts))
-    aside().print(f"as of position {balance.position:,}, recorded {to_rfc3339(balance.recorded_at)}")
+    print_result(form, _facts(balance, accounts), ("ACCOUNT", "DEBIT", "CREDIT"), _rows(balance, accounts))
+    stderr().print(f"as of position {balance.position:,}, recorded {to_rfc3339(balance.recorded_at)}")
     if balance.total:
         raise SystemExit(1)
 

@@ -71,11 +71,11 @@ def paged(request: ApiRequest, rows: Iterable[tuple[str, R]]) -> ApiResponse[lis
 
     ``rows``: each with its place, a text that never changes and that sorts after those of all older rows.
     """
-    part = part_of(rows, request.context.query)
+    part = slice_of(rows, request.context.query)
     return page_of(request, part.shown, part.total, older=part.older, newer=part.newer)
 
 
-class Part(msgspec.Struct, Generic[R], frozen=True):
+class Slice(msgspec.Struct, Generic[R], frozen=True):
     """A part of a list, newest first."""
 
     shown: list[R]
@@ -86,7 +86,7 @@ class Part(msgspec.Struct, Generic[R], frozen=True):
     """The place of the first row, if others come before."""
 
 
-def part_of(rows: Iterable[tuple[str, R]], page: Page) -> Part[R]:
+def slice_of(rows: Iterable[tuple[str, R]], page: Page) -> Slice[R]:
     """Return the part of a whole list that is asked for; ``rows`` as ``paged`` takes them. Raises Invalid."""
     cursor = cursor_of(page)
     ordered = sorted(rows, key=lambda row: row[0], reverse=True)
@@ -98,7 +98,7 @@ def part_of(rows: Iterable[tuple[str, R]], page: Page) -> Part[R]:
         end = sum(key > cursor.key for key, _ in ordered)
         first = max(0, end - page.limit)
     shown = ordered[first:end]
-    return Part(
+    return Slice(
         [row for _, row in shown],
         len(ordered),
         older=shown[-1][0] if shown and end < len(ordered) else None,

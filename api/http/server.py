@@ -1,4 +1,4 @@
-"""Serving: the parts of the service that run in one process on one event loop, and how they end in order."""
+"""Serving: the background services that run in one process on one event loop, and how they end in order."""
 
 import asyncio
 import contextlib
@@ -21,12 +21,12 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 _log = structlog.get_logger(__name__)
 
-Part = Callable[[], Awaitable[None]]
+BackgroundService = Callable[[], Awaitable[None]]
 """Runs until it is cancelled, and then ends what it has begun."""
 
 
-class PartEnded(Exception):
-    """A part of the service ended by itself, so the rest was ended too."""
+class BackgroundServiceEnded(Exception):
+    """A background service ended by itself, so the rest was ended too."""
 
 
 class HttpServer(uvicorn.Server):
@@ -48,8 +48,12 @@ class HttpServer(uvicorn.Server):
         yield
 
 
-def http_server(app: object, listener: socket.socket, limits: Limits = Limits()) -> tuple[HttpServer, Part]:  # noqa: B008
-    """Return a server of an ASGI application, and the part that runs it."""
+def http_server(
+    app: object,
+    listener: socket.socket,
+    limits: Limits = Limits(),  # noqa: B008
+) -> tuple[HttpServer, BackgroundService]:
+    """Return a server of an ASGI application, and the service that runs it."""
     config = uvicorn.Config(
         app,  # type: ignore[arg-type]
         http=partial(BoundedHttp, open_connections=Connections(limits)),  # type: ignore[arg-type]
@@ -86,56 +90,58 @@ def listen(host: str, port: int) -> socket.socket:
 def _nothing() -> None: ...
 
 
-async def run_parts(
-    parts: Mapping[str, Part],
+async def run_services(
+    services: Mapping[str, BackgroundService],
     started: Callable[[], Awaitable[None]],
     ending: Callable[[], None] = _nothing,
-    hurry: Callable[[], None] = _nothing,
+    force_shutdown: Callable[[], None] = _nothing,
 ) -> None:
-    """Run parts side by side until SIGINT or SIGTERM, then end them, the first to begin first.
+    """Run services side by side until SIGINT or SIGTERM, then end them, the first to begin first.
 
-    ``started`` is called once all of them run, ``ending`` at the first signal, ``hurry`` at every further one
-    and ``WAITING_S`` after the end began. Raises PartEnded if one ends by itself.
+    ``started`` is called once all of them run, ``ending`` at the first signal, ``force_shutdown`` at every further one
+    and ``WAITING_S`` after the end began. Raises BackgroundServiceEnded if one ends by itself.
     """
-    async with _told_to_end(ending, hurry) as told:
-        tasks = {name: asyncio.create_task(_run(part), name=name) for name, part in parts.items()}
-        signalled = asyncio.create_task(told.wait())
+    async with _handling_signals(ending, force_shutdown) as ending_begun:
+        tasks = {name: asyncio.create_task(_run(service), name=name) for name, service in services.items()}
+        signalled = asyncio.create_task(ending_begun.wait())
         try:
             await started()
             await asyncio.wait([signalled, *tasks.values()], return_when=asyncio.FIRST_COMPLETED)
             ended = [name for name, task in tasks.items() if task.done()]
         finally:
             signalled.cancel()
-            waited = asyncio.get_running_loop().call_later(WAITING_S, hurry)
+            waited = asyncio.get_running_loop().call_later(WAITING_S, force_shutdown)
             for name, task in tasks.items():
-                _log.debug("ending", part=name)
+                _log.debug("ending", service=name)
                 task.cancel()
                 await asyncio.wait([task])
             waited.cancel()
-    if ended and not told.is_set():
+    if ended and not ending_begun.is_set():
         problem = tasks[ended[0]].exception()
-        raise PartEnded(f"{ended[0]} ended by itself: {problem!r}") from problem
+        raise BackgroundServiceEnded(f"{ended[0]} ended by itself: {problem!r}") from problem
 
 
-async def _run(part: Part) -> None:
-    await part()
+async def _run(service: BackgroundService) -> None:
+    await service()
 
 
 @contextlib.asynccontextmanager
-async def _told_to_end(ending: Callable[[], None], hurry: Callable[[], None]) -> AsyncIterator[asyncio.Event]:
-    loop, told = asyncio.get_running_loop(), asyncio.Event()
+async def _handling_signals(
+    ending: Callable[[], None], force_shutdown: Callable[[], None]
+) -> AsyncIterator[asyncio.Event]:
+    loop, ending_begun = asyncio.get_running_loop(), asyncio.Event()
 
     def signalled() -> None:
-        if told.is_set():
-            hurry()
+        if ending_begun.is_set():
+            force_shutdown()
             return
-        told.set()
+        ending_begun.set()
         ending()
 
     for number in _SIGNALS:
         loop.add_signal_handler(number, signalled)
     try:
-        yield told
+        yield ending_begun
     finally:
         for number in _SIGNALS:
             loop.remove_signal_handler(number)

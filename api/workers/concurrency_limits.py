@@ -1,4 +1,4 @@
-"""Slots: leave for a few to do something heavy at once, shared out among accounts."""
+"""Concurrency limits: permits for a few to do something heavy at once, shared out among accounts."""
 
 import asyncio
 from collections import Counter
@@ -9,15 +9,15 @@ from domain.ids import AccountId
 class FairSemaphore:
     """So many at once. While others wait, nobody who has its share gets more; nothing is kept free for anybody."""
 
-    def __init__(self, slots_max: int, share_max: int) -> None:
-        """``share_max``: how many slots one account may have while another waits."""
-        self._free = slots_max
+    def __init__(self, permits_max: int, share_max: int) -> None:
+        """``share_max``: how many permits one account may have while another waits."""
+        self._free = permits_max
         self._share_max = share_max
         self._held: Counter[AccountId] = Counter()
         self._waiting: list[tuple[AccountId, asyncio.Future[None]]] = []
 
     async def take(self, account_id: AccountId) -> "Permit":
-        """Wait for a slot, in the order of asking but for those who have their share."""
+        """Wait for a permit, in the order of asking but for those who have their share."""
         turn = asyncio.get_running_loop().create_future()
         self._waiting.append((account_id, turn))
         self._hand_out()
@@ -30,7 +30,7 @@ class FairSemaphore:
         return Permit(self, account_id)
 
     def give_back(self, account_id: AccountId) -> None:
-        """Take a slot back from an account, for the next."""
+        """Take a permit back from an account, for the next."""
         self._free += 1
         self._held[account_id] -= 1
         if not self._held[account_id]:
@@ -50,10 +50,10 @@ class FairSemaphore:
 
 
 class Permit:
-    """One slot that somebody has, until it is left: at the end of the block, or before."""
+    """One permit that somebody has, until it is released: at the end of the block, or before."""
 
-    def __init__(self, slots: FairSemaphore, account_id: AccountId) -> None:
-        self._slots = slots
+    def __init__(self, semaphore: FairSemaphore, account_id: AccountId) -> None:
+        self._semaphore = semaphore
         self._account_id = account_id
         self._left = False
 
@@ -61,7 +61,7 @@ class Permit:
         """Let the next one have it; released twice is released once."""
         if not self._left:
             self._left = True
-            self._slots.give_back(self._account_id)
+            self._semaphore.give_back(self._account_id)
 
     def __enter__(self) -> "Permit":
         return self

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import structlog
 
-LOOKS_EVERY_S = 1.0
+POLL_EVERY_S = 1.0
 PAUSE_AFTER_FAILURE_S = 10.0
 
 _log = structlog.get_logger(__name__)
@@ -17,7 +17,7 @@ async def watch_database(ensure_running: Callable[[], bool]) -> None:
     ``ensure_running`` blocks, and returns whether the server was gone.
     """
     while True:
-        await asyncio.sleep(LOOKS_EVERY_S)
+        await asyncio.sleep(POLL_EVERY_S)
         looking = asyncio.ensure_future(asyncio.to_thread(ensure_running))
         try:
             if await asyncio.shield(looking):

@@ -7,23 +7,23 @@ itself, Python looks through all of them whenever a tick has replaced a quarter:
 import asyncio
 import gc
 
-LOOK_THROUGH_EVERY_S = 600.0
+COLLECT_EVERY_S = 600.0
 _NEVER = 2_000_000_000
 
 
-def look_seldom() -> None:
+def collect_seldom() -> None:
     """Let old things be until they are looked for; what is young is looked through as ever."""
     gc.freeze()  # All that was made so far stays: looking through it again and again frees nothing.
     young, middle, _ = gc.get_threshold()
     gc.set_threshold(young, middle, _NEVER)
 
 
-async def look_now_and_then(every_s: float = LOOK_THROUGH_EVERY_S) -> None:
+async def collect_periodically(every_s: float = COLLECT_EVERY_S) -> None:
     """Look seldom, and free every ``every_s`` seconds what points in circles and is old; ends when cancelled.
 
     One part does both, so that no process leaves off looking without looking now and then.
     """
-    look_seldom()
+    collect_seldom()
     while True:
         await asyncio.sleep(every_s)
         gc.collect()

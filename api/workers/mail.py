@@ -7,7 +7,7 @@ from api.application.runtime import Runtime
 EVERY_S = 2.0
 
 
-async def look_after_mail(runtime: Runtime) -> None:
+async def send_due_mail(runtime: Runtime) -> None:
     """Raise and send everything that is due. Raises StoreUnavailable."""
     await raise_due(runtime)
     await send_due(runtime)

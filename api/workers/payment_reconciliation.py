@@ -1,4 +1,4 @@
-"""The sweep: finds what webhooks missed and what was left undone, by looking at Stripe unasked."""
+"""Payment reconciliation: finds what webhooks missed and what was left undone, by looking at Stripe unasked."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -7,11 +7,11 @@ from uuid import UUID
 
 import structlog
 
-from api.application.payments.applying import apply_payment, look_at_stripe
+from api.application.payments.applying import apply_payment, read_from_stripe
 from api.application.payments.checkouts import ensure_opened
 from api.application.payments.dependencies import LEASE_S, PaymentsContext, as_service
 from api.application.payments.refunding import ensure_refunded
-from api.application.payments.webhooks import EVENT_LEASE, HEEDED, keep_event, look_up, pause_after
+from api.application.payments.webhooks import EVENT_LEASE, HANDLED_KINDS, keep_event, look_up, pause_after
 from api.application.queues import Later, Queue, RoundEnds
 from api.application.repository import Loaded
 from domain.deciding import AggregateRef, Decision
@@ -59,7 +59,7 @@ class StripeAway(RoundEnds):
     """Stripe does not answer, whatever it is asked."""
 
 
-class Sweep:
+class PaymentReconciler:
     """One process's share of looking; any number may sweep, one at a time does."""
 
     def __init__(self, payments: PaymentsContext, *, looked_again_s: float = LOOKED_AGAIN_S_MIN) -> None:
@@ -170,7 +170,7 @@ class Sweep:
                 await ensure_refunded(self._payments, payment_id, refund.refund_id)
         if (
             payment.session_id is not None
-            and (seen := await look_at_stripe(self._payments, payment.session_id)) is not None
+            and (seen := await read_from_stripe(self._payments, payment.session_id)) is not None
         ):
             await apply_payment(self._payments, payment.account_id, payment_id, seen)
         after = await self._payments.payment(payment_id)
@@ -180,10 +180,10 @@ class Sweep:
 
     async def _look_through_events(self) -> None:
         async def take_in(batch: Sequence[_Listed[StripeEvent]]) -> Instant | None:
-            heeded = [one for one in batch if one[2].kind in HEEDED]
-            refs = {stripe_event_id: inbox_ref(stripe_event_id) for stripe_event_id, _, _ in heeded}
+            handled = [one for one in batch if one[2].kind in HANDLED_KINDS]
+            refs = {stripe_event_id: inbox_ref(stripe_event_id) for stripe_event_id, _, _ in handled}
             known = await self._known(refs, lambda _, inbox: inbox.received)
-            new = [one for one in heeded if one[0] not in known]
+            new = [one for one in handled if one[0] not in known]
             # All are kept before any is looked up, so that what is passed over is never lost.
             missed = await self._record_each("events", new, lambda event: keep_event(self._payments, event))
             await self._kept_events.deal_with([stripe_event_id for stripe_event_id, _, _ in new])

@@ -24,7 +24,7 @@ POLL_S = 5.0
 FEED_EVENTS_MAX = 5_000
 OPEN_MAX = 500
 BOOTING_MAX = 4
-"""How many guests boot at once; one that keeps its worker waiting is soon not counted, see ``SLOT_KEPT_S``."""
+"""How many guests boot at once; one that keeps its worker waiting is soon not counted, see ``PERMIT_KEPT_S``."""
 ENDING_MAX = 8
 JOBS_COLLECTED_MAX = 32
 JOB_TURN_S = 10.0
@@ -141,9 +141,9 @@ class Worker:
             return
         if vps is None or step is None or not self._drives(vps.host_id):
             return
-        slots = self._booting if step.row.boots else self._ending
-        with await slots.take(vps.account_id) as slot:
-            await self._leased("vps", key, ProcessManager(self._context, vps_id, self._ended, slot).attend)
+        semaphore = self._booting if step.row.boots else self._ending
+        with await semaphore.take(vps.account_id) as permit:
+            await self._leased("vps", key, ProcessManager(self._context, vps_id, self._ended, permit).attend)
 
     def _drives(self, host_id: HostId | None) -> bool:
         """Return whether this process can do anything for a VPS that has its place here; None: has none yet."""
@@ -190,10 +190,10 @@ class Worker:
         try:
             await attend()
             await leases.done(scope, key)
-        except RetryLater as undone:
+        except RetryLater as later:
             # Whoever comes after a worker that ends need not wait for the lease to end.
-            pause_s = 0.0 if self._ended.is_set() else undone.pauses.after(attempts)
-            _log.info("left for later", key=str(key), pause_s=pause_s, problem=str(undone))
+            pause_s = 0.0 if self._ended.is_set() else later.pauses.after(attempts)
+            _log.info("left for later", key=str(key), pause_s=pause_s, problem=str(later))
             await leases.postpone(scope, key, pause_s)
         except asyncio.CancelledError:
             await asyncio.shield(leases.postpone(scope, key, 0))

@@ -42,19 +42,19 @@ class Reconciler:
         self._orphan_grace_s = orphan_grace_s
         self._orphan_since: dict[tuple[HostId, VpsId], Instant] = {}
         self._absent_since: dict[tuple[HostId, VpsId], Instant] = {}
-        self._told: set[tuple[HostId, VpsId]] = set()
+        self._drift_recorded: set[tuple[HostId, VpsId]] = set()
 
-    async def look(self) -> None:
+    async def reconcile(self) -> None:
         """Observe every host at once, and mend what differs. A host that does not answer is left for later.
 
         Raises what befell one of the hosts, once all were looked at.
         """
-        looks = (self._look_at(hypervisor) for hypervisor in self._context.hypervisors.values())
+        looks = (self._reconcile_host(hypervisor) for hypervisor in self._context.hypervisors.values())
         for problem in await asyncio.gather(*looks, return_exceptions=True):
             if problem is not None:
                 raise problem
 
-    async def _look_at(self, hypervisor: Hypervisor) -> None:
+    async def _reconcile_host(self, hypervisor: Hypervisor) -> None:
         try:
             # Asked before the host is: what is placed later cannot be missing from what it shows.
             expected = await self._context.work.vpss_on(hypervisor.host_id)
@@ -77,10 +77,10 @@ class Reconciler:
                 if finding == "orphan" and guest is not None:
                     orphans.add(vps_id)
                 with _left_for_later(hypervisor.host_id, vps_id):
-                    await self._mend(hypervisor, finding, vps_id, vps, guest, seen.collected_at)
+                    await self._repair(hypervisor, finding, vps_id, vps, guest, seen.collected_at)
         self._forget_orphans_but(hypervisor.host_id, orphans)
 
-    async def _mend(
+    async def _repair(
         self,
         hypervisor: Hypervisor,
         finding: Finding,
@@ -95,13 +95,13 @@ class Reconciler:
                 await self._record_off(hypervisor, vps, finding, guest, collected_at)
             case "unwanted":
                 differed = HostDiffered(hypervisor.host_id, vps_id, "stale-generation", "stopped", collected_at)
-                await self._differ(differed)
+                await self._record_drift(differed)
                 fail_point("differ:before-host")
                 await hypervisor.ensure_off(vps_id, grace_s=0)
                 fail_point("differ:after-host")
             case "orphan":
                 if guest is not None:
-                    await self._reap(hypervisor, vps_id, collected_at)
+                    await self._delete_orphan(hypervisor, vps_id, collected_at)
             case "unknown" | "duplicate":
                 if guest is not None:
                     await self._leave(hypervisor.host_id, finding, vps_id, collected_at)
@@ -150,13 +150,13 @@ class Reconciler:
         if outcome.events and finding == "off" and guest is not None and guest.start_id:
             await hypervisor.ensure_off(vps.vps_id, grace_s=0)
 
-    async def _reap(self, hypervisor: Hypervisor, vps_id: VpsId, collected_at: Instant) -> None:
+    async def _delete_orphan(self, hypervisor: Hypervisor, vps_id: VpsId, collected_at: Instant) -> None:
         """Remove a guest whose VPS has been known as deleted for the whole of the grace."""
         since = self._orphan_since.setdefault((hypervisor.host_id, vps_id), collected_at)
         if collected_at - since < seconds(self._orphan_grace_s):
             return
         _log.warning("a guest of a deleted vps is removed", vps_id=str(vps_id))
-        await self._differ(HostDiffered(hypervisor.host_id, vps_id, "orphan", "removed", collected_at))
+        await self._record_drift(HostDiffered(hypervisor.host_id, vps_id, "orphan", "removed", collected_at))
         fail_point("differ:before-host")
         await hypervisor.ensure_removed(vps_id)
         fail_point("differ:after-host")
@@ -168,7 +168,7 @@ class Reconciler:
 
         A ledger that was restored from an older backup knows nothing of what came after it.
         """
-        if (host_id, vps_id) in self._told:
+        if (host_id, vps_id) in self._drift_recorded:
             return
         _log.error(
             "a guest that the ledger cannot explain is left alone: was the ledger restored from an older backup?",
@@ -186,7 +186,7 @@ class Reconciler:
             return recorded_in(ref.stream, *leave_alone(host, differed))
 
         await self._context.record([ref], decide, "differ", None)
-        self._told.add((host_id, vps_id))
+        self._drift_recorded.add((host_id, vps_id))
 
     async def _release(self, hypervisor: Hypervisor, seen: HostObservation) -> None:
         """Release what is held for guests that the host shows off by now, or that are gone for the whole grace."""
@@ -232,7 +232,7 @@ class Reconciler:
 
         await self._context.record([ref, reserved], decide, "release", None)
 
-    async def _differ(self, differed: HostDiffered) -> None:
+    async def _record_drift(self, differed: HostDiffered) -> None:
         ref = host_ref(differed.host_id)
         await self._context.record(
             [ref], lambda _loaded, _now: recorded_in(host_stream(differed.host_id), differed), "differ", None

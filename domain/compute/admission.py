@@ -66,7 +66,7 @@ def create_vps(
     admitted = admit(wallet, book, admission, now)
     requested = life.create(command, now)
     made = both(command.account_id, command.vps_id, admitted, (*requested, *_placed(place, now)))
-    blobs = () if command.user_data_aside is None else (command.user_data_aside.kept,)
+    blobs = () if command.offloaded_user_data is None else (command.offloaded_user_data.kept,)
     return msgspec.structs.replace(_with_place(place, made), blobs=blobs)
 
 

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from domain.blobs import Aside
+from domain.blobs import OffloadedText
 from domain.ids import AccountId, PlanId, SshKeyId, TokenId, VpsId
 
 
@@ -21,7 +21,7 @@ class CreateVps(msgspec.Struct, frozen=True, kw_only=True):
     authorized_keys: tuple[str, ...] = ()
     """The customer's OpenSSH public keys."""
     user_data: str | None = None
-    user_data_aside: Aside | None = None
+    offloaded_user_data: OffloadedText | None = None
     """The same, where it is too large for an event."""
     labels: dict[str, str] = {}
     token_id: TokenId | None = None

@@ -133,7 +133,7 @@ def create(command: CreateVps, now: Instant) -> tuple[Event, ...]:
             image=command.image,
             ssh_key_ids=command.ssh_key_ids,
             authorized_keys="\n".join(command.authorized_keys),
-            user_data=command.user_data if command.user_data_aside is None else command.user_data_aside.told,
+            user_data=command.user_data if command.offloaded_user_data is None else command.offloaded_user_data.blob,
             labels=msgspec.json.encode(command.labels).decode() if command.labels else None,
             token_id=command.token_id,
             created_at=now,

@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from domain.blobs import Aside, Blob
+from domain.blobs import Blob, OffloadedText
 from domain.compute.ports import JobOutcome, JobSpec, StreamOutput
 from domain.compute.vps import Vps, VpsNotRunning, owned
 from domain.deciding import AggregateRef, Fold
@@ -96,11 +96,11 @@ def request(
     *,
     timeout_s_max: int,
     now: Instant,
-    aside: Mapping[str, Aside] = MappingProxyType({}),
+    offloaded: Mapping[str, OffloadedText] = MappingProxyType({}),
 ) -> tuple[Event, ...]:
     """Return what is recorded before a command reaches the guest; nothing where it was before.
 
-    ``aside``: by field, which of its texts are kept beside the event. Raises Invalid, NotFound, VpsNotRunning.
+    ``offloaded``: by field, which of its texts are kept beside the event. Raises Invalid, NotFound, VpsNotRunning.
     """
     if job is not None and job.account_id == command.account_id:
         return ()
@@ -109,7 +109,7 @@ def request(
     vps = owned(vps, command.account_id)
     if not vps.usable:
         raise VpsNotRunning
-    told = {field: one.told for field, one in aside.items()}
+    told = {field: one.blob for field, one in offloaded.items()}
     return (
         JobRequested(
             job_id=command.job_id,

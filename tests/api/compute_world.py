@@ -20,8 +20,8 @@ from adapters.simulated.faults import SimulatedCrash
 from adapters.simulated.guest_shell import SimulatedGuestShell
 from adapters.simulated.host import SimulatedHost
 from adapters.simulated.hypervisor import SimulatedHypervisor
-from api.application.blobs import aside_of
-from api.application.capacity import ensure_registered, room_views
+from api.application.blobs import offloaded_texts
+from api.application.capacity import ensure_registered, room_refs
 from api.application.metering import settle_account
 from api.application.repository import AggregateRepository, CommandContext, Loaded
 from api.application.worker_context import WorkerContext
@@ -130,7 +130,7 @@ class World:
         return worker
 
     async def founded(self, funds: int = 1_000_000) -> WorkerContext:
-        """Record a plan, the host and an account with funds; return the workshop that did."""
+        """Record a plan, the host and an account with funds; return the worker context that did."""
         worker = self.worker()
         now = self.clock.now()
         plan = PlanDefined(PLAN, "small", 1, 256, 5, PRICE_HOURLY, now)
@@ -157,11 +157,11 @@ class World:
         vps_id = vps_id or VpsId(IDS.new())
         ref, wallet = vps_ref(vps_id), wallet_ref(self.account_id)
         texts = {"user_data": user_data}
-        aside = await aside_of(worker.sealer, ref.stream, self.account_id, texts)
+        aside = await offloaded_texts(worker.sealer, ref.stream, self.account_id, texts)
         command = msgspec.structs.replace(
-            self.command(vps_id, name), user_data=user_data, user_data_aside=aside.get("user_data")
+            self.command(vps_id, name), user_data=user_data, offloaded_user_data=aside.get("user_data")
         )
-        hosts = await room_views(worker)
+        hosts = await room_refs(worker)
 
         def decide(loaded: Loaded, now: Instant) -> Decision:
             rooms, limits = hosts.rooms(loaded, new=True), loaded.of(SETTINGS_REF).vps_limits
@@ -201,7 +201,7 @@ class World:
 
     async def ask(self, worker: WorkerContext, verb: str, vps_id: VpsId) -> None:
         """Ask a VPS to start, stop, restart or go, as its owner does."""
-        ref, wallet, hosts = vps_ref(vps_id), wallet_ref(self.account_id), await room_views(worker)
+        ref, wallet, hosts = vps_ref(vps_id), wallet_ref(self.account_id), await room_refs(worker)
 
         def decide(loaded: Loaded, now: Instant) -> Decision:
             vps, purse, account_id = loaded.of(ref), loaded.of(wallet), self.account_id

@@ -29,5 +29,5 @@ async def test_whoever_has_no_key_pays_nothing_back(
 ) -> None:
     settings = msgspec.structs.replace(settings, home=str(tmp_path))
     database = Database(database_url, None)
-    async with bootstrap.opened_runtime(settings, database, with_hosts=False, say=lambda _: None) as runtime:
+    async with bootstrap.opened_runtime(settings, database, with_hosts=False, on_progress=lambda _: None) as runtime:
         assert (runtime.refund_all is not None) is asks

@@ -205,15 +205,15 @@ async def test_a_guest_shown_off_is_released_at_once_and_one_that_is_only_absent
         world.clock.advance(10)
         world.host.crash_guest(crashed)
         del world.host.guests[lost]
-        await reconciler.look()
+        await reconciler.reconcile()
         await world.settled(worker, crashed, lost)
 
     assert (await world.reserved()).memory_mb == 256, "nothing is freed on absence alone"
     world.clock.advance(ORPHAN_GRACE_S - 1)
-    await reconciler.look()
+    await reconciler.reconcile()
     assert (await world.reserved()).memory_mb == 256
     world.clock.advance(2)
-    await reconciler.look()
+    await reconciler.reconcile()
     assert (await world.reserved()).memory_mb == 0
 
 
@@ -225,17 +225,17 @@ async def test_a_guest_that_was_absent_and_is_on_after_all_is_put_off_before_any
         vps_id = await _on(world, worker)
         world.clock.advance(10)
         guest = world.host.guests.pop(vps_id)
-        await reconciler.look()
+        await reconciler.reconcile()
         await world.settled(worker, vps_id)
     world.host.guests[vps_id] = guest
     world.clock.advance(ORPHAN_GRACE_S + 1)
 
-    await reconciler.look()
+    await reconciler.reconcile()
 
     assert not guest.running
     assert (await world.reserved()).memory_mb == 256
     world.clock.advance(1)
-    await reconciler.look()
+    await reconciler.reconcile()
     assert (await world.reserved()).memory_mb == 0
 
 
@@ -247,12 +247,12 @@ async def test_a_start_beside_a_late_release_keeps_what_it_holds() -> None:
         vps_id = await _on(world, worker)
         world.clock.advance(10)
         del world.host.guests[vps_id]
-        looks = asyncio.gather(*(reconciler.look() for _ in range(3)))
+        looks = asyncio.gather(*(reconciler.reconcile() for _ in range(3)))
         while await _power(worker, vps_id) != "off":  # noqa: ASYNC110
             await asyncio.sleep(0)
         await world.ask(worker, "start", vps_id)
         await looks
-        await reconciler.look()
+        await reconciler.reconcile()
 
         assert (await world.reserved()).memory_mb == 256
 

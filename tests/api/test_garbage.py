@@ -29,7 +29,7 @@ def _as_before() -> Iterator[None]:
 
 
 async def test_old_garbage_is_left_alone_until_it_is_looked_for_now_and_then() -> None:
-    looking = asyncio.create_task(garbage.look_now_and_then(every_s=0.01))
+    looking = asyncio.create_task(garbage.collect_periodically(every_s=0.01))
     await asyncio.sleep(0)
     node = Node()
     gone = weakref.ref(node)

@@ -43,7 +43,7 @@ async def test_an_observation_proves_the_minutes_up_to_it() -> None:
         await world.settled(worker, vps_id)
     world.clock.advance(185)
 
-    await Reconciler(worker).look()
+    await Reconciler(worker).reconcile()
     await settle_account(worker.aggregates, world.account_id)
 
     assert await world.minutes(vps_id) == ([1, 2, 3, 4], [])
@@ -53,7 +53,7 @@ async def test_an_empty_host_is_not_recorded_again_and_again() -> None:
     world = World()
     worker = await world.founded()
 
-    await Reconciler(worker).look()
+    await Reconciler(worker).reconcile()
 
     assert await world.events(HostObserved) == []
 
@@ -66,11 +66,11 @@ async def test_a_guest_that_went_off_by_itself_is_stopped_and_unproven_minutes_a
         vps_id = await world.create(worker)
         await world.settled(worker, vps_id)
         world.clock.advance(70)
-        await reconciler.look()
+        await reconciler.reconcile()
         world.host.crash_guest(vps_id)
         world.clock.advance(120)
 
-        await reconciler.look()
+        await reconciler.reconcile()
         (vps,) = await world.settled(worker, vps_id)
 
     assert (vps.state, vps.power) == ("stopped", "off")
@@ -86,7 +86,7 @@ async def test_a_guest_that_the_host_has_halted_is_recorded_off_and_put_off() ->
         world.clock.advance(30)
         world.host.halt_guest(vps_id)
 
-        await Reconciler(worker).look()
+        await Reconciler(worker).reconcile()
         (vps,) = await world.settled(worker, vps_id)
 
     assert vps.state == "stopped"
@@ -99,11 +99,11 @@ async def test_a_guest_that_was_recorded_off_just_before_a_crash_is_put_off_at_t
         world.clock.advance(30)
         world.host.halt_guest(vps_id)
         world.host.faults.fail_next("ensure_off")
-        await Reconciler(worker).look()
+        await Reconciler(worker).reconcile()
         assert world.host.guests[vps_id].running
         world.clock.advance(20)
 
-        await Reconciler(worker).look()
+        await Reconciler(worker).reconcile()
 
     assert not world.host.guests[vps_id].running
 
@@ -114,7 +114,7 @@ async def test_after_a_restart_of_the_host_its_guests_are_stopped() -> None:
         world.clock.advance(30)
         world.host.reboot()
 
-        await Reconciler(worker).look()
+        await Reconciler(worker).reconcile()
         (vps,) = await world.settled(worker, vps_id)
         await world.ask(worker, "start", vps_id)
         (again,) = await world.settled(worker, vps_id)
@@ -134,9 +134,9 @@ async def test_a_guest_of_another_start_is_put_off_and_its_vps_stopped() -> None
         world.host.reboot()
         await SimulatedHypervisor(world.host).ensure_running(spec_of(vps, worker.service_key))
 
-        await reconciler.look()
+        await reconciler.reconcile()
         world.clock.advance(1)
-        await reconciler.look()
+        await reconciler.reconcile()
 
     (stopped,) = await world.events(VpsStopped)
     assert isinstance(stopped, VpsStopped)
@@ -156,13 +156,13 @@ async def test_a_guest_of_a_deleted_vps_is_removed_only_after_the_grace() -> Non
         await world.settled(worker, vps_id)
     world.host.add_orphan(spec)
 
-    await reconciler.look()
+    await reconciler.reconcile()
     world.clock.advance(ORPHAN_GRACE_S - 1)
-    await reconciler.look()
+    await reconciler.reconcile()
     assert vps_id in world.host.guests
 
     world.clock.advance(1)
-    await reconciler.look()
+    await reconciler.reconcile()
     assert world.host.guests == {}
     (differed,) = await world.events(HostDiffered)
     assert isinstance(differed, HostDiffered)
@@ -176,7 +176,7 @@ async def test_a_guest_that_the_ledger_never_heard_of_is_left_alone_and_recorded
 
     for reconciler in (Reconciler(worker), Reconciler(world.worker())):
         for _ in range(2):
-            await reconciler.look()
+            await reconciler.reconcile()
             world.clock.advance(ORPHAN_GRACE_S + 1)
 
     assert world.host.guests[UNKNOWN.vps_id].running
@@ -192,9 +192,9 @@ async def test_a_guest_on_a_host_that_is_not_its_place_is_left_alone() -> None:
     world.host.add_orphan(msgspec.structs.replace(UNKNOWN, vps_id=vps_id))
     reconciler = Reconciler(worker)
 
-    await reconciler.look()
+    await reconciler.reconcile()
     world.clock.advance(ORPHAN_GRACE_S + 1)
-    await reconciler.look()
+    await reconciler.reconcile()
 
     assert world.host.guests[vps_id].running
     (differed,) = await world.events(HostDiffered)
@@ -210,7 +210,7 @@ async def test_a_host_that_does_not_answer_has_nothing_freed() -> None:
         await world.settled(worker, vps_id)
     world.host.faults.unreachable = True
 
-    await Reconciler(worker).look()
+    await Reconciler(worker).reconcile()
 
     vps = await worker.vps(vps_id)
     assert vps is not None
@@ -230,7 +230,7 @@ async def test_a_guest_with_which_its_host_can_do_nothing_keeps_no_other_waiting
         world.host.faults.fail_next("ensure_off", times=100)
 
         for _ in range(3):
-            await reconciler.look()
+            await reconciler.reconcile()
             world.clock.advance(20)
 
     assert [vps.state for vps in await world.settled(worker, stuck, off)] == ["stopped", "stopped"]
@@ -250,7 +250,7 @@ async def test_a_vps_of_which_nobody_can_read_anything_keeps_no_other_from_being
     world.store.poisoned = {vps_stream(vps_ids[0])}
 
     with capture_logs() as logs:
-        await Reconciler(world.worker()).look()
+        await Reconciler(world.worker()).reconcile()
 
     assert await differing(world) == vps_ids[1:]
     assert {one["key"] for one in logs if one["event"] == "left out, since it cannot be read"} == {str(vps_ids[0])}
@@ -274,7 +274,7 @@ async def test_whatever_happens_at_one_guest_the_others_are_mended(monkeypatch: 
 
     monkeypatch.setattr(WorkerContext, "record", poisoned)
     with capture_logs():
-        await Reconciler(worker).look()
+        await Reconciler(worker).reconcile()
 
     assert await differing(world) == vps_ids[1:]
 

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from api.http.server import PartEnded, run_parts
+from api.http.server import BackgroundServiceEnded, run_services
 
 pytestmark = pytest.mark.anyio
 
@@ -40,7 +40,7 @@ async def test_parts_end_one_after_the_other_when_the_process_is_told_to(number:
         await asyncio.sleep(0)
         os.kill(os.getpid(), number)
 
-    await run_parts({"http": recorded.part("http"), "worker": recorded.part("worker")}, told_to_end)  # type: ignore[dict-item]
+    await run_services({"http": recorded.part("http"), "worker": recorded.part("worker")}, told_to_end)  # type: ignore[dict-item]
     assert recorded.told == ["http begins", "worker begins", "http ends", "worker ends"]
 
 
@@ -56,7 +56,7 @@ async def test_the_first_signal_is_told_at_once_and_another_hurries() -> None:
             os.kill(os.getpid(), signal.SIGINT)
             await hurried.wait()
 
-    def hurry() -> None:
+    def force_shutdown() -> None:
         told.append("hurry")
         hurried.set()
 
@@ -65,7 +65,9 @@ async def test_the_first_signal_is_told_at_once_and_another_hurries() -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
     async with asyncio.timeout(5):
-        await run_parts({"http": http}, told_to_end, ending=lambda: told.append("ending"), hurry=hurry)
+        await run_services(
+            {"http": http}, told_to_end, ending=lambda: told.append("ending"), force_shutdown=force_shutdown
+        )
     assert told == ["ending", "http ends", "hurry"]
 
 
@@ -75,6 +77,6 @@ async def test_a_part_that_fails_ends_the_others_and_is_told(monkeypatch: pytest
     async def fail() -> None:
         raise ValueError("broken")
 
-    with pytest.raises(PartEnded, match=r"worker ended by itself.*broken"):
-        await run_parts({"http": recorded.part("http"), "worker": fail}, _nothing)  # type: ignore[dict-item]
+    with pytest.raises(BackgroundServiceEnded, match=r"worker ended by itself.*broken"):
+        await run_services({"http": recorded.part("http"), "worker": fail}, _nothing)  # type: ignore[dict-item]
     assert recorded.told == ["http begins", "http ends"]

@@ -179,7 +179,7 @@ async def test_a_vps_that_cannot_pay_its_next_minute_is_put_off_and_what_it_ran_
         await world.settled(worker, vps_id)
         world.clock.advance(61 * 60 + 30)
 
-        await Reconciler(worker).look()
+        await Reconciler(worker).reconcile()
         await settle_account(worker.aggregates, world.account_id)
         (vps,) = await world.settled(worker, vps_id)
 

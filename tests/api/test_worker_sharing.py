@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_guests_that_never_answer_do_not_keep_others_from_booting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.workers.steps.runner.SLOT_KEPT_S", 0.05)
+    monkeypatch.setattr("api.workers.steps.runner.PERMIT_KEPT_S", 0.05)
     world = World(boot_s=3600)
     worker = await world.founded()
     async with world.working(worker):
@@ -55,7 +55,7 @@ class Deaf:
 
 
 async def test_guests_that_ignore_their_power_button_do_not_keep_others_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.workers.steps.ending.HALT_SLOT_KEPT_S", 0.05)
+    monkeypatch.setattr("api.workers.steps.ending.HALT_PERMIT_KEPT_S", 0.05)
     world = World()
     worker = await world.founded()
     deaf_ids: set[VpsId] = set()

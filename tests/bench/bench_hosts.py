@@ -19,7 +19,7 @@ from adapters.simulated.clock import ManualClock
 from adapters.simulated.guest_shell import SimulatedGuestShell
 from adapters.simulated.host import SimulatedGuest, SimulatedHost
 from adapters.simulated.hypervisor import SimulatedHypervisor
-from api.application.capacity import ensure_registered, room_views
+from api.application.capacity import ensure_registered, room_refs
 from api.application.metering import settle_account
 from api.application.repository import AggregateRepository, Loaded
 from api.application.worker_context import WorkerContext
@@ -62,7 +62,7 @@ MEMORY_MB, VCPU, DISK_GB = 131_072, 64, 4_096
 
 async def run() -> list[Figure]:
     """Measure on a PostgreSQL of its own."""
-    garbage.look_seldom()  # As the service does.
+    garbage.collect_seldom()  # As the service does.
     async with own_postgres() as server:
         url = server.url(SERVICE_ROLE)
         async with PostgresEventStore(url) as store, opened_sealer(url) as sealer:
@@ -96,7 +96,7 @@ async def _placed(workers: list[WorkerContext]) -> Figure:
 
 
 async def _create(worker: WorkerContext, account_id: AccountId, vps_id: VpsId) -> None:
-    hosts, ref, wallet = await room_views(worker), vps_ref(vps_id), wallet_ref(account_id)
+    hosts, ref, wallet = await room_refs(worker), vps_ref(vps_id), wallet_ref(account_id)
     context = msgspec.structs.replace(CONTEXT, account_id=account_id, step="create")
     command = CreateVps(
         vps_id=vps_id,
@@ -123,7 +123,7 @@ async def _reconciled(worker: WorkerContext) -> list[Figure]:
         assert isinstance(worker.clock, ManualClock)
         worker.clock.advance(20)
         began_s = time.perf_counter()
-        await reconciler.look()
+        await reconciler.reconcile()
         took_s.append(time.perf_counter() - began_s)
     refs = [host_ref(FLEET.host_id(number)) for number in range(FLEET.hosts)]
     seen = await worker.aggregates.load(*refs)

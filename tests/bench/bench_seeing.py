@@ -143,7 +143,7 @@ async def _customer(service_url: str) -> AsyncIterator[tuple[Ask, Runtime]]:
     )
     try:
         async with bootstrap.opened_runtime(
-            settings, Database(service_url, None), with_hosts=False, say=lambda _: None
+            settings, Database(service_url, None), with_hosts=False, on_progress=lambda _: None
         ) as runtime:
             ref = account_ref(ACCOUNT)
             account = (await runtime.aggregates.load(ref)).of(ref)

@@ -46,7 +46,7 @@ async def _measure(store: PostgresEventStore, sealer: Sealer, statements: Projec
     drawn_s, whole_s, minutes = [], [], 0
     for month in MONTHS:
         began_s = time.perf_counter()
-        drawn = await statements.drawn(ACCOUNT, month)
+        drawn = await statements.compute(ACCOUNT, month)
         assert drawn is not None
         drawn_s.append(time.perf_counter() - began_s)
         vps_ids = {line.vps_id for line in drawn.statement.charged}

@@ -67,7 +67,7 @@ async def run() -> list[Figure]:
 
 async def measure(url: str) -> list[Figure]:
     """Let minutes pass over the fleet."""
-    garbage.look_seldom()  # As the service does.
+    garbage.collect_seldom()  # As the service does.
     reading = ReadModels(url)
     await reading.open()
     figures = []

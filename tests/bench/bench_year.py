@@ -36,7 +36,7 @@ async def run() -> list[Figure]:
 
 
 async def _measure(store: PostgresEventStore, sealer: AccountSealer) -> list[Figure]:
-    garbage.look_seldom()  # As the service does.
+    garbage.collect_seldom()  # As the service does.
 
     def started(clock: ManualClock) -> AggregateRepository:
         return AggregateRepository(store, sealer, clock, TimeOrderedIds(), store)

@@ -59,7 +59,9 @@ async def full(url: str, port: int, tokens: Path) -> None:
     settings = Settings(
         home=str(tokens.parent / "home"), development=True, compute="simulated", requests_per_minute=10_000_000
     )
-    async with bootstrap.opened_runtime(settings, Database(url, None), with_hosts=False, say=lambda _: None) as runtime:
+    async with bootstrap.opened_runtime(
+        settings, Database(url, None), with_hosts=False, on_progress=lambda _: None
+    ) as runtime:
         tokens.write_text("\n".join(await _accounts(runtime)))  # noqa: ASYNC240 — nobody is served yet.
         assert runtime.read_models is not None
         runner = Runner(runtime.store, url, READ_MODELS, schema=SCHEMA, moved=runtime.read_models.moved)

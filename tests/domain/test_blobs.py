@@ -9,7 +9,7 @@ import pytest
 from adapters.sealing.key_tables import MemoryKeyTable
 from adapters.sealing.master_key import MasterKey
 from adapters.sealing.sealer import AccountSealer
-from domain.blobs import INLINE_BYTES_MAX, BlobBroken, checked, opened_blob, put_aside
+from domain.blobs import INLINE_BYTES_MAX, BlobBroken, checked, offload, opened_blob
 from domain.ids import AccountId, StreamId
 from domain.sealed import SealBroken
 
@@ -28,22 +28,22 @@ def sealer() -> AccountSealer:
 def test_what_is_larger_than_an_event_takes_is_put_aside(sealer: AccountSealer) -> None:
     texts = {"command": LONG, "env": LONG[:-1], "stdin": "short", "cwd": None}
 
-    aside = put_aside(JOB, ALICE, texts, sealer)
+    aside = offload(JOB, ALICE, texts, sealer)
 
     assert len(LONG) < INLINE_BYTES_MAX < len(LONG.encode()), "bytes count, not characters"
     assert aside.keys() == {"command"}
-    assert aside["command"].told.size_bytes == INLINE_BYTES_MAX + 1
+    assert aside["command"].blob.size_bytes == INLINE_BYTES_MAX + 1
 
 
 def test_some_texts_are_never_in_the_event(sealer: AccountSealer) -> None:
-    assert put_aside(JOB, ALICE, {"stdin": "", "env": "x"}, sealer, always=("stdin", "more")).keys() == {"stdin"}
+    assert offload(JOB, ALICE, {"stdin": "", "env": "x"}, sealer, always=("stdin", "more")).keys() == {"stdin"}
 
 
 def test_what_is_put_aside_opens_again(sealer: AccountSealer) -> None:
-    aside = put_aside(JOB, ALICE, {"stdin": LONG}, sealer)["stdin"]
+    aside = offload(JOB, ALICE, {"stdin": LONG}, sealer)["stdin"]
 
     assert LONG not in aside.kept.sealed
-    sealed = checked(aside.told, aside.kept.sealed)
+    sealed = checked(aside.blob, aside.kept.sealed)
     assert opened_blob(JOB, ALICE, "stdin", sealed, sealer) == LONG
 
 
@@ -51,24 +51,24 @@ def test_what_is_put_aside_opens_again(sealer: AccountSealer) -> None:
 def test_it_opens_for_no_other_job_account_or_field(
     sealer: AccountSealer, place: tuple[StreamId, AccountId, str]
 ) -> None:
-    kept = put_aside(JOB, ALICE, {"stdin": LONG}, sealer)["stdin"].kept
+    kept = offload(JOB, ALICE, {"stdin": LONG}, sealer)["stdin"].kept
 
     with pytest.raises(SealBroken):
         opened_blob(*place, kept.sealed, sealer)
 
 
 def test_another_text_of_the_same_place_is_not_what_the_event_tells_of(sealer: AccountSealer) -> None:
-    first, second = (put_aside(JOB, ALICE, {"stdin": LONG}, sealer)["stdin"] for _ in range(2))
+    first, second = (offload(JOB, ALICE, {"stdin": LONG}, sealer)["stdin"] for _ in range(2))
 
     with pytest.raises(BlobBroken, match="litevps audit verify"):
-        checked(first.told, second.kept.sealed)
+        checked(first.blob, second.kept.sealed)
     with pytest.raises(BlobBroken, match="litevps audit verify"):
-        checked(first.told, None)
+        checked(first.blob, None)
 
 
 def test_what_the_event_tells_does_not_follow_from_the_text(sealer: AccountSealer) -> None:
-    first, second = (put_aside(JOB, ALICE, {"stdin": "1234"}, sealer, always=("stdin",))["stdin"] for _ in range(2))
+    first, second = (offload(JOB, ALICE, {"stdin": "1234"}, sealer, always=("stdin",))["stdin"] for _ in range(2))
 
     # Or whoever has the events could try out what it was, long after it was erased.
-    assert first.told.sha256 != second.told.sha256
-    assert msgspec.structs.asdict(first.told).keys() == {"size_bytes", "sha256"}
+    assert first.blob.sha256 != second.blob.sha256
+    assert msgspec.structs.asdict(first.blob).keys() == {"size_bytes", "sha256"}

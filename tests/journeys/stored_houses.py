@@ -24,7 +24,7 @@ async def stored_house(database_url: str, home: Path) -> AsyncIterator[House]:
     settings = msgspec.structs.replace(ROOMY, home=str(home), compute="simulated")
     database = Database(database_url, None)
     async with (
-        bootstrap.opened_runtime(settings, database, with_hosts=False, say=lambda _: None) as runtime,
+        bootstrap.opened_runtime(settings, database, with_hosts=False, on_progress=lambda _: None) as runtime,
         AsyncClient(transport=ASGITransport(app=create_app(runtime)), base_url="http://litevps.test") as client,
     ):
         await offer_host(runtime)

@@ -56,7 +56,7 @@ class Journey:
         await self.tick()
 
     async def tick(self) -> None:
-        await self.reconciler.look()
+        await self.reconciler.reconcile()
         await settle_account(self.worker.aggregates, self.world.account_id)
 
     def crash(self) -> None:

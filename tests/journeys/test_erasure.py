@@ -19,7 +19,7 @@ from adapters.postgres.evidence import PostgresEvidence
 from adapters.turnstile import TEST_TOKEN
 from api.application import closing
 from api.application.alerts.sending import send_due
-from api.application.audit.exporters import JOURNALS
+from api.application.audit.exporters import EXPORTERS
 from api.application.audit.verify import verify
 from api.application.erasing import erase_account, finish_erasures
 from api.application.jobs import input_texts
@@ -31,7 +31,7 @@ from api.http.app import create_app
 from domain.accounts.account import account_ref
 from domain.accounts.commands import EraseAccount
 from domain.alerts.ports import Mail
-from domain.blobs import put_aside, sealed_blob
+from domain.blobs import offload, sealed_blob
 from domain.deciding import Decision
 from domain.events import ERASED, Actor
 from domain.exec.events import JobRequested
@@ -158,8 +158,8 @@ async def run(here: House, ann: Customer, vps_id: VpsId) -> None:
     runtime, job_id = here.runtime, JobId(uuid4())
     stream, stdin = job_stream(job_id), MARKERS["stdin"] * 2_000
     texts = {"command": f"echo {MARKERS['command']}", "env": json.dumps({"SECRET": MARKERS["env"]}), "stdin": stdin}
-    aside = put_aside(stream, ann.id, texts, runtime.sealer)
-    assert aside.keys() == {"stdin"}
+    offloaded = offload(stream, ann.id, texts, runtime.sealer)
+    assert offloaded.keys() == {"stdin"}
     job = JobRequested(
         job_id=job_id,
         account_id=ann.id,
@@ -172,10 +172,10 @@ async def run(here: House, ann: Customer, vps_id: VpsId) -> None:
         background=False,
         cwd=MARKERS["userhome"],
         env=texts["env"],
-        stdin=aside["stdin"].told,
+        stdin=offloaded["stdin"].blob,
         user="root",
     )
-    decision = Decision(events=((stream, job),), blobs=(aside["stdin"].kept,))
+    decision = Decision(events=((stream, job),), blobs=(offloaded["stdin"].kept,))
     context = CommandContext(Actor("account", ann.id), ann.id, address=ADDRESS, user_agent=MARKERS["agent"])
     await runtime.aggregates.execute((job_ref(job_id),), lambda _loaded, _now: decision, context)
     assert await input_texts(runtime.worker, await job_of(runtime, job_id)) == texts
@@ -276,8 +276,8 @@ async def stands(database_url: str, owner_url: str) -> None:
         await rebuild(owner_url, store, READ_MODELS)
         assert rows_in(owner_url) == before
         batches = [batch async for batch in store.replay()]
-    for journal in (kind() for kind in JOURNALS.values()):
-        exported = "".join(journal.told(event) for batch in batches for event in batch)
+    for exporter in (kind() for kind in EXPORTERS.values()):
+        exported = "".join(exporter.exported(event) for batch in batches for event in batch)
         assert found_in({"export": exported.encode()}) == set()
 
 

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from api.application.seed_data import ensure_plans
-from api.workers.mail import look_after_mail
+from api.workers.mail import send_due_mail
 from domain.alerts.events import AlertRaised, MailSent
 from domain.codec import decode
 from domain.ids import VpsId
@@ -136,7 +136,7 @@ async def _rounds(houses: tuple[House, House]) -> None:
     for _ in range(3):
         assert runtime.read_models is not None
         await runtime.read_models.caught_up(await runtime.store.head(), ALERTS)
-        await asyncio.gather(*(look_after_mail(each.runtime) for each in houses * 2))
+        await asyncio.gather(*(send_due_mail(each.runtime) for each in houses * 2))
 
 
 async def test_two_processes_bring_one_mail(houses: tuple[House, House], tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ class Service:
 
     async def ring(self) -> None:
         """Look at the host, then settle, as the schedules do."""
-        await self.reconciler.look()
+        await self.reconciler.reconcile()
         await settle_account(self.worker.aggregates, self.world.account_id)
 
     async def work(self, vps_id: VpsId) -> Vps:

@@ -10,7 +10,7 @@ from api.application.payments.checkouts import ask_for_checkout, ensure_opened
 from api.application.payments.dependencies import PaymentsContext
 from api.application.payments.refunding import ask_in_time, decided, prepare_refund
 from api.application.repository import Loaded
-from api.workers.payment_reconciliation import SWEEP_WITHIN_S, Sweep
+from api.workers.payment_reconciliation import SWEEP_WITHIN_S, PaymentReconciler
 from domain.books.postings import postings
 from domain.deciding import Decision
 from domain.ids import PaymentId
@@ -92,7 +92,7 @@ class Journey:
     async def sweep(self) -> None:
         """Time passes, and the service looks at Stripe."""
         self.world.clock.advance(61)
-        await Sweep(self.payments).run()
+        await PaymentReconciler(self.payments).run()
 
 
 @pytest.mark.parametrize("name", failpoints.ALL_OF_PAYMENTS)

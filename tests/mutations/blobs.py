@@ -10,7 +10,7 @@ BLOBS: tuple[Mutation, ...] = (
     Mutation(
         "what is kept is what its event tells of",
         "domain/blobs.py",
-        "    if digest_of(sealed) != told.sha256:\n",
+        "    if digest_of(sealed) != blob.sha256:\n",
         "    if False:\n",
         f"{_DOMAIN} {_JOBS}",
     ),

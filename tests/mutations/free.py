@@ -94,8 +94,8 @@ FREE: tuple[Mutation, ...] = (
     Mutation(
         "guests that ignore their power button keep no other on",
         "api/workers/steps/ending.py",
-        ".call_later(HALT_SLOT_KEPT_S, attempt.permit.release)",
-        ".call_later(HALT_SLOT_KEPT_S, lambda: None)",
+        ".call_later(HALT_PERMIT_KEPT_S, attempt.permit.release)",
+        ".call_later(HALT_PERMIT_KEPT_S, lambda: None)",
         "tests/api/test_worker_sharing.py",
     ),
     Mutation(

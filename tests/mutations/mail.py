@@ -216,7 +216,7 @@ MAIL: tuple[Mutation, ...] = (
     Mutation(
         "closing: password",
         "api/application/accounts/own_account.py",
-        "    await check_password(runtime, caller, account, shown)\n    return await leave",
+        "    await check_password(runtime, caller, account, presented)\n    return await leave",
         "    return await leave",
         "tests/api/http/test_closing.py",
     ),

@@ -5,7 +5,7 @@ from tests.mutations.mutation import Mutation
 _QUEUES = "api/application/queues.py"
 _SWEEP = "api/workers/payment_reconciliation.py"
 _BY_QUEUES = "tests/api/test_queues.py"
-_BY_SWEEPS = "tests/api/payments/test_sweeping.py"
+_BY_SWEEPS = "tests/api/payments/test_payment_reconciliation.py"
 _BY_TICKS = "tests/api/test_metering.py"
 _BY_LOOKS = "tests/api/test_reconciler.py"
 

@@ -20,16 +20,16 @@ TICK: tuple[Mutation, ...] = (
     Mutation(
         "others go before a tick",
         "adapters/postgres/group_writer.py",
-        "self._patient_left_out = bool(batch) and not self._patient_left_out",
-        "self._patient_left_out = False",
-        "tests/adapters/postgres/test_patient_appends.py",
+        "self._low_priority_left_out = bool(batch) and not self._low_priority_left_out",
+        "self._low_priority_left_out = False",
+        "tests/adapters/postgres/test_low_priority_appends.py",
     ),
     Mutation(
         "a tick is not put off for ever",
         "adapters/postgres/group_writer.py",
-        "self._patient_left_out = bool(batch) and not self._patient_left_out",
-        "self._patient_left_out = bool(batch)",
-        "tests/adapters/postgres/test_patient_appends.py",
+        "self._low_priority_left_out = bool(batch) and not self._low_priority_left_out",
+        "self._low_priority_left_out = bool(batch)",
+        "tests/adapters/postgres/test_low_priority_appends.py",
     ),
     Mutation(
         "an event is known by its older names",

@@ -11,7 +11,7 @@ from domain import ids
 from domain.accounts.account import EMAIL_CLAIM
 from domain.accounts.events import AccountRegistered, RolesSet, SshKeyAdded, SshKeyRemoved
 from domain.alerts.events import AddressGiven, AddressVerified, AlertRaised, MailSent, VerificationRequested
-from domain.blobs import Blobs, put_aside
+from domain.blobs import Blobs, offload
 from domain.codec import decode_metadata, encode
 from domain.compute.events import (
     VpsDeleteRequested,
@@ -220,11 +220,11 @@ class History:
         job_id = JobId(uuid4())
         await self.sealer.load([account_id], create=True)
         texts = {"command": command, "stdin": stdin}
-        aside = put_aside(ids.job_stream(job_id), account_id, texts, self.sealer, always=("stdin",))
-        if aside:
+        offloaded = offload(ids.job_stream(job_id), account_id, texts, self.sealer, always=("stdin",))
+        if offloaded:
             assert self.blobs is not None, "a history with input is given a place for it"
-            await self.blobs.keep([one.kept for one in aside.values()])
-        told = {field: one.told for field, one in aside.items()}
+            await self.blobs.keep([one.kept for one in offloaded.values()])
+        told = {field: one.blob for field, one in offloaded.items()}
         event = JobRequested(
             job_id=job_id,
             account_id=account_id,

@@ -8,7 +8,7 @@ from unittest.mock import patch
 import pytest
 
 from api.application import vps_queries as vps_lists
-from api.application.runtime import VpsAsked, VpsPart
+from api.application.runtime import VpsListQuery, VpsListSlice
 from api.application.vps_queries import FoldedVpsList, ProjectedVpsList
 from domain.compute.vps import Vps
 from domain.errors import Invalid
@@ -51,37 +51,39 @@ def bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vps_lists, "LOOKED_THROUGH_AT_ONCE", 3)
 
 
-async def opened(history: History, lists: ProjectedVpsList, ada: AccountId, asked: VpsAsked) -> tuple[VpsPart, int]:
+async def opened(
+    history: History, lists: ProjectedVpsList, ada: AccountId, asked: VpsListQuery
+) -> tuple[VpsListSlice, int]:
     """Return a part, and how many names were opened for it."""
     with patch.object(history.sealer, "unseal", wraps=history.sealer.unseal) as unseal:
         part = await lists.of_account(ada, asked)
     return part, unseal.call_count
 
 
-def names(part: VpsPart) -> list[str]:
+def names(part: VpsListSlice) -> list[str]:
     return [vps.name for vps in part.shown]
 
 
 async def test_a_page_opens_what_it_shows_and_nothing_else(
     history: History, projected: ProjectedVpsList, ada: AccountId
 ) -> None:
-    part, count = await opened(history, projected, ada, VpsAsked(limit=3, offset=2))
+    part, count = await opened(history, projected, ada, VpsListQuery(limit=3, offset=2))
 
     assert names(part) == NAMES[::-1][2:5]
     assert (part.total, count) == (len(NAMES), 3)
 
 
-@pytest.mark.parametrize("wanted", [None, is_db])
+@pytest.mark.parametrize("matches", [None, is_db])
 async def test_the_read_model_tells_what_the_events_do(
-    history: History, projected: ProjectedVpsList, ada: AccountId, wanted: Callable[[Vps], bool] | None
+    history: History, projected: ProjectedVpsList, ada: AccountId, matches: Callable[[Vps], bool] | None
 ) -> None:
     folded = FoldedVpsList(history.store, history.sealer)
     for limit, offset in product((1, 3, 100), (0, 2, 13, 14)):
-        part = await projected.of_account(ada, VpsAsked(limit=limit, offset=offset, is_wanted=wanted))
-        asked = [VpsAsked(limit=limit, offset=offset, is_wanted=wanted)]
+        part = await projected.of_account(ada, VpsListQuery(limit=limit, offset=offset, matches=matches))
+        asked = [VpsListQuery(limit=limit, offset=offset, matches=matches)]
         for place in filter(None, [part.older, part.newer]):
-            asked += [VpsAsked(limit=limit, is_wanted=wanted, before=place)]
-            asked += [VpsAsked(limit=limit, is_wanted=wanted, after=place)]
+            asked += [VpsListQuery(limit=limit, matches=matches, before=place)]
+            asked += [VpsListQuery(limit=limit, matches=matches, after=place)]
         for one in asked:
             assert await folded.of_account(ada, one) == await projected.of_account(ada, one)
 
@@ -96,7 +98,7 @@ async def test_a_name_is_found_among_many_a_bounded_number_at_a_time(
     place: int | None = 10**9 if side == "before" else 0
     while place is not None:
         before, after = (place, None) if side == "before" else (None, place)
-        asked = VpsAsked(limit=limit, is_wanted=is_db, before=before, after=after)
+        asked = VpsListQuery(limit=limit, matches=is_db, before=before, after=after)
         part, count = await opened(history, projected, ada, asked)
         assert count <= BOUND
         assert len(part.shown) <= limit
@@ -112,6 +114,6 @@ async def test_rows_that_nobody_has_looked_at_cannot_be_passed_over(
     projected: ProjectedVpsList, ada: AccountId
 ) -> None:
     with pytest.raises(Invalid) as refused:
-        await projected.of_account(ada, VpsAsked(limit=1, offset=1, is_wanted=is_db))
+        await projected.of_account(ada, VpsListQuery(limit=1, offset=1, matches=is_db))
 
     assert refused.value.facts["fields"] == {"offset": "not with name or label among more than 4 VPSs"}

@@ -15,7 +15,7 @@ from api.application.payments.checkouts import ask_for_checkout, ensure_opened
 from api.application.payments.dependencies import PaymentsContext
 from api.application.payments.webhooks import apply_event, keep_event
 from api.application.repository import CommandContext, Loaded
-from api.workers.payment_reconciliation import Sweep
+from api.workers.payment_reconciliation import PaymentReconciler
 from domain.deciding import Decision, recorded_in
 from domain.events import Actor, Event
 from domain.ids import EventId, PaymentId
@@ -84,7 +84,7 @@ class Cashier:
         return await apply_event(payments, read.stripe_event_id)
 
     async def sweep(self) -> None:
-        await Sweep(self.payments()).run()
+        await PaymentReconciler(self.payments()).run()
 
     async def seen(self, payment: Payment) -> SeenPayment:
         """Return what Stripe has of a payment."""

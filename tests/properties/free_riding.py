@@ -79,7 +79,7 @@ class FreeRiding(World):
         reconciler = Reconciler(worker)
         self._tasks = [
             asyncio.create_task(Worker(worker).run()),
-            asyncio.create_task(self._ring("observation", reconciler.look)),
+            asyncio.create_task(self._ring("observation", reconciler.reconcile)),
             asyncio.create_task(self._ring("tick", lambda: settle_due(worker.aggregates, due, self.clock))),
         ]
 

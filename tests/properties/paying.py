@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from adapters.stripe_stand_in.errors import ApiError
-from api.application.payments.webhooks import HEEDED
+from api.application.payments.webhooks import HANDLED_KINDS
 from domain.books import chart
 from domain.errors import Invalid
 from domain.ids import EventId
@@ -226,7 +226,7 @@ class Paying(Billing):
         for payment in self.payments:
             seen = self.run(self.cashier.seen(payment))
             ids = {seen.session_id, seen.payment_intent_id or seen.session_id}
-            if event["type"] in HEEDED and {about["id"], about.get("payment_intent")} & ids:
+            if event["type"] in HANDLED_KINDS and {about["id"], about.get("payment_intent")} & ids:
                 self.reference_looks(payment)
 
     def reference_looks(self, payment: Payment) -> None:

@@ -101,7 +101,7 @@ async def test_no_more_is_taken_than_there_is_and_what_is_off_holds_its_disk_alo
             await asyncio.gather(*(crowd.ask((one, other)[k % 2]) for k in range(AT_ONCE)))
             await crowd.check()
             world.clock.advance(crowd.dice.choice([1, 20, 70]))
-            await asyncio.gather(*(reconciler.look() for reconciler in reconcilers))
+            await asyncio.gather(*(reconciler.reconcile() for reconciler in reconcilers))
             await crowd.check()
         async with asyncio.timeout(60):
             for vps_id in crowd.vpss:
@@ -110,7 +110,7 @@ async def test_no_more_is_taken_than_there_is_and_what_is_off_holds_its_disk_alo
                     await asyncio.sleep(0.01)
         for _ in range(4):
             world.clock.advance(ORPHAN_GRACE_S + 1)
-            await reconcilers[0].look()
+            await reconcilers[0].reconcile()
     await crowd.check()
 
     there = {vps_id: vps for vps_id in crowd.vpss if not (vps := await crowd.vps(vps_id)).deleted}

@@ -33,7 +33,7 @@ UNDECIDED_PAUSE_S = 0.1
 """How often it is looked again, and after how long, whether passwords that are being looked at turned out right."""
 
 
-class Shown(msgspec.Struct, frozen=True):
+class PresentedPassword(msgspec.Struct, frozen=True):
     """A password, and maybe the token of a solved CAPTCHA."""
 
     password: str
@@ -52,7 +52,7 @@ def login_quota(settings: Settings) -> Quota:
     return Quota("login", settings.logins_per_minute, 60)
 
 
-async def check_password(runtime: Runtime, caller: Caller, account: Account, shown: Shown) -> None:
+async def check_password(runtime: Runtime, caller: Caller, account: Account, presented: PresentedPassword) -> None:
     """Raise WrongPassword unless it is the caller's account's; a wrong one counts as a failed login.
 
     Whoever has a session only may not guess faster than at the login: raises what ``try_password`` does, and
@@ -60,7 +60,7 @@ async def check_password(runtime: Runtime, caller: Caller, account: Account, sho
     """
     quota = login_quota(runtime.settings)
     rate_limits.check(quota, await rate_limits.count(runtime, quota, caller.network))
-    attempt = await try_password(runtime, caller, caller.account_id, account, shown)
+    attempt = await try_password(runtime, caller, caller.account_id, account, presented)
     if not attempt.right:
         await record_failure(runtime, caller, attempt, caller.account_id)
         raise accounts.WrongPassword
@@ -69,7 +69,9 @@ async def check_password(runtime: Runtime, caller: Caller, account: Account, sho
     await runtime.aggregates.execute((ref,), lambda _loaded, _now: decision, caller.context("password"))
 
 
-async def try_password(runtime: Runtime, client: Client, subject: AccountId, account: Account, shown: Shown) -> Attempt:
+async def try_password(
+    runtime: Runtime, client: Client, subject: AccountId, account: Account, presented: PresentedPassword
+) -> Attempt:
     """Look whether a password is an account's, once its turn has come; the outcome is for the caller to record.
 
     ``subject``: the account's id, or what stands for an address without one, which is treated alike.
@@ -77,12 +79,12 @@ async def try_password(runtime: Runtime, client: Client, subject: AccountId, acc
     """
     tries_id = UUID(bytes=runtime.sealer.keyed_hash(TRIES_SCOPE, f"{subject}:{client.network}")[:16])
     turn = _Turn(runtime, client, subject, tries_id, account.id)
-    if shown.captcha is None:
+    if presented.captcha is None:
         await turn.by_waiting()
     else:
-        await turn.by_waiting_or_captcha(shown.captcha)
+        await turn.by_waiting_or_captcha(presented.captcha)
     try:
-        return Attempt(await _is_right(runtime, client, account, shown.password), tries_id)
+        return Attempt(await _is_right(runtime, client, account, presented.password), tries_id)
     except PasswordsBusy:
         await turn.put_off()
         raise

@@ -5,7 +5,7 @@ from uuid import UUID
 import msgspec
 
 from api.application.accounts.mailed_codes import check_captcha, is_within, new_code
-from api.application.accounts.passwords import Shown, record_failure, try_password
+from api.application.accounts.passwords import PresentedPassword, record_failure, try_password
 from api.application.caller import Caller, Client
 from api.application.once import Once
 from api.application.runtime import Runtime
@@ -60,7 +60,7 @@ async def register(runtime: Runtime, client: Client, email: str, password: str, 
     return RegisteredAccount(account_id, email, token)
 
 
-async def log_in(runtime: Runtime, client: Client, email: str, shown: Shown) -> str:
+async def log_in(runtime: Runtime, client: Client, email: str, presented: PresentedPassword) -> str:
     """Return the token of a new session for the right password.
 
     What a wrong one and an unknown address do is the same; how long it takes is for whoever tells a stranger. Raises
@@ -72,7 +72,7 @@ async def log_in(runtime: Runtime, client: Client, email: str, shown: Shown) -> 
     subject = AccountId(claim.holder if claim else UUID(bytes=email_key[:16]))
     ref = accounts.account_ref(subject)
     account = (await runtime.aggregates.load(ref)).of(ref)
-    attempt = await try_password(runtime, client, subject, account, shown)
+    attempt = await try_password(runtime, client, subject, account, presented)
     if not attempt.right:
         await record_failure(runtime, client, attempt, account.id)
         raise logins.InvalidCredentials

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import structlog
 
-from api.application.alerts.texts import About, account_name, alert_mail, code_mail
+from api.application.alerts.texts import MailContext, account_name, alert_mail, code_mail
 from api.application.fail_points import fail_point
 from api.application.queues import Queue
 from api.application.repository import CommandContext
@@ -107,19 +107,19 @@ async def _mail_of(runtime: Runtime, account: Account, alerts: Alerts, notice: N
     url = runtime.settings.url
     if notice.kind == "alert":
         assert alerts.email is not None, "without an address there are no such notices"
-        return alert_mail(notice, alerts.email, url, await _about(runtime, account, notice))
+        return alert_mail(notice, alerts.email, url, await _mail_context(runtime, account, notice))
     to = account.email if notice.kind in OWN_CODES else alerts.email
     assert to is not None, "without an address no code is mailed to it"
     code = code_under(runtime.sealer, notice.kind, notice.id)
     return code_mail(notice, to, url, code, alerts.codes[notice.kind].expires_at)
 
 
-async def _about(runtime: Runtime, account: Account, notice: Notice) -> About:
+async def _mail_context(runtime: Runtime, account: Account, notice: Notice) -> MailContext:
     vps_ids = {alert.vps_id for alert in notice.alerts if alert.vps_id is not None}
     assert account.id is not None, "nobody else is told of anything"
     wallet, now = wallet_ref(account.id), runtime.clock.now()
     loaded = await runtime.aggregates.load(wallet, PRICES)
-    return About(
+    return MailContext(
         account=account_name(account.id, account.email),
         names=await _names(runtime, vps_ids),
         now=now,

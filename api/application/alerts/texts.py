@@ -143,7 +143,7 @@ class _Line(msgspec.Struct, frozen=True):
     sentence: str
 
 
-class About(msgspec.Struct, frozen=True):
+class MailContext(msgspec.Struct, frozen=True):
     """What alerts are about, as it is when their mail is sent."""
 
     account: str
@@ -168,9 +168,9 @@ def code_mail(notice: Notice, to: str, url: str, code: str, expires_at: Instant)
     return Mail(to, subject, text, _message_id(notice.id, url), kind=notice.kind)
 
 
-def alert_mail(notice: Notice, to: str, url: str, about: About) -> Mail:
+def alert_mail(notice: Notice, to: str, url: str, context: MailContext) -> Mail:
     """Return the mail that tells of everything in a notice."""
-    names = about.names
+    names = context.names
     kinds = {alert.kind for alert in notice.alerts}
     heaviest = min(kinds, key=BY_WEIGHT.index)
     text = _ALERTS_TEXT.render(
@@ -179,8 +179,8 @@ def alert_mail(notice: Notice, to: str, url: str, about: About) -> Mail:
             _Line(to_rfc3339(_whole_seconds(alert.happened_at)), _filled(_sentence(alert, names)))
             for alert in notice.alerts
         ],
-        account=about.account,
-        lasting=_filled(_lasting(about)) if "low-balance" in kinds and about.lasts_until is not None else "",
+        account=context.account,
+        lasting=_filled(_lasting(context)) if "low-balance" in kinds and context.lasts_until is not None else "",
         adds_funds=bool(kinds & {"low-balance", "vps-unpaid", "account-frozen"}),
         stopped=bool(kinds & {"vps-unpaid", "vps-limit", "vps-frozen"}),
         limited="vps-limit" in kinds,
@@ -209,12 +209,12 @@ def _sentence(alert: AlertRaised, names: Mapping[VpsId, str]) -> str:
             return f"a payment of {_usd(alert.amount)} USD is disputed; your balance is {balance} USD."
 
 
-def _lasting(about: About) -> str:
-    assert about.lasts_until is not None, "what does not go does not end"
-    as_of = to_rfc3339(_whole_seconds(about.now))
-    if about.lasts_until <= about.now:
+def _lasting(context: MailContext) -> str:
+    assert context.lasts_until is not None, "what does not go does not end"
+    as_of = to_rfc3339(_whole_seconds(context.now))
+    if context.lasts_until <= context.now:
         return f"the balance does not cover the next minute of what is on, as of {as_of}."
-    until = to_rfc3339(_whole_seconds(about.lasts_until))
+    until = to_rfc3339(_whole_seconds(context.lasts_until))
     return f"if everything that is on stays on, the balance lasts until {until}, as of {as_of}."
 
 

@@ -18,7 +18,7 @@ class KeptTexts:
         self._erased: set[AccountId] = set()
         self.check = Check("every text that is kept beside an event is the one that it tells of")
 
-    def see(self, recorded: Recorded, event: Event) -> None:
+    def visit(self, recorded: Recorded, event: Event) -> None:
         """Look at an event."""
         if isinstance(event, AccountErased):
             self._erased.add(event.account_id)
@@ -26,7 +26,7 @@ class KeptTexts:
             account_id = codec.decode_metadata(recorded).account_id
             self._told.append((recorded.position, recorded.stream, account_id, field, told))
 
-    def conclude(self, evidence: Evidence) -> None:
+    def finish(self, evidence: Evidence) -> None:
         """Compare with what is kept."""
         for position, stream, account_id, field, told in self._told:
             kept = evidence.blobs.get(stream, {}).get(field)

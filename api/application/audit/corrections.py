@@ -38,13 +38,13 @@ class Corrections:
         """Whether the events that were corrected are to be looked up."""
         return bool(self._corrections)
 
-    def see(self, position: int, event: Event) -> None:
+    def visit(self, position: int, event: Event) -> None:
         """Look at the next event."""
         if isinstance(event, FundsCorrected):
             self.corrections.seen += 1
             self._corrections[event.corrects].append(_Correction(position, event))
 
-    def see_again(self, batch: Sequence[Recorded]) -> None:
+    def visit_again(self, batch: Sequence[Recorded]) -> None:
         """Find the events that were corrected; that anything is remembered of every minute would take too much room."""
         for recorded in batch:
             if recorded.type not in _CORRECTED:
@@ -54,7 +54,7 @@ class Corrections:
                 self._found.add(event_id)
                 self._compare(recorded.position, codec.decode(recorded), corrections)
 
-    def conclude(self) -> None:
+    def finish(self) -> None:
         """Tell what was corrected and is not there."""
         for event_id, corrections in self._corrections.items():
             if event_id not in self._found:

@@ -1,4 +1,4 @@
-"""Journals: the ledger in forms that others read, each made from the events alone."""
+"""Exporters: the ledger in forms that others read, each made from the events alone."""
 
 import csv
 import io
@@ -26,7 +26,7 @@ _ROOTS = {
     "memo": "Equity:Memo",
 }
 """Beancount knows five kinds of accounts, by these names."""
-_HLEDGER_OPENING = """\
+_HLEDGER_HEADER = """\
 ; Positive is debit. Made from the events; memo accounts are no part of the result, and sum to zero by themselves.
 commodity 1000.000000 USD
 account assets       ; type: Asset
@@ -35,19 +35,19 @@ account revenue      ; type: Revenue
 account expenses     ; type: Expense
 account memo         ; type: Equity
 """
-_BEANCOUNT_OPENING = """\
+_BEANCOUNT_HEADER = """\
 option "title" "LiteVPS"
 option "operating_currency" "USD"
 """
 
 
-class Journal(Protocol):
+class Exporter(Protocol):
     """Writes events in one form."""
 
-    opening: str
+    header: str
     """What comes before all events."""
 
-    def told(self, recorded: Recorded) -> str:
+    def exported(self, recorded: Recorded) -> str:
         """Return what is written of the next event; nothing for one that this form has no place for."""
         ...
 
@@ -55,9 +55,9 @@ class Journal(Protocol):
 class JsonLines:
     """One event a line, with everything that its hash is made of; personal fields stay sealed."""
 
-    opening = ""
+    header = ""
 
-    def told(self, recorded: Recorded) -> str:
+    def exported(self, recorded: Recorded) -> str:
         """Return the event, payload and metadata as the text they are, and its postings."""
         facts: dict[str, Any] = {
             "position": recorded.position,
@@ -78,9 +78,9 @@ class JsonLines:
 class CsvPostings:
     """One posting a line."""
 
-    opening = "position,recorded_at,type,event_id,account,micros,usd\r\n"
+    header = "position,recorded_at,type,event_id,account,micros,usd\r\n"
 
-    def told(self, recorded: Recorded) -> str:
+    def exported(self, recorded: Recorded) -> str:
         """Return the event's postings, whose sum is zero."""
         posted = _posted(recorded)
         if not posted:
@@ -97,9 +97,9 @@ class CsvPostings:
 class Hledger:
     """One transaction an event (https://hledger.org/hledger.html#journal)."""
 
-    opening = _HLEDGER_OPENING
+    header = _HLEDGER_HEADER
 
-    def told(self, recorded: Recorded) -> str:
+    def exported(self, recorded: Recorded) -> str:
         """Return the event's transaction: the account, two spaces, the amount to the micro-dollar."""
         posted = _posted(recorded)
         if not posted:
@@ -113,12 +113,12 @@ class Hledger:
 class Beancount:
     """One transaction an event (https://beancount.github.io/docs/beancount_language_syntax.html)."""
 
-    opening = _BEANCOUNT_OPENING
+    header = _BEANCOUNT_HEADER
 
     def __init__(self) -> None:
         self._open: set[str] = set()
 
-    def told(self, recorded: Recorded) -> str:
+    def exported(self, recorded: Recorded) -> str:
         """Return the event's transaction; before it, accounts are opened that are posted to for the first time."""
         posted = _posted(recorded)
         if not posted:
@@ -126,9 +126,9 @@ class Beancount:
         day = to_datetime(recorded.recorded_at).date().isoformat()
         lines = [f'\n{day} * "{recorded.type}"', f"  position: {recorded.position}"]
         lines += [f"  {beancount_account(posting.account)}  {_usd(posting.amount)} USD" for posting in posted]
-        return "".join(self._opened(day, posted)) + "\n".join(lines) + "\n"
+        return "".join(self._opened_accounts(day, posted)) + "\n".join(lines) + "\n"
 
-    def _opened(self, day: str, posted: tuple[Posting, ...]) -> Iterator[str]:
+    def _opened_accounts(self, day: str, posted: tuple[Posting, ...]) -> Iterator[str]:
         for account in dict.fromkeys(beancount_account(posting.account) for posting in posted):
             if account not in self._open:
                 self._open.add(account)
@@ -136,7 +136,7 @@ class Beancount:
         yield "\n"
 
 
-JOURNALS: dict[Format, type[Journal]] = {
+EXPORTERS: dict[Format, type[Exporter]] = {
     "jsonl": JsonLines,
     "csv": CsvPostings,
     "hledger": Hledger,

@@ -27,7 +27,7 @@ class IntegrityChecks:
         """Return the checks that these are."""
         return self.positions, self.versions, self.times, self.hashes, self.guards
 
-    def see(self, batch: Sequence[Recorded]) -> None:
+    def visit(self, batch: Sequence[Recorded]) -> None:
         """Look at the next events."""
         versions = self._versions
         for event in batch:
@@ -49,7 +49,7 @@ class IntegrityChecks:
         for check in (self.positions, self.versions, self.times, self.hashes):
             check.seen += len(batch)
 
-    def conclude(self, evidence: Evidence) -> None:
+    def finish(self, evidence: Evidence) -> None:
         """Compare with the heads that the store keeps."""
         if evidence.position != self._position:
             self.positions.fault(f"the last is {self._position}, but {evidence.position} were counted")

@@ -38,7 +38,7 @@ class Payments:
         """Return the checks that these are."""
         return self.added, self.taken
 
-    def see(self, position: int, event: Event) -> None:
+    def visit(self, position: int, event: Event) -> None:
         """Look at the next event."""
         where = f"position {position}"
         match event:
@@ -53,15 +53,15 @@ class Payments:
                 )
                 self._added.setdefault(event.payment_id, (event.account_id, event.amount))
             case FundsTaken():
-                self._see_taken(where, event)
+                self._visit_taken(where, event)
             case FundsReturned():
-                self._see_returned(where, event)
+                self._visit_returned(where, event)
             case RefundSettled():
                 self._gone.add((event.payment_id, event.key))
             case DisputeLost():
                 self._gone.add((event.payment_id, event.dispute_id))
 
-    def conclude(self) -> None:
+    def finish(self) -> None:
         """Compare what was received with what was added, and what is gone with what was taken."""
         for payment_id in self._received.keys() | self._added.keys():
             received, added = self._received.get(payment_id), self._added.get(payment_id)
@@ -76,7 +76,7 @@ class Payments:
                 key in self._taken[payment_id].keys, f"payment {payment_id}: {key} was paid out and never taken"
             )
 
-    def _see_taken(self, where: str, event: FundsTaken) -> None:
+    def _visit_taken(self, where: str, event: FundsTaken) -> None:
         taken = self._taken[event.payment_id]
         self.taken.expect(not taken.by_key.get(event.key), f"{where}: {event.key} is taken again")
         taken.clawed += event.taken + event.owed
@@ -89,7 +89,7 @@ class Payments:
         if min(event.taken, event.owed, event.absorbed) < 0:
             self.taken.fault(f"{where}: less than nothing is taken")
 
-    def _see_returned(self, where: str, event: FundsReturned) -> None:
+    def _visit_returned(self, where: str, event: FundsReturned) -> None:
         taken = self._taken[event.payment_id]
         stood = taken.by_key.pop(event.key, 0)
         back = event.amount + event.absorbed

@@ -71,7 +71,7 @@ class SemanticChecks:
         """Return what is on its way: between customers and Stripe, or held until a refund or dispute is through."""
         return {account: MicroUsd(total) for account, total in sorted(self._open.items()) if total}
 
-    def see(self, batch: Sequence[Recorded]) -> None:
+    def visit(self, batch: Sequence[Recorded]) -> None:
         """Look at the next events."""
         self.shapes.seen += len(batch)
         self.seals.seen += len(batch)
@@ -84,25 +84,25 @@ class SemanticChecks:
             else:
                 for field in codec.misplaced_fields(event, metadata):
                     self.seals.fault(f"position {recorded.position}: {field} was sealed for another place")
-                self._texts.see(recorded, event)
-                self._see(recorded, event)
+                self._texts.visit(recorded, event)
+                self._visit(recorded, event)
 
-    def conclude(self, evidence: Evidence) -> None:
+    def finish(self, evidence: Evidence) -> None:
         """Compare with the claims and the minutes that the store keeps."""
         self.postings.expect(self._trial == 0, f"the trial balance is {self._trial} micro-USD")
-        self._wallets.conclude()
-        self._payments.conclude()
-        self.corrections.conclude()
-        self._texts.conclude(evidence)
+        self._wallets.finish()
+        self._payments.finish()
+        self.corrections.finish()
+        self._texts.finish(evidence)
         for account in (chart.REFUNDS_PAYABLE, chart.DISPUTE_RESERVE):
             self.held.expect(self._open[account] <= 0, f"{account}: {self._open[account]} micro-USD too much")
         for vps_id in evidence.minute_heads.keys() | self._minutes.keys():
             kept, last = evidence.minute_heads.get(vps_id), self._minutes.get(vps_id)
             if kept != last:
                 self.minutes.fault(f"VPS {vps_id}: its last used minute is {last}, but {kept} is kept as such")
-        self._conclude_addresses(Counter(evidence.claim_holders.get(EMAIL_CLAIM, ())))
+        self._finish_addresses(Counter(evidence.claim_holders.get(EMAIL_CLAIM, ())))
 
-    def _conclude_addresses(self, holders: Counter[UUID]) -> None:
+    def _finish_addresses(self, holders: Counter[UUID]) -> None:
         for account_id in self._registered - self._closed:
             self.claims.expect(holders[account_id] == 1, f"account {account_id} holds {holders[account_id]} addresses")
         for account_id in self._registered & self._closed:
@@ -112,19 +112,19 @@ class SemanticChecks:
         for holder in holders.keys() - self._registered:
             self.claims.fault(f"{holder} holds an address and is no account")
 
-    def _see(self, recorded: Recorded, event: Event) -> None:
+    def _visit(self, recorded: Recorded, event: Event) -> None:
         position = recorded.position
         if isinstance(event, AccountRegistered):
             self._registered.add(event.account_id)
         elif isinstance(event, AccountClosed):
             self._closed.add(event.account_id)
         if isinstance(event, MinutesMetered | MinutesWaived):
-            self._see_minutes(position, event)
+            self._visit_minutes(position, event)
         else:  # Most events are minutes; they need not be looked at for all that they are not.
-            self._payments.see(position, event)
-            self.corrections.see(position, event)
-            self._statements.see(position, recorded.recorded_at, event)
-        self._wallets.see(position, recorded.recorded_at, event)
+            self._payments.visit(position, event)
+            self.corrections.visit(position, event)
+            self._statements.visit(position, recorded.recorded_at, event)
+        self._wallets.visit(position, recorded.recorded_at, event)
         if entries := postings(event):
             total = sum([entry.amount for entry in entries])
             self._trial += total
@@ -133,7 +133,7 @@ class SemanticChecks:
                 if entry.account in _OPEN_ACCOUNTS:
                     self._open[entry.account] += entry.amount
 
-    def _see_minutes(self, position: int, event: MinutesMetered | MinutesWaived) -> None:
+    def _visit_minutes(self, position: int, event: MinutesMetered | MinutesWaived) -> None:
         paid = isinstance(event, MinutesMetered)
         for line in event.lines:
             used = self._minutes.get(line.vps_id, 0)

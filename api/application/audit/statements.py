@@ -27,7 +27,7 @@ class Statements:
         """Return the checks that these are."""
         return self.numbers, self.sums
 
-    def see(self, position: int, recorded_at: Instant, event: Event) -> None:
+    def visit(self, position: int, recorded_at: Instant, event: Event) -> None:
         """Look at the next event."""
         if not isinstance(event, StatementIssued):
             return

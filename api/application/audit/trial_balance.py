@@ -39,11 +39,11 @@ class TrialBalance(msgspec.Struct, frozen=True):
 
 
 async def trial_balance(
-    archive: EventReader, *, position: int | None = None, before: Instant | None = None
+    event_reader: EventReader, *, position: int | None = None, before: Instant | None = None
 ) -> TrialBalance:
     """Return the trial balance of all events up to ``position``, and recorded before an instant; of all by default."""
     books = Books()
-    async for batch in archive.replay():
+    async for batch in event_reader.replay():
         for recorded in batch:
             too_far = position is not None and recorded.position > position
             if too_far or (before is not None and recorded.recorded_at >= before):

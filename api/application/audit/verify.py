@@ -27,7 +27,7 @@ Reached = Callable[[int, int], None]
 
 
 async def verify(
-    archive: EventReader,
+    event_reader: EventReader,
     evidence_source: EvidenceSource,
     database_url: str,
     read_models: Sequence[ReadModel],
@@ -39,31 +39,31 @@ async def verify(
     """
     began_s = time.monotonic()
     evidence = await evidence_source.gather()
-    envelopes, meaning = IntegrityChecks(), SemanticChecks()
-    async for events in archive.replay():
+    integrity_checks, semantic_checks = IntegrityChecks(), SemanticChecks()
+    async for events in event_reader.replay():
         # What was recorded since the evidence was gathered is left for the next audit.
         batch = [event for event in events if event.position <= evidence.position]
-        envelopes.see(batch)
-        meaning.see(batch)
+        integrity_checks.visit(batch)
+        semantic_checks.visit(batch)
         if reached is not None and batch:
             reached(batch[-1].position, evidence.position)
         if len(batch) < len(events):
             break
-    if meaning.corrections.are_open:
-        await _see_corrected(archive, meaning, evidence.position)
-    envelopes.conclude(evidence)
-    meaning.conclude(evidence)
-    read_model_check = await check_read_models(database_url, archive, read_models)
+    if semantic_checks.corrections.are_open:
+        await _check_corrected(event_reader, semantic_checks, evidence.position)
+    integrity_checks.finish(evidence)
+    semantic_checks.finish(evidence)
+    read_model_check = await check_read_models(database_url, event_reader, read_models)
     return Report(
         position=evidence.position,
         duration_s=round(time.monotonic() - began_s, 3),
-        checks=(*envelopes.checks, *meaning.checks, read_model_check),
-        open_items=meaning.open_items,
+        checks=(*integrity_checks.checks, *semantic_checks.checks, read_model_check),
+        open_items=semantic_checks.open_items,
     )
 
 
-async def _see_corrected(archive: EventReader, meaning: SemanticChecks, position: int) -> None:
-    async for events in archive.replay():
-        meaning.corrections.see_again([event for event in events if event.position <= position])
+async def _check_corrected(event_reader: EventReader, semantic_checks: SemanticChecks, position: int) -> None:
+    async for events in event_reader.replay():
+        semantic_checks.corrections.visit_again([event for event in events if event.position <= position])
         if events[-1].position >= position:
             return

@@ -53,7 +53,7 @@ class Wallets:
         """Return the checks that these are."""
         return self.balances, self.debts
 
-    def see(self, position: int, recorded_at: Instant, event: Event) -> None:
+    def visit(self, position: int, recorded_at: Instant, event: Event) -> None:
         """Look at the next event."""
         if not isinstance(event, WalletSide):
             return
@@ -73,7 +73,7 @@ class Wallets:
         if not account.paying_off:
             self._expect_paid_off(account, f"position {position}: after it")
 
-    def conclude(self) -> None:
+    def finish(self) -> None:
         """Look at what is left."""
         for account_id, account in self._accounts.items():
             self._expect_paid_off(account, f"account {account_id}: at the end")

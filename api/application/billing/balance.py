@@ -2,7 +2,7 @@
 
 import msgspec
 
-from api.application.billing.reading import seen
+from api.application.billing.reading import caught_up_connection
 from api.application.caller import Caller
 from api.application.runtime import Runtime
 from domain.errors import Invalid
@@ -30,5 +30,5 @@ async def get_balance(runtime: Runtime, caller: Caller, at: Instant) -> BalanceT
     """Return the balance as it was recorded by an instant. Raises Invalid or ProjectionBehind."""
     if at > runtime.clock.now():
         raise Invalid(fields={"at": "must not be in the future"})
-    async with seen(runtime) as connection:
+    async with caught_up_connection(runtime) as connection:
         return BalanceThen(at, await balance_at(connection, caller.account_id, at))

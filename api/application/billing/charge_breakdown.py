@@ -7,7 +7,7 @@ from itertools import groupby
 import msgspec
 
 from api.application.billing.minutes import Minute, lines_in, minute_of
-from api.application.billing.reading import seen
+from api.application.billing.reading import caught_up_connection
 from api.application.caller import Caller
 from api.application.ids import uuid_of
 from api.application.runtime import Runtime
@@ -109,7 +109,7 @@ async def explain_minutes(
     runtime: Runtime, account_id: AccountId, vps_id: VpsId, n_from: int, n_to: int
 ) -> ExplainedMinutes:
     """Return what is behind these minutes. Raises NotFound where the account has not used all of them."""
-    async with seen(runtime) as connection:
+    async with caught_up_connection(runtime) as connection:
         rows = await charged_in(connection, account_id, vps_id, n_from, n_to)
         if not rows:
             raise NotFound
@@ -134,7 +134,7 @@ async def explain_minutes(
 
 async def explain_entry(runtime: Runtime, account_id: AccountId, event_id: EventId) -> Recorded:
     """Return the event of a wallet that moved funds. Raises NotFound where the account has no such."""
-    async with seen(runtime) as connection:
+    async with caught_up_connection(runtime) as connection:
         version = await version_of_entry(connection, account_id, event_id)
     if version is None:
         raise NotFound

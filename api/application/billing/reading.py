@@ -13,7 +13,7 @@ from projections.vps import VPS, vpss_by_ids
 
 
 @asynccontextmanager
-async def seen(runtime: Runtime) -> AsyncIterator[Connection]:
+async def caught_up_connection(runtime: Runtime) -> AsyncIterator[Connection]:
     """Give a connection on which entries and VPSs show everything recorded so far.
 
     Raises ProjectionBehind, and StoreUnavailable where the store is in memory and nothing is kept in tables.
@@ -24,7 +24,7 @@ async def seen(runtime: Runtime) -> AsyncIterator[Connection]:
         yield connection
 
 
-async def vpss_in_the_clear(
+async def decrypted_vpss(
     runtime: Runtime, connection: Connection, account_id: AccountId, vps_ids: Collection[VpsId]
 ) -> dict[VpsId, Vps]:
     """Return VPSs of an account, deleted ones included, with name and labels as its owner gave them."""

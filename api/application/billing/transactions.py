@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 
 from api.application.billing.minutes import Minute, comes_in_stretches, lines_in, minutes_between
-from api.application.billing.reading import seen, vpss_in_the_clear
+from api.application.billing.reading import caught_up_connection, decrypted_vpss
 from api.application.labels import KINDS, not_charged, with_reason
 from api.application.runtime import Runtime
 from api.application.streams import events_between
@@ -21,7 +21,7 @@ from projections.read_model import Connection
 from projections.transactions import (
     EntryOfLines,
     Transaction,
-    Wanted,
+    TransactionFilter,
     entries_of_lines,
     first_since,
     lines_of,
@@ -31,7 +31,7 @@ from projections.transactions import (
 from projections.vps import vpss_by_ids
 
 
-class Shown(msgspec.Struct, frozen=True, kw_only=True):
+class TransactionDetails(msgspec.Struct, frozen=True, kw_only=True):
     """One transaction as it is told."""
 
     id: str
@@ -55,7 +55,7 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     cost: MicroUsd | None = None
 
 
-class Asked(msgspec.Struct, frozen=True):
+class TransactionListQuery(msgspec.Struct, frozen=True):
     """Which transactions a customer asks for."""
 
     account_id: AccountId
@@ -64,17 +64,17 @@ class Asked(msgspec.Struct, frozen=True):
     limit: int
     offset: int
     before: tuple[int, int] | None = None
-    """The place that they are older than, as ``Found`` tells it."""
+    """The place that they are older than, as ``TransactionPage`` tells it."""
     after: tuple[int, int] | None = None
     """The place that they are newer than; then those next to it are wanted."""
     kind: Kind | None = None
     vps_id: VpsId | None = None
 
 
-class Found(msgspec.Struct, frozen=True):
+class TransactionPage(msgspec.Struct, frozen=True):
     """A page of them."""
 
-    shown: list[Shown]
+    shown: list[TransactionDetails]
     total: int
     older: tuple[int, int] | None = None
     """The place of the last one, if there are older ones; else None."""
@@ -82,72 +82,74 @@ class Found(msgspec.Struct, frozen=True):
     """The place of the first one, if there are newer ones; else None."""
 
 
-async def list_transactions(runtime: Runtime, asked: Asked, *, by_minute: bool = False) -> Found:
+async def list_transactions(
+    runtime: Runtime, query: TransactionListQuery, *, by_minute: bool = False
+) -> TransactionPage:
     """Return transactions of an account, newest first; ``by_minute``: minutes alone, each by itself.
 
     Raises Invalid or ProjectionBehind.
     """
     if not by_minute:
-        return await folded_transactions(runtime, asked)
-    if asked.kind is not None or asked.vps_id is not None:
-        raise Invalid(fields={"kind" if asked.kind is not None else "vps_id": "not with detail=minute"})
-    return await single_minutes(runtime, asked)
+        return await folded_transactions(runtime, query)
+    if query.kind is not None or query.vps_id is not None:
+        raise Invalid(fields={"kind" if query.kind is not None else "vps_id": "not with detail=minute"})
+    return await single_minutes(runtime, query)
 
 
-async def folded_transactions(runtime: Runtime, asked: Asked) -> Found:
+async def folded_transactions(runtime: Runtime, query: TransactionListQuery) -> TransactionPage:
     """Return transactions, newest first, the minutes of a VPS that begin within an hour as one."""
-    async with seen(runtime) as connection:
-        wanted = Wanted(asked.account_id, kind=asked.kind, vps_id=asked.vps_id)
-        if asked.since is not None:
-            position, _ = await first_since(connection, asked.account_id, asked.since)
-            wanted = msgspec.structs.replace(wanted, since=position)
-        if asked.until is not None:
-            position, _ = await first_since(connection, asked.account_id, asked.until)
-            wanted = msgspec.structs.replace(wanted, until=position)
-        if asked.before is not None:
-            wanted = msgspec.structs.replace(wanted, before=asked.before)
-        if asked.after is not None:
-            wanted = msgspec.structs.replace(wanted, after=asked.after)
+    async with caught_up_connection(runtime) as connection:
+        filter_ = TransactionFilter(query.account_id, kind=query.kind, vps_id=query.vps_id)
+        if query.since is not None:
+            position, _ = await first_since(connection, query.account_id, query.since)
+            filter_ = msgspec.structs.replace(filter_, since=position)
+        if query.until is not None:
+            position, _ = await first_since(connection, query.account_id, query.until)
+            filter_ = msgspec.structs.replace(filter_, until=position)
+        if query.before is not None:
+            filter_ = msgspec.structs.replace(filter_, before=query.before)
+        if query.after is not None:
+            filter_ = msgspec.structs.replace(filter_, after=query.after)
         # One more than asked for tells whether there is a page beyond.
-        found, total = await transactions_of(connection, wanted, asked.limit + 1, asked.offset)
-        beyond = len(found) > asked.limit
-        page = found[-asked.limit :] if asked.after is not None else found[: asked.limit]
+        found, total = await transactions_of(connection, filter_, query.limit + 1, query.offset)
+        beyond = len(found) > query.limit
+        page = found[-query.limit :] if query.after is not None else found[: query.limit]
         vps_ids = {one.vps_id for one in page if one.vps_id is not None}
-        vpss = await vpss_in_the_clear(runtime, connection, asked.account_id, vps_ids)
-    await runtime.sealer.load([asked.account_id])
+        vpss = await decrypted_vpss(runtime, connection, query.account_id, vps_ids)
+    await runtime.sealer.load([query.account_id])
     older = newer = None
-    if page and (beyond or asked.after is not None):
+    if page and (beyond or query.after is not None):
         older = page[-1].position, page[-1].place
-    if page and (asked.offset or asked.before is not None or (beyond and asked.after is not None)):
+    if page and (query.offset or query.before is not None or (beyond and query.after is not None)):
         newer = page[0].position, page[0].place
-    return Found([_shown(runtime, asked.account_id, one, vpss) for one in page], total, older, newer)
+    return TransactionPage([_shown(runtime, query.account_id, one, vpss) for one in page], total, older, newer)
 
 
-async def single_minutes(runtime: Runtime, asked: Asked) -> Found:
+async def single_minutes(runtime: Runtime, query: TransactionListQuery) -> TransactionPage:
     """Return transactions, newest first, each minute by itself."""
-    async with seen(runtime) as connection:
-        above, total = 0, await lines_of(connection, asked.account_id)
+    async with caught_up_connection(runtime) as connection:
+        above, total = 0, await lines_of(connection, query.account_id)
         last = total
-        if asked.until is not None:
-            _, last = await first_since(connection, asked.account_id, asked.until)
-        if asked.since is not None:
-            _, above = await first_since(connection, asked.account_id, asked.since)
+        if query.until is not None:
+            _, last = await first_since(connection, query.account_id, query.until)
+        if query.since is not None:
+            _, above = await first_since(connection, query.account_id, query.since)
         total = max(0, last - above)
         newest = last
-        if asked.before is not None:
-            last = min(last, asked.before[0] - 1)
-        if asked.after is not None:
-            last = min(last, max(above, asked.after[0]) + asked.limit)
-        last -= asked.offset
-        oldest = above + 1 if asked.after is None else max(above, asked.after[0]) + 1
-        first = max(oldest, last - asked.limit + 1)
+        if query.before is not None:
+            last = min(last, query.before[0] - 1)
+        if query.after is not None:
+            last = min(last, max(above, query.after[0]) + query.limit)
+        last -= query.offset
+        oldest = above + 1 if query.after is None else max(above, query.after[0]) + 1
+        first = max(oldest, last - query.limit + 1)
         if last < first:
-            return Found([], total)
-        entries = await entries_of_lines(connection, asked.account_id, first, last)
-        shown = await _opened(runtime, connection, asked.account_id, entries, first, last)
+            return TransactionPage([], total)
+        entries = await entries_of_lines(connection, query.account_id, first, last)
+        shown = await _opened(runtime, connection, query.account_id, entries, first, last)
         vps_ids = {one.vps_id for one in shown if one.vps_id is not None}
         tokens = await tokens_of(connection, list(vps_ids))
-        vpss = await vpss_in_the_clear(runtime, connection, asked.account_id, vps_ids)
+        vpss = await decrypted_vpss(runtime, connection, query.account_id, vps_ids)
     told = [
         one
         if one.vps_id is None
@@ -158,7 +160,7 @@ async def single_minutes(runtime: Runtime, asked: Asked) -> Found:
         )
         for one in shown
     ]
-    return Found(
+    return TransactionPage(
         told,
         total,
         older=(first, 0) if first > above + 1 else None,
@@ -173,7 +175,7 @@ async def _opened(
     entries: Sequence[EntryOfLines],
     first: int,
     last: int,
-) -> list[Shown]:
+) -> list[TransactionDetails]:
     """Return each line from ``first`` to ``last``, newest first, minutes of one event as they were paid."""
     await runtime.sealer.load([account_id])
     versions = [entry.version for entry in entries if entry.minutes]
@@ -183,7 +185,7 @@ async def _opened(
         read = events_between(runtime.store, stream, min(versions) - 1, max(versions))
         lines = {event.version: lines_in(event) async for event in read}
     created = await _creation_of(connection, account_id, [of_event for _, of_event in lines.values()])
-    shown: list[Shown] = []
+    shown: list[TransactionDetails] = []
     for entry in entries:
         if not entry.minutes:
             shown.append(_of_funds(runtime, account_id, entry))
@@ -211,8 +213,8 @@ async def _creation_of(
     return {vps_id: row.vps.created_at for vps_id, row in found.items()}
 
 
-def _single(minute: Minute, entry: EntryOfLines, balance: MicroUsd) -> Shown:
-    return Shown(
+def _single(minute: Minute, entry: EntryOfLines, balance: MicroUsd) -> TransactionDetails:
+    return TransactionDetails(
         id=f"{minute.vps_id}:{minute.n}",
         at=entry.recorded_at,
         kind=entry.kind,
@@ -231,13 +233,13 @@ def _single(minute: Minute, entry: EntryOfLines, balance: MicroUsd) -> Shown:
     )
 
 
-def _shown(runtime: Runtime, account_id: AccountId, one: Transaction, vpss: Mapping[VpsId, Vps]) -> Shown:
+def _shown(runtime: Runtime, account_id: AccountId, one: Transaction, vpss: Mapping[VpsId, Vps]) -> TransactionDetails:
     if one.vps_id is None:
         return _of_funds(runtime, account_id, one)
     assert one.price_hourly is not None
     count = "1 minute" if one.minutes == 1 else f"{one.minutes} minutes"
     about = f"{count} of {_name(vpss, one.vps_id)} at {exact_usd(one.price_hourly)} USD an hour"
-    return Shown(
+    return TransactionDetails(
         id=f"{one.vps_id}:{one.n_from}" if one.n_from == one.n_to else f"{one.vps_id}:{one.n_from}-{one.n_to}",
         at=one.recorded_at,
         kind=one.kind,
@@ -257,12 +259,12 @@ def _shown(runtime: Runtime, account_id: AccountId, one: Transaction, vpss: Mapp
     )
 
 
-def _of_funds(runtime: Runtime, account_id: AccountId, one: Transaction | EntryOfLines) -> Shown:
+def _of_funds(runtime: Runtime, account_id: AccountId, one: Transaction | EntryOfLines) -> TransactionDetails:
     reason = None
     if one.reason is not None:
         assert one.event_id is not None, "only minutes are told without an event of their own"
         reason = runtime.sealer.unseal(account_id, one.event_id, "reason", one.reason)
-    return Shown(
+    return TransactionDetails(
         id=str(one.event_id),
         at=one.recorded_at,
         kind=one.kind,

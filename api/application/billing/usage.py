@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from api.application.billing.minutes import Minute, lines_in, minute_of
-from api.application.billing.reading import seen, vpss_in_the_clear
+from api.application.billing.reading import caught_up_connection, decrypted_vpss
 from api.application.caller import Caller
 from api.application.runtime import Runtime
 from api.application.streams import events_between
@@ -91,7 +91,7 @@ async def usage_of(
     A VPS counts in the group of each of its labels, so these may come to more than there is in all.
     """
     by_day = "day" in grouping
-    async with seen(runtime) as connection:
+    async with caught_up_connection(runtime) as connection:
         first, end = -(-since // HOUR), until // HOUR
         used = []
         if first < end:
@@ -101,7 +101,7 @@ async def usage_of(
             rows = await charged_hours(connection, account_id, cut)
             used += await _cut_hours(runtime, account_id, rows, since, until, by_day=by_day)
         vps_ids = {one.vps_id for one in used}
-        vpss = await vpss_in_the_clear(runtime, connection, account_id, vps_ids) if "label" in grouping else {}
+        vpss = await decrypted_vpss(runtime, connection, account_id, vps_ids) if "label" in grouping else {}
         tokens = await tokens_of(connection, list(vps_ids)) if "token" in grouping else {}
     labels = {vps_id: list(_labels(vps.labels).items()) for vps_id, vps in vpss.items()}
     total = Sum()

@@ -51,7 +51,7 @@ async def apply_payment(
             _log.error("payment does not match", payment_id=str(payment_id), session_id=seen.session_id, of=event.field)
 
 
-async def look_at_stripe(payments: PaymentsContext, session_id: str) -> SeenPayment | None:
+async def read_from_stripe(payments: PaymentsContext, session_id: str) -> SeenPayment | None:
     """Return what Stripe has of a session now. Raises PaymentsUnavailable."""
     fail_point("apply:before-stripe")
     seen = await payments.gateway.find_payment(session_id)

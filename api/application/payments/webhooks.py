@@ -4,7 +4,7 @@ from uuid import UUID
 
 import structlog
 
-from api.application.payments.applying import apply_payment, look_at_stripe
+from api.application.payments.applying import apply_payment, read_from_stripe
 from api.application.payments.dependencies import PaymentsContext, as_service
 from api.application.repository import Loaded
 from domain.deciding import Decision
@@ -18,7 +18,7 @@ from domain.time import Instant
 
 WEBHOOK_PATH = "/api/billing/webhook"
 EVENT_LEASE = "stripe-event"
-HEEDED = frozenset(
+HANDLED_KINDS = frozenset(
     {
         "checkout.session.completed",
         "checkout.session.async_payment_succeeded",
@@ -88,7 +88,7 @@ async def look_up(payments: PaymentsContext, stripe_event_id: str) -> None:
     if inbox.applied or not inbox.received:
         return
     payment: Payment | None = None
-    if inbox.kind in HEEDED:
+    if inbox.kind in HANDLED_KINDS:
         payment = await _apply_raw(payments, inbox)
     payment_id = None if payment is None else payment.payment_id
 
@@ -118,7 +118,7 @@ async def _look_at_all_of(payments: PaymentsContext, account_id: AccountId | Non
         payment = await payments.payment(payment_id)
         if payment is None or payment.session_id is None:
             continue
-        if (seen := await look_at_stripe(payments, payment.session_id)) is not None:
+        if (seen := await read_from_stripe(payments, payment.session_id)) is not None:
             await apply_payment(payments, account_id, payment_id, seen)
 
 
@@ -142,7 +142,7 @@ async def _seen(payments: PaymentsContext, event: StripeEvent, known: Payment | 
         session_id = known.session_id
     if session_id is None and event.payment_intent_id is not None:
         session_id = await payments.gateway.session_of(event.payment_intent_id)
-    return None if session_id is None else await look_at_stripe(payments, session_id)
+    return None if session_id is None else await read_from_stripe(payments, session_id)
 
 
 async def _known_payment(payments: PaymentsContext, event: StripeEvent) -> Payment | None:

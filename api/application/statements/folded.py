@@ -1,4 +1,4 @@
-"""Statements drawn from a wallet's own events, all of them each time: for stores of a few thousand events."""
+"""Statements computed from a wallet's own events, all of them each time: for stores of a few thousand events."""
 
 from collections.abc import Collection, Iterable, Iterator
 
@@ -19,7 +19,7 @@ from projections.statements import Issued
 
 _FEED_BATCH = 5_000
 
-Told = tuple[Recorded, Event]
+DecodedEvent = tuple[Recorded, Event]
 
 
 class FoldedStatements:
@@ -29,7 +29,7 @@ class FoldedStatements:
         self._store = store
         self._sealer = sealer
 
-    async def drawn(self, account_id: AccountId, month: Month) -> ComputedStatement | None:
+    async def compute(self, account_id: AccountId, month: Month) -> ComputedStatement | None:
         """Return the statement of a month, reasons unsealed; None where there was no wallet by its end."""
         until = await self._store.head()
         await self._sealer.load([account_id])
@@ -38,9 +38,9 @@ class FoldedStatements:
         recorded = [one async for one in events_between(self._store, stream, 0, last)]
         if not recorded or recorded[0].recorded_at >= month.ends:
             return None
-        told = [(one, codec.decode(one, self._sealer)) for one in recorded if one.recorded_at < month.ends]
+        events = [(one, codec.decode(one, self._sealer)) for one in recorded if one.recorded_at < month.ends]
         issued = [one for one in await self.issued(account_id) if one.statement.month == str(month)]
-        return ComputedStatement(statement_of(account_id, month, told), until, issued[0] if issued else None)
+        return ComputedStatement(statement_of(account_id, month, events), until, issued[0] if issued else None)
 
     async def issued(self, account_id: AccountId) -> list[Issued]:
         """Return the statements that have a number, the newest month first."""
@@ -73,8 +73,8 @@ class FoldedStatements:
         events = (codec.decode(one, self._sealer) for one in first)
         return {event.vps_id: event.name for event in events if isinstance(event, VpsRequested)}
 
-    async def _everything(self) -> list[Told]:
-        everything: list[Told] = []
+    async def _everything(self) -> list[DecodedEvent]:
+        everything: list[DecodedEvent] = []
         while batch := await self._store.read_feed(len(everything), _FEED_BATCH):
             everything += [(recorded, codec.decode(recorded)) for recorded in batch]
         return everything
@@ -84,11 +84,11 @@ def _by_month(one: tuple[AccountId, Month]) -> tuple[Month, AccountId]:
     return one[1], one[0]
 
 
-def statement_of(account_id: AccountId, month: Month, told: Iterable[Told]) -> Statement:
+def statement_of(account_id: AccountId, month: Month, events: Iterable[DecodedEvent]) -> Statement:
     """Return the statement of a month out of the events of a wallet up to its end."""
-    told = list(told)
-    before = [(recorded, event) for recorded, event in told if recorded.recorded_at < month.begins]
-    within = told[len(before) :]
+    events = list(events)
+    before = [(recorded, event) for recorded, event in events if recorded.recorded_at < month.begins]
+    within = events[len(before) :]
     minutes = folded_minutes(event for _, event in within)
     return Statement(
         account_id=account_id,
@@ -101,7 +101,7 @@ def statement_of(account_id: AccountId, month: Month, told: Iterable[Told]) -> S
     )
 
 
-def _entries(told: Iterable[Told]) -> Iterator[Entry]:
-    for recorded, event in told:
+def _entries(events: Iterable[DecodedEvent]) -> Iterator[Entry]:
+    for recorded, event in events:
         if isinstance(event, Single):
             yield entry_of(event, EventId(codec.decode_metadata(recorded).id), recorded.recorded_at)

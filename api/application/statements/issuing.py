@@ -1,4 +1,4 @@
-"""Making statements: drawn up, numbered where the month is over, put into words."""
+"""Making statements: computed up, numbered where the month is over, put into words."""
 
 from collections.abc import Sequence
 from uuid import UUID, uuid5
@@ -40,19 +40,19 @@ async def statement_for(
     ``context``: of whoever asks. Raises NotFound for a month to come, and for one before there was a wallet.
     """
     now = runtime.clock.now()
-    drawn = None if month.begins > now else await runtime.statements.drawn(account_id, month)
-    if drawn is None:
+    computed = None if month.begins > now else await runtime.statements.compute(account_id, month)
+    if computed is None:
         raise NotFound
-    if drawn.issued is None and is_over(month, now):
-        drawn = await _issued(runtime, drawn, context)
+    if computed.issued is None and is_over(month, now):
+        computed = await _issued(runtime, computed, context)
     account, prices, settings = account_ref(account_id), PRICES, SETTINGS_REF
     loaded = await runtime.aggregates.load(account, prices, settings)
-    vps_ids = {line.vps_id for line in (*drawn.statement.charged, *drawn.statement.waived)}
+    vps_ids = {line.vps_id for line in (*computed.statement.charged, *computed.statement.waived)}
     return present_statement(
-        drawn,
+        computed,
         email=loaded.of(account).email,
         issuer=loaded.of(settings).issuer,
-        taxes=tax_lines(drawn.statement.charges, loaded.of(settings).tax),
+        taxes=tax_lines(computed.statement.charges, loaded.of(settings).tax),
         vps_names=await runtime.statements.names(account_id, vps_ids),
         plan_names={plan_id: plan.name for plan_id, plan in loaded.of(prices).plans.items()},
     )
@@ -79,31 +79,31 @@ def _lease_key(due: _Due) -> UUID:
 
 
 async def _issue_one(runtime: Runtime, account_id: AccountId, month: Month) -> bool:
-    drawn = await runtime.statements.drawn(account_id, month)
-    assert drawn is not None, "something moved in this month"
-    if drawn.issued is not None:
+    computed = await runtime.statements.compute(account_id, month)
+    assert computed is not None, "something moved in this month"
+    if computed.issued is not None:
         return False  # Somebody else was quicker.
     context = CommandContext(Actor("service", part="statements"), account_id, step="issue-statement")
-    await _issued(runtime, drawn, context)
+    await _issued(runtime, computed, context)
     return True
 
 
-async def _issued(runtime: Runtime, drawn: ComputedStatement, context: CommandContext) -> ComputedStatement:
-    """Return what was drawn with its number; issued by somebody else meanwhile, it has the one that they gave."""
-    statement = drawn.statement
+async def _issued(runtime: Runtime, computed: ComputedStatement, context: CommandContext) -> ComputedStatement:
+    """Return what was computed with its number; issued by somebody else meanwhile, it has the one that they gave."""
+    statement = computed.statement
     ref = statements_ref(statement.month)
 
     def decide(loaded: Loaded, now: Instant) -> Decision:
         settings = loaded.of(SETTINGS_REF)
-        return issue(loaded.of(ref), statement, settings.tax, settings.issuer, drawn.until, now)
+        return issue(loaded.of(ref), statement, settings.tax, settings.issuer, computed.until, now)
 
     try:
         outcome = await runtime.aggregates.execute((ref, SETTINGS_REF), decide, context)
     except ClaimTaken:
-        again = await runtime.statements.drawn(statement.account_id, statement.month)
+        again = await runtime.statements.compute(statement.account_id, statement.month)
         assert again is not None, "the month was there a moment ago"
         assert again.issued is not None, "whoever has the claim has issued it"
         return again
     [(_, event)] = outcome.events
     assert isinstance(event, StatementIssued)
-    return msgspec.structs.replace(drawn, issued=Issued(outcome.at, event))
+    return msgspec.structs.replace(computed, issued=Issued(outcome.at, event))

@@ -71,7 +71,7 @@ class StatementPresentation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def present_statement(
-    drawn: ComputedStatement,
+    computed: ComputedStatement,
     *,
     email: str,
     issuer: str,
@@ -80,7 +80,7 @@ def present_statement(
     plan_names: Mapping[PlanId, str],
 ) -> StatementPresentation:
     """Return a statement in words; where it was issued, its issuer and its taxes are as they were then."""
-    statement, issued = drawn.statement, drawn.issued
+    statement, issued = computed.statement, computed.issued
     if issued is not None:
         was = issued.statement
         found = (statement.opening, statement.closing, statement.charges)

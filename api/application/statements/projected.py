@@ -1,4 +1,4 @@
-"""Statements drawn from the read models, at most a few thousand rows each."""
+"""Statements computed from the read models, at most a few thousand rows each."""
 
 from collections.abc import Collection
 
@@ -34,7 +34,7 @@ class ProjectedStatements:
         self._store = store
         self._sealer = sealer
 
-    async def drawn(self, account_id: AccountId, month: Month) -> ComputedStatement | None:
+    async def compute(self, account_id: AccountId, month: Month) -> ComputedStatement | None:
         """Return the statement of a month, reasons unsealed; None where there was no wallet by its end."""
         until = await self._store.head()
         async with self._read_models.at(until, STATEMENTS, ENTRIES) as connection, connection.transaction():

@@ -24,7 +24,7 @@ class ComputedStatement(msgspec.Struct, frozen=True):
 class StatementSource(Protocol):
     """What statements are drawn from. All raise ProjectionBehind."""
 
-    async def drawn(self, account_id: AccountId, month: Month) -> ComputedStatement | None:
+    async def compute(self, account_id: AccountId, month: Month) -> ComputedStatement | None:
         """Return the statement of a month, reasons unsealed; None where there was no wallet by its end."""
         ...
 

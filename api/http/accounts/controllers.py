@@ -117,7 +117,9 @@ class SessionsController(Controller):
         """Answer a JWT for the right password; what a wrong one and an unknown address do is the same."""
         began_s = asyncio.get_running_loop().time()
         try:
-            return LoggedIn(await sessions.log_in(request.runtime, request.client, data.email, data.shown()))
+            return LoggedIn(
+                await sessions.log_in(request.runtime, request.client, data.email, data.presented_password())
+            )
         except InvalidCredentials:
             await asyncio.sleep(began_s + FAILURE_TAKES_S - asyncio.get_running_loop().time())
             raise
@@ -182,7 +184,7 @@ class OwnAccountController(Controller):
     )
     async def close(self, request: ApiRequest, data: RequestBody[CloseAccountRequest]) -> ApiResponse[ClosedAccount]:
         """Close the account, delete its VPSs, and pay back what is left."""
-        progress = await own_account.close_own_account(request.runtime, request.caller, data.shown())
+        progress = await own_account.close_own_account(request.runtime, request.caller, data.presented_password())
         wallet = msgspec.structs.replace(request.wallet, balance=progress.balance)
         return ApiResponse(ClosedAccount.of(progress), status_code=200 if progress.finished else 202, wallet=wallet)
 
@@ -200,7 +202,7 @@ class OwnAccountController(Controller):
     )
     async def change_password(self, request: ApiRequest, data: RequestBody[NewPassword]) -> None:
         """Give the account another password, which ends every session."""
-        await own_account.change_password(request.runtime, request.caller, data.shown(), data.new_password)
+        await own_account.change_password(request.runtime, request.caller, data.presented_password(), data.new_password)
 
 
 class MailedCodesController(Controller):

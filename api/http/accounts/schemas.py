@@ -5,7 +5,7 @@ from uuid import UUID
 
 import msgspec
 
-from api.application.accounts.passwords import Shown
+from api.application.accounts.passwords import PresentedPassword
 from api.application.accounts.sessions import RegisteredAccount
 from api.application.closing import Progress
 from api.http.rendering import Amount, Balance, Micros, amount_number, balance_number
@@ -49,9 +49,9 @@ class Credentials(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     password: str
     captcha: Captcha = msgspec.field(name="cf-turnstile-response", default=None)
 
-    def shown(self) -> Shown:
+    def presented_password(self) -> PresentedPassword:
         """Return the password as it is to be looked at."""
-        return Shown(self.password, self.captcha)
+        return PresentedPassword(self.password, self.captcha)
 
 
 class NewPassword(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -61,9 +61,9 @@ class NewPassword(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     new_password: str
     captcha: Captcha = msgspec.field(name="cf-turnstile-response", default=None)
 
-    def shown(self) -> Shown:
+    def presented_password(self) -> PresentedPassword:
         """Return the password that it has as it is to be looked at."""
-        return Shown(self.password, self.captcha)
+        return PresentedPassword(self.password, self.captcha)
 
 
 class CloseAccountRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -72,9 +72,9 @@ class CloseAccountRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     password: str
     captcha: Captcha = msgspec.field(name="cf-turnstile-response", default=None)
 
-    def shown(self) -> Shown:
+    def presented_password(self) -> PresentedPassword:
         """Return the password as it is to be looked at."""
-        return Shown(self.password, self.captcha)
+        return PresentedPassword(self.password, self.captcha)
 
 
 class VerifyEmail(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

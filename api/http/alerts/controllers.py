@@ -5,7 +5,7 @@ from litestar.params import RequestBody
 
 from api.application.alerts.preferences import get_alerts, set_alerts, switch_alerts_off
 from api.application.refusals import RateLimited
-from api.http.alerts.schemas import EXAMPLE, UNDELIVERED_EXAMPLE, AlertsResponse, WantedAlerts
+from api.http.alerts.schemas import EXAMPLE, UNDELIVERED_EXAMPLE, AlertsRequest, AlertsResponse
 from api.http.openapi.docs import Docs
 from api.http.pipeline.request import ApiRequest
 from domain.errors import Invalid
@@ -34,11 +34,11 @@ class AlertsController(Controller):
             body_example={"email": "ops@example.com", "thresholds": [5.00, 1.00]},
         ),
     )
-    async def put_own(self, request: ApiRequest, data: RequestBody[WantedAlerts]) -> AlertsResponse:
+    async def put_own(self, request: ApiRequest, data: RequestBody[AlertsRequest]) -> AlertsResponse:
         """Have alerts go to an address, which is mailed a code unless it is verified; or to none."""
         runtime, caller = request.runtime, request.caller
         if data.email is not None:
-            return AlertsResponse.of(await set_alerts(runtime, caller, data.email, data.wanted_thresholds()))
+            return AlertsResponse.of(await set_alerts(runtime, caller, data.email, data.requested_thresholds()))
         if data.thresholds is not None:
             raise Invalid(fields={"thresholds": "must be left out where email is null"})
         return AlertsResponse.of(await switch_alerts_off(runtime, caller))

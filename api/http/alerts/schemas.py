@@ -26,7 +26,7 @@ _GIVEN_UP: dict[GivenUpCause, str] = {
 }
 
 
-class WantedAlerts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class AlertsRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where alerts are to go."""
 
     email: Annotated[str | None, msgspec.Meta(description="Null switches alerts off.")]
@@ -35,7 +35,7 @@ class WantedAlerts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         msgspec.Meta(description="USD: you are told when the balance falls to or below one. Without them: 1.00."),
     ] = None
 
-    def wanted_thresholds(self) -> tuple[MicroUsd, ...] | None:
+    def requested_thresholds(self) -> tuple[MicroUsd, ...] | None:
         """Return the thresholds that are asked for; None where none are. Raises Invalid."""
         if self.thresholds is None:
             return None

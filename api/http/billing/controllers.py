@@ -48,8 +48,8 @@ class BillingController(Controller):
     async def list_transactions(self, request: ApiRequest) -> ApiResponse[list[TransactionResponse]]:
         """Tell every movement of the balance, newest first."""
         query = request.asked(TransactionsQuery)
-        asked, by_minute = query.asked(request.caller.account_id), query.detail == "minute"
-        found = await list_transactions(request.runtime, asked, by_minute=by_minute)
+        wanted, by_minute = query.to_query(request.caller.account_id), query.detail == "minute"
+        found = await list_transactions(request.runtime, wanted, by_minute=by_minute)
         shown = [TransactionResponse.of(one) for one in found.shown]
         return page_of(request, shown, found.total, older=_key(found.older), newer=_key(found.newer))
 

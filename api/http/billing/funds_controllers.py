@@ -58,7 +58,7 @@ class FundsController(Controller):
     )
     async def add(self, request: ApiRequest, data: RequestBody[NewFunds]) -> ApiResponse[CheckoutPage]:
         """Have Stripe open a page where the account pays; under a key, a repeat is sent to the same page."""
-        amount, kept = data.wanted_amount(), BegunUnderKey(request)
+        amount, kept = data.requested_amount(), BegunUnderKey(request)
         page = await funds.add_funds(request.runtime, request.caller, amount, kept)
         return ok(CheckoutPage.of(page), *((REPLAYED,) if page.is_resumed else ()))
 
@@ -113,7 +113,7 @@ class RefundsController(Controller):
     )
     async def request(self, request: ApiRequest, data: RequestBody[NewRefund]) -> ApiResponse[RefundsResponse]:
         """Charge the account with what is to go back, then have Stripe give it back."""
-        runtime, caller, amount = request.runtime, request.caller, data.wanted_amount()
+        runtime, caller, amount = request.runtime, request.caller, data.requested_amount()
         return await once(
             request,
             lambda kept: funds.request_refund(runtime, caller, amount, kept),

@@ -48,7 +48,7 @@ class NewFunds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     amount: Annotated[AskedAmount, msgspec.Meta(description="USD, from 5.00 to 50.00, in whole cents.")]
 
-    def wanted_amount(self) -> MicroUsd:
+    def requested_amount(self) -> MicroUsd:
         """Return the amount that is asked for. Raises Invalid."""
         amount = asked_amount(self.amount, "amount")
         if amount is None:
@@ -81,7 +81,7 @@ class NewRefund(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         AskedAmount, msgspec.Meta(description="USD, in whole cents; left out or null: all that can go back.")
     ] = msgspec.field(default_factory=NO_AMOUNT)
 
-    def wanted_amount(self) -> MicroUsd | None:
+    def requested_amount(self) -> MicroUsd | None:
         """Return the amount that is asked for; None: all that can go back. Raises Invalid."""
         return asked_amount(self.amount, "amount")
 

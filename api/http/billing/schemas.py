@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from api.application.billing.balance import BalanceThen
-from api.application.billing.transactions import Asked, Shown
+from api.application.billing.transactions import TransactionDetails, TransactionListQuery
 from api.application.billing.usage import Grouping, Key, Sum, Usage
 from api.http.pages import Cursor, Page, cursor_of
 from api.http.rendering import (
@@ -85,10 +85,10 @@ class TransactionsQuery(Page, frozen=True, kw_only=True, forbid_unknown_fields=T
     kind: Annotated[Kind | None, msgspec.Meta(description="Not with ``detail=minute``.")] = None
     vps_id: Annotated[UUID | None, msgspec.Meta(description="Minutes of this VPS; not with ``detail=minute``.")] = None
 
-    def asked(self, account_id: AccountId) -> Asked:
+    def to_query(self, account_id: AccountId) -> TransactionListQuery:
         """Return which transactions of an account this asks for. Raises Invalid."""
         cursor = cursor_of(self)
-        return Asked(
+        return TransactionListQuery(
             account_id=account_id,
             since=None if self.from_ is None else asked_time(self.from_, "from"),
             until=None if self.to is None else asked_time(self.to, "to"),
@@ -133,7 +133,7 @@ class TransactionResponse(msgspec.Struct, frozen=True, kw_only=True):
     would_have_cost: Amount | None
 
     @classmethod
-    def of(cls, one: Shown) -> "TransactionResponse":
+    def of(cls, one: TransactionDetails) -> "TransactionResponse":
         """Return a transaction as it is told."""
         waived = one.kind == "waived"
         return cls(

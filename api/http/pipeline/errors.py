@@ -305,10 +305,10 @@ def exception_handlers(let_in: Callable[[RequestContext], Awaitable[None]]) -> E
             return refusal_response(refusal, context)
         return Unrouted(refusal, context, let_in)
 
-    def say_nothing(_request: Request[Any, Any, Any], _problem: ClientGone) -> Response[Any]:
+    def answer_nothing(_request: Request[Any, Any, Any], _problem: ClientGone) -> Response[Any]:
         return ReadyMade(400, (), b"")
 
-    return {HTTPException: answer_http, ClientGone: say_nothing, Exception: answer}
+    return {HTTPException: answer_http, ClientGone: answer_nothing, Exception: answer}
 
 
 class Unrouted(Response[bytes]):

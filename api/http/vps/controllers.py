@@ -6,7 +6,7 @@ from litestar import Controller, delete, get, post
 from litestar.params import FromPath, RequestBody
 
 from api.application import vps as vpss
-from api.application.vps import VpsQuote, VpsView
+from api.application.vps import VpsDetails, VpsQuote
 from api.application.vps_queries import LOOKED_THROUGH_MAX
 from api.http.openapi.docs import Docs, ResponseDocs
 from api.http.pages import PAGE_HEADERS, Page, page_of, paged
@@ -76,14 +76,14 @@ class VpsController(Controller):
     )
     async def create(self, request: ApiRequest, data: RequestBody[NewVps]) -> ApiResponse[VpsResponse]:
         """Have a VPS made, if the balance covers an hour of everything that is on; or tell what that would come to."""
-        runtime, caller, wanted = request.runtime, request.caller, data.to_command()
+        runtime, caller, specification = request.runtime, request.caller, data.to_command()
         if request.asked(DryRun).dry_run:
-            quoted = await vpss.quote_new_vps(runtime, caller, wanted)
+            quoted = await vpss.quote_new_vps(runtime, caller, specification)
             return _quoted(quoted, 201)
         return await once(
             request,
-            lambda kept: vpss.create_vps(runtime, caller, wanted, kept),
-            lambda view: created(VpsResponse.of(view), wallet=view.wallet),
+            lambda kept: vpss.create_vps(runtime, caller, specification, kept),
+            lambda details: created(VpsResponse.of(details), wallet=details.wallet),
         )
 
     @get(
@@ -100,8 +100,8 @@ class VpsController(Controller):
     )
     async def list_all(self, request: ApiRequest) -> ApiResponse[list[VpsResponse]]:
         """Tell the VPSs of the account, newest first."""
-        page = await vpss.list_vps(request.runtime, request.caller, request.asked(VpsQuery).asked())
-        shown = [VpsResponse.of(view) for view in page.shown]
+        page = await vpss.list_vps(request.runtime, request.caller, request.asked(VpsQuery).to_query())
+        shown = [VpsResponse.of(details) for details in page.shown]
         return page_of(request, shown, page.total, older=_key(page.older), newer=_key(page.newer))
 
     @get(
@@ -113,8 +113,8 @@ class VpsController(Controller):
     )
     async def get_one(self, request: ApiRequest, vps_id: FromPath[VpsId]) -> ApiResponse[VpsResponse]:
         """Tell one VPS as it is now."""
-        view = await vpss.get_vps(request.runtime, request.caller, vps_id)
-        return ok(VpsResponse.of(view), wallet=view.wallet)
+        details = await vpss.get_vps(request.runtime, request.caller, vps_id)
+        return ok(VpsResponse.of(details), wallet=details.wallet)
 
     @post(
         "/{vps_id:str}/start",
@@ -199,10 +199,10 @@ def _quoted(quoted: VpsQuote, would_be: int) -> ApiResponse[Any]:
     return ok(QuoteResponse.of(quoted, would_be), wallet=quoted.wallet)
 
 
-def _changed(view: VpsView) -> ApiResponse[VpsResponse]:
+def _changed(details: VpsDetails) -> ApiResponse[VpsResponse]:
     # Accepted is what is still to be done; what is so already is just told.
-    answer = accepted if view.changed else ok
-    return answer(VpsResponse.of(view), wallet=view.wallet)
+    answer = accepted if details.changed else ok
+    return answer(VpsResponse.of(details), wallet=details.wallet)
 
 
 def _key(place: int | None) -> str | None:

@@ -5,8 +5,8 @@ from uuid import UUID
 
 import msgspec
 
-from api.application.runtime import VpsAsked
-from api.application.vps import VpsQuote, VpsView, WantedVps, labels_of
+from api.application.runtime import VpsListQuery
+from api.application.vps import VpsDetails, VpsQuote, VpsSpecification, labels_of
 from api.http.pages import Cursor, Page, cursor_of
 from api.http.pipeline.errors import STATUS
 from api.http.rendering import (
@@ -119,9 +119,9 @@ class NewVps(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         msgspec.Meta(max_length=LABELS_MAX, description="Key and value. A key is not empty and has no `=`."),
     ] = {}
 
-    def to_command(self) -> WantedVps:
+    def to_command(self) -> VpsSpecification:
         """Return what this asks for."""
-        return WantedVps(
+        return VpsSpecification(
             name=self.name,
             plan_id=None if self.plan_id is None else PlanId(self.plan_id),
             ssh_key_ids=tuple(SshKeyId(id_) for id_ in self.ssh_key_ids),
@@ -142,20 +142,20 @@ class VpsQuery(Page, frozen=True, kw_only=True, forbid_unknown_fields=True):
         None
     )
 
-    def asked(self) -> VpsAsked:
+    def to_query(self) -> VpsListQuery:
         """Return which part of the list this asks for. Raises Invalid."""
         cursor = cursor_of(self)
         place = None if cursor is None else _place(cursor)
-        return VpsAsked(
+        return VpsListQuery(
             state=self.state,
-            is_wanted=None if self.name is None and self.label is None else self._is_wanted,
+            matches=None if self.name is None and self.label is None else self._matches,
             limit=self.limit,
             offset=self.offset,
             before=place if cursor is not None and cursor.side == "before" else None,
             after=place if cursor is not None and cursor.side == "after" else None,
         )
 
-    def _is_wanted(self, vps: Vps) -> bool:
+    def _matches(self, vps: Vps) -> bool:
         if self.name is not None and vps.name != self.name:
             return False
         if self.label is None:
@@ -203,9 +203,9 @@ class VpsResponse(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None
 
     @classmethod
-    def of(cls, view: VpsView) -> "VpsResponse":
+    def of(cls, details: VpsDetails) -> "VpsResponse":
         """Return a VPS as its owner is told of it."""
-        vps, meter = view.vps, view.meter
+        vps, meter = details.vps, details.meter
         return cls(
             id=vps.vps_id,
             name=vps.name,
@@ -216,7 +216,7 @@ class VpsResponse(msgspec.Struct, frozen=True, kw_only=True):
             vcpu=vps.vcpu,
             memory_mb=vps.memory_mb,
             disk_gb=vps.disk_gb,
-            price_hourly=amount_number(view.price_hourly),
+            price_hourly=amount_number(details.price_hourly),
             ip=None,
             ssh_host=vps.ssh_host if vps.reachable else None,
             ssh_port=vps.ssh_port if vps.reachable else None,

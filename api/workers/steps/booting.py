@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable
 
 from api.application.blobs import texts_of
-from api.application.capacity import room_views
+from api.application.capacity import room_refs
 from api.application.fail_points import fail_point
 from api.application.host_keys import host_key
 from api.application.repository import Loaded
@@ -29,7 +29,7 @@ RELAUNCH_EVERY_S = 10.0
 async def place(attempt: Attempt, vps: Vps, step: Step) -> None:
     """Find a place for a VPS that was asked for before hosts had reservations. Raises NoCapacity."""
     worker = attempt.worker
-    ref, hosts = vps_ref(vps.vps_id), await room_views(worker)
+    ref, hosts = vps_ref(vps.vps_id), await room_refs(worker)
 
     def decide(loaded: Loaded, now: Instant) -> Decision:
         return outcomes.placed(loaded.of(ref), step, hosts.rooms(loaded, new=True), now)

@@ -20,15 +20,15 @@ from domain.pricing.price_book import PRICES, PriceBook
 from domain.time import Instant
 from domain.wallet.wallet import Wallet, wallet_ref
 
-HALT_SLOT_KEPT_S = 5.0
-"""How long a guest that is to shut down keeps a slot: until then, all that wait for it are on at no cost."""
+HALT_PERMIT_KEPT_S = 5.0
+"""How long a guest that is to shut down keeps a permit: until then, all that wait for it are on at no cost."""
 
 EndOutcome = Callable[[Vps | None, Wallet, HostState, Reservations, PriceBook, Step, Instant], Decision]
 
 
 async def halt(attempt: Attempt, vps: Vps, step: Step) -> None:
     """Have the guest off, its last minutes proven before."""
-    leaving = asyncio.get_running_loop().call_later(HALT_SLOT_KEPT_S, attempt.permit.release)
+    leaving = asyncio.get_running_loop().call_later(HALT_PERMIT_KEPT_S, attempt.permit.release)
     try:
         await _halt(attempt.worker, vps, step)
     finally:

@@ -17,8 +17,8 @@ from domain.errors import Contended
 from domain.ids import VpsId
 from domain.ports import StoreFailed
 
-SLOT_KEPT_S = 20.0
-"""How long a step may be tried in vain before others have the slot: nobody may hold it by never answering."""
+PERMIT_KEPT_S = 20.0
+"""How long a step may be tried in vain before others have the permit: nobody may hold it by never answering."""
 
 TAKE: dict[StepName, Callable[[Attempt, Vps, Step], Awaitable[None]]] = {
     "place": booting.place,
@@ -45,12 +45,12 @@ class RetryLater(Exception):
 class ProcessManager:
     """One worker's attention to one VPS."""
 
-    def __init__(self, worker: WorkerContext, vps_id: VpsId, ending: asyncio.Event, slot: Permit) -> None:
-        """``ending``: set once no further step is to be begun; ``slot``: left early where it takes long."""
+    def __init__(self, worker: WorkerContext, vps_id: VpsId, ending: asyncio.Event, permit: Permit) -> None:
+        """``ending``: set once no further step is to be begun; ``permit``: left early where it takes long."""
         self._context = worker
         self._vps_id = vps_id
         self._ending = ending
-        self._attempt = Attempt(worker, slot)
+        self._attempt = Attempt(worker, permit)
 
     async def attend(self) -> None:
         """Take steps until there is none, or until the worker is to end. Raises RetryLater."""
@@ -84,7 +84,7 @@ class ProcessManager:
             trouble = problem.sentence if isinstance(problem, NoCapacity) else row.trouble
             await ending.give_up(self._context, vps, step, trouble, by_guest=by_guest)
             return
-        if tried_s >= SLOT_KEPT_S:
+        if tried_s >= PERMIT_KEPT_S:
             attempt.permit.release()
         pauses = row.guest_pauses if isinstance(problem, GuestUnreachable) else row.pauses
         await asyncio.sleep(pauses.after(attempt.failures))

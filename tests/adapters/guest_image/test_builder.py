@@ -109,7 +109,7 @@ def test_the_initrd_holds_modules_in_their_order(tmp_path: Path) -> None:
 def _build_slowly(images: Path) -> None:
     """Build with the long part replaced by a short one: what is tried is who builds."""
 
-    def write(images: Path, say: object) -> None:
+    def write(images: Path, on_progress: object) -> None:
         with (images / "builds").open("a") as builds:
             builds.write("built\n")
         folder = images / f"{recipe.NAME}-{recipe.content_key()}"

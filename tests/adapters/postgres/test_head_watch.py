@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 async def test_an_append_of_another_process_wakes_at_once_also_after_the_connection_was_lost(
     database_url: str, superuser_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(head_watch, "LOOKS_EVERY_S", 60.0)
+    monkeypatch.setattr(head_watch, "POLL_EVERY_S", 60.0)
     async with (
         PostgresEventStore(database_url) as store,
         PostgresEventStore(database_url) as elsewhere,

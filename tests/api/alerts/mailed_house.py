@@ -18,7 +18,7 @@ from adapters.turnstile import TEST_TOKEN
 from api.application.metering import settle_account
 from api.application.repository import AggregateRepository, CommandContext, Loaded
 from api.application.runtime import Runtime
-from api.workers.mail import look_after_mail
+from api.workers.mail import send_due_mail
 from api.workers.reconciler import Reconciler
 from domain.alerts.alerts import Alerts, alerts_ref
 from domain.codec import decode
@@ -47,12 +47,12 @@ class Mailed(msgspec.Struct, eq=False):
 
     async def mails(self) -> list[EmailMessage]:
         """Have what is due sent; return all mail so far."""
-        await look_after_mail(self.house.runtime)
+        await send_due_mail(self.house.runtime)
         return self.in_folder()
 
     async def forget_mails(self) -> None:
         """Have what is due sent, and forget all mail so far."""
-        await look_after_mail(self.house.runtime)
+        await send_due_mail(self.house.runtime)
         for file in self.folder.iterdir():
             file.unlink()
 
@@ -96,7 +96,7 @@ class Mailed(msgspec.Struct, eq=False):
     async def tick(self) -> None:
         """Look at the host, and settle what is due."""
         runtime = self.house.runtime
-        await Reconciler(runtime.worker).look()
+        await Reconciler(runtime.worker).reconcile()
         await settle_account(runtime.aggregates, self.ann.id)
 
     async def alerts(self) -> Alerts:

@@ -13,7 +13,7 @@ from adapters.simulated.faults import SimulatedCrash
 from api.application import fail_points as failpoints
 from api.application.alerts.evaluation import raise_due
 from api.application.alerts.sending import LEASE_S, send_due
-from api.workers.mail import look_after_mail
+from api.workers.mail import send_due_mail
 from api.workers.scheduler import PeriodicTask, Scheduler
 from domain.alerts.events import AlertRaised, MailFailed, MailGivenUp, MailSent
 from domain.alerts.sending import STALE_AFTER
@@ -59,8 +59,8 @@ async def test_what_was_told_is_not_told_again(mailed: Mailed) -> None:
     await stopped(mailed, "web-01")
 
     for _ in range(3):
-        await look_after_mail(mailed.house.runtime)
-        await look_after_mail(mailed.another_process())
+        await send_due_mail(mailed.house.runtime)
+        await send_due_mail(mailed.another_process())
 
     assert len(mailed.in_folder()) == 1
     assert len(await mailed.recorded(AlertRaised)) == 1
@@ -83,7 +83,7 @@ async def test_a_mail_that_nobody_takes_is_tried_again_and_nothing_is_lost(maile
     mailed.folder.touch()
     await mailed.stop(await mailed.vps(), "unpaid")
     for _ in range(3):
-        await look_after_mail(mailed.house.runtime)
+        await send_due_mail(mailed.house.runtime)
     assert len(await mailed.recorded(MailFailed)) == 1, "it is not tried again before its time"
 
     mailed.folder.unlink()
@@ -104,12 +104,12 @@ async def test_a_mail_that_cannot_be_made_waits_longer_each_time_and_is_given_up
 
     monkeypatch.setattr("api.application.alerts.sending._mail_of", broken)
     for _ in range(3):
-        await look_after_mail(mailed.house.runtime)
+        await send_due_mail(mailed.house.runtime)
     assert len(await mailed.recorded(MailFailed)) == 1, "it is not tried again before its time"
 
     for _ in range(40):
         mailed.clock.advance(7200)
-        await look_after_mail(mailed.house.runtime)
+        await send_due_mail(mailed.house.runtime)
     (given_up,) = await mailed.recorded(MailGivenUp)
     assert len(await mailed.recorded(MailFailed)) <= 24
     assert isinstance(given_up, MailGivenUp)
@@ -122,9 +122,9 @@ async def test_an_address_that_the_server_refuses_is_given_up(mailed: Mailed) ->
     async with postbox(box) as port:
         server = parse_smtp_url(f"smtp://127.0.0.1:{port}?tls=off", default_sender="litevps@example.com")
         runtime = msgspec.structs.replace(mailed.house.runtime, mailer=SmtpMailer(server, SystemClock()))
-        await look_after_mail(runtime)
+        await send_due_mail(runtime)
         mailed.clock.advance(3600)
-        await look_after_mail(runtime)
+        await send_due_mail(runtime)
 
     (given_up,) = await mailed.recorded(MailGivenUp)
     assert isinstance(given_up, MailGivenUp)
@@ -135,7 +135,7 @@ async def test_an_address_that_the_server_refuses_is_given_up(mailed: Mailed) ->
 async def test_without_a_mail_server_mail_waits_and_what_is_too_old_is_given_up(mailed: Mailed) -> None:
     await stopped(mailed, "web-01")
     runtime = msgspec.structs.replace(mailed.house.runtime, mailer=None)
-    await look_after_mail(runtime)
+    await send_due_mail(runtime)
     assert await runtime.alert_work.waiting_mails() == 1
     assert mailed.in_folder() == []
 
@@ -173,7 +173,7 @@ async def test_after_a_crash_here_the_mail_comes_and_only_one_that_was_taken_com
         raise SimulatedCrash
 
     with failpoints.armed(name, crash), suppress(SimulatedCrash):
-        await look_after_mail(mailed.another_process())
+        await send_due_mail(mailed.another_process())
     assert crashes == 1, "never came to this fail point"
     mailed.clock.advance(LEASE_S + 1)
 
@@ -193,7 +193,7 @@ async def test_the_same_code_is_mailed_again_after_a_crash(mailed: Mailed) -> No
         raise SimulatedCrash
 
     with failpoints.armed("mail:after-server", crash), suppress(SimulatedCrash):
-        await look_after_mail(mailed.another_process())
+        await send_due_mail(mailed.another_process())
     mailed.clock.advance(LEASE_S + 1)
     mails = await mailed.mails()
 
@@ -213,7 +213,7 @@ async def test_a_mail_server_that_hangs_holds_up_no_stop(mailed: Mailed, monkeyp
         runtime = msgspec.structs.replace(mailed.house.runtime, mailer=SmtpMailer(server, SystemClock()))
         vps_id = await mailed.vps()
         await mailed.ann.until(str(vps_id), "running")
-        postman = asyncio.create_task(Scheduler([PeriodicTask("mail", lambda: look_after_mail(runtime), 0.01)]).run())
+        postman = asyncio.create_task(Scheduler([PeriodicTask("mail", lambda: send_due_mail(runtime), 0.01)]).run())
         mailed.clock.advance(3601)
 
         async with asyncio.timeout(5):

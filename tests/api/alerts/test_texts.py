@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from api.application.alerts.texts import LINE_CHARACTERS_MAX, About, account_name, alert_mail, code_mail
+from api.application.alerts.texts import LINE_CHARACTERS_MAX, MailContext, account_name, alert_mail, code_mail
 from domain.alerts.alerts import Notice
 from domain.alerts.codes import SCOPES, CodeKind
 from domain.alerts.events import AlertKind, AlertRaised
@@ -27,7 +27,7 @@ def raised(kind: AlertKind, **facts: object) -> AlertRaised:
 def mail_about(*alerts: AlertRaised, lasts_until: Instant | None = None) -> tuple[str, str, str]:
     """Return subject, kind and text."""
     notice = Notice(NOTICE, "alert", NOW, NOW, alerts)
-    mail = alert_mail(notice, "ops@example.com", URL, About("ann@example.com", {WEB: "web-01"}, NOW, lasts_until))
+    mail = alert_mail(notice, "ops@example.com", URL, MailContext("ann@example.com", {WEB: "web-01"}, NOW, lasts_until))
     assert mail.message_id == f"{NOTICE}@api.litevps.example"
     assert max(map(len, mail.text.splitlines())) <= LINE_CHARACTERS_MAX
     return mail.subject, mail.kind, " ".join(mail.text.split())

@@ -74,15 +74,15 @@ def audited(*events: Event | tuple[Instant, Event], address_holders: tuple[UUID,
 
 def checks_of(*events: Event | tuple[Instant, Event], address_holders: tuple[UUID, ...] = ()) -> tuple[Check, ...]:
     """Return what an audit of these events comes to; ``address_holders``: one entry for each address that is held."""
-    meaning, batch = SemanticChecks(), recorded(events)
-    meaning.see(batch)
-    if meaning.corrections.are_open:
-        meaning.corrections.see_again(batch)
+    checks, batch = SemanticChecks(), recorded(events)
+    checks.visit(batch)
+    if checks.corrections.are_open:
+        checks.corrections.visit_again(batch)
     minute_heads = {
         line.vps_id: line.n_to for event in events if isinstance(event, MinutesMetered) for line in event.lines
     }
-    meaning.conclude(Evidence(len(batch), FIRST, {}, minute_heads, {EMAIL_CLAIM: address_holders}, (), {}))
-    return meaning.checks
+    checks.finish(Evidence(len(batch), FIRST, {}, minute_heads, {EMAIL_CLAIM: address_holders}, (), {}))
+    return checks.checks
 
 
 def opened() -> WalletOpened:

@@ -290,8 +290,8 @@ def test_a_forgery_is_found(promise: str, finding: str, events: tuple[Event | tu
 
 def test_what_waits_for_stripe_is_told_and_no_fault() -> None:
     charge = StripeBalanceMoved("txn_1", "charge", "ch_1", micros(9_000), micros(300), FIRST, FIRST, is_available=False)
-    meaning = SemanticChecks()
-    meaning.see(recorded((opened(), *received(10_000), charge)))
+    checks = SemanticChecks()
+    checks.visit(recorded((opened(), *received(10_000), charge)))
 
-    assert meaning.open_items == {"assets:stripe:clearing": 1_000, "assets:stripe:pending": 8_700}
+    assert checks.open_items == {"assets:stripe:clearing": 1_000, "assets:stripe:pending": 8_700}
     assert audited(opened(), *received(10_000), charge) == {}

@@ -28,7 +28,9 @@ def host(typed: Type, database_url: str, tmp_path: Path) -> str:
     async def register() -> None:
         settings = msgspec.structs.replace(ROOMY, home=str(tmp_path / "home"), compute="simulated")
         database = Database(database_url, None)
-        async with bootstrap.opened_runtime(settings, database, with_hosts=False, say=lambda _: None) as runtime:
+        async with bootstrap.opened_runtime(
+            settings, database, with_hosts=False, on_progress=lambda _: None
+        ) as runtime:
             registered = HostRegistered(HOST, "host-1", "127.0.0.1", 22_000, 22_009, 2_048, 2, 40)
             await ensure_registered(runtime.worker, registered)
 

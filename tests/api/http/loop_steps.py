@@ -12,7 +12,7 @@ from contextvars import ContextVar
 
 import pytest
 
-from api.workers.gc_tuning import look_seldom
+from api.workers.gc_tuning import collect_seldom
 
 UNDER_WAY: ContextVar[str] = ContextVar("under_way", default="")
 """What a step is done for."""
@@ -54,7 +54,7 @@ def measured_steps(monkeypatch: pytest.MonkeyPatch) -> Iterator[Steps]:
     # All that a test process has made so far is no part of a step; the service, too, looks through it seldom.
     gc.collect()
     thresholds = gc.get_threshold()
-    look_seldom()
+    collect_seldom()
     monkeypatch.setattr(asyncio.Handle, "_run", timed)
     try:
         yield steps

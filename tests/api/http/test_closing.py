@@ -13,7 +13,7 @@ from adapters.turnstile import TEST_TOKEN
 from api.application import closing
 from api.application.closing import close_account, finish_closings
 from api.application.payments import refunding
-from api.application.payments.applying import apply_payment, look_at_stripe
+from api.application.payments.applying import apply_payment, read_from_stripe
 from api.application.repository import CommandContext
 from domain.accounts.events import AccountClosed, ClosingFinished
 from domain.codec import decode
@@ -60,7 +60,7 @@ async def open_checkout(customer: Customer, usd: int) -> tuple[PaymentId, str]:
 
 async def see(customer: Customer, payment_id: PaymentId, session_id: str) -> None:
     payments = customer.house.runtime.payments
-    seen = await look_at_stripe(payments, session_id)
+    seen = await read_from_stripe(payments, session_id)
     assert seen is not None
     await apply_payment(payments, customer.id, payment_id, seen)
 
@@ -165,7 +165,7 @@ async def test_nobody_can_pay_at_a_checkout_that_was_open(still: House) -> None:
 
     assert (await leave(ann))[0] == 200
 
-    seen = await look_at_stripe(still.runtime.payments, session_id)
+    seen = await read_from_stripe(still.runtime.payments, session_id)
     assert seen is not None
     assert seen.state == "expired"
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.http.pages import Page, part_of
+from api.http.pages import Page, slice_of
 from tests.api.houses import Customer, House
 
 pytestmark = pytest.mark.anyio
@@ -26,7 +26,7 @@ def test_what_is_there_all_the_time_is_told_once(
     upcoming = iter(changes)
 
     while cursor is not None:
-        part = part_of([(f"{number:02d}", number) for number in there], Page(limit=limit, cursor=cursor))
+        part = slice_of([(f"{number:02d}", number) for number in there], Page(limit=limit, cursor=cursor))
         assert part.total == len(there)
         told = told + part.shown if side == "before" else part.shown + told
         following = part.older if side == "before" else part.newer
@@ -45,13 +45,13 @@ def test_from_any_page_the_ones_beside_it_are_found(numbers: set[int], limit: in
     rows = [(f"{number:02d}", number) for number in numbers]
     ordered = sorted(numbers, reverse=True)
 
-    part = part_of(rows, Page(limit=limit, offset=offset))
+    part = slice_of(rows, Page(limit=limit, offset=offset))
 
     assert part.shown == ordered[offset : offset + limit]
     if part.older is not None:
-        after_it = part_of(rows, Page(limit=limit, cursor=f"before.{part.older}"))
+        after_it = slice_of(rows, Page(limit=limit, cursor=f"before.{part.older}"))
         assert after_it.shown == ordered[offset + limit : offset + 2 * limit]
-        back = part_of(rows, Page(limit=limit, cursor=f"after.{after_it.newer}"))
+        back = slice_of(rows, Page(limit=limit, cursor=f"after.{after_it.newer}"))
         assert back.shown == part.shown
     else:
         assert offset + limit >= len(numbers)

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from api.application.payments import refunding
-from api.workers.payment_reconciliation import Sweep
+from api.workers.payment_reconciliation import PaymentReconciler
 from domain.errors import Contended
 from domain.payments import events
 from domain.ports import StoreUnavailable
@@ -123,7 +123,7 @@ async def test_a_refund_waits_for_stripe_and_the_sweep_sees_it_through(here: Hou
     await forget_pauses(here)
     assert [one["state"] for one in (await bob.ask("GET", "/api/billing/refunds")).json()] == ["requested"]
     here.stripe.dashboard.next_refunds("pending")
-    await Sweep(here.runtime.payments).run()
+    await PaymentReconciler(here.runtime.payments).run()
     (refund,) = (await bob.ask("GET", "/api/billing/refunds")).json()
     assert refund["state"] == "open"
 

@@ -47,7 +47,7 @@ async def houses(database_url: str, owner_url: str, tmp_path: Path) -> AsyncIter
 async def _house(database_url: str, home: Path) -> AsyncIterator[House]:
     settings = msgspec.structs.replace(ROOMY, home=str(home), compute="simulated", logins_per_minute=5)
     database = Database(database_url, None)
-    async with bootstrap.opened_runtime(settings, database, with_hosts=False, say=lambda _: None) as runtime:
+    async with bootstrap.opened_runtime(settings, database, with_hosts=False, on_progress=lambda _: None) as runtime:
         transport = ASGITransport(app=create_app(runtime))
         async with AsyncClient(transport=transport, base_url="http://litevps.test") as client:
             yield House(runtime, client, None)  # type: ignore[arg-type]

@@ -8,7 +8,7 @@ import pytest
 
 from adapters.turnstile import TEST_TOKEN
 from api.application.operators import create_account
-from api.workers.mail import look_after_mail
+from api.workers.mail import send_due_mail
 from domain.accounts.account import account_ref
 from domain.accounts.events import EmailVerified
 from domain.accounts.verifying import VERIFICATIONS_OF_ADDRESS
@@ -118,7 +118,7 @@ async def test_nobody_is_flooded_with_codes_and_the_last_one_stays_good(mailed: 
 async def test_nobody_is_flooded_by_accounts_that_are_made_and_closed_with_the_address(mailed: Mailed) -> None:
     for _ in range(VERIFICATIONS_OF_ADDRESS.tries + 2):
         bob = await mailed.house.register(BOB)
-        await look_after_mail(mailed.house.runtime)
+        await send_due_mail(mailed.house.runtime)
         assert (await bob.ask("DELETE", "/api/me", json={"password": PASSWORD})).status_code == 200
 
     assert len([mail for mail in await mailed.mails() if mail["To"] == BOB]) == VERIFICATIONS_OF_ADDRESS.tries

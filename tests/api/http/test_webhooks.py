@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from api.workers.payment_reconciliation import Sweep
+from api.workers.payment_reconciliation import PaymentReconciler
 from domain.ids import UNKNOWN_PAYER, stripe_event_stream
 from domain.payments import events
 from domain.payments.recording import STRIPE_CLAIM
@@ -31,7 +31,7 @@ async def test_however_often_and_in_whatever_order_stripe_tells_it_is_credited_o
     told = here.stripe.events() * 10
     random.Random(7).shuffle(told)
     answers = await asyncio.gather(*(tell(here, event) for event in told))
-    await Sweep(here.runtime.payments).run()
+    await PaymentReconciler(here.runtime.payments).run()
 
     assert {answer.status_code for answer in answers} == {200}
     assert await balance(bob) == 10_000_000
@@ -89,7 +89,7 @@ async def test_a_webhook_that_cannot_be_applied_is_kept_and_the_sweep_applies_it
     assert await balance(bob) == 0
     here.stripe.dashboard.clear_faults()
     for _ in range(3):
-        await Sweep(here.runtime.payments).run()
+        await PaymentReconciler(here.runtime.payments).run()
         await forget_pauses(here)
 
     assert await balance(bob) == 10_000_000
@@ -98,7 +98,7 @@ async def test_a_webhook_that_cannot_be_applied_is_kept_and_the_sweep_applies_it
 
 async def test_a_payment_that_no_webhook_tells_of_is_found(here: House, bob: Customer) -> None:
     here.stripe.dashboard.pay(await asked(bob))
-    await Sweep(here.runtime.payments).run()
+    await PaymentReconciler(here.runtime.payments).run()
 
     assert await balance(bob) == 10_000_000
 
@@ -121,7 +121,7 @@ async def test_what_is_not_what_was_asked_for_is_not_credited(
     event = here.stripe.events()[-1]
     here.stripe.dashboard.tamper(session, changes)
     await tell(here, event)
-    await Sweep(here.runtime.payments).run()
+    await PaymentReconciler(here.runtime.payments).run()
 
     assert await balance(bob) == 0
     assert [one.field for one in await recorded(here, events.PaymentMismatched)] == [field]

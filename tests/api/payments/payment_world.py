@@ -18,7 +18,7 @@ from api.application.payments.checkouts import ask_for_checkout, ensure_opened
 from api.application.payments.dependencies import PaymentsContext
 from api.application.payments.webhooks import apply_event, keep_event
 from api.application.repository import AggregateRepository, CommandContext
-from api.workers.payment_reconciliation import Sweep
+from api.workers.payment_reconciliation import PaymentReconciler
 from domain.codec import decode
 from domain.deciding import recorded_in
 from domain.events import Actor, Event
@@ -114,7 +114,7 @@ class PaymentWorld:
         """Sweep, each time after a while."""
         for _ in range(times):
             self.clock.advance(61)
-            await Sweep(payments).run()
+            await PaymentReconciler(payments).run()
 
     async def wallet(self) -> Wallet:
         """Return the wallet as a service that has just started sees it."""

@@ -43,9 +43,9 @@ async def both(database_url: str) -> AsyncIterator[Both]:
 
 async def test_a_month_is_drawn_alike(both: Both) -> None:
     here, folded, projected = both
-    drawn = await projected.drawn(here.ann.id, NOVEMBER)
+    drawn = await projected.compute(here.ann.id, NOVEMBER)
 
-    assert drawn == await folded.drawn(here.ann.id, NOVEMBER)
+    assert drawn == await folded.compute(here.ann.id, NOVEMBER)
     assert drawn is not None
     assert drawn.statement.entries[0].reason == "a test"
     assert [entry.of_charge for entry in drawn.statement.entries if entry.kind == "correction"] == [True]
@@ -53,13 +53,13 @@ async def test_a_month_is_drawn_alike(both: Both) -> None:
 
 async def test_a_credit_that_is_put_right_is_no_charge(both: Both) -> None:
     here, folded, projected = both
-    before = await projected.drawn(here.ann.id, NOVEMBER)
+    before = await projected.compute(here.ann.id, NOVEMBER)
     assert before is not None
     credit = next(entry for entry in before.statement.entries if entry.kind == "credit")
     await here.record(FundsCorrected(here.ann.id, uuid4(), credit.event_id, "goodwill", MicroUsd(-5), "a typo"))
-    drawn = await projected.drawn(here.ann.id, NOVEMBER)
+    drawn = await projected.compute(here.ann.id, NOVEMBER)
 
-    assert drawn == await folded.drawn(here.ann.id, NOVEMBER)
+    assert drawn == await folded.compute(here.ann.id, NOVEMBER)
     assert drawn is not None
     assert [entry.of_charge for entry in drawn.statement.entries if entry.kind == "correction"] == [True, False]
     assert drawn.statement.charges == before.statement.charges
@@ -69,9 +69,9 @@ async def test_the_month_after_begins_where_it_ended(both: Both) -> None:
     here, folded, projected = both
     await here.until(Instant(DECEMBER.begins))
     await here.ann.credit(5)
-    drawn = await projected.drawn(here.ann.id, DECEMBER)
+    drawn = await projected.compute(here.ann.id, DECEMBER)
 
-    assert drawn == await folded.drawn(here.ann.id, DECEMBER)
+    assert drawn == await folded.compute(here.ann.id, DECEMBER)
     assert drawn is not None
     assert (drawn.statement.opening, drawn.statement.closing) == (4_786_700, 4_786_705)
 
@@ -84,8 +84,8 @@ async def test_minutes_on_both_sides_of_a_months_end_are_in_the_month_in_which_t
     await here.until(NOVEMBER.ends)
     await here.minutes(web, 6, 7)
     for month, minutes in ((NOVEMBER, 5), (DECEMBER, 2)):
-        drawn = await projected.drawn(here.ann.id, month)
-        assert drawn == await folded.drawn(here.ann.id, month)
+        drawn = await projected.compute(here.ann.id, month)
+        assert drawn == await folded.compute(here.ann.id, month)
         assert drawn is not None
         assert [line.minutes for line in drawn.statement.charged if line.vps_id == web] == [minutes]
 
@@ -93,9 +93,9 @@ async def test_minutes_on_both_sides_of_a_months_end_are_in_the_month_in_which_t
 async def test_there_is_no_month_before_the_wallet(both: Both) -> None:
     here, folded, projected = both
 
-    assert await projected.drawn(here.ann.id, NOVEMBER.previous) is None
-    assert await folded.drawn(here.ann.id, NOVEMBER.previous) is None
-    assert await projected.drawn(AccountId(here.plan_id), NOVEMBER) is None
+    assert await projected.compute(here.ann.id, NOVEMBER.previous) is None
+    assert await folded.compute(here.ann.id, NOVEMBER.previous) is None
+    assert await projected.compute(AccountId(here.plan_id), NOVEMBER) is None
 
 
 async def test_what_is_due_and_what_was_issued_is_known_alike(both: Both) -> None:
@@ -112,7 +112,7 @@ async def test_what_is_due_and_what_was_issued_is_known_alike(both: Both) -> Non
     issued = await projected.issued(here.ann.id)
     assert issued == await folded.issued(here.ann.id)
     assert [one.statement.month for one in issued] == ["2026-11"]
-    drawn = await projected.drawn(here.ann.id, NOVEMBER)
+    drawn = await projected.compute(here.ann.id, NOVEMBER)
     assert drawn is not None
     assert drawn.issued == issued[0]
 
@@ -136,7 +136,7 @@ async def test_a_statement_whose_numbers_contradict_each_other_keeps_no_other_fr
 
 async def test_vpss_are_known_by_their_names(both: Both) -> None:
     here, folded, projected = both
-    drawn = await projected.drawn(here.ann.id, Month(2026, 11))
+    drawn = await projected.compute(here.ann.id, Month(2026, 11))
     assert drawn is not None
     vps_ids = {VpsId(line.vps_id) for line in drawn.statement.charged}
     names = await projected.names(here.ann.id, vps_ids)

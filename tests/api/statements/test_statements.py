@@ -121,14 +121,14 @@ async def test_an_issued_statement_keeps_the_names_of_what_is_deleted_since(here
 
 async def number_of(here: Months, customer: Customer) -> str:
     """Return the number of November's statement of somebody."""
-    drawn = await here.house.runtime.statements.drawn(customer.id, NOVEMBER)
-    assert drawn is not None
-    if drawn.issued is None:
+    computed = await here.house.runtime.statements.compute(customer.id, NOVEMBER)
+    assert computed is not None
+    if computed.issued is None:
         body = {"email": customer.email, "password": PASSWORD}
         customer.token = (await here.house.client.post("/api/auth/login", json=body)).json()["token"]
         number: str = (await customer.ask("GET", PATH)).json()["number"]
         return number
-    return drawn.issued.statement.number
+    return computed.issued.statement.number
 
 
 async def test_taxes_are_those_that_were_set_when_it_was_issued(here: Months) -> None:

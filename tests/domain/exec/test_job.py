@@ -5,7 +5,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from domain.blobs import Aside, Blob, KeptBlob
+from domain.blobs import Blob, KeptBlob, OffloadedText
 from domain.compute.output import whole_output
 from domain.compute.ports import JobOutcome
 from domain.compute.vps import Vps, VpsNotRunning
@@ -54,13 +54,13 @@ def test_a_command_is_recorded_before_it_runs() -> None:
 
 
 def test_what_is_kept_beside_the_event_is_only_told_of_in_it() -> None:
-    stdin = Aside(Blob(7, "c0ffee"), KeptBlob(job_stream(COMMAND.job_id), "stdin", ACCOUNT, "sealed"))
+    stdin = OffloadedText(Blob(7, "c0ffee"), KeptBlob(job_stream(COMMAND.job_id), "stdin", ACCOUNT, "sealed"))
     command = msgspec.structs.replace(COMMAND, stdin="a secret")
 
-    (event,) = jobs.request(None, vps_in("running"), command, timeout_s_max=600, now=at(20), aside={"stdin": stdin})
+    (event,) = jobs.request(None, vps_in("running"), command, timeout_s_max=600, now=at(20), offloaded={"stdin": stdin})
 
     assert isinstance(event, JobRequested)
-    assert (event.command, event.stdin) == ("uname -a", stdin.told)
+    assert (event.command, event.stdin) == ("uname -a", stdin.blob)
 
 
 def test_a_command_asked_for_twice_is_recorded_once() -> None:

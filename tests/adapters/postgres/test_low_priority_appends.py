@@ -36,7 +36,7 @@ def transactions(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 async def test_whoever_waits_has_a_transaction_alone_but_never_twice_running(
     database_url: str, transactions: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(group_writer, "PATIENT_ITEMS_MAX", 2)
+    monkeypatch.setattr(group_writer, "LOW_PRIORITY_ITEMS_MAX", 2)
     monkeypatch.setattr(group_writer, "REQUESTS_MAX", 3)
     async with PostgresEventStore(database_url) as store:
         asked = [append(low_priority=number < 4) for number in range(13)]

@@ -10,13 +10,13 @@ from structlog.testing import capture_logs
 from adapters.sealing.master_key import MasterKey
 from adapters.sealing.sealer import AccountSealer
 from adapters.stripe.gateway import StripeGateway
-from api.application.payments.applying import look_at_stripe
+from api.application.payments.applying import read_from_stripe
 from api.application.payments.checkouts import CHECKOUT_LIVES
 from api.application.payments.dependencies import PaymentsContext
 from api.application.payments.refunding import decided, prepare_refund, request_refund_of_all
-from api.application.payments.webhooks import HEEDED, apply_event, keep_event
+from api.application.payments.webhooks import HANDLED_KINDS, apply_event, keep_event
 from api.workers import payment_reconciliation as sweeping
-from api.workers.payment_reconciliation import Sweep
+from api.workers.payment_reconciliation import PaymentReconciler
 from domain.books.postings import postings
 from domain.events import Event
 from domain.ids import STRIPE_STREAM
@@ -50,7 +50,7 @@ async def test_a_payment_is_found_once_by_however_many_look(world: PaymentWorld)
     payments = await world.founded()
     await world.pay(payments)
     world.clock.advance(61)
-    await asyncio.gather(*(Sweep(world.payments()).run() for _ in range(4)))
+    await asyncio.gather(*(PaymentReconciler(world.payments()).run() for _ in range(4)))
     await world.sweep(payments, 3)
 
     assert (await world.wallet()).balance == TEN_USD
@@ -60,7 +60,7 @@ async def test_a_payment_is_found_once_by_however_many_look(world: PaymentWorld)
 async def test_a_checkout_that_was_asked_for_and_not_opened_is_opened(world: PaymentWorld) -> None:
     payments = await world.founded()
     payment_id = await world.ask(payments)
-    await Sweep(payments).run()
+    await PaymentReconciler(payments).run()
     assert await world.events(events.CheckoutOpened) == [], "whoever asked is still at it"
     await world.sweep(payments)
 
@@ -93,7 +93,7 @@ async def test_a_payment_is_found_after_its_end_even_where_stripe_tells_of_no_ev
 ) -> None:
     payments = await world.founded()
     await world.pay(payments)
-    monkeypatch.setattr(sweeping, "HEEDED", frozenset())
+    monkeypatch.setattr(sweeping, "HANDLED_KINDS", frozenset())
     await world.sweep(payments)
     assert (await world.wallet()).balance == 0
     world.clock.advance(EXPIRED_S)
@@ -274,23 +274,23 @@ async def test_however_many_fail_at_the_head_what_came_later_is_applied_and_they
     for event in world.stripe.events():
         told = payments.gateway.read_webhook(*world.stripe.signed(event), world.clock.now())
         await keep_event(payments, told)
-    monkeypatch.setattr(sweeping, "HEEDED", frozenset())  # Nothing is found but by what was kept.
+    monkeypatch.setattr(sweeping, "HANDLED_KINDS", frozenset())  # Nothing is found but by what was kept.
     tried = Counter[str]()
 
     async def poisoned(payments: PaymentsContext, session_id: str) -> SeenPayment | None:
         tried[session_id] += 1
         if session_id in sessions[:5]:
             raise ValueError("a session that nobody foresaw")
-        return await look_at_stripe(payments, session_id)
+        return await read_from_stripe(payments, session_id)
 
     with monkeypatch.context() as mistake:
-        mistake.setattr("api.application.payments.webhooks.look_at_stripe", poisoned)
-        sweep = Sweep(payments)
-        await sweep.run()
+        mistake.setattr("api.application.payments.webhooks.read_from_stripe", poisoned)
+        reconciler = PaymentReconciler(payments)
+        await reconciler.run()
         assert (await world.wallet()).balance == TEN_USD
         for _ in range(24):
             world.clock.advance(30)
-            await sweep.run()
+            await reconciler.run()
         # After 1, 2, 4 … 256 seconds and the rest of a sweep's half minute: not 25 times each.
         assert {count for session, count in tried.items() if session != sessions[5]} == {10}
 
@@ -320,7 +320,7 @@ async def test_an_event_that_cannot_be_kept_keeps_no_other_waiting_and_is_not_lo
     payments = await world.founded()
     await world.pay(payments)
     await world.pay(payments)
-    first = next(one["id"] for one in world.stripe.events() if one["type"] in HEEDED)
+    first = next(one["id"] for one in world.stripe.events() if one["type"] in HANDLED_KINDS)
 
     async def poisoned(payments: PaymentsContext, event: StripeEvent) -> None:
         if event.stripe_event_id == first:
@@ -410,7 +410,7 @@ async def test_two_do_not_sweep_at_once(world: PaymentWorld) -> None:
     payments = await world.founded()
     await world.pay(payments)
     assert await world.payments().leases.take(sweeping.SWEEP_LEASE, STRIPE_STREAM, 30) == 0
-    await Sweep(payments).run()
+    await PaymentReconciler(payments).run()
 
     assert (await world.wallet()).balance == 0
 

@@ -14,7 +14,7 @@ import pytest
 from beancount import loader
 from beancount.core.data import Open, Transaction
 
-from api.application.audit.exporters import JOURNALS, Format, beancount_account
+from api.application.audit.exporters import EXPORTERS, Format, beancount_account
 from api.application.audit.trial_balance import Books
 from domain.events import Event
 from domain.ids import AccountId
@@ -46,8 +46,8 @@ def everything() -> list[Event | tuple[Instant, Event]]:
 
 def written(form: Format) -> str:
     """Return the journal of everything."""
-    journal = JOURNALS[form]()
-    return journal.opening + "".join(journal.told(one) for one in recorded(everything()))
+    exporter = EXPORTERS[form]()
+    return exporter.header + "".join(exporter.exported(one) for one in recorded(everything()))
 
 
 def books() -> dict[str, int]:
