@@ -42,6 +42,8 @@ class Decision(msgspec.Struct, frozen=True):
     releases: tuple[tuple[str, bytes], ...] = ()
     blobs: tuple[KeptBlob, ...] = ()
     """Texts that the events tell of: kept before the events are recorded."""
+    result: object = None
+    """What whoever asked for the decision is to know of it beside its events; never recorded."""
 
 
 NOTHING = Decision()

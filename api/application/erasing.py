@@ -82,9 +82,10 @@ async def erase_account(
         lambda loaded, now: erase(loaded.of(account), loaded.of(wallet), awaiting, command, now),
         msgspec.structs.replace(context, account_id=account_id, step="erase"),
     )
-    return await leased(
+    done = await leased(
         runtime.worker.leases, LEASE_SCOPE, account_id, lambda: _destroy(runtime, account_id), lease_s=LEASE_S
     )
+    return done is not None
 
 
 async def finish_erasures(runtime: Runtime) -> int:

@@ -2,15 +2,17 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
+import msgspec
 import structlog
 
 from api.application.queues import Pauses
 from api.application.repository import AggregateRepository, CommandContext, Loaded
 from domain.compute.host import HostState, host_ref, proof_of, proof_of_meter
 from domain.compute.vps import Vps, request_stop, vps_ref
-from domain.deciding import NOTHING, AggregateRef, Decision
+from domain.deciding import AggregateRef, Decision
 from domain.errors import Contended
 from domain.events import Actor
 from domain.ids import AccountId, HostId, VpsId, vps_stream, wallet_stream
@@ -140,36 +142,45 @@ async def _settle_once(aggregates: AggregateRepository, account_id: AccountId, s
     hosts: Hosts = seen.hosts
     loaded: Loaded | None = seen.loaded
     # VPSs are read only where something is recorded of them, or where their meters do not tell where they run.
-    needed = {meter.vps_id for meter in seen.loaded.of(wallet).meters.values() if _is_untold(meter)}
+    needed = frozenset(meter.vps_id for meter in seen.loaded.of(wallet).meters.values() if _is_host_unknown(meter))
     if needed:
         hosts, loaded = {**hosts, **await _hosts_of(aggregates, needed)}, None
-    settlement, unread = Settlement(), frozenset[VpsId]()
-
-    def decide(loaded: Loaded, now: Instant) -> Decision:
-        nonlocal settlement, unread
-        vpss = {vps_id: vps for vps_id in needed if (vps := loaded.of(vps_ref(vps_id))) is not None}
-        settlement = settle(loaded.of(wallet), _proofs(loaded.of(wallet), vpss, hosts), loaded.of(PRICES), now)
-        unread = frozenset(vps_id for vps_id, _, _ in settlement.stops) - needed
-        return NOTHING if unread else _decision(account_id, settlement, vpss, now)
-
     context = CommandContext(
         actor=Actor(kind="service", part="metering"), account_id=account_id, step="tick", low_priority=True
     )
     while True:
         refs: list[AggregateRef[Any]] = [wallet, PRICES, *map(vps_ref, needed)]
-        await aggregates.execute(refs, decide, context, loaded=loaded)
-        if not unread:
-            return settlement
-        needed, loaded = needed | unread, None
+        decide = partial(_decide, account_id, needed, hosts)
+        settling: _Settling = (await aggregates.execute(refs, decide, context, loaded=loaded)).result
+        if not settling.unread:
+            return settling.settlement
+        needed, loaded = needed | settling.unread, None
 
 
-def _decision(account_id: AccountId, settlement: Settlement, vpss: Mapping[VpsId, Vps], now: Instant) -> Decision:
+class _Settling(msgspec.Struct, frozen=True):
+    """What came of a decision to settle: nothing is recorded while there are VPSs that are still to be read."""
+
+    settlement: Settlement
+    unread: frozenset[VpsId]
+    """VPSs that are to be stopped and were not among the loaded ones."""
+
+
+def _decide(account_id: AccountId, read: frozenset[VpsId], hosts: Hosts, loaded: Loaded, now: Instant) -> Decision:
+    """Decide to settle; the result is a ``_Settling``."""
+    wallet = loaded.of(wallet_ref(account_id))
+    vpss = {vps_id: vps for vps_id in read if (vps := loaded.of(vps_ref(vps_id))) is not None}
+    settlement = settle(wallet, _proofs(wallet, vpss, hosts), loaded.of(PRICES), now)
+    unread = frozenset(vps_id for vps_id, _, _ in settlement.stops) - read
+    settling = _Settling(settlement, unread)
+    if unread:
+        return Decision(result=settling)
     stops = (
         (vps_stream(vps_id), event)
         for vps_id, _, why in settlement.stops
         for event in request_stop(vpss[vps_id], why, now)
     )
-    return Decision(events=(*((wallet_stream(account_id), event) for event in settlement.events), *stops))
+    paid = ((wallet_stream(account_id), event) for event in settlement.events)
+    return Decision(events=(*paid, *stops), result=settling)
 
 
 def _proofs(wallet: Wallet, vpss: Mapping[VpsId, Vps], hosts: Hosts) -> dict[VpsId, Proof]:
@@ -186,7 +197,7 @@ def _proofs(wallet: Wallet, vpss: Mapping[VpsId, Vps], hosts: Hosts) -> dict[Vps
     return proofs
 
 
-def _is_untold(meter: Meter) -> bool:
+def _is_host_unknown(meter: Meter) -> bool:
     return meter.host_id is None and meter.due_at is not None
 
 

@@ -6,9 +6,11 @@ One that always fails costs only itself: it is tried again after pauses that gro
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Generic, TypeVar
 from uuid import UUID
 
+import msgspec
 import structlog
 
 from domain.compute.work import Leases
@@ -23,6 +25,7 @@ BATCH_MAX = 100
 """How many are looked up together."""
 
 K = TypeVar("K")
+R = TypeVar("R")
 
 _log = structlog.get_logger(__name__)
 
@@ -40,24 +43,30 @@ def pause_after(failures: int) -> float:
     return min(PAUSE_S * float(2 ** min(failures, 30)), PAUSE_MAX_S)
 
 
+class Done(msgspec.Struct, Generic[R], frozen=True):
+    """What was done under a lease came to this."""
+
+    result: R
+
+
 async def leased(
     leases: Leases,
     scope: str,
     key: UUID,
-    work: Callable[[], Awaitable[object]],
+    work: Callable[[], Awaitable[R]],
     *,
     lease_s: float,
     pause_s: Callable[[int], float] = pause_after,
-) -> bool:
-    """Do something unless somebody else is at it, or it is to be left alone; tell whether it was done.
+) -> Done[R] | None:
+    """Do something and return what it came to; None where somebody else is at it, or it is to be left alone.
 
     ``pause_s``: how long it is left alone where it raised, by how often it did before. Raises what ``work`` raises.
     """
     attempts = await leases.take(scope, key, lease_s)
     if attempts is None:
-        return False
+        return None
     try:
-        await work()
+        result = await work()
     except asyncio.CancelledError:
         with suppress(StoreFailed):
             await asyncio.shield(leases.postpone(scope, key, pause_s(attempts)))
@@ -68,7 +77,7 @@ async def leased(
             await leases.postpone(scope, key, pause_s(attempts))
         raise
     await leases.done(scope, key)
-    return True
+    return Done(result)
 
 
 class Pauses(Generic[K]):
@@ -152,36 +161,30 @@ class Queue(Generic[K]):
         taken = await self._leases.taken(self._scope, lease_keys)
         free = [key for key, lease_key in zip(keys, lease_keys, strict=True) if lease_key not in taken]
         places = asyncio.Semaphore(self._at_once_max)
-        end: Exception | None = None
-        done = 0
+        ends: list[Exception] = []
+        """What ends the round: nothing is begun after the first."""
 
-        async def one(key: K) -> None:
-            nonlocal end, done
+        async def one(key: K) -> bool:
             async with places:
-                if end is not None:
-                    return
+                if ends:
+                    return False
                 if moves:
                     self._begun = key
                 try:
-                    was_anything = await self._deal_leased(key)
-                    done += was_anything
+                    return await self._deal_leased(key)
                 except (StoreUnavailable, ProjectionBehind, RoundEnds) as problem:
-                    end = problem
+                    ends.append(problem)
+                    return False
 
-        await asyncio.gather(*(one(key) for key in free))
-        if end is not None:
-            raise end
-        return done
+        done = await asyncio.gather(*(one(key) for key in free))
+        if ends:
+            raise ends[0]
+        return sum(done)
 
     async def _deal_leased(self, key: K) -> bool:
-        was_anything = False
-
-        async def work() -> None:
-            nonlocal was_anything
-            was_anything = await self._work(key) is True
-
+        work = partial(self._work, key)
         try:
-            await leased(
+            done = await leased(
                 self._leases, self._scope, self._lease_key(key), work, lease_s=self._lease_s, pause_s=self._pause_s
             )
         except Later:
@@ -194,7 +197,7 @@ class Queue(Generic[K]):
             else:
                 _log.exception("failed, left for later", queue=self._scope, key=str(key))
             return False
-        return was_anything
+        return done is not None and done.result is True
 
 
 async def work_off_accounts(

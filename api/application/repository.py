@@ -103,7 +103,7 @@ class CommandResult(msgspec.Struct, Generic[R], frozen=True):
     """What an execution came to. Where nothing was to be recorded, ``events`` is empty."""
 
     result: R
-    """What the caller wanted of the decision; None where nothing."""
+    """What ``result`` made of the decision; without it, the decision's own ``result``."""
     events: tuple[tuple[StreamId, Event], ...]
     event_ids: tuple[EventId, ...]
     last_position: int
@@ -153,7 +153,7 @@ class AggregateRepository:
         context: CommandContext,
         *,
         loaded: Loaded | None = None,
-    ) -> CommandResult[None]: ...
+    ) -> CommandResult[Any]: ...
 
     @overload
     async def execute(
@@ -214,7 +214,10 @@ class AggregateRepository:
         cached = await self._streams.read(refs) if loaded is None else loaded.part(refs)
         now = self._clock.now()
         decision = decide(Loaded(cached), now)
-        made = None if result is None else result(Decided(decision.events, now, Loaded(cached).after(decision)))
+        if result is None:
+            made = decision.result
+        else:
+            made = result(Decided(decision.events, now, Loaded(cached).after(decision)))
         if once is not None and (claims := once.claims(made, now)):
             decision = msgspec.structs.replace(decision, claims=(*decision.claims, *claims))
         if not decision.events and not decision.claims and not decision.releases:

@@ -30,7 +30,12 @@ TRIES_SCOPE = "password-tries"
 
 UNDECIDED_LOOKS = 20
 UNDECIDED_PAUSE_S = 0.1
-"""How often it is looked again, and after how long, whether passwords that are being looked at turned out right."""
+"""How often it is looked again, and after how long, whether passwords that are being looked at turned out right.
+
+The one wait in a use case. It is no delay, which would be for the way in to make, but waits for what other requests are
+about to record, two seconds at most, as a read waits for its projection. Waiting for the feed instead would wake up at
+every event of the ledger for the one of this stream.
+"""
 
 
 class PresentedPassword(msgspec.Struct, frozen=True):

@@ -51,8 +51,8 @@ class PaymentsContext(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         pause_s: Callable[[int], float],
         lease_s: float = LEASE_S,
     ) -> bool:
-        """Do something unless somebody else is at it; see ``api.application.queues.leased``."""
-        return await leased(self.leases, scope, key, work, lease_s=lease_s, pause_s=pause_s)
+        """Do something unless somebody else is at it, and tell whether it was done; see ``queues.leased``."""
+        return await leased(self.leases, scope, key, work, lease_s=lease_s, pause_s=pause_s) is not None
 
 
 def require_payment(payment: Payment | None, payment_id: PaymentId) -> Payment:
