@@ -11,6 +11,7 @@ import jwt
 
 from domain.accounts.account import SESSION_LIFE
 from domain.accounts.ports import Session, SigningKey
+from domain.errors import InvariantBroken
 from domain.ids import AccountId
 from domain.time import MICROSECONDS_PER_SECOND, Instant
 
@@ -31,7 +32,8 @@ class JwtSessions:
 
     def __init__(self, keys: Mapping[str, bytes], current: str) -> None:
         """``keys``: at least 32 bytes each, by key id; ``current``: the one that new tokens get."""
-        assert all(len(key) >= 32 for key in keys.values()), "HS256 needs keys of 32 bytes (RFC 7518 §3.2)"
+        if any(len(key) < 32 for key in keys.values()):
+            raise InvariantBroken("HS256 needs keys of 32 bytes (RFC 7518 §3.2)")
         self._keys: dict[str, SigningKey] = {}
         self.use([SigningKey(current, keys[current], _EVER, None)])
         self._keys |= {kid: SigningKey(kid, key, _EVER, None) for kid, key in keys.items() if kid != current}

@@ -4,6 +4,7 @@ import httpx
 import msgspec
 
 from domain.accounts.ports import CaptchaUnavailable
+from domain.errors import InvariantBroken
 
 SITEVERIFY_URL = "https://challenges.cloudflare.com/turnstile/v0/siteverify"
 TOKEN_CHARACTERS_MAX = 2048
@@ -51,7 +52,8 @@ class DevelopmentCaptcha:
     """Does what siteverify does for Cloudflare's test secrets, without asking it: for development only."""
 
     def __init__(self, secret: str = TEST_SECRET_PASSES) -> None:
-        assert secret in TEST_SECRETS, "only the documented test secrets are known locally"
+        if secret not in TEST_SECRETS:
+            raise InvariantBroken("only the documented test secrets are known locally")
         self._secret = secret
 
     async def passed(self, token: str, address: str | None) -> bool:  # noqa: ARG002

@@ -1,8 +1,24 @@
-"""Refusals: every no that a caller can be told, named for its reason, with the facts of it."""
+"""Refusals: every no that a caller can be told, named for its reason, with the facts of it; and broken invariants."""
 
-from typing import ClassVar
+from typing import ClassVar, TypeVar
+
+T = TypeVar("T")
 
 Fact = str | int | None | dict[str, str]
+
+
+class InvariantBroken(Exception):
+    """Something that only a mistake of ours can have brought about. Nothing is recorded, and nobody is told more.
+
+    Raised where money or access would be at stake; an ``assert`` would be gone under ``python -O``.
+    """
+
+
+def not_none(value: T | None, why: str) -> T:
+    """Return a value that is there. Raises InvariantBroken with the reason why it always is."""
+    if value is None:
+        raise InvariantBroken(why)
+    return value
 
 
 class Refusal(Exception):

@@ -2,6 +2,8 @@
 
 from typing import NewType
 
+from domain.errors import InvariantBroken
+
 MicroUsd = NewType("MicroUsd", int)
 """A millionth of a US dollar. The only unit of money in events, read models and signatures."""
 
@@ -18,7 +20,8 @@ def charge_for_minutes(price_hourly: MicroUsd, n_from: int, n_to: int) -> MicroU
     The n-th minute costs ``floor(r·n/60) − floor(r·(n−1)/60)`` for an hourly price ``r``, so any sixty
     minutes in a row at one price cost exactly ``r``: nothing is lost or made by rounding.
     """
-    assert 1 <= n_from <= n_to, "minutes are counted from 1"
+    if not 1 <= n_from <= n_to:
+        raise InvariantBroken("minutes are counted from 1")
     return MicroUsd(price_hourly * n_to // MINUTES_PER_HOUR - price_hourly * (n_from - 1) // MINUTES_PER_HOUR)
 
 

@@ -58,6 +58,21 @@ def test_nothing_that_rounds_comes_near_money(path: Path) -> None:
     assert names & ROUNDING_MONEY == set()
 
 
+@named(NEAR_MONEY)
+def test_no_rule_of_money_is_an_assertion_which_would_be_gone_under_optimisation(path: Path) -> None:
+    assert [node.lineno for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Assert)] == []
+
+
+@named(OF_THE_PRODUCT)
+def test_nothing_is_smuggled_out_of_a_function_or_hangs_on_an_assertion(path: Path) -> None:
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    caught = [node.type for node in nodes if isinstance(node, ast.ExceptHandler) and node.type is not None]
+    names = [name for kind in caught for name in ast.walk(kind) if isinstance(name, ast.Name)]
+
+    assert [node.lineno for node in nodes if isinstance(node, ast.Nonlocal)] == []
+    assert [name.lineno for name in names if name.id == "AssertionError"] == []
+
+
 @named(OF_THE_PRODUCT)
 def test_nothing_is_left_open(path: Path) -> None:
     assert re.findall(r"\b(?:TODO|FIXME|HACK)\b", path.read_text()) == []

@@ -8,6 +8,7 @@ from email.policy import SMTP
 from email.utils import format_datetime
 
 from domain.alerts.ports import Mail, MailRefused
+from domain.errors import InvariantBroken
 from domain.time import Instant, to_datetime
 
 KIND_HEADER = "X-LiteVPS-Kind"
@@ -19,7 +20,8 @@ def message_of(mail: Mail, sender: str, now: Instant) -> EmailMessage:
     for name, value in (("address", mail.to), ("subject", mail.subject), ("id", mail.message_id)):
         if not value or not value.isprintable():
             raise MailRefused(f"the {name} cannot stand in a header")
-    assert _KIND.fullmatch(mail.kind), "kinds are ours, and part of names of files"
+    if not _KIND.fullmatch(mail.kind):
+        raise InvariantBroken("kinds of mail are ours, and part of names of files")
     message = EmailMessage(policy=SMTP)
     message["From"] = Address("LiteVPS", addr_spec=sender)
     message["To"] = _address(mail.to)

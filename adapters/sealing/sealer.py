@@ -19,6 +19,7 @@ from adapters.sealing.key_tables import KeyTable, Wrapped
 from adapters.sealing.master_key import KeyRing, MasterKey
 from adapters.sealing.secret_tables import SecretTable, kept_secret
 from adapters.sealing.wrapping import Wrapping, WrongMasterKey
+from domain.errors import InvariantBroken
 from domain.events import ERASED
 from domain.ids import AccountId, EventId
 from domain.sealed import AccountIsErased, SealBroken, body_of, header_of
@@ -110,7 +111,8 @@ class AccountSealer:
             raise AccountIsErased
         if held.cipher is None:
             raise KeyNotLoaded(f"account {account_id} has no key: load it with create=True")
-        assert field.isidentifier(), "a field has a plain name"
+        if not field.isidentifier():
+            raise InvariantBroken("a sealed field has a plain name")
         header = header_of(account_id, event_id, field)
         nonce = os.urandom(_NONCE_BYTES)
         return f"{header}.{_to_base64(nonce + held.cipher.encrypt(nonce, text.encode(), header.encode()))}"

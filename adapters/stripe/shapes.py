@@ -5,6 +5,7 @@ from uuid import UUID
 
 import msgspec
 
+from domain.errors import InvariantBroken
 from domain.ids import RefundId
 from domain.money import MicroUsd
 from domain.payments.events import StripeBalanceMoved, TransactionKind
@@ -145,7 +146,8 @@ class Event(msgspec.Struct):
 def cents_of(amount: MicroUsd) -> int:
     """Return whole cents."""
     cents, rest = divmod(amount, MICROS_PER_CENT)
-    assert rest == 0, "Stripe is asked for whole cents"
+    if rest:
+        raise InvariantBroken("Stripe is asked for whole cents")
     return cents
 
 

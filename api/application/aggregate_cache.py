@@ -9,6 +9,7 @@ import msgspec
 
 from domain.codec import accounts_of, decode, with_sealed_payload
 from domain.deciding import AggregateRef, Fold
+from domain.errors import InvariantBroken
 from domain.events import Event
 from domain.ids import StreamId
 from domain.ports import EventStore, Recorded, Sealer, Snapshots, may_be_cut
@@ -130,7 +131,8 @@ class AggregateCache:
         characters = 0
         for recorded in tail:
             folded = cached[recorded.stream]
-            assert recorded.version == folded.version + 1, f"stream {recorded.stream} has a gap"
+            if recorded.version != folded.version + 1:
+                raise InvariantBroken(f"stream {recorded.stream} has a gap before version {recorded.version}")
             cached[recorded.stream] = apply_event(folded, decode(recorded, self._sealer))
             characters += len(recorded.payload)
             if characters > FOLDED_AT_ONCE_CHARACTERS:

@@ -14,7 +14,7 @@ from domain.compute.sizes import wrong_name
 from domain.compute.steps import placed
 from domain.compute.vps import Vps
 from domain.deciding import NOTHING, Decision
-from domain.errors import Invalid
+from domain.errors import Invalid, InvariantBroken
 from domain.events import Event
 from domain.ids import AccountId, TokenId, VpsId, capacity_stream, vps_stream, wallet_stream
 from domain.pricing.price_book import PriceBook
@@ -43,7 +43,8 @@ def create_vps(
     NoCapacity where none of the ``rooms`` can take it, and what ``admit`` does: what paying cures comes last.
     """
     if vps is not None:
-        assert vps.account_id == command.account_id, "ids of VPSs are made anew"
+        if vps.account_id != command.account_id:
+            raise InvariantBroken("the id of a VPS is made anew for each")
         return NOTHING
     reasons = {
         "name": wrong_name(command.name),

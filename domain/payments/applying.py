@@ -6,6 +6,7 @@ brings nothing new, and it does not matter how much was missed in between.
 
 import msgspec
 
+from domain.errors import not_none
 from domain.events import Event
 from domain.ids import PaymentId, RefundId, StreamId, VpsId, payment_stream, wallet_stream
 from domain.payments.checkout import note_expired
@@ -18,6 +19,7 @@ from domain.payments.refunds import apply_refund, fail_refund
 from domain.ports import Claim
 from domain.time import Instant
 from domain.wallet.events import VpsReleased
+from domain.wallet.funds import owner
 from domain.wallet.paid_in import add_payment
 from domain.wallet.wallet import Wallet
 
@@ -38,8 +40,7 @@ class Applied(msgspec.Struct, frozen=True):
 
     def events(self, wallet: Wallet) -> tuple[tuple[StreamId, Event], ...]:
         """Return all events with their streams."""
-        assert wallet.account_id is not None, "the wallet was never opened"
-        wallet_id = wallet_stream(wallet.account_id)
+        wallet_id = wallet_stream(owner(wallet))
         return (
             *((payment_stream(self.payment_id), event) for event in self.payment_events),
             *((wallet_id, event) for event in self.wallet_events),
@@ -107,16 +108,16 @@ def _apply_checkout(recording: Recording, seen: SeenPayment) -> None:
 
 def _receive(recording: Recording, seen: SeenPayment) -> None:
     payment = recording.payment
-    assert seen.payment_intent_id is not None, "what is paid has a payment intent"
-    assert seen.charge_id is not None, "what is paid has a charge"
-    recording.claim(f"{seen.payment_intent_id}:paid")
+    payment_intent_id = not_none(seen.payment_intent_id, "what is paid has a payment intent")
+    charge_id = not_none(seen.charge_id, "what is paid has a charge")
+    recording.claim(f"{payment_intent_id}:paid")
     recording.note(
         PaymentReceived(
             account_id=payment.account_id,
             payment_id=payment.payment_id,
             session_id=seen.session_id,
-            payment_intent_id=seen.payment_intent_id,
-            charge_id=seen.charge_id,
+            payment_intent_id=payment_intent_id,
+            charge_id=charge_id,
             amount=payment.amount,
         )
     )

@@ -1,5 +1,6 @@
 """A recording: what one look at Stripe comes to, event by event, each decided over the states after the ones before."""
 
+from domain.errors import InvariantBroken, not_none
 from domain.events import Event
 from domain.money import MicroUsd
 from domain.payments.payment import Payment, evolve
@@ -17,7 +18,8 @@ class Recording:
     """A payment and its wallet as they become, and the events and claims that make them so."""
 
     def __init__(self, payment: Payment, wallet: Wallet, now: Instant) -> None:
-        assert payment.account_id == wallet.account_id, "a payment goes to the wallet of who asked for it"
+        if payment.account_id != wallet.account_id:
+            raise InvariantBroken("a payment goes to the wallet of who asked for it")
         self.payment = payment
         self.wallet = wallet
         self.now = now
@@ -32,9 +34,7 @@ class Recording:
     def note(self, *events: Event) -> None:
         """Record events of the payment."""
         for event in events:
-            payment = evolve(self.payment, event)
-            assert payment is not None, "what is known stays known"
-            self.payment = payment
+            self.payment = not_none(evolve(self.payment, event), "a payment that is known stays known")
             self.payment_events.append(event)
 
     def move(self, *events: Event) -> None:

@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 import msgspec
 
-from domain.errors import Invalid, Refusal
+from domain.errors import Invalid, Refusal, not_none
 from domain.ids import PaymentId, RefundId
 from domain.money import ZERO, MicroUsd
 from domain.payments.events import (
@@ -147,9 +147,9 @@ def _recorded(payment: Payment, seen: SeenRefund) -> Refund | None:
 
 
 def _opened(recording: Recording, refund: Refund, seen: SeenRefund) -> Refund:
-    assert refund.refund_id is not None, "what was requested here has an id of ours"
+    refund_id = not_none(refund.refund_id, "what was requested here has an id of ours")
     payment = recording.payment
-    recording.note(RefundOpened(payment.account_id, payment.payment_id, refund.refund_id, seen.stripe_refund_id))
+    recording.note(RefundOpened(payment.account_id, payment.payment_id, refund_id, seen.stripe_refund_id))
     recording.claim(f"{seen.stripe_refund_id}:open")
     return recording.payment.refunds[refund.key]
 

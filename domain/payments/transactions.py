@@ -3,6 +3,7 @@
 import msgspec
 
 from domain.deciding import AggregateRef, Fold
+from domain.errors import not_none
 from domain.events import Event
 from domain.ids import stripe_transaction_stream
 from domain.money import MicroUsd
@@ -24,8 +25,8 @@ def evolve(transaction: Transaction | None, event: Event) -> Transaction | None:
         case StripeBalanceMoved():
             return Transaction(event.transaction_id, MicroUsd(event.amount - event.fee), event.is_available)
         case StripeFundsAvailable():
-            assert transaction is not None, "what becomes available was seen before"
-            return msgspec.structs.replace(transaction, is_available=True)
+            seen = not_none(transaction, "what becomes available was seen before")
+            return msgspec.structs.replace(seen, is_available=True)
         case _:
             return transaction
 

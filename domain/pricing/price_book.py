@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import msgspec
 
 from domain.deciding import AggregateRef, Fold
-from domain.errors import Invalid, NotFound, Refusal
+from domain.errors import Invalid, InvariantBroken, NotFound, Refusal
 from domain.events import Event
 from domain.ids import PRICING_STREAM, PlanId
 from domain.money import MicroUsd
@@ -147,7 +147,8 @@ def define_plan(book: PriceBook, command: DefinePlan, now: Instant) -> tuple[Eve
         raise Invalid(fields=wrong)
     if any(plan.name == command.name for plan in book.plans.values()):
         raise PlanNameTaken(name=command.name)
-    assert command.plan_id not in book.plans, "ids of plans are made anew"
+    if command.plan_id in book.plans:
+        raise InvariantBroken("the id of a plan is made anew for each")
     return (
         PlanDefined(
             plan_id=command.plan_id,

@@ -1,7 +1,7 @@
 """Funds and admission: what comes into a wallet, and which VPSs may be on by it."""
 
 from domain.accounts.account import Unauthorized
-from domain.errors import Invalid, Refusal
+from domain.errors import Invalid, InvariantBroken, Refusal, not_none
 from domain.events import Event
 from domain.ids import AccountId, HostId, PlanId, TokenId, VpsId
 from domain.money import MicroUsd
@@ -125,7 +125,8 @@ def admit(wallet: Wallet, book: PriceBook, command: AdmitVps, now: Instant) -> t
     An earlier start of the VPS must have been shown off before (``MeterClosed``, or it never ran).
     """
     meter = wallet.meters.get(command.vps_id)
-    assert meter is None or meter.closed, "a VPS is switched on again only after it was off"
+    if meter is not None and not meter.closed:
+        raise InvariantBroken("a VPS is switched on again only after it was off")
     if wallet.closed:
         raise Unauthorized  # Closed since the request was let in: this append is the last that can see it.
     _check_asking(wallet, command, now)
@@ -214,5 +215,4 @@ def _check_asking(wallet: Wallet, command: AdmitVps, now: Instant) -> None:
 
 def owner(wallet: Wallet) -> AccountId:
     """Return whose wallet it is."""
-    assert wallet.account_id is not None, "the wallet was never opened"
-    return wallet.account_id
+    return not_none(wallet.account_id, "nothing moves in a wallet before it was opened")

@@ -22,6 +22,7 @@ from domain.wallet.events import (
     VpsReleased,
     WaiveCause,
 )
+from domain.wallet.funds import owner
 from domain.wallet.limits import Allowance, TokenLimit, allowances, allowed_count, counted
 from domain.wallet.meter import Meter
 from domain.wallet.minutes import Stretch, stretch_until
@@ -255,13 +256,11 @@ def _lines(stretches: Sequence[Stretch], begun: Mapping[VpsId, int]) -> list[Min
 
 
 def _metered(wallet: Wallet, lines: Iterable[MinuteLine]) -> MinutesMetered:
-    assert wallet.account_id is not None, "minutes are paid from a wallet that was opened"
-    return MinutesMetered(account_id=wallet.account_id, lines=tuple(lines))
+    return MinutesMetered(account_id=owner(wallet), lines=tuple(lines))
 
 
 def _waived(wallet: Wallet, lines: Iterable[MinuteLine], cause: WaiveCause) -> MinutesWaived:
-    assert wallet.account_id is not None, "minutes are waived in a wallet that was opened"
-    return MinutesWaived(account_id=wallet.account_id, cause=cause, lines=tuple(lines))
+    return MinutesWaived(account_id=owner(wallet), cause=cause, lines=tuple(lines))
 
 
 def _released(meter: Meter, at: Instant, cause: ReleaseCause) -> VpsReleased:

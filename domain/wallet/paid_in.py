@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from domain.errors import Invalid, Refusal
+from domain.errors import Invalid, InvariantBroken, Refusal
 from domain.events import Event
 from domain.ids import EventId, PaymentId
 from domain.money import ZERO, MicroUsd, exact_usd
@@ -62,7 +62,8 @@ class Part(msgspec.Struct, frozen=True):
 
 def add_payment(wallet: Wallet, payment_id: PaymentId, amount: MicroUsd) -> tuple[Event, ...]:
     """Add a payment that was received. That it is added once is for the claim in the same append to see to."""
-    assert amount > 0, "a payment brings something"
+    if amount <= 0:
+        raise InvariantBroken("a payment brings something")
     return _coming_in(wallet, FundsAdded(account_id=owner(wallet), payment_id=payment_id, amount=amount))
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from adapters.stripe import connection
 from adapters.stripe.gateway import StripeGateway
+from domain.errors import InvariantBroken
 from domain.ids import RefundId
 from domain.money import MicroUsd
 from domain.payments.ports import (
@@ -225,5 +226,5 @@ async def test_where_nothing_listens_it_is_unavailable(free_port: int, quick: No
 
 
 async def test_amounts_are_never_rounded(till: Till) -> None:
-    with pytest.raises(AssertionError):
+    with pytest.raises(InvariantBroken):
         await till.gateway.ensure_checkout(till.order(amount=MicroUsd(10_000_001)))

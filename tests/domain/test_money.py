@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.errors import InvariantBroken
 from domain.money import (
     MicroUsd,
     ceil_to_four_decimals,
@@ -47,7 +48,7 @@ def test_no_minute_costs_more_than_a_sixtieth_rounded_up(price: MicroUsd, n: int
 
 @pytest.mark.parametrize(("n_from", "n_to"), [(0, 1), (2, 1), (-1, -1)])
 def test_minutes_are_counted_from_one(n_from: int, n_to: int) -> None:
-    with pytest.raises(AssertionError, match="counted from 1"):
+    with pytest.raises(InvariantBroken, match="counted from 1"):
         charge_for_minutes(MicroUsd(4200), n_from, n_to)
 
 

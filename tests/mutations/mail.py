@@ -118,7 +118,7 @@ MAIL: tuple[Mutation, ...] = (
     Mutation(
         "lease of a mail",
         "api/application/queues.py",
-        "    if attempts is None:\n        return False\n",
+        "    if attempts is None:\n        return None\n",
         "    attempts = attempts or 0\n",
         "tests/api/alerts",
     ),

@@ -110,7 +110,7 @@ MONEY: tuple[Mutation, ...] = (
     Mutation(
         "claim on a payment that was received",
         _APPLYING,
-        'recording.claim(f"{seen.payment_intent_id}:paid")',
+        'recording.claim(f"{payment_intent_id}:paid")',
         "pass",
         _PAYMENTS,
     ),

@@ -133,7 +133,7 @@ PAYING: tuple[Mutation, ...] = (
     Mutation(
         "one sweeps at a time",
         "api/application/queues.py",
-        "    if attempts is None:\n        return False\n",
+        "    if attempts is None:\n        return None\n",
         "    attempts = attempts or 0\n",
         _BY_SWEEPS,
     ),

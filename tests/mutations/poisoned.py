@@ -30,7 +30,7 @@ POISONED: tuple[Mutation, ...] = (
     Mutation(
         "a round ends where the store is away",
         _QUEUES,
-        "                if end is not None:\n                    return\n",
+        "                if ends:\n                    return False\n",
         "",
         _BY_QUEUES,
     ),

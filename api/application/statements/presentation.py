@@ -6,6 +6,7 @@ import msgspec
 
 from api.application.labels import KINDS, not_charged, with_reason
 from api.application.statements.source import ComputedStatement
+from domain.errors import InvariantBroken
 from domain.ids import AccountId, EventId, PaymentId, PlanId, VpsId
 from domain.money import ZERO, MicroUsd, exact_usd
 from domain.statements.month import Month
@@ -84,7 +85,8 @@ def present_statement(
     if issued is not None:
         was = issued.statement
         found = (statement.opening, statement.closing, statement.charges)
-        assert found == (was.opening, was.closing, was.charges), f"{was.number} is another now than when it was issued"
+        if found != (was.opening, was.closing, was.charges):
+            raise InvariantBroken(f"{was.number} is another now than when it was issued")
         issuer, taxes = was.issuer, was.taxes
     totals = statement.totals
     minutes = (_minutes_line(line, vps_names, plan_names) for line in (*statement.charged, *statement.waived))

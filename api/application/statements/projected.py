@@ -5,6 +5,7 @@ from collections.abc import Collection
 import msgspec
 
 from api.application.statements.source import ComputedStatement
+from domain.errors import InvariantBroken
 from domain.ids import AccountId, VpsId
 from domain.ports import EventStore, Sealer
 from domain.statements.month import Month, parse_month
@@ -92,5 +93,6 @@ async def _statement(connection: Connection, account_id: AccountId, month: Month
         waived=tuple(line for line in minutes if line.cause is not None),
     )
     closing = await balance_at(connection, account_id, Instant(month.ends - 1))
-    assert statement.closing == closing, f"{month} of {account_id} comes to {statement.closing}, not {closing}"
+    if statement.closing != closing:
+        raise InvariantBroken(f"{month} of {account_id} comes to {statement.closing}, not {closing}")
     return statement

@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from domain.errors import Invalid
+from domain.errors import Invalid, InvariantBroken
 from domain.ids import AccountId, RefundId
 from domain.money import MicroUsd
 from domain.payments.applying import Applied, apply_refund_seen, note_refund_refused
@@ -290,5 +290,5 @@ def test_a_payment_never_meets_the_wallet_of_another_account() -> None:
     house = paid()
     stranger = House(AccountId(UUID(int=2)))
 
-    with pytest.raises(AssertionError):
+    with pytest.raises(InvariantBroken):
         apply_refund_seen(house.payments[TOP_UP], stranger.wallet, refund(USD, "pending"), T0)

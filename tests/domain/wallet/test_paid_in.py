@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from domain.errors import Invalid
+from domain.errors import Invalid, InvariantBroken
 from domain.events import Event
 from domain.ids import EventId, PaymentId
 from domain.money import MicroUsd
@@ -71,7 +71,7 @@ def test_a_payment_is_added_to_what_was_paid_for() -> None:
 
 
 def test_a_payment_of_nothing_is_none() -> None:
-    with pytest.raises(AssertionError):
+    with pytest.raises(InvariantBroken):
         add_payment(given(), PAYMENT, ZERO)
 
 
