@@ -1,9 +1,11 @@
 """Ports to hosts and guests: a hypervisor that keeps guests as they should be, a shell into one guest."""
 
-from typing import Protocol
+from collections.abc import Collection, Sequence
+from typing import Literal, Protocol
 
 import msgspec
 
+from domain.compute.egress import NONE, Egress
 from domain.ids import HostId, JobId, SnapshotId, VpsId
 from domain.time import Instant
 
@@ -26,6 +28,8 @@ class GuestSpec(msgspec.Struct, frozen=True):
     host_key_private: str
     """The guest's SSH host key (OpenSSH private key text), made by the service; "" once handed over."""
     user_data: str | None = None
+    egress: Egress = NONE
+    """What it may reach, where its host lets guests out at all."""
 
 
 class GuestSeen(msgspec.Struct, frozen=True, array_like=True):
@@ -118,6 +122,65 @@ class Hypervisor(Protocol):
 
     async def close(self) -> None:
         """Let go of the connection; guests are left as they are."""
+        ...
+
+
+class GuestCard(msgspec.Struct, frozen=True):
+    """How the network card of a guest hangs on its host's network."""
+
+    bridge: str
+    port: str
+    """The bridge port: an interface of the host, made when the guest is started."""
+    mac: str
+
+
+class Denial(msgspec.Struct, frozen=True):
+    """What a guest tried to reach and was kept from, since it was last told."""
+
+    vps_id: VpsId
+    protocol: Literal["tcp", "udp", "name"]
+    target: str
+    """An IPv4 address, or a name that was asked for. It is the customer's: it tells what runs in the guest."""
+    port: int
+    """0 with a name."""
+    count: int
+
+
+class NetworkUnavailable(HypervisorUnavailable):
+    """The host's network could not be brought to what it should be: no guest is started on it."""
+
+
+class GuestNetwork(Protocol):
+    """The network of one host's guests. Calls block, and may be repeated after a crash at any point."""
+
+    def ensure_up(self) -> None:
+        """Have bridge, filter and services as they should be, with every guest that was let in.
+
+        To be called before any guest starts, and now and again. Raises NetworkUnavailable.
+        """
+        ...
+
+    def ensure_guest(self, spec: GuestSpec) -> GuestCard:
+        """Have the guest's address and policy in force, before it is started or while it runs.
+
+        Whoever had its port before is out. Raises NetworkUnavailable.
+        """
+        ...
+
+    def ensure_isolated(self, card: GuestCard) -> None:
+        """Have a started guest's bridge port kept from all other guests' ports. Raises NetworkUnavailable."""
+        ...
+
+    def ensure_no_guest(self, vps_id: VpsId) -> None:
+        """Have nothing of the guest left in the network. Absent is done. Raises NetworkUnavailable."""
+        ...
+
+    def ensure_only(self, on: Collection[VpsId]) -> None:
+        """Have nothing left of guests that are not on, but for those let in a moment ago. Raises NetworkUnavailable."""
+        ...
+
+    def take_denials(self) -> Sequence[Denial]:
+        """Return what guests were kept from since the last call. Raises NetworkUnavailable."""
         ...
 
 
