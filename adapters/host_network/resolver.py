@@ -182,7 +182,8 @@ class Resolver:
             return None
         self._asking[source] = asking + 1
         try:
-            return (await self._answer(query, source)).to_wire()
+            answered: bytes = (await self._answer(query, source)).to_wire()
+            return answered
         finally:
             self._asking[source] -= 1
             if not self._asking[source]:
