@@ -61,6 +61,9 @@ HOST = kinds(
     compute.HostLabelled,
     compute.HostImageKept,
     compute.HostObserved,
+    compute.HostLost,
+    compute.HostReturned,
+    compute.HostRebooted,
     compute.HostDiffered,
 )
 FLEET = kinds(compute.HostJoined)
@@ -154,6 +157,8 @@ NO_STOP = kinds(
     compute.VpsRestartRequested,
     compute.VpsRestarted,
     compute.VpsFailed,
+    compute.VpsHostLost,
+    compute.VpsHostFound,
     compute.VpsDeleteRequested,
     compute.VpsDeleted,
 )

@@ -50,6 +50,8 @@ MAIL_POINTS: dict[str, tuple[str, ...]] = {
     "mail-end": ("append",),
 }
 """The same, in the order of a mail's life."""
+HOST_POINTS: dict[str, tuple[str, ...]] = {"lose": ("append",), "found": ("append",)}
+"""The same, of a host that is gone, and of its VPSs once it is back."""
 CLOSING_POINTS: dict[str, tuple[str, ...]] = {"close": ("append",), "closing": ("append",)}
 """The same, of an account that is closed; in between, its VPSs are deleted and what is left is refunded."""
 ERASURE_POINTS: dict[str, tuple[str, ...]] = {"erase": ("append", "key"), "erased": ("append",)}
@@ -65,6 +67,7 @@ def _named(points: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
 ALL = _named(POINTS)
 ALL_OF_PAYMENTS = _named(PAYMENT_POINTS)
 ALL_OF_MAIL = _named(MAIL_POINTS)
+ALL_OF_HOSTS = _named(HOST_POINTS)
 ALL_OF_CLOSING = _named(CLOSING_POINTS)
 ALL_OF_ERASURE = _named(ERASURE_POINTS)
 
@@ -85,7 +88,7 @@ def fail_point(name: str) -> None:
 @contextmanager
 def armed(name: str, crash: Callable[[], None]) -> Iterator[None]:
     """Have ``crash`` called, once, where this process next reaches the fail point: for tests in one process."""
-    assert name in (*ALL, *ALL_OF_PAYMENTS, *ALL_OF_MAIL, *ALL_OF_CLOSING, *ALL_OF_ERASURE), (
+    assert name in (*ALL, *ALL_OF_PAYMENTS, *ALL_OF_MAIL, *ALL_OF_HOSTS, *ALL_OF_CLOSING, *ALL_OF_ERASURE), (
         f"no such fail point: {name}"
     )
     _armed[name] = crash

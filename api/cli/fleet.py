@@ -148,7 +148,9 @@ def _has(room: Room, wanted: str | None) -> bool:
 _HEADINGS = ("HOST", "NAME", "STATE", "MEMORY MB", "VCPU", "DISK GB", "PORTS", "VPSS", "LABELS")
 
 
-def _state(room: Room) -> Literal["open", "drained"]:
+def _state(room: Room) -> Literal["open", "drained", "lost"]:
+    if room.host.lost_at is not None:
+        return "lost"
     return "drained" if room.reserved.drained else "open"
 
 

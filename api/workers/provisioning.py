@@ -12,6 +12,7 @@ from api.application.jobs import collect_job
 from api.application.worker_context import WorkerContext
 from api.workers.concurrency_limits import FairSemaphore
 from api.workers.steps.runner import ProcessManager, RetryLater
+from domain.compute.host import host_ref
 from domain.compute.steps import Pauses, next_step
 from domain.ids import HostId, JobId, VpsId
 from domain.ports import StoreFailed, StoreUnavailable
@@ -141,9 +142,20 @@ class Worker:
             return
         if vps is None or step is None or not self._drives(vps.host_id):
             return
+        if step.row.deadline_s is None and await self._is_lost(vps.host_id):
+            # It is tried for ever, and nothing of it can be done now: it needs no slot, in which it would hang.
+            await self._leased("vps", key, partial(_fail, RetryLater("the host does not answer")))
+            return
         semaphore = self._booting if step.row.boots else self._ending
         with await semaphore.take(vps.account_id) as permit:
             await self._leased("vps", key, ProcessManager(self._context, vps_id, self._ended, permit).attend)
+
+    async def _is_lost(self, host_id: HostId | None) -> bool:
+        if host_id is None:
+            return False
+        ref = host_ref(host_id)
+        host = (await self._context.aggregates.load(ref)).of(ref)
+        return host is not None and host.lost_at is not None
 
     def _drives(self, host_id: HostId | None) -> bool:
         """Return whether this process can do anything for a VPS that has its place here; None: has none yet."""

@@ -1,7 +1,7 @@
 """The reconciler: compares what hosts show with what the ledger says, and records and mends what differs."""
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal, assert_never
 
@@ -15,19 +15,23 @@ from api.application.worker_context import WorkerContext
 from api.workers.host_observation import observe_host
 from domain.compute import outcomes
 from domain.compute.capacity import capacity_ref
-from domain.compute.events import HostDiffered, OffReason
-from domain.compute.host import Finding, compare, host_ref, leave_alone, shows_off
+from domain.compute.events import HostDiffered
+from domain.compute.host import Finding, compare, host_ref, leave_alone, lose, off_reason, shows_off
 from domain.compute.ports import GuestSeen, HostObservation, Hypervisor, HypervisorUnavailable
-from domain.compute.vps import Vps, vps_ref
-from domain.deciding import AggregateRef, Decision, recorded_in
+from domain.compute.vps import Vps, find_host, lose_host, vps_ref
+from domain.deciding import NOTHING, AggregateRef, Decision, recorded_in
+from domain.events import Event
 from domain.ids import HostId, VpsId, host_stream
 from domain.ports import StoreFailed, StoreUnavailable
 from domain.pricing.price_book import PRICES
-from domain.time import Instant, seconds
+from domain.settings.settings import SETTINGS_REF
+from domain.time import MINUTE, Instant, seconds
 from domain.wallet.wallet import wallet_ref
 
 ORPHAN_GRACE_S = 120.0
 """How long a guest of a deleted VPS, or one that is not shown at all, is only watched: nothing is done on one look."""
+LOOK_S = 5.0
+"""How long a look waits for hosts: what one shows proves minutes that are to be settled, whatever another does."""
 LOOKED_AT_MAX = 2_000
 """How many VPSs are read at once."""
 
@@ -37,33 +41,104 @@ _log = structlog.get_logger(__name__)
 class Reconciler:
     """Compares every host that this process drives. Several may be at it: what one has mended, the next finds so."""
 
-    def __init__(self, worker: WorkerContext, *, orphan_grace_s: float = ORPHAN_GRACE_S) -> None:
+    def __init__(
+        self, worker: WorkerContext, *, orphan_grace_s: float = ORPHAN_GRACE_S, look_s: float = LOOK_S
+    ) -> None:
         self._context = worker
+        self._look_s = look_s
         self._orphan_grace_s = orphan_grace_s
         self._orphan_since: dict[tuple[HostId, VpsId], Instant] = {}
         self._absent_since: dict[tuple[HostId, VpsId], Instant] = {}
         self._drift_recorded: set[tuple[HostId, VpsId]] = set()
+        self._looks: dict[HostId, asyncio.Task[None]] = {}
+        """Those under way: one a host, however long it takes."""
+        self._silent_since: dict[HostId, Instant] = {}
+        """When a host was asked that has not answered since."""
 
     async def reconcile(self) -> None:
         """Observe every host at once, and mend what differs. A host that does not answer is left for later.
 
-        Raises what befell one of the hosts, once all were looked at.
+        One that takes longer than ``LOOK_S`` is not waited for, nor asked anything else until it has answered.
+        Raises what befell one of the hosts, once all others were looked at.
         """
-        looks = (self._reconcile_host(hypervisor) for hypervisor in self._context.hypervisors.values())
-        for problem in await asyncio.gather(*looks, return_exceptions=True):
-            if problem is not None:
-                raise problem
+        begun = [self._begun(hypervisor) for hypervisor in self._context.hypervisors.values()]
+        looks = [look for look in begun if look is not None]
+        if looks:
+            await asyncio.wait(looks, timeout=self._look_s)
+        await self._lose_silent_hosts()
+        for look in looks:
+            if look.done():
+                look.result()
+
+    def _begun(self, hypervisor: Hypervisor) -> asyncio.Task[None] | None:
+        before = self._looks.get(hypervisor.host_id)
+        if before is not None and not before.done():
+            return None
+        look = self._looks[hypervisor.host_id] = asyncio.create_task(self._reconcile_host(hypervisor))
+        return look
+
+    async def _lose_silent_hosts(self) -> None:
+        """Record of hosts that have been silent for long that they are gone, and of what is on them likewise."""
+        if not self._silent_since:
+            return
+        settings = (await self._context.aggregates.load(SETTINGS_REF)).of(SETTINGS_REF)
+        lost_after = settings.host_lost_after_minutes * MINUTE
+        for host_id, since in list(self._silent_since.items()):
+            if self._context.clock.now() - since >= lost_after:
+                await self._lose(host_id, since, lost_after)
+
+    async def _lose(self, host_id: HostId, silent_since: Instant, lost_after: int) -> None:
+        ref = host_ref(host_id)
+
+        def decide(loaded: Loaded, now: Instant) -> Decision:
+            host = loaded.of(ref)
+            return NOTHING if host is None else recorded_in(ref.stream, *lose(host, silent_since, now, lost_after))
+
+        outcome = await self._context.record([ref], decide, "lose", None)
+        host = outcome.loaded.of(ref)
+        if host is None or host.lost_since is None:
+            return
+        if outcome.events:
+            _log.error("a host does not answer, and is taken to be gone", host_id=str(host_id))
+        # Each time anew, since it may have been broken off halfway.
+        since = host.lost_since
+        for vps_id, vps in await self._placed_on(host_id):
+            if lose_host(vps, host_id, since, self._context.clock.now()):
+                with _left_for_later(host_id, vps_id):
+                    await self._record_of(vps, "lose", lambda vps, now: lose_host(vps, host_id, since, now))
+
+    async def _placed_on(self, host_id: HostId) -> list[tuple[VpsId, Vps | None]]:
+        vps_ids = await self._context.work.vpss_on(host_id)
+        found: list[tuple[VpsId, Vps | None]] = []
+        for first in range(0, len(vps_ids), LOOKED_AT_MAX):
+            refs = {vps_id: vps_ref(vps_id) for vps_id in vps_ids[first : first + LOOKED_AT_MAX]}
+            found += (await read_apart(self._context.aggregates, refs)).items()
+        return found
+
+    async def _record_of(
+        self, vps: Vps | None, step: str, decided: Callable[[Vps | None, Instant], tuple[Event, ...]]
+    ) -> None:
+        assert vps is not None, "only of a VPS that was read is there anything to record"
+        ref = vps_ref(vps.vps_id)
+
+        def decide(loaded: Loaded, now: Instant) -> Decision:
+            return recorded_in(ref.stream, *decided(loaded.of(ref), now))
+
+        await self._context.record([ref], decide, step, vps.account_id)
 
     async def _reconcile_host(self, hypervisor: Hypervisor) -> None:
+        host_id = hypervisor.host_id
+        self._silent_since.setdefault(host_id, self._context.clock.now())
         try:
             # Asked before the host is: what is placed later cannot be missing from what it shows.
-            expected = await self._context.work.vpss_on(hypervisor.host_id)
+            expected = await self._context.work.vpss_on(host_id)
             seen = await observe_host(self._context, hypervisor)
+            self._silent_since.pop(host_id, None)
             await self._compare(hypervisor, expected, seen)
-            await adopt(self._context, hypervisor.host_id, expected)
+            await adopt(self._context, host_id, expected)
             await self._release(hypervisor, seen)
         except HypervisorUnavailable as problem:
-            _log.warning("host does not answer", host_id=str(hypervisor.host_id), problem=str(problem))
+            _log.warning("host does not answer", host_id=str(host_id), problem=str(problem))
 
     async def _compare(self, hypervisor: Hypervisor, expected: Iterable[VpsId], seen: HostObservation) -> None:
         guests = {guest.vps_id: guest for guest in seen.guests}
@@ -77,7 +152,11 @@ class Reconciler:
                 if finding == "orphan" and guest is not None:
                     orphans.add(vps_id)
                 with _left_for_later(hypervisor.host_id, vps_id):
-                    await self._repair(hypervisor, finding, vps_id, vps, guest, seen.collected_at)
+                    await self._repair(hypervisor, finding, vps_id, vps, guest, seen)
+                    if find_host(vps, hypervisor.host_id, seen.collected_at):
+                        await self._record_of(
+                            vps, "found", lambda vps, _now: find_host(vps, hypervisor.host_id, seen.collected_at)
+                        )
         self._forget_orphans_but(hypervisor.host_id, orphans)
 
     async def _repair(
@@ -87,12 +166,13 @@ class Reconciler:
         vps_id: VpsId,
         vps: Vps | None,
         guest: GuestSeen | None,
-        collected_at: Instant,
+        seen: HostObservation,
     ) -> None:
+        collected_at = seen.collected_at
         match finding:
             case "off" | "lost":
                 assert vps is not None
-                await self._record_off(hypervisor, vps, finding, guest, collected_at)
+                await self._record_off(hypervisor, vps, finding, guest, seen)
             case "unwanted":
                 differed = HostDiffered(hypervisor.host_id, vps_id, "stale-generation", "stopped", collected_at)
                 await self._record_drift(differed)
@@ -111,20 +191,20 @@ class Reconciler:
                 assert_never(finding)
 
     async def _record_off(
-        self, hypervisor: Hypervisor, vps: Vps, finding: Finding, guest: GuestSeen | None, collected_at: Instant
+        self, hypervisor: Hypervisor, vps: Vps, finding: Finding, guest: GuestSeen | None, seen: HostObservation
     ) -> None:
         """Have a VPS that should run and does not be stopped, and its guest put off if it is only halted.
 
         A guest of another start is put off after the next look, as is one that could not be put off now.
         """
         host_id = hypervisor.host_id
-        reason: OffReason = "lost" if finding == "lost" or guest is None else "guest"
+        reason = off_reason(vps, guest, seen.boot_id)
         differed = HostDiffered(
             host_id=host_id,
             vps_id=vps.vps_id,
             difference="missing" if guest is None else "off" if finding == "off" else "stale-generation",
             action="recorded-off",
-            collected_at=collected_at,
+            collected_at=seen.collected_at,
         )
         await self._context.settle(vps.account_id)
         ref, wallet, host = vps_ref(vps.vps_id), wallet_ref(vps.account_id), host_ref(host_id)

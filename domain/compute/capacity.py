@@ -152,6 +152,8 @@ class Room(msgspec.Struct, frozen=True):
 
     def takes(self, plan: str | None) -> bool:
         """Return whether new VPSs of a plan are placed here, if there is room; None: of a plan that nobody knows."""
+        if self.host.lost_at is not None:
+            return False
         plans = self.host.labels.get(PLANS_LABEL)
         meant = plans is None or plan is None or plan in map(str.strip, plans.split(","))
         return meant and not self.reserved.drained
@@ -198,12 +200,12 @@ def reserve(rooms: Iterable[Room], sizes: Sizes, generation: int, plan: str | No
 
 
 def reserve_again(rooms: Iterable[Room], host_id: HostId, sizes: Sizes, generation: int, port: int | None) -> Reserved:
-    """Reserve what a VPS takes that is to be on again, where its disk is. Raises NoCapacity.
+    """Reserve what a VPS takes that is to be on again, where its disk is. Raises NoCapacity, also while that is lost.
 
     ``port``: the one it had before, which it gets again if it is free.
     """
     room = next((room for room in rooms if room.host.host_id == host_id), None)
-    if room is None or not room.has_power_for(sizes):
+    if room is None or room.host.lost_at is not None or not room.has_power_for(sizes):
         raise NoCapacity
     free = room.free_port(sizes.vps_id, port)
     if free is None:

@@ -114,6 +114,24 @@ class VpsFailed(Event, frozen=True, tag="compute.vps-failed.v1"):
     at: Instant
 
 
+class VpsHostLost(Event, frozen=True, tag="compute.vps-host-lost.v1"):
+    """The host of the VPS has given no answer since ``since``, and nobody knows whether the VPS runs.
+
+    It is charged for what is proven once the host is back, and for nothing else.
+    """
+
+    host_id: HostId
+    since: Instant
+    at: Instant
+
+
+class VpsHostFound(Event, frozen=True, tag="compute.vps-host-found.v1"):
+    """The host of the VPS answers again; how the VPS fared is recorded beside it where it does not run any more."""
+
+    host_id: HostId
+    at: Instant
+
+
 class VpsDeleteRequested(Event, frozen=True, tag="compute.vps-delete-requested.v1"):
     """The VPS is gone for its owner; what is left of it on the host is removed."""
 
@@ -138,6 +156,8 @@ VpsEvent = (
     | VpsRestartRequested
     | VpsRestarted
     | VpsFailed
+    | VpsHostLost
+    | VpsHostFound
     | VpsDeleteRequested
     | VpsDeleted
 )
@@ -237,6 +257,31 @@ class HostObserved(Event, frozen=True, tag="compute.host-observed.v1"):
     boot_id: str
     collected_at: Instant
     guests: tuple[GuestSeen, ...]
+
+
+class HostLost(Event, frozen=True, tag="compute.host-lost.v1"):
+    """A host has not answered for so long that it is taken to be gone; ``since``: since when it gives none."""
+
+    host_id: HostId
+    since: Instant
+    at: Instant
+
+
+class HostReturned(Event, frozen=True, tag="compute.host-returned.v1"):
+    """A host that was taken to be gone answers again."""
+
+    host_id: HostId
+    boot_id: str
+    at: Instant
+
+
+class HostRebooted(Event, frozen=True, tag="compute.host-rebooted.v1"):
+    """A host is on another boot than when it was last looked at: nothing that was on before still is."""
+
+    host_id: HostId
+    boot_id_before: str
+    boot_id: str
+    collected_at: Instant
 
 
 class HostDiffered(Event, frozen=True, tag="compute.host-differed.v1"):

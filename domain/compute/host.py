@@ -51,6 +51,10 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     """Each start of a guest that was seen on, by ``shown_key``."""
     left_alone: frozenset[UUID] = frozenset()
     """Guests that the ledger cannot explain, and of which that is recorded."""
+    lost_since: Instant | None = None
+    """Since when it gives no answer, of a host that is taken to be gone; None: it is not."""
+    lost_at: Instant | None = None
+    """When it was taken to be gone."""
     labels: dict[str, str] = {}
     images: frozenset[str] = frozenset()
     """Those that it has, since VPSs were prepared from them."""
@@ -73,6 +77,12 @@ def evolve(host: HostState, event: Event) -> HostState:
             return msgspec.structs.replace(host, images=host.images | {event.image})
         case recorded.HostObserved() if host is not None:
             return _observed(host, event)
+        case recorded.HostLost() if host is not None:
+            return msgspec.structs.replace(host, lost_since=event.since, lost_at=event.at)
+        case recorded.HostReturned() if host is not None:
+            return msgspec.structs.replace(host, lost_since=None, lost_at=None)
+        case recorded.HostRebooted() if host is not None:
+            return msgspec.structs.replace(host, boot_id=event.boot_id)
         case recorded.HostDiffered(action="none") if host is not None:
             return msgspec.structs.replace(host, left_alone=host.left_alone | {event.vps_id})
         case _:
@@ -148,12 +158,22 @@ def keep_image(host: HostState, image: str) -> tuple[Event, ...]:
 
 
 def observe(host: Host, seen: HostObservation) -> tuple[Event, ...]:
-    """Return what is recorded of an observation; nothing where nothing is on, or it was recorded before."""
+    """Return what is recorded of an observation; nothing where nothing is on, or it was recorded before.
+
+    What is older than what is known tells of no return and of no boot, since it may have waited on its way.
+    """
     if seen.collected_at == host.observed_at:
         return ()
+    events: list[Event] = []
+    if host.lost_at is not None and seen.collected_at > host.lost_at:
+        events.append(recorded.HostReturned(host.host_id, seen.boot_id, seen.collected_at))
+    newer = host.observed_at is not None and seen.collected_at > host.observed_at
+    if newer and seen.boot_id != host.boot_id:
+        events.append(recorded.HostRebooted(host.host_id, host.boot_id, seen.boot_id, seen.collected_at))
     if not any(guest.running for guest in seen.guests):
-        return ()
+        return tuple(events)
     return (
+        *events,
         recorded.HostObserved(
             host_id=host.host_id,
             boot_id=seen.boot_id,
@@ -161,6 +181,28 @@ def observe(host: Host, seen: HostObservation) -> tuple[Event, ...]:
             guests=tuple(guest for guest in seen.guests if guest.running),
         ),
     )
+
+
+def lose(host: Host, silent_since: Instant, now: Instant, lost_after: int) -> tuple[Event, ...]:
+    """Return what is recorded of a host that does not answer; nothing until that is so for ``lost_after``, or again.
+
+    ``silent_since``: since when whoever asks has had no answer. What others have seen meanwhile counts: a service that
+    is cut off from a host must not take it to be gone while another one sees it. Times in microseconds.
+    """
+    since = max(silent_since, host.observed_at or silent_since)
+    if host.lost_at is not None or now - since < lost_after:
+        return ()
+    return (recorded.HostLost(host.host_id, since, now),)
+
+
+def off_reason(vps: Vps, guest: GuestSeen | None, boot_id: str) -> Literal["guest", "lost"]:
+    """Return why a VPS does not run that should, by what its host shows of it on this boot: by itself, or by the host.
+
+    The names of starts begin with that of the boot that they were made on.
+    """
+    same_boot = vps.start_id.startswith(boot_id)
+    same_start = guest is not None and guest.start_id in ("", vps.start_id)
+    return "guest" if same_boot and same_start else "lost"
 
 
 def leave_alone(host: Host, differed: recorded.HostDiffered) -> tuple[Event, ...]:

@@ -79,6 +79,8 @@ class Vps(msgspec.Struct, frozen=True, kw_only=True):
     boots_since: Instant | None = None
     """Since when the guest has been on at this start without a login; None: it is not, or has ended by now."""
     error: str | None = None
+    host_lost_at: Instant | None = None
+    """When its host was taken to be gone; None: it is not, or the VPS needs nothing of it."""
     deleted: bool = False
 
     @property
@@ -192,6 +194,22 @@ def delete(vps: Vps, now: Instant) -> tuple[Event, ...]:
     return (recorded.VpsDeleteRequested(generation=vps.generation, at=now),)
 
 
+def lose_host(vps: Vps | None, host_id: HostId, since: Instant, now: Instant) -> tuple[Event, ...]:
+    """Return what is recorded of a VPS whose host is gone; once, and nothing where nothing of it is or may be on."""
+    if vps is None or vps.deleted or vps.host_id != host_id or vps.host_lost_at is not None:
+        return ()
+    if vps.power == "off" and not vps.wanted_on:
+        return ()
+    return (recorded.VpsHostLost(host_id=host_id, since=since, at=now),)
+
+
+def find_host(vps: Vps | None, host_id: HostId, collected_at: Instant) -> tuple[Event, ...]:
+    """Return what is recorded of a VPS whose host is back, as a look shows that was begun at ``collected_at``."""
+    if vps is None or vps.host_id != host_id or vps.host_lost_at is None or collected_at <= vps.host_lost_at:
+        return ()
+    return (recorded.VpsHostFound(host_id=host_id, at=collected_at),)
+
+
 def _refuse_while_creating(vps: Vps) -> None:
     if vps.state == "creating":
         raise VpsIsCreating
@@ -237,6 +255,7 @@ def _evolved(vps: Vps, event: recorded.VpsEvent) -> Vps:
                 started_at=event.at,
                 boots_since=None,
                 error=None,
+                host_lost_at=None,
                 since=event.at,
                 changed_at=event.at,
             )
@@ -262,6 +281,10 @@ def _evolved(vps: Vps, event: recorded.VpsEvent) -> Vps:
             return replace(vps, pending=None, since=event.at, changed_at=event.at)
         case recorded.VpsFailed():
             return replace(vps, state="error", pending=None, wanted_on=False, error=event.error, since=event.at)
+        case recorded.VpsHostLost():
+            return replace(vps, host_lost_at=event.at)
+        case recorded.VpsHostFound():
+            return replace(vps, host_lost_at=None)
         case recorded.VpsDeleteRequested():
             return replace(vps, pending="delete", wanted_on=False, since=event.at)
         case recorded.VpsDeleted():
@@ -277,6 +300,7 @@ def _launched(vps: Vps, event: recorded.VpsLaunched) -> Vps:
         start_id=event.start_id,
         # One that went off while it booted, and was started anew, has been at it since the first time.
         boots_since=event.at if vps.boots_since is None else vps.boots_since,
+        host_lost_at=None,
         since=event.at,
         changed_at=event.at,
     )
@@ -292,6 +316,7 @@ def _stopped(vps: Vps, event: recorded.VpsStopped) -> Vps:
         wanted_on=False,
         stop_reason=None,
         power="off",
+        host_lost_at=None,
         error=vps.error if state == "error" else None,
         since=event.off_at,
         changed_at=event.off_at,

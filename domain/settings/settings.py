@@ -36,6 +36,8 @@ class OperatorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How many processors may be promised to what is on, in percent of those that a host has."""
     host_disk_percent: int = 100
     """How much disk may be promised to VPSs, in percent of what a host has for them."""
+    host_lost_after_minutes: int = 3
+    """For how long a host gives no answer before it is taken to be gone."""
     refund_keeps_fee: bool = False
     """Whether what Stripe kept of a payment is kept of its refunds, too, those of a closed account included."""
     tax: tuple[TaxRate, ...] = ()
@@ -57,6 +59,7 @@ BOUNDS: dict[str, tuple[int, int]] = {
     "vps_disk_gb_max": (0, VPS_DISK_GB_MAX_HIGHEST),
     "host_cpu_percent": (1, PERCENT_MAX),
     "host_disk_percent": (1, PERCENT_MAX),
+    "host_lost_after_minutes": (1, 1_440),
 }
 
 

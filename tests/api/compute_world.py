@@ -91,13 +91,18 @@ class World:
         vcpu: int | None = None,
         disk_gb: int | None = None,
         ports: int = 100,
+        hosts: int = 1,
     ) -> None:
         self.clock = ManualClock()
         self.store = PoisonedStore(self.clock)
         self.keys = MemoryKeyTable()
         self.leases = LeaseTable(self.clock)
         self.blobs = MemoryBlobs(self.store, self.clock)
-        self.host = SimulatedHost(HostId(UUID(int=1)), self.clock, boot_s=boot_s)
+        self.hosts = [
+            SimulatedHost(HostId(UUID(int=k)), self.clock, ssh_host=f"127.0.0.{k}", boot_s=boot_s)
+            for k in range(1, hosts + 1)
+        ]
+        self.host = self.hosts[0]
         self.account_id = AccountId(IDS.new())
         self.registered = HostRegistered(
             self.host.host_id, "played", self.host.ssh_host, 2200, 2200 + ports - 1, memory_mb, vcpu, disk_gb
@@ -109,7 +114,7 @@ class World:
         sealer = AccountSealer(MasterKey(b"k" * 32), self.keys)
         store, blobs = life.bind(self.store), life.bind(self.blobs)
         aggregates = AggregateRepository(store, sealer, self.clock, IDS, snapshots=self.store, blobs=blobs)
-        hypervisor = life.bind(SimulatedHypervisor(self.host))
+        hypervisors = [life.bind(SimulatedHypervisor(host)) for host in self.hosts]
 
         async def pay(account_id: AccountId) -> None:
             await settle_account(worker.aggregates, account_id)
@@ -119,8 +124,8 @@ class World:
             aggregates=aggregates,
             sealer=sealer,
             clock=self.clock,
-            hypervisors={hypervisor.host_id: hypervisor},
-            shell=life.bind(SimulatedGuestShell([self.host], client_key_public=SERVICE_KEY)),
+            hypervisors={hypervisor.host_id: hypervisor for hypervisor in hypervisors},
+            shell=life.bind(SimulatedGuestShell(self.hosts, client_key_public=SERVICE_KEY)),
             service_key=SERVICE_KEY,
             leases=life.bind(MemoryLeases(self.leases, IDS.new())),
             work=MemoryOpenWork(life.bind(self.store), self.leases),
@@ -138,7 +143,9 @@ class World:
         wallet = wallet_ref(self.account_id)
         await self.execute(worker, [PRICES], recorded_in(PRICING_STREAM, plan))
         await self.execute(worker, [wallet], recorded_in(wallet.stream, WalletOpened(self.account_id), credited))
-        await ensure_registered(worker, self.registered)
+        for host in self.hosts:
+            registered = msgspec.structs.replace(self.registered, host_id=host.host_id, ssh_host=host.ssh_host)
+            await ensure_registered(worker, registered)
         return worker
 
     async def execute(self, worker: WorkerContext, refs: list[object], decision: Decision) -> None:

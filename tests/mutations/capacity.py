@@ -5,6 +5,7 @@ from tests.mutations.mutation import Mutation
 _DOMAIN = "tests/domain/compute/test_capacity.py"
 _OUTCOMES = "tests/domain/compute"
 _API = "tests/api/test_capacity.py"
+_LOST = "tests/api/test_lost_hosts.py"
 _HTTP = "tests/api/http/test_capacity.py"
 _LIMITS = "tests/domain/wallet/test_vps_limits.py"
 _CAPACITY = "domain/compute/capacity.py"
@@ -41,11 +42,39 @@ CAPACITY: tuple[Mutation, ...] = (
         "capacity.reserve(rooms, command, 1)",
         "tests/domain/compute/test_admission.py",
     ),
+    Mutation(
+        "nothing is started on a host that is lost",
+        _CAPACITY,
+        "if room is None or room.host.lost_at is not None or not",
+        "if room is None or not",
+        _LOST,
+    ),
+    Mutation(
+        "a host that another service sees is not lost",
+        "domain/compute/host.py",
+        "since = max(silent_since, host.observed_at or silent_since)",
+        "since = silent_since",
+        _LOST,
+    ),
+    Mutation(
+        "a look waits for no host that hangs",
+        "api/workers/reconciler.py",
+        "await asyncio.wait(looks, timeout=self._look_s)",
+        "await asyncio.wait(looks, timeout=30)",
+        _LOST,
+    ),
+    Mutation(
+        "an old answer brings no host back",
+        "domain/compute/host.py",
+        "if host.lost_at is not None and seen.collected_at > host.lost_at:",
+        "if host.lost_at is not None:",
+        _LOST,
+    ),
     Mutation("a port leads to one VPS", _CAPACITY, "taken.get(preferred, vps_id) == vps_id", "True", _DOMAIN),
     Mutation(
         "a start needs room",
         _CAPACITY,
-        "if room is None or not room.has_power_for(sizes):",
+        "if room is None or room.host.lost_at is not None or not room.has_power_for(sizes):",
         "if room is None:",
         _DOMAIN,
     ),

@@ -58,6 +58,7 @@ class ProcessManager:
             if self._ending.is_set():
                 raise RetryLater("the worker ends")
             self._attempt.begin(step)
+            leaving = self._release_permit_in_time()
             try:
                 await TAKE[step.name](self._attempt, vps, step)
             except HostKeyChanged:
@@ -69,6 +70,13 @@ class ProcessManager:
             except Exception as problem:  # noqa: BLE001 Whatever it is, it ends at the step's deadline at the latest.
                 _log.exception("step failed", vps_id=str(vps.vps_id), step=step.name)
                 await self._missed(vps, step, problem)
+            finally:
+                leaving.cancel()
+
+    def _release_permit_in_time(self) -> asyncio.TimerHandle:
+        """Have the permit left to others in time, also while a host that hangs keeps us waiting for one answer."""
+        kept_s = max(0.0, self._attempt.begun_s + PERMIT_KEPT_S - now_s())
+        return asyncio.get_running_loop().call_later(kept_s, self._attempt.permit.release)
 
     async def _missed(self, vps: Vps, step: Step, problem: Exception) -> None:
         attempt, row = self._attempt, step.row
@@ -84,8 +92,6 @@ class ProcessManager:
             trouble = problem.sentence if isinstance(problem, NoCapacity) else row.trouble
             await ending.give_up(self._context, vps, step, trouble, by_guest=by_guest)
             return
-        if tried_s >= PERMIT_KEPT_S:
-            attempt.permit.release()
         pauses = row.guest_pauses if isinstance(problem, GuestUnreachable) else row.pauses
         await asyncio.sleep(pauses.after(attempt.failures))
         attempt.failures = 0 if isinstance(problem, GuestUnreachable) else attempt.failures + 1
