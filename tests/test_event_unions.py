@@ -159,6 +159,8 @@ NO_STOP = kinds(
     compute.VpsFailed,
     compute.VpsHostLost,
     compute.VpsHostFound,
+    compute.VpsRenamed,
+    compute.VpsLabelled,
     compute.VpsDeleteRequested,
     compute.VpsDeleted,
 )

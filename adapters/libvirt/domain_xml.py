@@ -71,7 +71,8 @@ def write_domain(spec: GuestSpec, mark: GuestMark, files: BootFiles, *, accelera
     _text(system, "type", "hvm", arch="x86_64", machine="pc")
     _text(system, "kernel", str(files.kernel))
     _text(system, "initrd", str(files.initrd))
-    _text(system, "cmdline", _KERNEL_ARGUMENTS)
+    # Told at every start: the seed, which has it as well, is read at the first boot only.
+    _text(system, "cmdline", f"{_KERNEL_ARGUMENTS} litevps.hostname={spec.hostname}")
     ET.SubElement(ET.SubElement(domain, "features"), "acpi")
     ET.SubElement(domain, "cpu", {"mode": "host-passthrough" if accelerated else "maximum"})
     ET.SubElement(domain, "clock", {"offset": "utc"})

@@ -18,6 +18,7 @@ POINTS: dict[str, tuple[str, ...]] = {
     "tick": ("append",),
     "exec": ("blobs", "append", "guest", "output"),
     "exec-end": ("append",),
+    "change": ("append",),
     "restart": ("append",),
     "reboot": ("host", "append"),
     "stop": ("append",),

@@ -14,9 +14,9 @@ from api.application.runtime import Runtime, VpsListQuery
 from api.application.streams import events_between
 from domain.accounts.ssh_keys import authorized_keys, ssh_keys_ref
 from domain.blobs import OffloadedText
-from domain.compute import admission
+from domain.compute import admission, changing
 from domain.compute import vps as vpss
-from domain.compute.commands import CreateVps
+from domain.compute.commands import ChangeVps, CreateVps
 from domain.compute.sizes import choose_plan
 from domain.compute.vps import Vps, vps_ref
 from domain.deciding import AggregateRef, Decision
@@ -188,6 +188,18 @@ async def restart_vps(
     )
 
 
+async def change_vps(runtime: Runtime, caller: Caller, wanted: ChangeVps) -> VpsDetails:
+    """Have a VPS otherwise. Raises NotFound, Invalid or Contended."""
+    return await _change(
+        runtime,
+        caller,
+        wanted.vps_id,
+        "change",
+        lambda vps, _loaded, now: changing.change_vps(vps, wanted, now),
+        None,
+    )
+
+
 async def delete_vps(runtime: Runtime, caller: Caller, vps_id: VpsId) -> Wallet:
     """Have a VPS gone for good, in whatever state it is; return the wallet after. Raises NotFound or Contended."""
     vps, wallet = vps_ref(vps_id), wallet_ref(caller.account_id)
@@ -197,11 +209,6 @@ async def delete_vps(runtime: Runtime, caller: Caller, vps_id: VpsId) -> Wallet:
         caller.context("delete"),
     )
     return executed.loaded.of(wallet)
-
-
-def labels_of(vps: Vps) -> dict[str, str]:
-    """Return the labels of a VPS."""
-    return msgspec.json.decode(vps.labels, type=dict[str, str]) if vps.labels else {}
 
 
 class _Creation(msgspec.Struct, frozen=True, eq=False):

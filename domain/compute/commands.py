@@ -1,9 +1,20 @@
 """What can be asked of a VPS."""
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from domain.blobs import OffloadedText
 from domain.ids import AccountId, PlanId, SshKeyId, TokenId, VpsId
+
+
+class ChangeVps(msgspec.Struct, frozen=True, kw_only=True):
+    """Have a VPS otherwise; what is left unset stays as it is."""
+
+    vps_id: VpsId
+    account_id: AccountId
+    name: str | UnsetType = UNSET
+    labels: dict[str, str] | UnsetType = UNSET
+    """All that it is to have."""
 
 
 class CreateVps(msgspec.Struct, frozen=True, kw_only=True):

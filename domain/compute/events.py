@@ -132,6 +132,21 @@ class VpsHostFound(Event, frozen=True, tag="compute.vps-host-found.v1"):
     at: Instant
 
 
+class VpsRenamed(Event, frozen=True, tag="compute.vps-renamed.v1"):
+    """The VPS has another name; its guest is told so at the next start."""
+
+    name: Personal
+    at: Instant
+
+
+class VpsLabelled(Event, frozen=True, tag="compute.vps-labelled.v1"):
+    """The VPS has these labels, and no others."""
+
+    labels: Personal | None
+    """JSON object of strings; None: it has none."""
+    at: Instant
+
+
 class VpsDeleteRequested(Event, frozen=True, tag="compute.vps-delete-requested.v1"):
     """The VPS is gone for its owner; what is left of it on the host is removed."""
 
@@ -158,6 +173,8 @@ VpsEvent = (
     | VpsFailed
     | VpsHostLost
     | VpsHostFound
+    | VpsRenamed
+    | VpsLabelled
     | VpsDeleteRequested
     | VpsDeleted
 )

@@ -1,5 +1,6 @@
 """A VPS: the life that its events tell, and what may be recorded next."""
 
+from collections.abc import Mapping
 from typing import Literal, assert_never
 
 import msgspec
@@ -136,7 +137,7 @@ def create(command: CreateVps, now: Instant) -> tuple[Event, ...]:
             ssh_key_ids=command.ssh_key_ids,
             authorized_keys="\n".join(command.authorized_keys),
             user_data=command.user_data if command.offloaded_user_data is None else command.offloaded_user_data.blob,
-            labels=msgspec.json.encode(command.labels).decode() if command.labels else None,
+            labels=labels_as_text(command.labels),
             token_id=command.token_id,
             created_at=now,
         ),
@@ -208,6 +209,28 @@ def find_host(vps: Vps | None, host_id: HostId, collected_at: Instant) -> tuple[
     if vps is None or vps.host_id != host_id or vps.host_lost_at is None or collected_at <= vps.host_lost_at:
         return ()
     return (recorded.VpsHostFound(host_id=host_id, at=collected_at),)
+
+
+def rename(vps: Vps, name: str, now: Instant) -> tuple[Event, ...]:
+    """Return what is recorded when a VPS is to have another name; nothing where that is its own."""
+    return () if name == vps.name else (recorded.VpsRenamed(name=name, at=now),)
+
+
+def label(vps: Vps, labels: Mapping[str, str], now: Instant) -> tuple[Event, ...]:
+    """Return what is recorded when a VPS is to have these labels and no others; nothing where it has just these."""
+    if dict(labels) == labels_of(vps):
+        return ()
+    return (recorded.VpsLabelled(labels=labels_as_text(labels), at=now),)
+
+
+def labels_of(vps: Vps) -> dict[str, str]:
+    """Return the labels of a VPS."""
+    return msgspec.json.decode(vps.labels, type=dict[str, str]) if vps.labels else {}
+
+
+def labels_as_text(labels: Mapping[str, str]) -> str | None:
+    """Return labels as they are recorded; None where there are none."""
+    return msgspec.json.encode(labels).decode() if labels else None
 
 
 def _refuse_while_creating(vps: Vps) -> None:
@@ -285,6 +308,10 @@ def _evolved(vps: Vps, event: recorded.VpsEvent) -> Vps:
             return replace(vps, host_lost_at=event.at)
         case recorded.VpsHostFound():
             return replace(vps, host_lost_at=None)
+        case recorded.VpsRenamed():
+            return replace(vps, name=event.name)
+        case recorded.VpsLabelled():
+            return replace(vps, labels=event.labels)
         case recorded.VpsDeleteRequested():
             return replace(vps, pending="delete", wanted_on=False, since=event.at)
         case recorded.VpsDeleted():

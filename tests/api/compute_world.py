@@ -31,7 +31,8 @@ from domain.compute import admission
 from domain.compute import vps as life
 from domain.compute.admission import both
 from domain.compute.capacity import Reservations, capacity_ref
-from domain.compute.commands import CreateVps
+from domain.compute.changing import change_vps
+from domain.compute.commands import ChangeVps, CreateVps
 from domain.compute.events import HostRegistered
 from domain.compute.steps import next_step
 from domain.compute.vps import Vps, vps_ref
@@ -225,6 +226,14 @@ class World:
                     return admission.delete_vps(vps, purse, account_id, now)
 
         await worker.aggregates.execute([ref, wallet, PRICES, *hosts.refs], decide, self.context(verb))
+
+    async def change(self, worker: WorkerContext, vps_id: VpsId, **changes: Any) -> None:
+        """Ask for a VPS to be otherwise, as its owner does."""
+        ref = vps_ref(vps_id)
+        command = ChangeVps(vps_id=vps_id, account_id=self.account_id, **changes)
+        await worker.aggregates.execute(
+            [ref], lambda loaded, now: change_vps(loaded.of(ref), command, now), self.context("change")
+        )
 
     @asynccontextmanager
     async def working(self, worker: WorkerContext) -> AsyncIterator[Worker]:

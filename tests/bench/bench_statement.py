@@ -50,7 +50,7 @@ async def _measure(store: PostgresEventStore, sealer: Sealer, statements: Projec
         assert drawn is not None
         drawn_s.append(time.perf_counter() - began_s)
         vps_ids = {line.vps_id for line in drawn.statement.charged}
-        names = await statements.names(ACCOUNT, vps_ids)
+        names = await statements.names(ACCOUNT, vps_ids, month)
         told = present_statement(drawn, email="", issuer="", taxes=(), vps_names=names, plan_names={})
         assert pdf_of(told)
         assert csv_of(told)

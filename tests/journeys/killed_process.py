@@ -178,6 +178,11 @@ class Customer:
         answer = self._ask("POST", f"/api/vps/{self.vps_id}/{verb}", None, key)
         assert answer.status_code in (httpx.codes.OK, httpx.codes.ACCEPTED), answer.text
 
+    def rename(self, name: str) -> None:
+        """Have the VPS named otherwise."""
+        answer = self._ask("PATCH", f"/api/vps/{self.vps_id}", {"name": name})
+        assert answer.status_code == httpx.codes.OK, answer.text
+
     def exec(self, command: str, key: str, stdin: str | None = None) -> dict[str, Any]:
         """Run a command, once a key."""
         answer = self._ask("POST", f"/api/vps/{self.vps_id}/exec", {"command": command, "stdin": stdin}, key)

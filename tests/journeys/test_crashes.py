@@ -121,6 +121,12 @@ class Journey:
         assert job.finished is not None
         assert (job.finished.exit_code, job.finished.stdout_bytes) == (0, len("once\n"))
 
+    async def change(self) -> None:
+        await self.world.change(self.worker, self.vps_id, name="renamed", labels={"a": "b"})
+        vps = await self.world.worker().vps(self.vps_id)
+        assert vps is not None
+        assert (vps.name, vps.labels) == ("renamed", '{"a":"b"}')
+
     async def restart(self) -> None:
         await self.world.ask(self.worker, "restart", self.vps_id)
         assert (await self.settled()).state == "running"
@@ -174,7 +180,7 @@ class Journey:
                 *(self.host_key_changes, self.start, self.run_a_while, self.delete, self.orphan_appears),
             ]
         return [
-            *(self.create, self.run_a_while, self.exec, self.run_a_while, self.restart, self.run_a_while),
+            *(self.create, self.run_a_while, self.exec, self.change, self.run_a_while, self.restart, self.run_a_while),
             *(self.run_unseen, self.stop, self.start, self.run_a_while, self.run_unseen, self.delete),
         ]
 

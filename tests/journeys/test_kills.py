@@ -84,6 +84,9 @@ class Journey:
         done = self.customer.exec("cat >> /root/file; cat /root/file", "exec", stdin="once\n")
         assert (done["exit_code"], done["stdout"]) == (0, "once\n")
 
+    def rename(self) -> None:
+        self.customer.rename("renamed")
+
     def reboot(self) -> None:
         self.customer.change("restart", "restart")
         self.customer.await_state("running")
@@ -152,9 +155,11 @@ def test_whatever_the_service_dies_of_the_vps_is_made_kept_billed_and_removed_on
 
     journey.kill_at(journey.create, "create", "prepare", "launch", "login", "observe", "tick")
     journey.kill_at(journey.exec, "exec", "exec-end")
+    journey.kill_at(journey.rename, "change")
     journey.kill_at(journey.reboot, "restart", "reboot")
     journey.kill_at(journey.halt, "stop", "halt")
     journey.kill_at(journey.begin_again, "start")
+    assert journey.customer.exec("hostname", "its name")["stdout"] == "renamed\n"
     journey.kill_at(journey.remove, "delete", "remove")
 
     events = journey.service.events()

@@ -43,7 +43,7 @@ async def test_vpss_are_listed_from_a_place_on_in_either_direction(history: Hist
     assert [row.vps.vps_id for row in after] == [made[2], made[3]]
 
 
-@pytest.mark.parametrize("column", ["folded", "event_id"])
+@pytest.mark.parametrize("column", ["folded", "sealed_in"])
 async def test_a_name_that_was_put_into_another_row_is_not_shown(
     history: History, followed: ReadModels, owner_url: str, column: str
 ) -> None:

@@ -10,9 +10,10 @@ import pytest
 from api.application import vps_queries as vps_lists
 from api.application.runtime import VpsListQuery, VpsListSlice
 from api.application.vps_queries import FoldedVpsList, ProjectedVpsList
-from domain.compute.vps import Vps
+from domain.compute.events import VpsLabelled, VpsRenamed
+from domain.compute.vps import Vps, labels_of
 from domain.errors import Invalid
-from domain.ids import AccountId
+from domain.ids import AccountId, vps_stream
 from projections.reading import ReadModels
 from projections.vps import VPS
 from tests.projections.history import History
@@ -117,3 +118,20 @@ async def test_rows_that_nobody_has_looked_at_cannot_be_passed_over(
         await projected.of_account(ada, VpsListQuery(limit=1, offset=1, matches=is_db))
 
     assert refused.value.facts["fields"] == {"offset": "not with name or label among more than 4 VPSs"}
+
+
+async def test_what_was_renamed_and_labelled_is_told_as_it_is_now_and_found_by_that(
+    history: History, followed: ReadModels, projected: ProjectedVpsList
+) -> None:
+    eve = await history.registered(email="eve@example.com")
+    vps_id = await history.vps_requested(eve, "db-old")
+    stream, now = vps_stream(vps_id), history.clock.now()
+    await history.record(eve, (stream, VpsRenamed("web-new", now)))
+    await history.record(eve, (stream, VpsLabelled('{"role":"web"}', now)))
+    await history.record(eve, (stream, VpsRenamed("web-newer", now)))
+    await followed.caught_up(await history.store.head(), VPS, timeout_s=30)
+
+    everything = await projected.of_account(eve, VpsListQuery(limit=10))
+    assert [(vps.name, labels_of(vps)) for vps in everything.shown] == [("web-newer", {"role": "web"})]
+    assert names(await projected.of_account(eve, VpsListQuery(limit=10, matches=is_db))) == []
+    assert everything == await FoldedVpsList(history.store, history.sealer).of_account(eve, VpsListQuery(limit=10))

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator
 from api.application.statements.source import ComputedStatement
 from api.application.streams import events_between
 from domain import codec
-from domain.compute.events import VpsRequested
+from domain.compute.events import VpsRenamed, VpsRequested
 from domain.events import Event
 from domain.ids import AccountId, EventId, VpsId, vps_stream, wallet_stream
 from domain.money import MicroUsd
@@ -66,12 +66,18 @@ class FoldedStatements:
         ordered = sorted(due, key=_by_month)
         return [one for one in ordered if after is None or _by_month(one) > _by_month(after)][:limit]
 
-    async def names(self, account_id: AccountId, vps_ids: Collection[VpsId]) -> dict[VpsId, str]:
-        """Return the names of VPSs of an account, those among them that are gone as well."""
+    async def names(self, account_id: AccountId, vps_ids: Collection[VpsId], month: Month) -> dict[VpsId, str]:
+        """Return the names that VPSs of an account had last in a month; see ``StatementSource.names``."""
         await self._sealer.load([account_id])
-        first = [one for vps_id in vps_ids for one in await self._store.read_stream(vps_stream(vps_id), 0, 1)]
-        events = (codec.decode(one, self._sealer) for one in first)
-        return {event.vps_id: event.name for event in events if isinstance(event, VpsRequested)}
+        names: dict[VpsId, str] = {}
+        for vps_id in vps_ids:
+            stream = vps_stream(vps_id)
+            last = (await self._store.versions([stream])).get(stream, 0)
+            async for recorded in events_between(self._store, stream, 0, last):
+                event = codec.decode(recorded, self._sealer)
+                if isinstance(event, VpsRequested | VpsRenamed) and recorded.recorded_at < month.ends:
+                    names[vps_id] = event.name
+        return names
 
     async def _everything(self) -> list[DecodedEvent]:
         everything: list[DecodedEvent] = []

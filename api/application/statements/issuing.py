@@ -53,7 +53,7 @@ async def statement_for(
         email=loaded.of(account).email,
         issuer=loaded.of(settings).issuer,
         taxes=tax_lines(computed.statement.charges, loaded.of(settings).tax),
-        vps_names=await runtime.statements.names(account_id, vps_ids),
+        vps_names=await runtime.statements.names(account_id, vps_ids, month),
         plan_names={plan_id: plan.name for plan_id, plan in loaded.of(prices).plans.items()},
     )
 

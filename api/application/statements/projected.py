@@ -24,7 +24,7 @@ from projections.statements import (
     statements_due,
     wallet_opened_at,
 )
-from projections.vps import VPS, vpss_by_id
+from projections.vps import VPS, names_before
 
 
 class ProjectedStatements:
@@ -67,12 +67,12 @@ class ProjectedStatements:
             due = await statements_due(connection, before, after, limit)
         return [(account_id, parse_month(month)) for account_id, month in due]
 
-    async def names(self, account_id: AccountId, vps_ids: Collection[VpsId]) -> dict[VpsId, str]:
-        """Return the names of VPSs of an account, those among them that are gone as well."""
+    async def names(self, account_id: AccountId, vps_ids: Collection[VpsId], month: Month) -> dict[VpsId, str]:
+        """Return the names that VPSs of an account had last in a month; see ``StatementSource.names``."""
         async with self._read_models.at(await self._store.head(), VPS) as connection:
-            vpss = await vpss_by_id(connection, list(vps_ids))
+            names = await names_before(connection, vps_ids, month.ends)
         await self._sealer.load([account_id])
-        return {row.vps.vps_id: row.opened(account_id, self._sealer).name for row in vpss}
+        return {vps_id: self._sealer.unseal(account_id, event_id, "name", name) for vps_id, event_id, name in names}
 
     def _opened(self, account_id: AccountId, entry: Entry) -> Entry:
         if entry.reason is None:

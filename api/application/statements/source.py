@@ -41,6 +41,9 @@ class StatementSource(Protocol):
         """
         ...
 
-    async def names(self, account_id: AccountId, vps_ids: Collection[VpsId]) -> dict[VpsId, str]:
-        """Return the names of VPSs of an account, those among them that are gone as well."""
+    async def names(self, account_id: AccountId, vps_ids: Collection[VpsId], month: Month) -> dict[VpsId, str]:
+        """Return the names that VPSs of an account had last in a month, those among them that are gone as well.
+
+        What a VPS is called later changes no statement of the time before.
+        """
         ...

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from litestar import Controller, delete, get, post
+from litestar import Controller, delete, get, patch, post
 from litestar.params import FromPath, RequestBody
 
 from api.application import vps as vpss
@@ -17,6 +17,7 @@ from api.http.vps.schemas import (
     CREATING_EXAMPLE,
     QUOTE_EXAMPLE,
     VPS_EXAMPLE,
+    ChangedVps,
     DryRun,
     NewVps,
     QuoteResponse,
@@ -168,6 +169,29 @@ class VpsController(Controller):
         """Have a VPS boot anew."""
         runtime, caller = request.runtime, request.caller
         return await once(request, lambda kept: vpss.restart_vps(runtime, caller, vps_id, kept), _changed)
+
+    @patch(
+        "/{vps_id:str}",
+        operation_id="change_vps",
+        summary="Change a VPS",
+        description=(
+            "In every state; all that is asked for, or nothing. Statements keep the name that it had in their month."
+        ),
+        request_max_body_size=BODY_BYTES_MAX,
+        docs=Docs(
+            "The VPS as it is now.",
+            VPS_EXAMPLE | {"name": "web-02", "labels": {"role": "web"}},
+            refuses=(NotFound, Contended),
+            body_example={"name": "web-02", "labels": {"role": "web"}},
+        ),
+    )
+    async def change(
+        self, request: ApiRequest, vps_id: FromPath[VpsId], data: RequestBody[ChangedVps]
+    ) -> ApiResponse[VpsResponse]:
+        """Have a VPS otherwise."""
+        command = data.to_command(vps_id, request.caller.account_id)
+        view = await vpss.change_vps(request.runtime, request.caller, command)
+        return ok(VpsResponse.of(view), wallet=view.wallet)
 
     @delete(
         "/{vps_id:str}",

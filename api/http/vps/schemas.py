@@ -4,9 +4,10 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from api.application.runtime import VpsListQuery
-from api.application.vps import VpsDetails, VpsQuote, VpsSpecification, labels_of
+from api.application.vps import VpsDetails, VpsQuote, VpsSpecification
 from api.http.pages import Cursor, Page, cursor_of
 from api.http.pipeline.errors import STATUS
 from api.http.rendering import (
@@ -23,11 +24,12 @@ from api.http.rendering import (
 )
 from domain import codec
 from domain.compute.boot_script import SCRIPT_BYTES_MAX
+from domain.compute.commands import ChangeVps
 from domain.compute.labels import LABEL_CHARACTERS_MAX, LABELS_MAX
-from domain.compute.vps import Pending, State, Vps
+from domain.compute.vps import Pending, State, Vps, labels_of
 from domain.errors import Invalid
 from domain.events import personal_fields
-from domain.ids import PlanId, SshKeyId
+from domain.ids import AccountId, PlanId, SshKeyId, VpsId
 from domain.money import ZERO
 from domain.ports import Recorded
 from domain.time import MINUTE, Instant, to_rfc3339
@@ -131,6 +133,23 @@ class NewVps(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             user_data=self.user_data,
             labels=self.labels,
         )
+
+
+class ChangedVps(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is to be otherwise; what is left out stays as it is."""
+
+    name: Annotated[
+        str | UnsetType,
+        msgspec.Meta(description="A host name label, as at the creation; the guest has it from its next start on."),
+    ] = UNSET
+    labels: Annotated[
+        Annotated[dict[Label, Label], msgspec.Meta(max_length=LABELS_MAX)] | UnsetType,
+        msgspec.Meta(description="All labels that it is to have; those before are gone."),
+    ] = UNSET
+
+    def to_command(self, vps_id: VpsId, account_id: AccountId) -> ChangeVps:
+        """Return what this asks for."""
+        return ChangeVps(vps_id=vps_id, account_id=account_id, name=self.name, labels=self.labels)
 
 
 class VpsQuery(Page, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -110,6 +110,7 @@ async def test_what_is_anothers_does_not_exist(here: House, ann: Customer, bob: 
     calls = [
         ("GET", "", None),
         ("DELETE", "", None),
+        ("PATCH", "", {"name": "b"}),
         ("POST", "/start", None),
         ("POST", "/stop", None),
         ("POST", "/restart", None),
@@ -178,6 +179,49 @@ async def test_lists_come_in_pages_and_can_be_filtered(here: House, ann: Custome
     assert await names(label="role=db") == ["vm-0"]
     assert await names(label="role") == ["vm-2", "vm-1", "vm-0"]
     assert await names(state="running") == []
+
+
+async def test_a_vps_is_renamed_and_labelled_and_found_by_that(here: House, ann: Customer) -> None:
+    async with here.working():
+        body = {"name": "web", "plan_id": await here.nano(), "labels": {"role": "web"}}
+        vps_id = (await ann.ask("POST", "/api/vps", json=body)).json()["id"]
+        await ann.until(vps_id, "running")
+        path = f"/api/vps/{vps_id}"
+        changed = await ann.ask("PATCH", path, json={"name": "db", "labels": {"role": "db"}})
+        assert changed.status_code == 200
+        assert (changed.json()["name"], changed.json()["labels"]) == ("db", {"role": "db"})
+        assert (await ann.ask("PATCH", path, json={})).json()["name"] == "db"
+
+        async def found(**asked: str) -> list[str]:
+            return [vps["name"] for vps in (await ann.ask("GET", "/api/vps", params=asked)).json()]
+
+        assert await found(name="web") == await found(label="role=web") == []
+        assert await found(name="db") == await found(label="role=db") == ["db"]
+
+        # Its guest is told so at the next start.
+        uname = {"command": "uname -a"}
+        assert (await ann.ask("POST", f"{path}/exec", json=uname)).json()["stdout"].startswith("Linux web ")
+        await ann.ask("POST", f"{path}/stop")
+        await ann.until(vps_id, "stopped")
+        await ann.ask("POST", f"{path}/start")
+        await ann.until(vps_id, "running")
+        assert (await ann.ask("POST", f"{path}/exec", json=uname)).json()["stdout"].startswith("Linux db ")
+
+    events = (await ann.ask("GET", f"{path}/events", params={"limit": 100})).json()
+    told = {one["event"]: one["facts"] for one in events}
+    assert set(told["compute.vps-renamed.v1"]) == set(told["compute.vps-labelled.v1"]) == {"at"}
+
+
+@pytest.mark.parametrize(
+    "body", [{"name": None}, {"name": "A"}, {"labels": None}, {"labels": {"": "b"}}, {"state": "stopped"}, []]
+)
+async def test_a_change_that_cannot_be_meant_changes_nothing(here: House, ann: Customer, body: object) -> None:
+    vps_id = (await ann.ask("POST", "/api/vps", json={"name": "a", "plan_id": await here.nano()})).json()["id"]
+    head = await here.runtime.store.head()
+
+    refused = await ann.ask("PATCH", f"/api/vps/{vps_id}", json=body)
+
+    assert (refused.status_code, await here.runtime.store.head()) == (400, head)
 
 
 async def test_a_plan_follows_from_sizes(here: House, ann: Customer) -> None:

@@ -53,6 +53,10 @@ class Months(msgspec.Struct, eq=False):
         body = {"email": self.ann.email, "password": PASSWORD}
         self.ann.token = (await self.house.client.post("/api/auth/login", json=body)).json()["token"]
 
+    async def rename(self, vps_id: VpsId, name: str) -> None:
+        """Have a VPS called otherwise from now on."""
+        assert (await self.ann.ask("PATCH", f"/api/vps/{vps_id}", json={"name": name})).status_code == 200
+
     async def record(self, *events: Event, vps_id: VpsId | None = None) -> None:
         """Record events in the customer's wallet; of a VPS, what is no event of a wallet."""
         ref, vps = wallet_ref(self.ann.id), StreamId(vps_id or uuid4())

@@ -139,7 +139,27 @@ async def test_vpss_are_known_by_their_names(both: Both) -> None:
     drawn = await projected.compute(here.ann.id, Month(2026, 11))
     assert drawn is not None
     vps_ids = {VpsId(line.vps_id) for line in drawn.statement.charged}
-    names = await projected.names(here.ann.id, vps_ids)
+    names = await projected.names(here.ann.id, vps_ids, NOVEMBER)
 
     assert sorted(names.values()) == ["mail", "web-01"]
-    assert names == await folded.names(here.ann.id, vps_ids)
+    assert names == await folded.names(here.ann.id, vps_ids, NOVEMBER)
+
+
+async def test_a_statement_keeps_the_names_of_its_month_whatever_a_vps_is_called_later(both: Both) -> None:
+    here, folded, projected = both
+    drawn = await projected.compute(here.ann.id, NOVEMBER)
+    assert drawn is not None
+    (mail,) = [
+        vps_id
+        for vps_id, name in (
+            await folded.names(here.ann.id, {line.vps_id for line in drawn.statement.charged}, NOVEMBER)
+        ).items()
+        if name == "mail"
+    ]
+    await here.rename(mail, "post")
+    await here.until(Instant(NOVEMBER.ends + MINUTE))
+    await here.rename(mail, "letters")
+
+    for source in (folded, projected):
+        assert await source.names(here.ann.id, [mail], NOVEMBER) == {mail: "post"}
+        assert await source.names(here.ann.id, [mail], DECEMBER) == {mail: "letters"}
