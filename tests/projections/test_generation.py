@@ -24,7 +24,7 @@ async def test_what_is_rebuilt_equals_what_was_live_row_by_row(
     history: History, followed: ReadModels, owner_url: str
 ) -> None:
     await _lively_history(history)
-    await followed.caught_up(await history.store.head(), *READ_MODELS)
+    await followed.caught_up(await history.store.head(), *READ_MODELS, timeout_s=30)
     live = _all_rows(owner_url)
     position = await rebuild(owner_url, history.store, READ_MODELS)
     assert position == await history.store.head()
