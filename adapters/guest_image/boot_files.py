@@ -6,8 +6,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from adapters.guest_image import recipe
 from adapters.guest_image.kernel import unpacked_kernel, write_sparse
+from adapters.guest_image.recipe import INITRD_INIT, KERNEL_MODULES
 
 _BUSYBOX = Path("bin/busybox")
 
@@ -21,10 +21,10 @@ def write_kernel(kernel_root: Path, target: Path) -> None:
 def write_initrd(kernel_root: Path, guest_root: Path, target: Path) -> None:
     """Write the initrd: busybox of the guest, the modules a disk and a card need, our init."""
     modules = {path.name: path for path in (kernel_root / "lib/modules").rglob("*.ko")}
-    chosen = [name for name in recipe.KERNEL_MODULES if f"{name}.ko" in modules]
+    chosen = [name for name in KERNEL_MODULES if f"{name}.ko" in modules]
     entries: dict[str, bytes | None] = dict.fromkeys(("bin", "modules", "proc", "sys", "dev", "new"))
     entries["bin/busybox"] = (guest_root / _BUSYBOX).read_bytes()
-    entries["init"] = recipe.INITRD_INIT.read_bytes()
+    entries["init"] = INITRD_INIT.read_bytes()
     entries["modules/order"] = "\n".join(chosen).encode() + b"\n"
     entries |= {f"modules/{name}.ko": modules[f"{name}.ko"].read_bytes() for name in chosen}
     target.write_bytes(gzip.compress(b"".join(_newc_records(entries)), mtime=0))

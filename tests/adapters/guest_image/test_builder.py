@@ -9,10 +9,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from adapters.guest_image import builder, recipe
+from adapters.guest_image import builder
 from adapters.guest_image.boot_files import write_initrd
 from adapters.guest_image.builder import GuestImage, ImageNotBuilt, ensure_built, find_built
+from adapters.guest_image.full import FULL
 from adapters.guest_image.kernel import unpacked_kernel, write_sparse
+from adapters.guest_image.lite import LITE
+from adapters.guest_image.recipe import Recipe
 
 SIZE_BYTES_MAX = 60_000_000
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="whoever is not root builds by sudo, in another process")
@@ -41,11 +44,9 @@ def test_an_image_is_built_once(guest_image: GuestImage) -> None:
     assert guest_image.disk.stat().st_mtime_ns == before
 
 
-def test_another_recipe_has_another_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = recipe.content_key()
-    assert recipe.content_key() == before
-    monkeypatch.setattr(recipe, "PACKAGES", (*recipe.PACKAGES, "cowsay"))
-    assert recipe.content_key() != before
+def test_another_recipe_has_another_key() -> None:
+    assert LITE.content_key() == LITE.content_key() != FULL.content_key()
+    assert msgspec.structs.replace(LITE, packages=(*LITE.packages, "cowsay")).key != LITE.key
 
 
 @as_root
@@ -109,10 +110,10 @@ def test_the_initrd_holds_modules_in_their_order(tmp_path: Path) -> None:
 def _build_slowly(images: Path) -> None:
     """Build with the long part replaced by a short one: what is tried is who builds."""
 
-    def write(images: Path, on_progress: object) -> None:
+    def write(images: Path, recipe: Recipe, on_progress: object) -> None:
         with (images / "builds").open("a") as builds:
             builds.write("built\n")
-        folder = images / f"{recipe.NAME}-{recipe.content_key()}"
+        folder = images / recipe.key
         folder.mkdir()
         (folder / "about.json").write_text("{}")
 
