@@ -17,6 +17,7 @@ LedgerId = NewType("LedgerId", UUID)
 PaymentId = NewType("PaymentId", UUID)
 RefundId = NewType("RefundId", UUID)
 SnapshotId = NewType("SnapshotId", UUID)
+TemplateId = NewType("TemplateId", UUID)
 
 _STREAMS = UUID("6c697465-7670-5000-8000-73747265616d")
 
@@ -91,8 +92,20 @@ def statements_stream(month: str) -> StreamId:
     return StreamId(uuid5(_STREAMS, f"statements:{month}"))
 
 
+def templates_stream(account_id: AccountId) -> StreamId:
+    """Return the stream of an account's own templates."""
+    return _derived("templates", account_id)
+
+
+def template_stream(template_id: TemplateId) -> StreamId:
+    """Return the stream of what one template of an account has VPSs do at their first boot."""
+    return StreamId(template_id)
+
+
 PRICING_STREAM = StreamId(uuid5(_STREAMS, "pricing"))
 FLEET_STREAM = StreamId(uuid5(_STREAMS, "fleet"))
+IMAGES_STREAM = StreamId(uuid5(_STREAMS, "images"))
+SHARED_TEMPLATES_STREAM = StreamId(uuid5(_STREAMS, "templates"))
 SETTINGS_STREAM = StreamId(uuid5(_STREAMS, "settings"))
 STRIPE_STREAM = StreamId(uuid5(_STREAMS, "stripe"))
 UNKNOWN_PAYER = AccountId(uuid5(_STREAMS, "unknown-payer"))

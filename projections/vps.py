@@ -72,6 +72,8 @@ _SEALED: dict[type[Event], dict[str, str]] = {
     events.VpsRequested: {"name": "name", "labels": "labels"},
     events.VpsRenamed: {"name": "name"},
     events.VpsLabelled: {"labels": "labels"},
+    events.VpsTemplateUsed: {"template": "template"},
+    events.VpsUserDataEnded: {"user_data_output": "output"},
 }
 """Which fields of a VPS stay as they were sealed, and in which field of which event that was."""
 

@@ -25,6 +25,7 @@ from domain.compute import events as compute
 from domain.deciding import AggregateRef, Fold
 from domain.events import Event
 from domain.exec import events as jobs
+from domain.images import events as images
 from domain.payments import events as payments
 from domain.pricing import events as pricing
 from domain.settings import events as settings
@@ -79,6 +80,9 @@ INBOX = kinds(payments.StripeEventReceived, payments.StripeEventApplied)
 TRANSACTION = kinds(payments.StripeBalanceMoved, payments.StripeFundsAvailable)
 SWEEPS = kinds(payments.StripeSwept)
 LEDGER = kinds(settings.LedgerFounded)
+SHARED_TEMPLATES = kinds(images.SharedTemplateDefined, images.SharedTemplateRemoved)
+TEMPLATES = kinds(images.TemplateDefined, images.TemplateRemoved)
+TEMPLATE = kinds(images.TemplateUserDataKept)
 
 STREAMS: dict[str, Kinds] = {
     "account": all_of(accounts) - TRIES - SSH_KEYS,
@@ -90,6 +94,10 @@ STREAMS: dict[str, Kinds] = {
     "host": HOST,
     "fleet": FLEET,
     "job": all_of(jobs),
+    "images": all_of(images) - SHARED_TEMPLATES - TEMPLATES - TEMPLATE,
+    "shared templates": SHARED_TEMPLATES,
+    "templates": TEMPLATES,
+    "template": TEMPLATE,
     "payment": all_of(payments) - INBOX - TRANSACTION - SWEEPS,
     "Stripe event": INBOX,
     "Stripe transaction": TRANSACTION,
@@ -163,6 +171,8 @@ NO_STOP = kinds(
     compute.VpsLabelled,
     compute.VpsDeleteRequested,
     compute.VpsDeleted,
+    compute.VpsTemplateUsed,
+    compute.VpsUserDataEnded,
 )
 MAILING = kinds(alerts.CodeRequested, alerts.AlertRaised, alerts.MailSent, alerts.MailFailed, alerts.MailGivenUp)
 CODES_TRIED = kinds(

@@ -54,7 +54,8 @@ class BootFiles(msgspec.Struct, frozen=True):
     disk: Path
     base_disk: Path
     seed: Path
-    kernel: Path
+    kernel: Path | None
+    """None: the disk has a boot loader of its own."""
     initrd: Path
     console_log: Path
 
@@ -69,10 +70,13 @@ def write_domain(spec: GuestSpec, mark: GuestMark, files: BootFiles, *, accelera
     _text(domain, "vcpu", str(spec.vcpu))
     system = ET.SubElement(domain, "os")
     _text(system, "type", "hvm", arch="x86_64", machine="pc")
-    _text(system, "kernel", str(files.kernel))
-    _text(system, "initrd", str(files.initrd))
-    # Told at every start: the seed, which has it as well, is read at the first boot only.
-    _text(system, "cmdline", f"{_KERNEL_ARGUMENTS} litevps.hostname={spec.hostname}")
+    if files.kernel is None:
+        ET.SubElement(system, "boot", {"dev": "hd"})
+    else:
+        _text(system, "kernel", str(files.kernel))
+        _text(system, "initrd", str(files.initrd))
+        # Told at every start: the seed, which has it as well, is read at the first boot only.
+        _text(system, "cmdline", f"{_KERNEL_ARGUMENTS} litevps.hostname={spec.hostname}")
     ET.SubElement(ET.SubElement(domain, "features"), "acpi")
     ET.SubElement(domain, "cpu", {"mode": "host-passthrough" if accelerated else "maximum"})
     ET.SubElement(domain, "clock", {"offset": "utc"})

@@ -56,6 +56,16 @@ class GuestFolder:
         """Return the folder of the guest's image, as libvirt sees it."""
         return self._folders.images_inside / self.image_key.read_text()
 
+    @property
+    def image_disk(self) -> Path:
+        """The disk of the guest's image, as we see it."""
+        return self._folders.images / self.image_key.read_text() / "disk.qcow2"
+
+    @property
+    def has_kernel(self) -> bool:
+        """Whether the host hands the kernel over; else the image boots by its own boot loader."""
+        return (self.image_disk.parent / "kernel").is_file()
+
     def logs(self) -> list[Path]:
         """Return the files libvirt writes about this guest outside its folder."""
         if self._folders.guest_logs is None:

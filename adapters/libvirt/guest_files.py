@@ -20,7 +20,7 @@ def ensure_files(folder: GuestFolder, spec: GuestSpec, images: Mapping[str, str]
     """Have ledger, image key, seed and disk there. The disk comes last: once it is there, nothing is touched again."""
     if folder.disk.exists():
         return
-    key = images.get(spec.image)
+    key = spec.image_key or images.get(spec.image)
     if key is None:
         raise HypervisorUnavailable(f"the host has no image {spec.image}")
     if not spec.host_key_private:
@@ -36,6 +36,9 @@ def ensure_files(folder: GuestFolder, spec: GuestSpec, images: Mapping[str, str]
             part.write_text(str(ledger_id or ""))
         with _put_in_place(folder.image_key) as part:
             part.write_text(key)
+        # Now that it is seen to be in use it is not removed any more; it may have been just before.
+        if not folder.image_disk.is_file():
+            raise HypervisorUnavailable(f"the host has no files of image {spec.image}")
         with _put_in_place(folder.seed) as part:
             write_seed(spec, part)
         with _put_in_place(folder.disk) as part:

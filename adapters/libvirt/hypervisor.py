@@ -236,7 +236,7 @@ def _boot_files(folder: GuestFolder) -> BootFiles:
         disk=folder.inside / folder.disk.name,
         base_disk=image / "disk.qcow2",
         seed=folder.inside / folder.seed.name,
-        kernel=image / "kernel",
+        kernel=image / "kernel" if folder.has_kernel else None,
         initrd=image / "initrd",
         console_log=folder.inside / "console.log",
     )

@@ -1,4 +1,4 @@
-"""The first start: plans to be bought, and an operator who can log in."""
+"""The first start: plans to be bought, templates to make VPSs from, and an operator who can log in."""
 
 import os
 import secrets
@@ -16,6 +16,9 @@ from domain.accounts.emails import email_form
 from domain.deciding import NOTHING, Decision, recorded_in
 from domain.events import Actor
 from domain.ids import PRICING_STREAM, PlanId
+from domain.images.commands import DefineSharedTemplate
+from domain.images.images import IMAGES, LITE
+from domain.images.templates import SHARED_TEMPLATES, offer_shipped
 from domain.money import MicroUsd
 from domain.pricing.commands import DefinePlan
 from domain.pricing.price_book import PRICES, define_plan, evolve
@@ -28,6 +31,38 @@ PLANS = (
     ("Medium", 4, 4096, 80, MicroUsd(33_600)),
 )
 """Name, vCPUs, MiB, GiB, price an hour."""
+FULL_IMAGE = "debian-12"
+TEMPLATES = (
+    DefineSharedTemplate(
+        name="ubuntu-22-small",
+        description=f"The smallest VPS. It starts Debian 12 ({LITE}): there is no Ubuntu here.",
+        image=LITE,
+        vcpu=1,
+        memory_mb=512,
+        disk_gb=10,
+    ),
+    DefineSharedTemplate(
+        name="debian-12-small",
+        description=f"Debian 12 without systemd ({LITE}), up within seconds.",
+        image=LITE,
+        vcpu=1,
+        memory_mb=512,
+        disk_gb=10,
+    ),
+    *(
+        DefineSharedTemplate(
+            name=f"debian-12-{size}",
+            description=f"Debian 12 with systemd, apt and cloud-init ({FULL_IMAGE}); {LITE} where no host has that.",
+            image=FULL_IMAGE,
+            instead=LITE,
+            vcpu=vcpu,
+            memory_mb=memory_mb,
+            disk_gb=disk_gb,
+        )
+        for size, vcpu, memory_mb, disk_gb in (("medium", 2, 2048, 40), ("large", 4, 4096, 80))
+    ),
+)
+"""Small ones start the lite image, larger ones the full one."""
 OPERATOR_FILE = "operator.txt"
 SETUP = Actor("service", part="first start")
 
@@ -50,6 +85,15 @@ async def ensure_plans(runtime: Runtime) -> None:
         return recorded_in(PRICING_STREAM, *events)
 
     await runtime.aggregates.execute([PRICES], decide, CommandContext(actor=SETUP, step="plans"))
+
+
+async def ensure_templates(runtime: Runtime) -> None:
+    """Offer the templates that ship, if there never was any."""
+    await runtime.aggregates.execute(
+        [SHARED_TEMPLATES, IMAGES],
+        lambda loaded, now: offer_shipped(loaded.of(SHARED_TEMPLATES), loaded.of(IMAGES), TEMPLATES, now),
+        CommandContext(actor=SETUP, step="templates"),
+    )
 
 
 async def ensure_operator(runtime: Runtime) -> Path | None:

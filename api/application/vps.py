@@ -12,6 +12,7 @@ from api.application.once import Once
 from api.application.repository import Decided, Loaded
 from api.application.runtime import Runtime, VpsListQuery
 from api.application.streams import events_between
+from api.application.templates import TemplateView, get_template
 from domain.accounts.ssh_keys import authorized_keys, ssh_keys_ref
 from domain.blobs import OffloadedText
 from domain.compute import admission, changing
@@ -20,8 +21,9 @@ from domain.compute.commands import ChangeVps, CreateVps
 from domain.compute.sizes import choose_plan
 from domain.compute.vps import Vps, vps_ref
 from domain.deciding import AggregateRef, Decision
-from domain.errors import Invalid
+from domain.errors import Invalid, NotFound
 from domain.ids import PlanId, SshKeyId, TokenId, VpsId, vps_stream
+from domain.images.images import IMAGES, LITE, Image
 from domain.money import MicroUsd
 from domain.ports import Recorded
 from domain.pricing.price_book import PRICES, Plan, PriceBook
@@ -31,15 +33,17 @@ from domain.wallet.meter import Meter
 from domain.wallet.quote import Quote, quote
 from domain.wallet.wallet import Wallet, wallet_ref
 
-IMAGE = "debian-12-lite"
-"""The one image that ships."""
-
 
 class VpsSpecification(msgspec.Struct, frozen=True, kw_only=True):
-    """A VPS to be made. Without a plan, the cheapest that covers the sizes; sizes in MiB and GiB."""
+    """A VPS to be made. Without a plan, the cheapest that covers the sizes; sizes in MiB and GiB.
+
+    What is told here counts more than what its template says; with a plan, the template's sizes are not asked for.
+    """
 
     name: str
     plan_id: PlanId | None = None
+    template: str | None = None
+    """The name of one."""
     ssh_key_ids: tuple[SshKeyId, ...] = ()
     vcpu: int | None = None
     memory_mb: int | None = None
@@ -216,6 +220,7 @@ class _Creation(msgspec.Struct, frozen=True, eq=False):
 
     caller: Caller
     specification: VpsSpecification
+    image: str
     vps_id: VpsId
     offloaded_user_data: OffloadedText | None
     hosts: RoomRefs
@@ -224,7 +229,7 @@ class _Creation(msgspec.Struct, frozen=True, eq=False):
     def refs(self) -> tuple[AggregateRef[Any], ...]:
         """What is to be loaded."""
         account_id = self.caller.account_id
-        own = (vps_ref(self.vps_id), wallet_ref(account_id), ssh_keys_ref(account_id), PRICES)
+        own = (vps_ref(self.vps_id), wallet_ref(account_id), ssh_keys_ref(account_id), PRICES, IMAGES)
         return (*own, *self.hosts.refs)
 
     def command(self, loaded: Loaded, now: Instant) -> CreateVps:
@@ -239,6 +244,7 @@ class _Creation(msgspec.Struct, frozen=True, eq=False):
             now=now,
         )
         key_ids = tuple(dict.fromkeys(specification.ssh_key_ids))
+        image = self._image(loaded)
         return CreateVps(
             vps_id=self.vps_id,
             account_id=self.caller.account_id,
@@ -247,7 +253,10 @@ class _Creation(msgspec.Struct, frozen=True, eq=False):
             vcpu=plan.vcpu,
             memory_mb=plan.memory_mb,
             disk_gb=plan.disk_gb,
-            image=IMAGE,
+            image=image.name,
+            image_disk_gb_min=image.disk_gb_min,
+            cloud_config=image.user_data == "cloud-init",
+            template=specification.template,
             ssh_key_ids=key_ids,
             authorized_keys=authorized_keys(loaded.of(ssh_keys_ref(self.caller.account_id)), key_ids),
             user_data=specification.user_data,
@@ -258,32 +267,59 @@ class _Creation(msgspec.Struct, frozen=True, eq=False):
 
     def decide(self, loaded: Loaded, now: Instant) -> Decision:
         """Decide to make it. Raises what ``create_vps`` does."""
-        settings = loaded.of(SETTINGS_REF)
+        settings, images = loaded.of(SETTINGS_REF), loaded.of(IMAGES)
+        rooms = self.hosts.rooms(loaded, new=True)
         return admission.create_vps(
             loaded.of(vps_ref(self.vps_id)),
             loaded.of(wallet_ref(self.caller.account_id)),
             loaded.of(PRICES),
-            self.hosts.rooms(loaded, new=True),
+            [room for room in rooms if images.on_host(self.image, room.host.host_id)],
             settings.vps_limits,
             self.command(loaded, now),
             now,
             failed_starts_max=settings.failed_starts_per_hour,
         )
 
+    def _image(self, loaded: Loaded) -> Image:
+        image = loaded.of(IMAGES).find(self.image)
+        if image is None:
+            raise Invalid(fields={"template": f"its image {self.image} is not offered any more"})
+        return image
+
 
 async def _creation(runtime: Runtime, caller: Caller, specification: VpsSpecification) -> _Creation:
+    image = LITE
+    if specification.template is not None:
+        template = await _template(runtime, caller, specification.template)
+        specification, image = _with_defaults(specification, template), template.image
     if (
         specification.plan_id is None
         and specification.vcpu is None
         and specification.memory_mb is None
         and specification.disk_gb is None
     ):
-        raise Invalid(fields={"plan_id": "required, unless vcpu, memory_mb or disk_gb is told"})
+        raise Invalid(fields={"plan_id": "required, unless template, vcpu, memory_mb or disk_gb is told"})
     vps_id = VpsId(runtime.ids.new())
     offloaded = await offloaded_texts(
         runtime.sealer, vps_stream(vps_id), caller.account_id, {"user_data": specification.user_data}
     )
-    return _Creation(caller, specification, vps_id, offloaded.get("user_data"), await room_refs(runtime.worker))
+    return _Creation(caller, specification, image, vps_id, offloaded.get("user_data"), await room_refs(runtime.worker))
+
+
+async def _template(runtime: Runtime, caller: Caller, name: str) -> TemplateView:
+    try:
+        return await get_template(runtime, caller, name)
+    except NotFound:
+        raise Invalid(fields={"template": "no such template"}) from None
+
+
+def _with_defaults(specification: VpsSpecification, view: TemplateView) -> VpsSpecification:
+    template = view.template
+    sizes = {"vcpu": specification.vcpu, "memory_mb": specification.memory_mb, "disk_gb": specification.disk_gb}
+    if specification.plan_id is None:
+        sizes = {name: getattr(template, name) if size is None else size for name, size in sizes.items()}
+    user_data = view.user_data if specification.user_data is None else specification.user_data
+    return msgspec.structs.replace(specification, **sizes, user_data=user_data)
 
 
 def _start(caller: Caller, hosts: RoomRefs, vps: Vps | None, loaded: Loaded, now: Instant) -> Decision:

@@ -47,8 +47,10 @@ class WorkerContext(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         return await self.aggregates.execute(refs, decide, context)
 
 
-def spec_of(vps: Vps, service_key: str, *, host_key_private: str = "", user_data: str | None = None) -> GuestSpec:
-    """Return what a host must know of a VPS that has its place; the last two, to prepare it."""
+def spec_of(
+    vps: Vps, service_key: str, *, host_key_private: str = "", user_data: str | None = None, image_key: str = ""
+) -> GuestSpec:
+    """Return what a host must know of a VPS that has its place; the last three, to prepare it."""
     assert vps.ssh_port is not None, "a VPS is placed before it is made"
     return GuestSpec(
         vps_id=vps.vps_id,
@@ -62,6 +64,7 @@ def spec_of(vps: Vps, service_key: str, *, host_key_private: str = "", user_data
         authorized_keys=(service_key, *vps.authorized_keys),
         host_key_private=host_key_private,
         user_data=user_data,
+        image_key=image_key,
     )
 
 

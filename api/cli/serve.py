@@ -13,7 +13,7 @@ import uvloop
 from api.application import closing, erasing
 from api.application.blobs import sweep_blobs
 from api.application.runtime import Runtime
-from api.application.seed_data import ensure_operator, ensure_plans
+from api.application.seed_data import ensure_operator, ensure_plans, ensure_templates
 from api.application.settings import Settings, SettingsInForce, SettingsRefused, check_servable
 from api.application.statements.issuing import ISSUE_EVERY_S, issue_due
 from api.bootstrap import runtime as bootstrap
@@ -126,6 +126,7 @@ async def _serve(
             bootstrap.opened_runtime(settings, database, with_hosts=hosts, on_progress=print_progress)
         )
         await ensure_plans(runtime)
+        await ensure_templates(runtime)
         operator_file = await ensure_operator(runtime)
         # In the order in which they are ended: first whatever takes on something new.
         services: dict[str, BackgroundService] = {}

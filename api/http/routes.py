@@ -17,6 +17,7 @@ from api.http.pricing.controllers import PricingController
 from api.http.service.controllers import ServiceController
 from api.http.ssh_keys.controllers import SshKeysController
 from api.http.statements.controllers import StatementsController
+from api.http.templates.controllers import TemplatesController
 from api.http.tokens.controllers import TokensController
 from api.http.vps.controllers import VpsController
 
@@ -28,6 +29,7 @@ CONTROLLERS: tuple[ControllerRouterHandler, ...] = (
     PricingController,
     SshKeysController,
     TokensController,
+    TemplatesController,
     VpsController,
     ExecController,
     FundsController,

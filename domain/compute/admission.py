@@ -49,7 +49,8 @@ def create_vps(
     reasons = {
         "name": wrong_name(command.name),
         "labels": wrong_labels(command.labels),
-        "user_data": None if command.user_data is None else wrong_boot_script(command.user_data, command.image),
+        "user_data": _wrong_user_data(command),
+        "disk_gb": _wrong_disk(command),
     }
     if fields := {field: reason for field, reason in reasons.items() if reason is not None}:
         raise Invalid(fields=fields)
@@ -69,6 +70,18 @@ def create_vps(
     made = both(command.account_id, command.vps_id, admitted, (*requested, *_placed(place, now)))
     blobs = () if command.offloaded_user_data is None else (command.offloaded_user_data.kept,)
     return msgspec.structs.replace(_with_place(place, made), blobs=blobs)
+
+
+def _wrong_user_data(command: CreateVps) -> str | None:
+    if command.user_data is None:
+        return None
+    return wrong_boot_script(command.user_data, command.image, cloud_config=command.cloud_config)
+
+
+def _wrong_disk(command: CreateVps) -> str | None:
+    if command.disk_gb >= command.image_disk_gb_min:
+        return None
+    return f"image {command.image} takes a disk of at least {command.image_disk_gb_min} GiB"
 
 
 def start_vps(

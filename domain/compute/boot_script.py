@@ -3,16 +3,17 @@
 SCRIPT_BYTES_MAX = 65_536
 FIRST_LINE_BYTES_MAX = 255
 """What the kernel reads of a script to find its interpreter (execve(2))."""
-CLOUD_CONFIG_IMAGES: frozenset[str] = frozenset()
-"""Images whose guests understand cloud-init's ``#cloud-config``. The lite image has no cloud-init."""
 
 _BYTE_ORDER_MARK = "\ufeff"
 _CLOUD_CONFIG = "#cloud-config"
 _SCRIPT = "must be a script, its first two characters '#!', such as a first line '#!/bin/sh'"
 
 
-def wrong_boot_script(text: str, image: str) -> str | None:
-    """Return why a guest of this image could do nothing with user data, and what to change; None where it can."""
+def wrong_boot_script(text: str, image: str, *, cloud_config: bool = False) -> str | None:
+    """Return why a guest of this image could do nothing with user data, and what to change; None where it can.
+
+    ``cloud_config``: whether its guests understand cloud-init's ``#cloud-config``; the lite image has no cloud-init.
+    """
     if "\0" in text:
         return "must not have NUL characters"
     if (size := len(text.encode())) > SCRIPT_BYTES_MAX:
@@ -23,7 +24,7 @@ def wrong_boot_script(text: str, image: str) -> str | None:
         return "has lines that end in CR LF, which a shell takes for part of the line: save it with LF line ends"
     first_line = text.partition("\n")[0]
     if first_line.rstrip() == _CLOUD_CONFIG:
-        return None if image in CLOUD_CONFIG_IMAGES else f"is cloud-config, which image {image} cannot read: {_SCRIPT}"
+        return None if cloud_config else f"is cloud-config, which image {image} cannot read: {_SCRIPT}"
     if not text.startswith("#!"):
         early = text.lstrip().startswith("#!")
         return f"{_SCRIPT}: take out the blank lines or spaces before them" if early else _SCRIPT

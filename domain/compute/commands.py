@@ -28,6 +28,12 @@ class CreateVps(msgspec.Struct, frozen=True, kw_only=True):
     memory_mb: int
     disk_gb: int
     image: str
+    image_disk_gb_min: int = 1
+    """GiB that a disk upon the image must have at least."""
+    cloud_config: bool = False
+    """Whether guests of the image understand cloud-init's ``#cloud-config``."""
+    template: str | None = None
+    """The name of the template that it is made from."""
     ssh_key_ids: tuple[SshKeyId, ...] = ()
     authorized_keys: tuple[str, ...] = ()
     """The customer's OpenSSH public keys."""

@@ -154,6 +154,23 @@ class VpsDeleteRequested(Event, frozen=True, tag="compute.vps-delete-requested.v
     at: Instant
 
 
+class VpsTemplateUsed(Event, frozen=True, tag="compute.vps-template-used.v1"):
+    """The VPS is made from a template; recorded with the request."""
+
+    template: Personal
+    """Its name."""
+    at: Instant
+
+
+class VpsUserDataEnded(Event, frozen=True, tag="compute.vps-user-data-ended.v1"):
+    """The guest told how the user data that it was given has ended: its word alone, which changes nothing else."""
+
+    outcome: Literal["done", "failed"]
+    output: Personal
+    """Its last lines."""
+    at: Instant
+
+
 class VpsDeleted(Event, frozen=True, tag="compute.vps-deleted.v1"):
     """Nothing is left of the VPS on its host."""
 
@@ -177,6 +194,8 @@ VpsEvent = (
     | VpsLabelled
     | VpsDeleteRequested
     | VpsDeleted
+    | VpsTemplateUsed
+    | VpsUserDataEnded
 )
 """Everything that can follow in the stream of a VPS after it was requested."""
 

@@ -30,6 +30,8 @@ class GuestSpec(msgspec.Struct, frozen=True):
     user_data: str | None = None
     egress: Egress = NONE
     """What it may reach, where its host lets guests out at all."""
+    image_key: str = ""
+    """What the files of the image are found by on the host; "": it is the one that the host has built by that name."""
 
 
 class GuestSeen(msgspec.Struct, frozen=True, array_like=True):

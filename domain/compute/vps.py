@@ -21,6 +21,9 @@ Power = Literal["off", "unknown", "launched", "up"]
 """What is known of the guest: shown off; may be on, since it was to be; on, nobody logged in; logged in."""
 
 
+UserDataState = Literal["pending", "done", "failed"]
+
+
 class VpsIsCreating(Refusal):
     """It was never up: until it is, it can only be deleted."""
 
@@ -83,6 +86,12 @@ class Vps(msgspec.Struct, frozen=True, kw_only=True):
     host_lost_at: Instant | None = None
     """When its host was taken to be gone; None: it is not, or the VPS needs nothing of it."""
     deleted: bool = False
+    template: str | None = None
+    """The name of the template that it was made from, as it was then."""
+    user_data_state: UserDataState | None = None
+    """None: it was given none."""
+    user_data_output: str | None = None
+    """The last lines of what came of it."""
 
     @property
     def gone(self) -> bool:
@@ -98,6 +107,11 @@ class Vps(msgspec.Struct, frozen=True, kw_only=True):
     def usable(self) -> bool:
         """Return whether commands can run in it: up, and not on its way down."""
         return self.state == "running" and self.wanted_on and not self.gone
+
+    @property
+    def awaits_user_data(self) -> bool:
+        """Return whether it can be asked now how the user data that it was given has ended."""
+        return self.usable and self.power == "up" and self.user_data_state == "pending"
 
 
 def evolve(vps: Vps | None, event: Event) -> Vps | None:
@@ -124,6 +138,7 @@ def vps_ref(vps_id: VpsId) -> AggregateRef[Vps | None]:
 
 def create(command: CreateVps, now: Instant) -> tuple[Event, ...]:
     """Return what is recorded of a VPS that was admitted."""
+    made_from = () if command.template is None else (recorded.VpsTemplateUsed(template=command.template, at=now),)
     return (
         recorded.VpsRequested(
             vps_id=command.vps_id,
@@ -141,6 +156,7 @@ def create(command: CreateVps, now: Instant) -> tuple[Event, ...]:
             token_id=command.token_id,
             created_at=now,
         ),
+        *made_from,
     )
 
 
@@ -252,6 +268,7 @@ def _requested(event: recorded.VpsRequested) -> Vps:
         authorized_keys=tuple(event.authorized_keys.splitlines()),
         user_data=event.user_data,
         labels=event.labels,
+        user_data_state=None if event.user_data is None else "pending",
         token_id=event.token_id,
         created_at=event.created_at,
         since=event.created_at,
@@ -316,6 +333,10 @@ def _evolved(vps: Vps, event: recorded.VpsEvent) -> Vps:
             return replace(vps, pending="delete", wanted_on=False, since=event.at)
         case recorded.VpsDeleted():
             return replace(vps, pending=None, power="off", deleted=True, changed_at=event.off_at)
+        case recorded.VpsTemplateUsed():
+            return replace(vps, template=event.template)
+        case recorded.VpsUserDataEnded():
+            return replace(vps, user_data_state=event.outcome, user_data_output=event.output)
         case _:
             assert_never(event)
 

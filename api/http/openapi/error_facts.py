@@ -9,6 +9,7 @@ from domain.accounts.public_keys import NotAPublicKey
 from domain.accounts.ssh_keys import SshKeyTaken, TooManySshKeys
 from domain.compute.capacity import NoCapacity
 from domain.errors import Invalid, Refusal
+from domain.images.templates import TemplateNameTaken, TooManyTemplates
 from domain.tokens.token import InsufficientScope, TooManyTokens
 from domain.wallet.asked_refunds import TooManyRefunds
 from domain.wallet.boots import TooManyFailedStarts
@@ -73,6 +74,8 @@ FACTS: dict[type[Refusal], dict[str, dict[str, Any]]] = {
     SshKeyTaken: {
         "id": {"type": "string", "format": "uuid", "example": "01937b1e-5c00-7000-8000-000000000002"},
     },
+    TemplateNameTaken: {"name": {"type": "string", "example": "worker"}},
+    TooManyTemplates: {"templates_max": {"type": "integer", "example": 50}},
     TooManySshKeys: {"ssh_keys_max": {"type": "integer", "example": 100}},
     ProjectionBehind: {"position": {"type": "integer", "example": 4711}},
     NotReady: {

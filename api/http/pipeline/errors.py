@@ -31,6 +31,8 @@ from domain.alerts.codes import CodeRefused
 from domain.compute.capacity import NoCapacity
 from domain.compute.vps import VpsIsCreating, VpsIsStopping, VpsNotRunning
 from domain.errors import Contended, Fact, Invalid, NotFound, Refusal
+from domain.images.images import ImageInUse
+from domain.images.templates import TemplateIsShared, TemplateNameTaken, TooManyTemplates
 from domain.money import MicroUsd
 from domain.payments.ports import PaymentsUnavailable
 from domain.payments.refunds import NothingToRefund
@@ -182,6 +184,10 @@ STATUS: dict[type[Refusal], int] = {
     TooSlow: 408,
     EmailTaken: 409,
     SshKeyTaken: 409,
+    TemplateNameTaken: 409,
+    TooManyTemplates: 409,
+    TemplateIsShared: 403,
+    ImageInUse: 409,
     TooManySshKeys: 409,
     TooManyTokens: 409,
     VpsIsCreating: 409,

@@ -26,7 +26,7 @@ from domain import codec
 from domain.compute.boot_script import SCRIPT_BYTES_MAX
 from domain.compute.commands import ChangeVps
 from domain.compute.labels import LABEL_CHARACTERS_MAX, LABELS_MAX
-from domain.compute.vps import Pending, State, Vps, labels_of
+from domain.compute.vps import Pending, State, UserDataState, Vps, labels_of
 from domain.errors import Invalid
 from domain.events import personal_fields
 from domain.ids import AccountId, PlanId, SshKeyId, VpsId
@@ -61,6 +61,8 @@ VPS_EXAMPLE: dict[str, Any] = {
     "created_at": "2026-11-23T17:00:00Z",
     "started_at": "2026-11-23T17:00:09.214Z",
     "expires_at": None,
+    "user_data": None,
+    "user_data_output": None,
     "metered_minutes": 3,
     "cost": 0.00021,
     "error": None,
@@ -97,6 +99,15 @@ class NewVps(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """A VPS to be made. Without a plan, the cheapest that covers the sizes; sizes in MiB and GiB."""
 
     name: Annotated[str, msgspec.Meta(description="A host name label: `a-z`, `0-9`, `-` inside, at most 63.")]
+    template: Annotated[
+        str | None,
+        msgspec.Meta(
+            description=(
+                "The name of a template, whose fields are the defaults of these; with `plan_id`, its sizes are not"
+                " asked for. It also says which image is started; without one, that is `debian-12-lite`."
+            )
+        ),
+    ] = None
     plan_id: Annotated[
         UUID | None,
         msgspec.Meta(description="A plan on offer, or it is a 400; null: the cheapest that covers the sizes."),
@@ -112,7 +123,8 @@ class NewVps(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         msgspec.Meta(
             description=(
                 f"A script that runs in the guest once, at its first boot, as root. It begins with `#!` and the path of"
-                f" its interpreter, its lines end in LF, and it has at most {SCRIPT_BYTES_MAX} bytes."
+                f" its interpreter, its lines end in LF, and it has at most {SCRIPT_BYTES_MAX} bytes. With an image"
+                f" that has cloud-init, it may be `#cloud-config` as well."
             )
         ),
     ] = None
@@ -125,6 +137,7 @@ class NewVps(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         """Return what this asks for."""
         return VpsSpecification(
             name=self.name,
+            template=self.template,
             plan_id=None if self.plan_id is None else PlanId(self.plan_id),
             ssh_key_ids=tuple(SshKeyId(id_) for id_ in self.ssh_key_ids),
             vcpu=self.vcpu,
@@ -217,6 +230,10 @@ class VpsResponse(msgspec.Struct, frozen=True, kw_only=True):
     created_at: Time
     started_at: Time | None
     expires_at: Time | None
+    user_data: UserDataState | None
+    """How the user data that it was given has ended, as its guest tells; null where it was given none."""
+    user_data_output: str | None
+    """The last lines of what came of it, once it has ended."""
     metered_minutes: int
     cost: Amount
     error: str | None
@@ -231,7 +248,7 @@ class VpsResponse(msgspec.Struct, frozen=True, kw_only=True):
             state=vps.state,
             pending=vps.pending,
             plan_id=vps.plan_id,
-            template=None,
+            template=vps.template,
             vcpu=vps.vcpu,
             memory_mb=vps.memory_mb,
             disk_gb=vps.disk_gb,
@@ -246,6 +263,8 @@ class VpsResponse(msgspec.Struct, frozen=True, kw_only=True):
             created_at=to_rfc3339(vps.created_at),
             started_at=optional_time(vps.started_at),
             expires_at=None,
+            user_data=vps.user_data_state,
+            user_data_output=vps.user_data_output,
             metered_minutes=meter.paid_n if meter else 0,
             cost=amount_number(meter.paid if meter else ZERO),
             error=vps.error,

@@ -17,6 +17,7 @@ from domain.compute.steps import Step, next_step
 from domain.compute.vps import Vps, vps_ref
 from domain.deciding import Decision
 from domain.ids import vps_stream
+from domain.images.images import IMAGES
 from domain.time import Instant, seconds
 from domain.wallet.wallet import wallet_ref
 
@@ -45,7 +46,14 @@ async def prepare(attempt: Attempt, vps: Vps, step: Step) -> None:
     hypervisor = hypervisor_of(worker, vps)
     stream, told = vps_stream(vps.vps_id), {"user_data": vps.user_data}
     texts = await texts_of(worker.blobs, worker.sealer, stream, vps.account_id, told)
-    spec = spec_of(vps, worker.service_key, host_key_private=private, user_data=texts["user_data"])
+    image = (await worker.aggregates.load(IMAGES)).of(IMAGES).find(vps.image)
+    spec = spec_of(
+        vps,
+        worker.service_key,
+        host_key_private=private,
+        user_data=texts["user_data"],
+        image_key="" if image is None else image.key,
+    )
     await hypervisor.ensure_prepared(spec)
     fail_point("prepare:after-host")
     ref, host = vps_ref(vps.vps_id), host_ref(hypervisor.host_id)

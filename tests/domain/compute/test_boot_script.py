@@ -52,9 +52,8 @@ def test_anything_else_is_refused_with_what_to_change(text: str, change: str) ->
     assert change in (wrong_boot_script(text, LITE) or "")
 
 
-def test_cloud_config_is_taken_where_the_image_understands_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("domain.compute.boot_script.CLOUD_CONFIG_IMAGES", frozenset({"debian-12"}))
-    assert wrong_boot_script("#cloud-config\nruncmd: [true]\n", "debian-12") is None
+def test_cloud_config_is_taken_where_the_image_understands_it() -> None:
+    assert wrong_boot_script("#cloud-config\nruncmd: [true]\n", "debian-12", cloud_config=True) is None
 
 
 def test_a_vps_is_not_recorded_with_user_data_that_cannot_run() -> None:
