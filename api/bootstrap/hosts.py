@@ -21,6 +21,7 @@ from adapters.simulated.host import SimulatedHost
 from adapters.simulated.hypervisor import SimulatedHypervisor
 from adapters.ssh.guest_shell import SshGuestShell
 from api.application.capacity import ensure_registered
+from api.application.images import bring_images
 from api.application.settings import Settings
 from api.application.worker_context import WorkerContext
 from domain.compute.events import HostRegistered
@@ -56,6 +57,8 @@ class Compute(msgspec.Struct, frozen=True, eq=False):
     shell: GuestShell
     machine: Machine | None
     """What this machine has for its guests; None: as much as they like."""
+    images: Path | None = None
+    """A folder an image, of all its hosts; None: they have none but what is played."""
 
 
 async def opened_compute(
@@ -73,6 +76,7 @@ async def opened_compute(
         await asyncio.to_thread(_driven_hosts, settings, ledger_id, clock, on_progress),
         shell,
         _this_machine(settings.home_folder),
+        settings.home_folder / "images",
     )
 
 
@@ -94,6 +98,9 @@ async def register_hosts(worker: WorkerContext, compute: Compute) -> None:
                 disk_gb=None if machine is None else machine.disk_gb // hosts,
             ),
         )
+        if compute.images is not None:
+            keys = frozenset(disk.parent.name for disk in compute.images.glob("*/disk.qcow2"))
+            await bring_images(worker, hypervisor.host_id, keys)
 
 
 async def close_compute(compute: Compute) -> None:

@@ -14,10 +14,12 @@ from api.cli.doctor import doctor
 from api.cli.error_handling import ReportsErrors
 from api.cli.fleet import drain, label, list_hosts, overcommit, show, undrain
 from api.cli.hosts import host
+from api.cli.images import image
 from api.cli.keys import keys
 from api.cli.limits import limit
 from api.cli.serve import api, serve, work
 from api.cli.settings import settings
+from api.cli.templates import template
 from domain.errors import Refusal
 
 
@@ -27,7 +29,23 @@ def litevps() -> None:
     """Virtual machines by the minute, prepaid, on a ledger that anybody can check."""
 
 
-for command in (serve, api, work, migrate, account, rebuild, audit, config, doctor, demo, host, settings, keys):
+for command in (
+    serve,
+    api,
+    work,
+    migrate,
+    account,
+    rebuild,
+    audit,
+    config,
+    doctor,
+    demo,
+    host,
+    image,
+    template,
+    settings,
+    keys,
+):
     litevps.add_command(command)
 account.add_command(limit)
 for command in (list_hosts, show, drain, undrain, label, overcommit):
