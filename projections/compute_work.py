@@ -21,17 +21,20 @@ CREATE TABLE compute_work (
     step text,
     since bigint NOT NULL,
     host_id uuid,
+    awaits_user_data boolean NOT NULL,
     folded text NOT NULL
 ) WITH (fillfactor = 70);
 CREATE INDEX compute_work_due ON compute_work (since) WHERE step IS NOT NULL;
+CREATE INDEX compute_work_user_data ON compute_work (vps_id) WHERE awaits_user_data;
 CREATE INDEX compute_work_of_host ON compute_work (host_id);
 """
 _READ = "SELECT vps_id, folded FROM compute_work WHERE vps_id = ANY(%b::uuid[])"
 _WRITE = """
-    INSERT INTO compute_work (vps_id, step, since, host_id, folded)
-    SELECT * FROM unnest(%b::uuid[], %b::text[], %b::bigint[], %b::uuid[], %b::text[])
+    INSERT INTO compute_work (vps_id, step, since, host_id, awaits_user_data, folded)
+    SELECT * FROM unnest(%b::uuid[], %b::text[], %b::bigint[], %b::uuid[], %b::boolean[], %b::text[])
     ON CONFLICT (vps_id) DO UPDATE
-    SET step = excluded.step, since = excluded.since, host_id = excluded.host_id, folded = excluded.folded
+    SET step = excluded.step, since = excluded.since, host_id = excluded.host_id,
+        awaits_user_data = excluded.awaits_user_data, folded = excluded.folded
 """
 _REMOVE = "DELETE FROM compute_work WHERE vps_id = ANY(%b::uuid[])"
 # What is leased or postponed is left out, or what cannot be done just now would stand before what can. The first of
@@ -42,6 +45,11 @@ _DUE = """
         SELECT FROM work.lease WHERE scope = 'vps' AND key = due.vps_id AND leased_until > clock_timestamp()
     )
     ORDER BY row_number() OVER (PARTITION BY folded::json ->> 'account_id' ORDER BY since), since LIMIT %s
+"""
+_AWAITING_USER_DATA = """
+    SELECT vps_id FROM compute_work
+    WHERE awaits_user_data AND host_id = ANY(%s::uuid[]) AND (%s::uuid IS NULL OR vps_id > %s)
+    ORDER BY vps_id LIMIT %s
 """
 _ON_HOST = "SELECT vps_id FROM compute_work WHERE host_id = %s"
 _OPEN_JOBS = """
@@ -66,6 +74,12 @@ class TabledWork:
         """Return VPSs for which a step is to be taken; see ``OpenWork.due_vpss``."""
         async with self._read_models.at(0, COMPUTE_WORK) as connection:
             cursor = await connection.execute(_DUE, [list(host_ids), limit])
+            return [VpsId(vps_id) for (vps_id,) in await cursor.fetchall()]
+
+    async def awaiting_user_data(self, host_ids: Sequence[HostId], after: VpsId | None, limit: int) -> list[VpsId]:
+        """Return VPSs whose user data may have ended; see ``OpenWork.awaiting_user_data``."""
+        async with self._read_models.at(0, COMPUTE_WORK) as connection:
+            cursor = await connection.execute(_AWAITING_USER_DATA, [list(host_ids), after, after, limit])
             return [VpsId(vps_id) for (vps_id,) in await cursor.fetchall()]
 
     async def vpss_on(self, host_id: HostId) -> list[VpsId]:
@@ -99,9 +113,10 @@ async def _apply(connection: Connection, batch: Sequence[Entry]) -> None:
 def _row(vps: Vps) -> tuple[object, ...]:
     step = next_step(vps)
     # Nothing of what its owner said is needed here, sealed or not.
-    kept = msgspec.structs.replace(vps, name="", authorized_keys=(), user_data=None, labels=None)
+    sealed = {"name": "", "labels": None, "template": None, "user_data_output": None}
+    kept = msgspec.structs.replace(vps, **sealed, authorized_keys=(), user_data=None)
     name = None if step is None else step.name
-    return vps.vps_id, name, vps.since, vps.host_id, _to_json.encode(kept).decode()
+    return vps.vps_id, name, vps.since, vps.host_id, vps.awaits_user_data, _to_json.encode(kept).decode()
 
 
 COMPUTE_WORK = ReadModel(

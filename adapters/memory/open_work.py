@@ -36,6 +36,12 @@ class MemoryOpenWork:
         free = [vps for vps in sorted(due, key=lambda vps: vps.since) if not self._leases.is_taken("vps", vps.vps_id)]
         return [vps.vps_id for vps in _in_turn(free)[:limit]]
 
+    async def awaiting_user_data(self, host_ids: Sequence[HostId], after: VpsId | None, limit: int) -> list[VpsId]:
+        """Return VPSs whose user data may have ended; see ``OpenWork.awaiting_user_data``."""
+        await self._catch_up()
+        found = (vps.vps_id for vps in self._vpss.values() if vps.awaits_user_data and vps.host_id in host_ids)
+        return sorted(vps_id for vps_id in found if after is None or vps_id > after)[:limit]
+
     async def vpss_on(self, host_id: HostId) -> list[VpsId]:
         """Return every VPS placed on a host that is not deleted."""
         await self._catch_up()

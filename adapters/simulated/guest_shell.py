@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from adapters.simulated.commands import play_command
 from adapters.simulated.host import SimulatedGuest, SimulatedHost
 from adapters.simulated.jobs import Play, PlayedJob
-from domain.compute.ports import GuestAddress, GuestUnreachable, HostKeyChanged, JobOutcome, JobSpec
+from domain.compute.ports import GuestAddress, GuestUnreachable, HostKeyChanged, JobOutcome, JobSpec, UserDataSeen
 from domain.ids import JobId, VpsId
 from domain.time import seconds
 
@@ -56,6 +56,12 @@ class SimulatedGuestShell:
         job = guest.jobs.get(job_id)
         if job is not None and job.ended(host.clock.now(), guest.boots):
             del guest.jobs[job_id]
+
+    async def find_user_data(self, address: GuestAddress) -> UserDataSeen | None:
+        """Return what the guest was made to say."""
+        await asyncio.sleep(0)
+        _, guest = self._guest(address)
+        return guest.user_data_seen
 
     async def forget(self, vps_id: VpsId) -> None:
         """Nothing is kept open."""

@@ -4,7 +4,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 
 from adapters.simulated.faults import Faults
 from adapters.simulated.jobs import PlayedJob
-from domain.compute.ports import GuestSeen, GuestSpec, HostObservation
+from domain.compute.ports import GuestSeen, GuestSpec, HostObservation, UserDataSeen
 from domain.ids import HostId, JobId, LedgerId, SnapshotId, VpsId
 from domain.ports import Clock
 from domain.time import Instant, seconds
@@ -36,6 +36,8 @@ class SimulatedGuest:
         """What its disk held when each was taken."""
         self.jobs: dict[JobId, PlayedJob] = {}
         self.cancelled_ahead: set[JobId] = set()
+        self.user_data_seen: UserDataSeen | None = UserDataSeen(succeeded=True, output=b"")
+        """What it says of its user data; None: that it has not ended."""
         self._cpu_ns = 0
 
     def seen(self, now: Instant) -> GuestSeen:

@@ -5,12 +5,14 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
+from uuid import uuid4
 
 import asyncssh
 
+from adapters.ssh import user_data
 from adapters.ssh.launcher import JobStuck, Launcher, LauncherBroken
 from adapters.ssh.pool import GuestPool
-from domain.compute.ports import GuestAddress, GuestUnreachable, JobOutcome, JobSpec
+from domain.compute.ports import GuestAddress, GuestUnreachable, JobOutcome, JobSpec, UserDataSeen
 from domain.ids import JobId, VpsId
 
 GUESTS_KEPT_MAX = 1_000
@@ -54,6 +56,13 @@ class SshGuestShell:
     async def discard(self, address: GuestAddress, job_id: JobId) -> None:
         """Remove what the guest keeps of a job that has ended."""
         await self._with_launcher(address, lambda launcher: launcher.discard(job_id))
+
+    async def find_user_data(self, address: GuestAddress) -> UserDataSeen | None:
+        """Return how the user data that the guest was given has ended, as it says."""
+        job = JobSpec(JobId(uuid4()), user_data.COMMAND, user_data.TIMEOUT_S, user_data.ANSWER_BYTES_MAX)
+        outcome = await self.run(address, job)
+        await self.discard(address, job.job_id)
+        return user_data.read_answer(outcome)
 
     async def forget(self, vps_id: VpsId) -> None:
         """Close what is kept open to a guest."""

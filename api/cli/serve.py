@@ -16,6 +16,8 @@ from api.application.runtime import Runtime
 from api.application.seed_data import ensure_operator, ensure_plans, ensure_templates
 from api.application.settings import Settings, SettingsInForce, SettingsRefused, check_servable
 from api.application.statements.issuing import ISSUE_EVERY_S, issue_due
+from api.application.user_data import EVERY_S as USER_DATA_EVERY_S
+from api.application.user_data import user_data_queue
 from api.bootstrap import runtime as bootstrap
 from api.bootstrap.hosts import SIMULATED
 from api.cli.flags import flags_for_reuse, given_flags, with_settings
@@ -174,6 +176,7 @@ def _host_services(runtime: Runtime) -> dict[str, BackgroundService]:
             PeriodicTask("settle", runtime.settle_due, SETTLE_EVERY_S),
         ],
         tasks=[
+            PeriodicTask("user data", user_data_queue(runtime.worker).work_off, USER_DATA_EVERY_S),
             PeriodicTask("mail", partial(mail.send_due_mail, runtime), mail.EVERY_S),
             PeriodicTask("closings", partial(closing.finish_closings, runtime), closing.EVERY_S),
             PeriodicTask("erasures", partial(erasing.finish_erasures, runtime), erasing.EVERY_S),

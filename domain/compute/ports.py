@@ -229,6 +229,13 @@ class GuestShell(Protocol):
         """
         ...
 
+    async def find_user_data(self, address: GuestAddress) -> "UserDataSeen | None":
+        """Return how the user data that the guest was given has ended, as it says; None: it has not, or says nothing.
+
+        Raises GuestUnreachable, HostKeyChanged.
+        """
+        ...
+
     async def forget(self, vps_id: VpsId) -> None:
         """Close what is kept open to a guest, since it is going away."""
         ...
@@ -236,6 +243,14 @@ class GuestShell(Protocol):
     async def close(self) -> None:
         """Close every connection."""
         ...
+
+
+class UserDataSeen(msgspec.Struct, frozen=True):
+    """How user data has ended, by the word of a guest that may say anything."""
+
+    succeeded: bool
+    output: bytes
+    """The end of it, bounded."""
 
 
 class JobSpec(msgspec.Struct, frozen=True):

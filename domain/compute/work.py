@@ -45,6 +45,10 @@ class OpenWork(Protocol):
         """
         ...
 
+    async def awaiting_user_data(self, host_ids: Sequence[HostId], after: VpsId | None, limit: int) -> Sequence[VpsId]:
+        """Return VPSs on these hosts that run, and of whose user data it is not known how it ended, by their ids."""
+        ...
+
     async def vpss_on(self, host_id: HostId) -> Sequence[VpsId]:
         """Return every VPS placed on a host that is not deleted."""
         ...

@@ -18,6 +18,7 @@ from domain.compute.events import (
     VpsPrepared,
     VpsRequested,
     VpsRunning,
+    VpsUserDataEnded,
 )
 from domain.compute.work import Leases, OpenWork
 from domain.exec.events import JobFinished, JobRequested
@@ -43,7 +44,7 @@ def at(after: int) -> Instant:
 
 async def _vps(history: History, account_id: AccountId, vps_id: VpsId, *events: object) -> None:
     requested = VpsRequested(
-        vps_id, account_id, "web", PLAN, 1, 256, 5, "lite", (), "", None, None, None, at(vps_id.int)
+        vps_id, account_id, "web", PLAN, 1, 256, 5, "lite", (), "", "#!/bin/sh\n", None, None, at(vps_id.int)
     )
     for event in (requested, *events):
         await history.record(account_id, (vps_stream(vps_id), event))  # type: ignore[arg-type]
@@ -100,6 +101,18 @@ async def test_what_is_due_on_a_host_that_one_does_not_drive_is_left_to_others(w
 
 async def test_what_is_placed_on_a_host_is_there_until_nothing_is_left_of_it(work: OpenWork) -> None:
     assert set(await work.vpss_on(HOST)) == {RUNNING, DELETING}
+
+
+async def test_user_data_is_awaited_of_what_runs_until_its_end_is_told(
+    work: OpenWork, history: History, followed: ReadModels
+) -> None:
+    assert list(await work.awaiting_user_data([HOST], None, 10)) == [RUNNING]
+    assert list(await work.awaiting_user_data([HOST], RUNNING, 10)) == []
+    assert list(await work.awaiting_user_data([HostId(UUID(int=10))], None, 10)) == []
+    account_id = await history.registered()
+    await history.record(account_id, (vps_stream(RUNNING), VpsUserDataEnded("done", "the end", at(40))))
+    await followed.caught_up(await history.store.head(), COMPUTE_WORK)
+    assert list(await work.awaiting_user_data([HOST], None, 10)) == []
 
 
 async def test_jobs_that_are_not_finished_are_open_once_they_are_old_enough(work: OpenWork) -> None:
