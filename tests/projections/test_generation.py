@@ -29,7 +29,8 @@ async def test_what_is_rebuilt_equals_what_was_live_row_by_row(
     position = await rebuild(owner_url, history.store, READ_MODELS)
     assert position == await history.store.head()
     assert _all_rows(owner_url) == live
-    assert [model.name for model in READ_MODELS if not live[model.name]] == []
+    empty = [model.name for model in READ_MODELS if not live[model.name]]
+    assert empty == [], "record an event of it in _lively_history"
 
 
 async def test_a_rebuild_mends_rows_that_had_gone_wrong(history: History, followed: ReadModels, owner_url: str) -> None:

@@ -2,14 +2,15 @@
 
 import msgspec
 
-from api.application.billing.reading import caught_up_connection
 from api.application.caller import Caller
+from api.application.reading import caught_up_connection
 from api.application.runtime import Runtime
 from domain.errors import Invalid
 from domain.money import MicroUsd
 from domain.time import Instant
 from domain.wallet.wallet import Wallet
-from projections.entries import balance_at
+from projections.entries import ENTRIES, balance_at
+from projections.vps import VPS
 
 
 class BalanceThen(msgspec.Struct, frozen=True):
@@ -30,5 +31,5 @@ async def get_balance(runtime: Runtime, caller: Caller, at: Instant) -> BalanceT
     """Return the balance as it was recorded by an instant. Raises Invalid or ProjectionBehind."""
     if at > runtime.clock.now():
         raise Invalid(fields={"at": "must not be in the future"})
-    async with caught_up_connection(runtime) as connection:
+    async with caught_up_connection(runtime, ENTRIES, VPS) as connection:
         return BalanceThen(at, await balance_at(connection, caller.account_id, at))

@@ -7,9 +7,9 @@ from itertools import groupby
 import msgspec
 
 from api.application.billing.minutes import Minute, lines_in, minute_of
-from api.application.billing.reading import caught_up_connection
 from api.application.caller import Caller
 from api.application.ids import uuid_of
+from api.application.reading import caught_up_connection
 from api.application.runtime import Runtime
 from api.application.streams import events_between
 from domain import codec
@@ -21,7 +21,9 @@ from domain.ids import AccountId, EventId, HostId, TokenId, VpsId, host_stream, 
 from domain.ports import EventStore, Recorded
 from domain.pricing.price_book import PRICES, PriceBook
 from domain.time import MINUTE, Instant
+from projections.entries import ENTRIES
 from projections.explaining import MeterEvent, charged_in, meter_events_of, version_of_entry
+from projections.vps import VPS
 
 CLOCKS_APART = 2 * MINUTE
 """How far the host's observations are looked for before the minute itself, since clocks differ."""
@@ -109,7 +111,7 @@ async def explain_minutes(
     runtime: Runtime, account_id: AccountId, vps_id: VpsId, n_from: int, n_to: int
 ) -> ExplainedMinutes:
     """Return what is behind these minutes. Raises NotFound where the account has not used all of them."""
-    async with caught_up_connection(runtime) as connection:
+    async with caught_up_connection(runtime, ENTRIES, VPS) as connection:
         rows = await charged_in(connection, account_id, vps_id, n_from, n_to)
         if not rows:
             raise NotFound
@@ -134,7 +136,7 @@ async def explain_minutes(
 
 async def explain_entry(runtime: Runtime, account_id: AccountId, event_id: EventId) -> Recorded:
     """Return the event of a wallet that moved funds. Raises NotFound where the account has no such."""
-    async with caught_up_connection(runtime) as connection:
+    async with caught_up_connection(runtime, ENTRIES, VPS) as connection:
         version = await version_of_entry(connection, account_id, event_id)
     if version is None:
         raise NotFound

@@ -6,8 +6,9 @@ from uuid import UUID
 import msgspec
 
 from api.application.billing.minutes import Minute, comes_in_stretches, lines_in, minutes_between
-from api.application.billing.reading import caught_up_connection, decrypted_vpss
+from api.application.billing.vps_names import decrypted_vpss
 from api.application.labels import KINDS, not_charged, with_reason
+from api.application.reading import caught_up_connection
 from api.application.runtime import Runtime
 from api.application.streams import events_between
 from domain.compute.vps import Vps
@@ -16,7 +17,7 @@ from domain.ids import AccountId, TokenId, VpsId, wallet_stream
 from domain.money import MicroUsd, exact_usd
 from domain.time import Instant
 from domain.wallet.events import MinuteLine
-from projections.entries import Kind
+from projections.entries import ENTRIES, Kind
 from projections.read_model import Connection
 from projections.transactions import (
     EntryOfLines,
@@ -28,7 +29,7 @@ from projections.transactions import (
     tokens_of,
     transactions_of,
 )
-from projections.vps import vpss_by_ids
+from projections.vps import VPS, vpss_by_ids
 
 
 class TransactionDetails(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,7 +99,7 @@ async def list_transactions(
 
 async def folded_transactions(runtime: Runtime, query: TransactionListQuery) -> TransactionPage:
     """Return transactions, newest first, the minutes of a VPS that begin within an hour as one."""
-    async with caught_up_connection(runtime) as connection:
+    async with caught_up_connection(runtime, ENTRIES, VPS) as connection:
         filter_ = TransactionFilter(query.account_id, kind=query.kind, vps_id=query.vps_id)
         if query.since is not None:
             position, _ = await first_since(connection, query.account_id, query.since)
@@ -127,7 +128,7 @@ async def folded_transactions(runtime: Runtime, query: TransactionListQuery) -> 
 
 async def single_minutes(runtime: Runtime, query: TransactionListQuery) -> TransactionPage:
     """Return transactions, newest first, each minute by itself."""
-    async with caught_up_connection(runtime) as connection:
+    async with caught_up_connection(runtime, ENTRIES, VPS) as connection:
         above, total = 0, await lines_of(connection, query.account_id)
         last = total
         if query.until is not None:

@@ -7,8 +7,9 @@ from typing import Literal
 import msgspec
 
 from api.application.billing.minutes import Minute, lines_in, minute_of
-from api.application.billing.reading import caught_up_connection, decrypted_vpss
+from api.application.billing.vps_names import decrypted_vpss
 from api.application.caller import Caller
+from api.application.reading import caught_up_connection
 from api.application.runtime import Runtime
 from api.application.streams import events_between
 from domain.errors import Invalid
@@ -17,8 +18,10 @@ from domain.money import MicroUsd, charge_for_minutes
 from domain.statements.month import month_of
 from domain.time import HOUR, MINUTE, Instant
 from projections.charges import PAID
+from projections.entries import ENTRIES
 from projections.transactions import tokens_of
 from projections.usage import HOURS_PER_DAY, ChargedHour, Used, charged_hours, used_in_hours
+from projections.vps import VPS
 
 Grouping = Literal["vps", "token", "label", "day"]
 
@@ -91,7 +94,7 @@ async def usage_of(
     A VPS counts in the group of each of its labels, so these may come to more than there is in all.
     """
     by_day = "day" in grouping
-    async with caught_up_connection(runtime) as connection:
+    async with caught_up_connection(runtime, ENTRIES, VPS) as connection:
         first, end = -(-since // HOUR), until // HOUR
         used = []
         if first < end:

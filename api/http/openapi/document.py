@@ -10,7 +10,6 @@ from api.application.refusals import RateLimited
 from api.http.openapi.docs import ResponseDocs
 from api.http.openapi.error_facts import FACTS, RETRY_STATUSES, meaning_of
 from api.http.pipeline.errors import (
-    STATUS,
     HeadersTooLarge,
     IdempotencyKeyReused,
     InternalError,
@@ -20,6 +19,7 @@ from api.http.pipeline.errors import (
     StoreDown,
     TooSlow,
     UnsupportedMediaType,
+    status_of,
 )
 from api.http.pipeline.operation import Operation
 from domain.accounts.account import Unauthorized
@@ -118,7 +118,7 @@ def refusals_of(operation: Operation) -> list[type[Refusal]]:
         found[Invalid] = None
     if "{" in operation.path:
         found[NotFound] = None
-    return sorted(found, key=lambda kind: (STATUS[kind], kind.code))
+    return sorted(found, key=lambda kind: (status_of(kind), kind.code))
 
 
 def _item(operation: Operation, schema_of: Callable[[Any], Any]) -> dict[str, Any]:
@@ -249,7 +249,7 @@ def _header_parameters(operation: Operation) -> list[dict[str, Any]]:
 def _by_status(kinds: Iterable[type[Refusal]]) -> dict[int, list[type[Refusal]]]:
     grouped: dict[int, list[type[Refusal]]] = {}
     for kind in kinds:
-        grouped.setdefault(STATUS[kind], []).append(kind)
+        grouped.setdefault(status_of(kind), []).append(kind)
     return grouped
 
 

@@ -246,6 +246,13 @@ _MONEY_FACTS: dict[str, Callable[[MicroUsd], msgspec.Raw]] = {
 }
 
 
+def status_of(kind: type[Refusal]) -> int:
+    """Return the status of a refusal. Raises LookupError, which tells where to put it, for one that has none."""
+    if kind not in STATUS:
+        raise LookupError(f"{kind.__name__} has no HTTP status yet: give it one in STATUS of {__name__}")
+    return STATUS[kind]
+
+
 class Refused(msgspec.Struct, frozen=True):
     """A refusal as it is told: status, headers, body."""
 
@@ -256,7 +263,7 @@ class Refused(msgspec.Struct, frozen=True):
 
 def refused(refusal: Refusal, *, as_problem: bool) -> Refused:
     """Return how a refusal is told, as plain JSON or as RFC 9457 has it."""
-    status = STATUS[type(refusal)]
+    status = status_of(type(refusal))
     facts = dict(_rendered(name, fact) for name, fact in refusal.facts.items())
     if isinstance(refusal, InsufficientBalance):
         facts["balance_micros"] = refusal.balance

@@ -92,7 +92,7 @@ def test_both_answers_of_a_start_are_told() -> None:
 
 
 def test_the_reference_in_the_docs_is_current() -> None:
-    assert (DOCS / "reference" / "http.md").read_text() == reference(TOLD), "run python -m api.http.openapi.reference"
+    assert (DOCS / "reference" / "http.md").read_text() == reference(TOLD), "run make reference"
 
 
 @pytest.mark.anyio
