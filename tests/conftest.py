@@ -2,31 +2,27 @@
 
 import os
 import pwd
-import secrets
 import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
 
-import psycopg
 import pytest
 from hypothesis import settings
-from psycopg import sql
 
 from adapters.embedded_postgres.server import OWNER, SERVICE_ROLE, SUPERUSER, EmbeddedPostgres
 from adapters.embedded_postgres.unprivileged import USER_NAME
-from adapters.postgres.migrate import migrate
-from projections.catalogue import READ_MODELS
-from projections.generation import install
 from tests import ports
+from tests.databases import Databases
 from tests.folders import make_folder
 from tests.workers import Worker, Workers, is_worker, order_for_sharing
 
-pytest_plugins = ["tests.guests"]
+pytest_plugins = ["tests.guests", "tests.storage", "tests.api.compute_world"]
 
-_TEMPLATE = "migrated_template"
 # Databases are made and dropped for each test; what a power cut would take from them is of no interest.
 _QUICK = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_wal_size": "128MB"}
+# A connection proves its password in 2 ms instead of 4, and a test opens half a dozen.
+_QUICK |= {"scram_iterations": "1"}
 
 # A deadline would measure the machine. `make long` looks for rarer cases, of each property so many as LITEVPS_LONG says
 # where that is more than 1.
@@ -74,31 +70,30 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[EmbeddedPostgres]:
-    """Start an embedded PostgreSQL for the session, with one migrated database to copy from."""
+    """Start an embedded PostgreSQL for the session."""
     folder = make_folder()
     server = EmbeddedPostgres(folder / "postgres", settings=_QUICK)
     try:
         server.start()
-        with _as_superuser(server) as connection:
-            _create_database(connection, _TEMPLATE)
-        migrate(server.url(OWNER, _TEMPLATE), server.service_password)
-        install(server.url(OWNER, _TEMPLATE), READ_MODELS)
         yield server
     finally:
         server.stop()
         shutil.rmtree(folder)
 
 
+@pytest.fixture(scope="session")
+def databases(postgres_server: EmbeddedPostgres) -> Iterator[Databases]:
+    """Give fresh databases, each a copy of one that is migrated."""
+    made = Databases(postgres_server)
+    yield made
+    made.close()
+
+
 @pytest.fixture
-def database_name(postgres_server: EmbeddedPostgres) -> Iterator[str]:
+def database_name(databases: Databases) -> Iterator[str]:
     """Make a migrated database for one test, and drop it afterwards."""
-    name = f"test_{secrets.token_hex(6)}"
-    with _as_superuser(postgres_server) as connection:
-        _create_database(connection, name, template=_TEMPLATE)
-        try:
-            yield name
-        finally:
-            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    with databases.migrated() as name:
+        yield name
 
 
 @pytest.fixture
@@ -120,30 +115,16 @@ def superuser_url(postgres_server: EmbeddedPostgres, database_name: str) -> str:
 
 
 @pytest.fixture
-def empty_owner_url(postgres_server: EmbeddedPostgres) -> Iterator[str]:
+def empty_owner_url(databases: Databases) -> Iterator[str]:
     """Return the owner's URL of a database that no migration has seen."""
-    name = f"empty_{secrets.token_hex(6)}"
-    with _as_superuser(postgres_server) as connection:
-        _create_database(connection, name)
-        try:
-            yield postgres_server.url(OWNER, name)
-        finally:
-            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    with databases.empty() as name:
+        yield databases.server.url(OWNER, name)
 
 
 @pytest.fixture
 def free_port() -> int:
     """Return a port of 127.0.0.1 that nothing listened on a moment ago."""
     return ports.free_port()
-
-
-def _as_superuser(server: EmbeddedPostgres) -> psycopg.Connection:
-    return psycopg.connect(server.url(SUPERUSER, "postgres"), autocommit=True)
-
-
-def _create_database(connection: psycopg.Connection, name: str, template: str = "template1") -> None:
-    create = sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}")
-    connection.execute(create.format(*map(sql.Identifier, (name, OWNER, template))))
 
 
 def _user_exists() -> bool:

@@ -1,1 +1,1 @@
-"""Adapters that keep everything in this process's memory, for tests and for development without a database."""
+"""Adapters that keep everything in this process's memory, for properties that try thousands of cases."""

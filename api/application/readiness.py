@@ -79,8 +79,6 @@ async def _store(runtime: Runtime) -> str:
 
 
 async def _projections(runtime: Runtime) -> str:
-    if runtime.read_models is None:
-        return "ok"
     head = await runtime.store.head()
     behind = [
         f"{one.name} {'has stopped' if one.failed_at is not None else 'is behind'}"

@@ -4,17 +4,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from api.application.runtime import Runtime
-from domain.ports import StoreUnavailable
 from projections.read_model import Connection, ReadModel
 
 
 @asynccontextmanager
 async def caught_up_connection(runtime: Runtime, *read_models: ReadModel) -> AsyncIterator[Connection]:
-    """Give a connection on which these read models show everything recorded so far.
-
-    Raises ProjectionBehind, and StoreUnavailable where the store is in memory and nothing is kept in tables.
-    """
-    if runtime.read_models is None:
-        raise StoreUnavailable("there are no read models beside a store in memory")
+    """Give a connection on which these read models show everything recorded so far. Raises ProjectionBehind."""
     async with runtime.read_models.at(await runtime.store.head(), *read_models) as connection:
         yield connection

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
 
 import msgspec
 
@@ -10,48 +9,15 @@ from api.application.payments.dependencies import PaymentsContext
 from api.application.repository import AggregateRepository, CommandContext
 from api.application.settings import Settings
 from api.application.statements.source import StatementSource
+from api.application.vps_queries import VpsList
 from api.application.worker_context import WorkerContext
 from domain.accounts.ports import Captcha, Leftovers, OpenClosings, Passwords, RateCounters, Sessions
 from domain.alerts.ports import AlertWork, Mailer
-from domain.compute.vps import State, Vps
 from domain.ids import AccountId
 from domain.money import MicroUsd
 from domain.ports import Clock, EventStore, Ids, Sealer
 from domain.tokens.ports import LastUses, TokenSecrets
 from projections.reading import ReadModels
-
-
-class VpsListQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Which part of the VPSs of an account is asked for. A place is the position of the event that asked for it."""
-
-    state: State | None = None
-    matches: Callable[[Vps], bool] | None = None
-    """Of names and labels, which are sealed wherever they are kept; None: whatever they are."""
-    limit: int
-    offset: int = 0
-    before: int | None = None
-    after: int | None = None
-    """At most one of ``before`` and ``after``, and ``offset`` with neither."""
-
-
-class VpsListSlice(msgspec.Struct, frozen=True):
-    """A part of a list of VPSs, newest first; names and labels are unsealed."""
-
-    shown: Sequence[Vps]
-    total: int | None
-    """How many there are in all; None where there are too many to look through them for it."""
-    older: int | None
-    """The place after which it goes on, if it does."""
-    newer: int | None
-    """The place before which others come, if they do."""
-
-
-class VpsList(Protocol):
-    """The one list that needs a read model: the VPSs of an account."""
-
-    async def of_account(self, account_id: AccountId, asked: VpsListQuery) -> VpsListSlice:
-        """Return a part of those that exist for the account now, newest first. Raises Invalid and ProjectionBehind."""
-        ...
 
 
 class StandIn(msgspec.Struct, frozen=True, eq=False):
@@ -86,6 +52,9 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """Pays everything that is due of every account."""
     sweep_claims: Callable[[], Awaitable[object]]
     """Deletes claims that have expired, such as kept answers; changes no answer."""
+    read_models: ReadModels
+    database_url: str
+    """Of the role that the service works as."""
     vps_list: VpsList
     statements: StatementSource
     alert_work: AlertWork
@@ -104,7 +73,3 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """None in production, and in development where Stripe itself is asked."""
     ending: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
     """Set once the service ends and calls that only wait for something are to wait no longer."""
-    read_models: ReadModels | None = None
-    """None where the store is in memory."""
-    database_url: str | None = None
-    """Of the role that the service works as; None where the store is in memory."""

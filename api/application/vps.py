@@ -10,9 +10,10 @@ from api.application.caller import Caller
 from api.application.capacity import RoomRefs, room_refs
 from api.application.once import Once
 from api.application.repository import Decided, Loaded
-from api.application.runtime import Runtime, VpsListQuery
+from api.application.runtime import Runtime
 from api.application.streams import events_between
 from api.application.templates import TemplateView, get_template
+from api.application.vps_queries import VpsListQuery
 from domain.accounts.ssh_keys import authorized_keys, ssh_keys_ref
 from domain.blobs import OffloadedText
 from domain.compute import admission, changing

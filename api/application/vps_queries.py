@@ -1,12 +1,11 @@
-"""Lists of VPSs: from the read model, or from a store in memory by folding all of it."""
+"""The VPSs of an account: the one list of them that needs a read model."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from uuid import UUID
+from collections.abc import AsyncIterator, Callable, Sequence
 
-from api.application.runtime import VpsListQuery, VpsListSlice
-from domain import codec
-from domain.compute.vps import FOLD, Vps
+import msgspec
+
+from domain.compute.vps import State, Vps
 from domain.errors import Invalid
 from domain.ids import AccountId
 from domain.ports import EventStore, Sealer
@@ -18,12 +17,36 @@ LOOKED_THROUGH_MAX = 2_000
 """How many VPSs one request opens to find a name or a label."""
 LOOKED_THROUGH_AT_ONCE = 200
 """And how many of them without letting others have their turn: some 3 ms."""
-_FEED_BATCH = 5_000
 
 Placed = tuple[int, Vps]
 
 
-class ProjectedVpsList:
+class VpsListQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which part of the VPSs of an account is asked for. A place is the position of the event that asked for it."""
+
+    state: State | None = None
+    matches: Callable[[Vps], bool] | None = None
+    """Of names and labels, which are sealed wherever they are kept; None: whatever they are."""
+    limit: int
+    offset: int = 0
+    before: int | None = None
+    after: int | None = None
+    """At most one of ``before`` and ``after``, and ``offset`` with neither."""
+
+
+class VpsListSlice(msgspec.Struct, frozen=True):
+    """A part of a list of VPSs, newest first; names and labels are unsealed."""
+
+    shown: Sequence[Vps]
+    total: int | None
+    """How many there are in all; None where there are too many to look through them for it."""
+    older: int | None
+    """The place after which it goes on, if it does."""
+    newer: int | None
+    """The place before which others come, if they do."""
+
+
+class VpsList:
     """Reads the read model once it shows everything recorded so far."""
 
     def __init__(self, read_models: ReadModels, store: EventStore, sealer: Sealer) -> None:
@@ -139,35 +162,3 @@ def slice_of(placed: list[Placed], query: VpsListQuery) -> VpsListSlice:
         older=shown[-1][0] if shown and end < len(placed) else None,
         newer=shown[0][0] if shown and first > 0 else None,
     )
-
-
-class FoldedVpsList:
-    """Folds every event there is, each time: for stores of a few thousand events."""
-
-    def __init__(self, store: EventStore, sealer: Sealer) -> None:
-        self._store = store
-        self._sealer = sealer
-
-    async def of_account(self, account_id: AccountId, query: VpsListQuery) -> VpsListSlice:
-        """Return a part of those that exist for the account now, newest first."""
-        await self._sealer.load([account_id])
-        folded: dict[UUID, Vps | None] = {}
-        places: dict[UUID, int] = {}
-        position = 0
-        while batch := await self._store.read_feed(position, _FEED_BATCH):
-            position = batch[-1].position
-            for recorded in batch:
-                if not recorded.type.startswith("compute.vps-"):
-                    continue
-                owner = codec.decode_metadata(recorded).account_id
-                if owner == account_id:
-                    event = codec.decode(recorded, self._sealer)
-                    folded[recorded.stream] = FOLD.evolve(folded.get(recorded.stream), event)
-                    places.setdefault(recorded.stream, recorded.position)
-        found = [(places[stream], vps) for stream, vps in folded.items() if vps is not None and not vps.gone]
-        matching = [
-            (place, vps)
-            for place, vps in reversed(found)
-            if query.state in (None, vps.state) and (query.matches is None or query.matches(vps))
-        ]
-        return slice_of(matching, query)

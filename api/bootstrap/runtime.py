@@ -45,8 +45,8 @@ from api.application.queues import Pauses
 from api.application.repository import AggregateRepository
 from api.application.runtime import Runtime
 from api.application.settings import Settings
-from api.application.statements.projected import ProjectedStatements
-from api.application.vps_queries import ProjectedVpsList
+from api.application.statements.source import StatementSource
+from api.application.vps_queries import VpsList
 from api.application.worker_context import WorkerContext
 from api.bootstrap.hosts import OnProgress, close_compute, made_folder, opened_compute, register_hosts
 from api.bootstrap.keys import key_ring, let_go, look_for_signing_keys, opened_sessions
@@ -190,8 +190,8 @@ async def opened_runtime(
                 settle_due, aggregates, TabledDueAccounts(read_models), clock, Pauses(clock, PAUSE_MAX_S)
             ),
             sweep_claims=store.sweep_claims,
-            vps_list=ProjectedVpsList(read_models, store, sealer),
-            statements=ProjectedStatements(read_models, store, sealer),
+            vps_list=VpsList(read_models, store, sealer),
+            statements=StatementSource(read_models, store, sealer),
             read_models=read_models,
             database_url=database.service_url,
             alert_work=TabledAlertWork(read_models),

@@ -190,8 +190,6 @@ def _host_services(runtime: Runtime) -> dict[str, BackgroundService]:
 
 
 def _runner(runtime: Runtime) -> Runner:
-    assert runtime.database_url is not None
-    assert runtime.read_models is not None
     return Runner(runtime.store, runtime.database_url, READ_MODELS, schema=SCHEMA, moved=runtime.read_models.moved)
 
 

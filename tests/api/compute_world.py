@@ -1,18 +1,16 @@
 """A played world for tests of the worker: a store and a host that outlive every service over them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 import msgspec
+import pytest
 
 from adapters.ids import TimeOrderedIds
-from adapters.memory.blobs import MemoryBlobs
-from adapters.memory.leases import LeaseTable, MemoryLeases
-from adapters.memory.open_work import MemoryOpenWork
-from adapters.sealing.key_tables import MemoryKeyTable
+from adapters.sealing.key_tables import KeyTable
 from adapters.sealing.master_key import MasterKey
 from adapters.sealing.sealer import AccountSealer
 from adapters.simulated.clock import ManualClock
@@ -26,6 +24,7 @@ from api.application.metering import settle_account
 from api.application.repository import AggregateRepository, CommandContext, Loaded
 from api.application.worker_context import WorkerContext
 from api.workers.provisioning import Worker
+from domain.blobs import Blobs
 from domain.codec import decode
 from domain.compute import admission
 from domain.compute import vps as life
@@ -36,6 +35,7 @@ from domain.compute.commands import ChangeVps, CreateVps
 from domain.compute.events import HostRegistered
 from domain.compute.steps import next_step
 from domain.compute.vps import Vps, vps_ref
+from domain.compute.work import Leases, OpenWork
 from domain.deciding import Decision, recorded_in
 from domain.events import Actor, Event
 from domain.ids import PRICING_STREAM, AccountId, HostId, PlanId, VpsId
@@ -47,6 +47,7 @@ from domain.time import Instant
 from domain.wallet.events import FundsCredited, MinutesMetered, MinutesWaived, VpsAdmitted, WalletOpened
 from domain.wallet.wallet import Wallet, wallet_ref
 from tests.api.poisoned import PoisonedStore
+from tests.storage import OpenStorage
 
 IDS = TimeOrderedIds()
 SERVICE_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBadServiceKeyForPlayedGuestsOnlyAAAAAAAAAAAA litevps"
@@ -81,11 +82,41 @@ class _Mortal:
         return getattr(self._inner, name)
 
 
+class Kept(Protocol):
+    """What a service keeps: in PostgreSQL, or in memory where time is played."""
+
+    @property
+    def store(self) -> Any:
+        """Events, and snapshots of what they come to."""
+        ...
+
+    @property
+    def keys(self) -> KeyTable:
+        """Sealing keys."""
+        ...
+
+    @property
+    def blobs(self) -> Blobs:
+        """Texts beside events."""
+        ...
+
+    @property
+    def work(self) -> OpenWork:
+        """What is to be done."""
+        ...
+
+    def leases(self, holder: UUID) -> Leases:
+        """Return the leases of one process."""
+        ...
+
+
 class World:
     """What a crash of the service does not touch."""
 
     def __init__(
         self,
+        kept: Kept,
+        clock: ManualClock,
         *,
         boot_s: float = 0,
         memory_mb: int | None = None,
@@ -94,13 +125,10 @@ class World:
         ports: int = 100,
         hosts: int = 1,
     ) -> None:
-        self.clock = ManualClock()
-        self.store = PoisonedStore(self.clock)
-        self.keys = MemoryKeyTable()
-        self.leases = LeaseTable(self.clock)
-        self.blobs = MemoryBlobs(self.store, self.clock)
+        self.clock = clock
+        self.kept, self.store, self.blobs = kept, kept.store, kept.blobs
         self.hosts = [
-            SimulatedHost(HostId(UUID(int=k)), self.clock, ssh_host=f"127.0.0.{k}", boot_s=boot_s)
+            SimulatedHost(HostId(UUID(int=k)), clock, ssh_host=f"127.0.0.{k}", boot_s=boot_s)
             for k in range(1, hosts + 1)
         ]
         self.host = self.hosts[0]
@@ -112,7 +140,7 @@ class World:
     def worker(self, life: Life | None = None) -> WorkerContext:
         """Return what a service has just after its start: nothing remembered."""
         life = life or Life()
-        sealer = AccountSealer(MasterKey(b"k" * 32), self.keys)
+        sealer = AccountSealer(MasterKey(b"k" * 32), self.kept.keys)
         store, blobs = life.bind(self.store), life.bind(self.blobs)
         aggregates = AggregateRepository(store, sealer, self.clock, IDS, snapshots=self.store, blobs=blobs)
         hypervisors = [life.bind(SimulatedHypervisor(host)) for host in self.hosts]
@@ -121,16 +149,16 @@ class World:
             await settle_account(worker.aggregates, account_id)
 
         worker = WorkerContext(
-            store=life.bind(self.store),
+            store=store,
             aggregates=aggregates,
             sealer=sealer,
             clock=self.clock,
             hypervisors={hypervisor.host_id: hypervisor for hypervisor in hypervisors},
             shell=life.bind(SimulatedGuestShell(self.hosts, client_key_public=SERVICE_KEY)),
             service_key=SERVICE_KEY,
-            leases=life.bind(MemoryLeases(self.leases, IDS.new())),
-            work=MemoryOpenWork(life.bind(self.store), self.leases),
-            blobs=life.bind(self.blobs),
+            leases=life.bind(self.kept.leases(IDS.new())),
+            work=life.bind(self.kept.work),
+            blobs=blobs,
             settle=pay,
         )
         return worker
@@ -163,12 +191,12 @@ class World:
     ) -> VpsId:
         """Ask for a VPS, as its owner does."""
         vps_id = vps_id or VpsId(IDS.new())
-        ref, wallet = vps_ref(vps_id), wallet_ref(self.account_id)
+        # Who asks is known at once: the next one may ask meanwhile.
+        account_id, command, context = self.account_id, self.command(vps_id, name), self.context("create")
+        ref, wallet = vps_ref(vps_id), wallet_ref(account_id)
         texts = {"user_data": user_data}
-        aside = await offloaded_texts(worker.sealer, ref.stream, self.account_id, texts)
-        command = msgspec.structs.replace(
-            self.command(vps_id, name), user_data=user_data, offloaded_user_data=aside.get("user_data")
-        )
+        aside = await offloaded_texts(worker.sealer, ref.stream, account_id, texts)
+        command = msgspec.structs.replace(command, user_data=user_data, offloaded_user_data=aside.get("user_data"))
         hosts = await room_refs(worker)
 
         def decide(loaded: Loaded, now: Instant) -> Decision:
@@ -177,7 +205,7 @@ class World:
                 loaded.of(ref), loaded.of(wallet), loaded.of(PRICES), rooms, limits, command, now
             )
 
-        await worker.aggregates.execute([ref, wallet, PRICES, *hosts.refs], decide, self.context("create"))
+        await worker.aggregates.execute([ref, wallet, PRICES, *hosts.refs], decide, context)
         return vps_id
 
     async def create_unplaced(self, worker: WorkerContext, *, vps_id: VpsId | None = None) -> VpsId:
@@ -209,10 +237,11 @@ class World:
 
     async def ask(self, worker: WorkerContext, verb: str, vps_id: VpsId) -> None:
         """Ask a VPS to start, stop, restart or go, as its owner does."""
-        ref, wallet, hosts = vps_ref(vps_id), wallet_ref(self.account_id), await room_refs(worker)
+        account_id, context = self.account_id, self.context(verb)
+        ref, wallet, hosts = vps_ref(vps_id), wallet_ref(account_id), await room_refs(worker)
 
         def decide(loaded: Loaded, now: Instant) -> Decision:
-            vps, purse, account_id = loaded.of(ref), loaded.of(wallet), self.account_id
+            vps, purse = loaded.of(ref), loaded.of(wallet)
             match verb:
                 case "start":
                     return admission.start_vps(
@@ -225,7 +254,7 @@ class World:
                 case _:
                     return admission.delete_vps(vps, purse, account_id, now)
 
-        await worker.aggregates.execute([ref, wallet, PRICES, *hosts.refs], decide, self.context(verb))
+        await worker.aggregates.execute([ref, wallet, PRICES, *hosts.refs], decide, context)
 
     async def change(self, worker: WorkerContext, vps_id: VpsId, **changes: Any) -> None:
         """Ask for a VPS to be otherwise, as its owner does."""
@@ -264,6 +293,10 @@ class World:
                     return [vps for vps in vpss if vps is not None]
                 await asyncio.sleep(0.005)
 
+    async def leased(self, scope: str, key: UUID) -> bool:
+        """Return whether a thing is somebody's, or to be left alone for now."""
+        return bool(await self.kept.leases(IDS.new()).taken(scope, [key]))
+
     async def wallet(self) -> Wallet:
         """Return the account's wallet, as a service that has just started sees it."""
         ref = wallet_ref(self.account_id)
@@ -285,6 +318,21 @@ class World:
                 if line.vps_id == vps_id:
                     numbers += range(line.n_from, line.n_to + 1)
         return paid, waived
+
+
+Worlds = Callable[..., Awaitable[World]]
+"""``await worlds(memory_mb=512)``: a world over a fresh database, which is closed after the test."""
+
+
+@pytest.fixture
+def worlds(open_storage: OpenStorage) -> Worlds:
+    """Give what makes worlds for this test."""
+
+    async def made(**more: Any) -> World:
+        clock = ManualClock()
+        return World(await open_storage(clock, PoisonedStore), clock, **more)
+
+    return made
 
 
 async def until(true: Callable[[], bool]) -> None:

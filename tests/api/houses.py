@@ -1,7 +1,7 @@
-"""Houses: the whole service in memory, with hosts that are played, for tests of its ways in."""
+"""Houses: the whole service over a database of its own, with hosts that are played, for tests of its ways in."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any
@@ -9,22 +9,14 @@ from uuid import UUID, uuid4
 
 import httpx
 import msgspec
+import psycopg
 
 from adapters.clock import SystemClock
 from adapters.ids import TimeOrderedIds
 from adapters.jwt import JwtSessions
-from adapters.memory.alert_work import MemoryAlertWork
-from adapters.memory.blobs import MemoryBlobs
-from adapters.memory.due_accounts import MemoryDueAccounts
-from adapters.memory.event_store import MemoryEventStore
-from adapters.memory.last_uses import MemoryLastUses
-from adapters.memory.leases import LeaseTable, MemoryLeases
-from adapters.memory.open_closings import MemoryOpenClosings
-from adapters.memory.open_payments import MemoryOpenPayments
-from adapters.memory.open_work import MemoryOpenWork
-from adapters.memory.rate_counters import MemoryRateCounters
 from adapters.passwords import Argon2Passwords
-from adapters.sealing.key_tables import MemoryKeyTable
+from adapters.postgres.last_uses import PostgresLastUses
+from adapters.postgres.rate_counters import PostgresRateCounters
 from adapters.sealing.master_key import MasterKey
 from adapters.sealing.sealer import AccountSealer
 from adapters.simulated.guest_shell import SimulatedGuestShell
@@ -41,8 +33,8 @@ from api.application.payments.refunding import request_refund_of_all
 from api.application.repository import AggregateRepository, CommandContext
 from api.application.runtime import Runtime, StandIn
 from api.application.settings import Settings
-from api.application.statements.folded import FoldedStatements
-from api.application.vps_queries import FoldedVpsList
+from api.application.statements.source import StatementSource
+from api.application.vps_queries import VpsList
 from api.application.worker_context import WorkerContext
 from api.bootstrap.payments import STAND_IN_PREFIX
 from api.http.app import create_app
@@ -59,7 +51,12 @@ from domain.time import MICROSECONDS_PER_SECOND
 from domain.wallet.commands import CreditFunds
 from domain.wallet.funds import credit_funds
 from domain.wallet.wallet import wallet_ref
-from projections.reading import ReadModels
+from projections.alerts import TabledAlertWork
+from projections.closings import TabledOpenClosings
+from projections.meters import TabledDueAccounts
+from projections.payments import TabledPayments
+from tests.databases import Databases
+from tests.storage import Storage, opened_storage
 
 ELSEWHERE = HostId(UUID(int=4711))
 ADDRESS = "http://litevps.test"
@@ -77,11 +74,13 @@ ROOMY = Settings(
 
 
 class House(msgspec.Struct, eq=False):
-    """A service, a client of it, and the host that it drives."""
+    """A service, a client of it, the host that it drives, and what it keeps."""
 
     runtime: Runtime
     client: httpx.AsyncClient
     host: SimulatedHost
+    storage: Storage | None = None
+    """None where another part of the test has opened it."""
 
     @property
     def stripe(self) -> StripeStandIn:
@@ -90,6 +89,12 @@ class House(msgspec.Struct, eq=False):
         stand_in = self.runtime.stand_in.app
         assert isinstance(stand_in, StripeStandIn)
         return stand_in
+
+    async def sql(self, query: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """Do something to the database behind the service's back; return what comes of it."""
+        async with await psycopg.AsyncConnection.connect(self.runtime.database_url, autocommit=True) as connection:
+            cursor = await connection.execute(query.encode(), parameters)
+            return await cursor.fetchall() if cursor.description else []
 
     async def register(self, email: str | None = None) -> "Customer":
         """Register somebody over HTTP."""
@@ -152,37 +157,28 @@ class Customer(msgspec.Struct, eq=False):
 
 @asynccontextmanager
 async def house(
-    settings: Settings = ROOMY,
-    clock: Clock | None = None,
-    *,
-    open_for_business: bool = True,
-    read_models: ReadModels | None = None,
+    databases: Databases, settings: Settings = ROOMY, clock: Clock | None = None, *, open_for_business: bool = True
 ) -> AsyncIterator[House]:
-    """Make a house in memory, with one host and one plan, unless it is not open for business.
-
-    ``read_models``: those that somebody keeps up with its store.
-    """
+    """Make a house over a fresh database, with one host and one plan, unless it is not open for business."""
     clock = clock or SystemClock()
     host = SimulatedHost(HostId(uuid4()), clock)
-    runtime = msgspec.structs.replace(memory_runtime(settings, clock, host), read_models=read_models)
-    if open_for_business:
-        await offer_plan_and_host(runtime, host)
-    transport = httpx.ASGITransport(app=create_app(runtime), raise_app_exceptions=True)
-    async with httpx.AsyncClient(transport=transport, base_url=ADDRESS) as client:
-        yield House(runtime, client, host)
-    await runtime.payments.gateway.close()  # type: ignore[attr-defined]
+    async with opened_storage(databases, clock) as storage, running_runtime(storage, settings, clock, host) as runtime:
+        if open_for_business:
+            await offer_plan_and_host(runtime, host)
+        transport = httpx.ASGITransport(app=create_app(runtime), raise_app_exceptions=True)
+        async with httpx.AsyncClient(transport=transport, base_url=ADDRESS) as client:
+            yield House(runtime, client, host, storage)
 
 
-def memory_runtime(settings: Settings, clock: Clock, host: SimulatedHost) -> Runtime:
-    """Build a runtime in which nothing leaves the process."""
-    store = MemoryEventStore(clock)
-    master_key = MasterKey(bytes(range(32)))
-    sealer = AccountSealer(master_key, MemoryKeyTable())
+@asynccontextmanager
+async def running_runtime(
+    storage: Storage, settings: Settings, clock: Clock, host: SimulatedHost
+) -> AsyncIterator[Runtime]:
+    """Give the runtime of a process over a storage, which drives a host that is played."""
+    store, read_models = storage.store, storage.read_models
+    sealer = AccountSealer(MasterKey(bytes(range(32))), storage.keys)
     ids = TimeOrderedIds()
-    blobs = MemoryBlobs(store, clock)
-    aggregates = AggregateRepository(store, sealer, clock, ids, store, blobs)
-
-    leases = LeaseTable(clock)
+    aggregates = AggregateRepository(store, sealer, clock, ids, store, storage.blobs)
     worker = WorkerContext(
         store=store,
         aggregates=aggregates,
@@ -191,14 +187,15 @@ def memory_runtime(settings: Settings, clock: Clock, host: SimulatedHost) -> Run
         hypervisors={host.host_id: SimulatedHypervisor(host)},
         shell=SimulatedGuestShell([host]),
         service_key=SERVICE_KEY,
-        leases=MemoryLeases(leases, uuid4()),
-        work=MemoryOpenWork(store, leases),
-        blobs=blobs,
+        leases=storage.leases(uuid4()),
+        work=storage.work,
+        blobs=storage.blobs,
         settle=partial(settle_account, aggregates),
     )
     stripe = _stripe(clock)
-    payments = _cash_desk(worker, ids, stripe)
-    return Runtime(
+    payments = _cash_desk(worker, ids, stripe, storage)
+    rate_counters = PostgresRateCounters(storage.database_url)
+    yield Runtime(
         settings=settings,
         store=store,
         sealer=sealer,
@@ -208,21 +205,25 @@ def memory_runtime(settings: Settings, clock: Clock, host: SimulatedHost) -> Run
         passwords=Argon2Passwords(memory_kib=8),
         sessions=JwtSessions({"1": JWT_KEY}, "1"),
         token_secrets=MarkedTokenSecrets(sealer.keyed_hash),
-        last_uses=MemoryLastUses(),
+        last_uses=PostgresLastUses(storage.pool),
         captcha=DevelopmentCaptcha(),
-        rate_counters=MemoryRateCounters(clock),
+        rate_counters=rate_counters,
         worker=worker,
-        settle_due=partial(settle_due, aggregates, MemoryDueAccounts(store), clock),
+        settle_due=partial(settle_due, aggregates, TabledDueAccounts(read_models), clock),
         sweep_claims=store.sweep_claims,
-        vps_list=FoldedVpsList(store, sealer),
-        statements=FoldedStatements(store, sealer),
-        alert_work=MemoryAlertWork(store),
-        closings=MemoryOpenClosings(store),
+        vps_list=VpsList(read_models, store, sealer),
+        statements=StatementSource(read_models, store, sealer),
+        read_models=read_models,
+        database_url=storage.database_url,
+        alert_work=TabledAlertWork(read_models),
+        closings=TabledOpenClosings(read_models),
         mailer=None,
         refund_all=partial(request_refund_of_all, payments),
         payments=payments,
         stand_in=StandIn(STAND_IN_PREFIX, stripe, stripe.start),
     )
+    await rate_counters.close()
+    await payments.gateway.close()  # type: ignore[attr-defined]
 
 
 def _stripe(clock: Clock) -> StripeStandIn:
@@ -231,7 +232,7 @@ def _stripe(clock: Clock) -> StripeStandIn:
     )
 
 
-def _cash_desk(worker: WorkerContext, ids: Ids, stripe: StripeStandIn) -> PaymentsContext:
+def _cash_desk(worker: WorkerContext, ids: Ids, stripe: StripeStandIn, storage: Storage) -> PaymentsContext:
     gateway = StripeGateway(
         "sk_test_house",
         [stripe.webhook_secret],
@@ -246,7 +247,7 @@ def _cash_desk(worker: WorkerContext, ids: Ids, stripe: StripeStandIn) -> Paymen
         ids=ids,
         gateway=gateway,
         leases=worker.leases,
-        open_payments=MemoryOpenPayments(worker.store),
+        open_payments=TabledPayments(storage.read_models, storage.store),
     )
 
 

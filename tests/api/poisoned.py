@@ -1,30 +1,29 @@
 """A store of which some streams cannot be read, whoever asks for them, however often."""
 
 from collections.abc import Sequence
-from uuid import UUID
 
-from adapters.memory.event_store import MemoryEventStore
+from adapters.postgres.event_store import PostgresEventStore
 from domain.ids import StreamId
-from domain.ports import Clock, Recorded
+from domain.ports import Recorded
 
 
-class PoisonedStore(MemoryEventStore):
-    """A store in memory; what is ``poisoned`` fails in a way that nobody foresaw."""
+class PoisonedStore(PostgresEventStore):
+    """A store; what is ``poisoned`` fails in a way that nobody foresaw."""
 
-    def __init__(self, clock: Clock) -> None:
-        super().__init__(clock)
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
         self.poisoned: set[StreamId] = set()
         self.tried = 0
         """How often something poisoned was asked for."""
 
-    async def read_streams(self, after: Sequence[tuple[UUID, int]]) -> list[Recorded]:
+    async def read_streams(self, after: Sequence[tuple[StreamId, int]]) -> list[Recorded]:
         """Return the events of streams; see ``EventStore.read_streams``."""
-        self._refuse(*(StreamId(stream) for stream, _ in after))
+        self._refuse(*(stream for stream, _ in after))
         return await super().read_streams(after)
 
-    async def read_stream(self, stream: UUID, after: int, until: int) -> list[Recorded]:
+    async def read_stream(self, stream: StreamId, after: int, until: int) -> list[Recorded]:
         """Return a part of a stream; see ``EventStore.read_stream``."""
-        self._refuse(StreamId(stream))
+        self._refuse(stream)
         return await super().read_stream(stream, after, until)
 
     def _refuse(self, *streams: StreamId) -> None:

@@ -17,8 +17,9 @@ from domain.deciding import Decision, recorded_in
 from domain.ids import VpsId, vps_stream
 from domain.ports import Append, NewEvent
 from domain.time import Instant
-from tests.api.compute_world import World
+from tests.api.compute_world import World, Worlds
 from tests.api.poisoned import PoisonedStore
+from tests.storage import OpenStorage
 
 pytestmark = pytest.mark.anyio
 
@@ -39,8 +40,8 @@ async def _off(world: World, worker: WorkerContext, vps_id: VpsId) -> None:
     assert vps.state == "stopped"
 
 
-async def test_what_is_off_holds_no_memory_and_no_port() -> None:
-    world = World(**ONE)
+async def test_what_is_off_holds_no_memory_and_no_port(worlds: Worlds) -> None:
+    world = await worlds(**ONE)
     worker = await world.founded()
     async with world.working(worker):
         for _ in range(5):
@@ -52,8 +53,10 @@ async def test_what_is_off_holds_no_memory_and_no_port() -> None:
 
 
 @pytest.mark.parametrize("lacking", [{"memory_mb": 511}, {"ports": 1}, {"vcpu": 1}, {"disk_gb": 9}])
-async def test_what_no_host_has_room_for_is_refused_and_nothing_is_recorded(lacking: dict[str, int]) -> None:
-    world = World(**lacking)
+async def test_what_no_host_has_room_for_is_refused_and_nothing_is_recorded(
+    worlds: Worlds, lacking: dict[str, int]
+) -> None:
+    world = await worlds(**lacking)
     worker = await world.founded()
     for _ in range(4 if "vcpu" in lacking else 1):
         await world.create(worker)
@@ -65,8 +68,8 @@ async def test_what_no_host_has_room_for_is_refused_and_nothing_is_recorded(lack
     assert await world.store.head() == before
 
 
-async def test_a_start_with_no_room_is_refused_and_succeeds_once_there_is_some() -> None:
-    world = World(**ONE)
+async def test_a_start_with_no_room_is_refused_and_succeeds_once_there_is_some(worlds: Worlds) -> None:
+    world = await worlds(**ONE)
     worker = await world.founded()
     async with world.working(worker):
         first = await _on(world, worker)
@@ -84,8 +87,8 @@ async def test_a_start_with_no_room_is_refused_and_succeeds_once_there_is_some()
     assert vps.state == "running"
 
 
-async def test_a_restart_keeps_what_it_holds() -> None:
-    world = World(**ONE)
+async def test_a_restart_keeps_what_it_holds(worlds: Worlds) -> None:
+    world = await worlds(**ONE)
     worker = await world.founded()
     async with world.working(worker):
         vps_id = await _on(world, worker)
@@ -95,8 +98,8 @@ async def test_a_restart_keeps_what_it_holds() -> None:
     assert await world.events(CapacityReleased) == []
 
 
-async def test_memory_is_free_when_the_host_shows_it_off_and_not_when_the_stop_is_accepted() -> None:
-    world = World(**ONE)
+async def test_memory_is_free_when_the_host_shows_it_off_and_not_when_the_stop_is_accepted(worlds: Worlds) -> None:
+    world = await worlds(**ONE)
     worker = await world.founded()
     async with world.working(worker):
         vps_id = await _on(world, worker)
@@ -109,8 +112,8 @@ async def test_memory_is_free_when_the_host_shows_it_off_and_not_when_the_stop_i
         await _on(world, worker)
 
 
-async def test_a_hundred_creates_at_once_on_room_for_ten_of_two_processes_make_ten() -> None:
-    world = World(memory_mb=2_560)
+async def test_a_hundred_creates_at_once_on_room_for_ten_of_two_processes_make_ten(worlds: Worlds) -> None:
+    world = await worlds(memory_mb=2_560)
     one, other = await world.founded(10_000_000), world.worker()
     creates = [world.create((one, other)[k % 2]) for k in range(100)]
 
@@ -122,8 +125,8 @@ async def test_a_hundred_creates_at_once_on_room_for_ten_of_two_processes_make_t
     assert len(list((await world.wallet()).meters_on())) == 10
 
 
-async def test_a_host_is_known_to_have_an_image_once_a_vps_was_prepared_from_it() -> None:
-    world = World()
+async def test_a_host_is_known_to_have_an_image_once_a_vps_was_prepared_from_it(worlds: Worlds) -> None:
+    world = await worlds()
     worker = await world.founded()
     async with world.working(worker):
         await _on(world, worker)
@@ -132,8 +135,8 @@ async def test_a_host_is_known_to_have_an_image_once_a_vps_was_prepared_from_it(
     assert await world.events(HostImageKept) == [HostImageKept(world.host.host_id, "lite")]
 
 
-async def test_of_creates_at_once_with_a_drain_none_is_placed_after_it() -> None:
-    world = World()
+async def test_of_creates_at_once_with_a_drain_none_is_placed_after_it(worlds: Worlds) -> None:
+    world = await worlds()
     one, other = await world.founded(10_000_000), world.worker()
     reserved = capacity_ref(world.host.host_id)
 
@@ -153,8 +156,8 @@ async def test_of_creates_at_once_with_a_drain_none_is_placed_after_it() -> None
     assert sum(isinstance(result, NoCapacity) for result in results) == 41 - len(kinds)
 
 
-async def test_a_vps_has_its_port_again_unless_somebody_else_has_it() -> None:
-    world = World(ports=2)
+async def test_a_vps_has_its_port_again_unless_somebody_else_has_it(worlds: Worlds) -> None:
+    world = await worlds(ports=2)
     worker = await world.founded()
     async with world.working(worker):
         first = await _on(world, worker)
@@ -182,8 +185,8 @@ async def _port(worker: WorkerContext, vps_id: VpsId) -> int | None:
     return vps.ssh_port
 
 
-async def test_a_deleted_vps_holds_its_disk_until_nothing_is_left_of_it() -> None:
-    world = World(disk_gb=5)
+async def test_a_deleted_vps_holds_its_disk_until_nothing_is_left_of_it(worlds: Worlds) -> None:
+    world = await worlds(disk_gb=5)
     worker = await world.founded()
     async with world.working(worker):
         vps_id = await _on(world, worker)
@@ -196,8 +199,10 @@ async def test_a_deleted_vps_holds_its_disk_until_nothing_is_left_of_it() -> Non
         await _on(world, worker)
 
 
-async def test_a_guest_shown_off_is_released_at_once_and_one_that_is_only_absent_after_the_grace() -> None:
-    world = World(memory_mb=512)
+async def test_a_guest_shown_off_is_released_at_once_and_one_that_is_only_absent_after_the_grace(
+    worlds: Worlds,
+) -> None:
+    world = await worlds(memory_mb=512)
     worker = await world.founded()
     reconciler = Reconciler(worker)
     async with world.working(worker):
@@ -217,8 +222,8 @@ async def test_a_guest_shown_off_is_released_at_once_and_one_that_is_only_absent
     assert (await world.reserved()).memory_mb == 0
 
 
-async def test_a_guest_that_was_absent_and_is_on_after_all_is_put_off_before_anything_is_free() -> None:
-    world = World(memory_mb=256)
+async def test_a_guest_that_was_absent_and_is_on_after_all_is_put_off_before_anything_is_free(worlds: Worlds) -> None:
+    world = await worlds(memory_mb=256)
     worker = await world.founded()
     reconciler = Reconciler(worker)
     async with world.working(worker):
@@ -239,8 +244,8 @@ async def test_a_guest_that_was_absent_and_is_on_after_all_is_put_off_before_any
     assert (await world.reserved()).memory_mb == 0
 
 
-async def test_a_start_beside_a_late_release_keeps_what_it_holds() -> None:
-    world = World(memory_mb=256)
+async def test_a_start_beside_a_late_release_keeps_what_it_holds(worlds: Worlds) -> None:
+    world = await worlds(memory_mb=256)
     worker = await world.founded()
     reconciler = Reconciler(worker, orphan_grace_s=0)
     async with world.working(worker):
@@ -263,15 +268,17 @@ async def _power(worker: WorkerContext, vps_id: VpsId) -> str:
     return vps.power
 
 
-async def test_vpss_placed_before_hosts_had_reservations_hold_what_they_have() -> None:
-    world = World()
+async def test_vpss_placed_before_hosts_had_reservations_hold_what_they_have(
+    worlds: Worlds, open_storage: OpenStorage
+) -> None:
+    world = await worlds()
     worker = await world.founded()
     async with world.working(worker):
         on, off, gone = [await _on(world, worker) for _ in range(3)]
         await _off(world, worker, off)
         await world.ask(worker, "delete", gone)
         await world.settled(worker, gone)
-    world.store = await _without_reservations(world)
+    await _forget_reservations(world, open_storage)
     old = world.worker()
 
     await ensure_registered(old, msgspec.structs.replace(world.registered, memory_mb=511))
@@ -285,19 +292,20 @@ async def test_vpss_placed_before_hosts_had_reservations_hold_what_they_have() -
         await _on(world, old)
 
 
-async def _without_reservations(world: World) -> PoisonedStore:
-    """Return a store with everything but what is recorded of reservations."""
-    store = PoisonedStore(world.clock)
+async def _forget_reservations(world: World, open_storage: OpenStorage) -> None:
+    """Have everything kept but what is recorded of reservations."""
+    storage = await open_storage(world.clock, PoisonedStore)
     for recorded in await world.store.read_feed(0, 1_000_000):
         if recorded.type.startswith("compute.capacity-") or recorded.type == "compute.host-joined.v1":
             continue
         names = ("stream", "version", "type", "payload", "metadata", "happened_at")
-        await store.append(Append((NewEvent(*(getattr(recorded, name) for name in names)),)))
-    return store
+        await storage.store.append(Append((NewEvent(*(getattr(recorded, name) for name in names)),)))
+    await storage.keys.add(await world.kept.keys.page(None, 100))
+    world.kept, world.store = storage, storage.store
 
 
-async def test_a_host_joins_once() -> None:
-    world = World()
+async def test_a_host_joins_once(worlds: Worlds) -> None:
+    world = await worlds()
     worker = await world.founded()
 
     await ensure_registered(worker, world.registered)
@@ -305,12 +313,14 @@ async def test_a_host_joins_once() -> None:
     assert await world.events(HostJoined) == [HostJoined(world.host.host_id)]
 
 
-async def test_a_vps_of_which_nobody_can_read_anything_keeps_no_other_from_being_counted() -> None:
-    world = World()
+async def test_a_vps_of_which_nobody_can_read_anything_keeps_no_other_from_being_counted(
+    worlds: Worlds, open_storage: OpenStorage
+) -> None:
+    world = await worlds()
     worker = await world.founded()
     async with world.working(worker):
         vps_ids = [await _on(world, worker) for _ in range(3)]
-    world.store = await _without_reservations(world)
+    await _forget_reservations(world, open_storage)
     world.store.poisoned = {vps_stream(vps_ids[1])}
 
     with capture_logs() as logs:

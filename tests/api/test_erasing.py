@@ -3,15 +3,13 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from uuid import UUID
 
 import msgspec
 import pytest
 from structlog.testing import capture_logs
 
 from adapters.mail.folder import FolderMailer
-from adapters.memory.event_store import MemoryEventStore
-from adapters.memory.open_closings import MemoryOpenClosings
+from adapters.postgres.event_store import PostgresEventStore
 from adapters.sealing.sealer import AccountSealer
 from adapters.simulated.clock import ManualClock
 from adapters.simulated.faults import SimulatedCrash
@@ -32,6 +30,7 @@ from domain.ids import AccountId, StreamId, account_stream
 from domain.ports import EventStore, Recorded
 from tests.api.houses import House, house
 from tests.api.http.test_closing import leave
+from tests.databases import Databases
 
 pytestmark = pytest.mark.anyio
 
@@ -45,9 +44,7 @@ def another_process(here: House) -> Runtime:
     assert isinstance(runtime.sealer, AccountSealer)
     sealer = AccountSealer(runtime.sealer._master_key, runtime.sealer._keys)
     aggregates = AggregateRepository(runtime.store, sealer, runtime.clock, runtime.ids)
-    return msgspec.structs.replace(
-        runtime, sealer=sealer, aggregates=aggregates, closings=MemoryOpenClosings(runtime.store)
-    )
+    return msgspec.structs.replace(runtime, sealer=sealer, aggregates=aggregates)
 
 
 async def email_of(runtime: Runtime, account_id: AccountId) -> str:
@@ -71,12 +68,12 @@ def mails_in(folder: Path) -> list[bool]:
 
 
 @pytest.mark.parametrize("name", failpoints.ALL_OF_ERASURE)
-async def test_after_a_crash_here_the_account_is_erased_once(name: str, tmp_path: Path) -> None:
+async def test_after_a_crash_here_the_account_is_erased_once(databases: Databases, name: str, tmp_path: Path) -> None:
     def crash() -> None:
         raise SimulatedCrash
 
     clock = ManualClock()
-    async with house(clock=clock) as here:
+    async with house(databases, clock=clock) as here:
         mails = FolderMailer(tmp_path, here.runtime.clock)
         here.runtime = msgspec.structs.replace(here.runtime, leftovers=(mails,))
         ann, bob = await here.register("Ann@example.com"), await here.register("bob@example.com")
@@ -102,8 +99,8 @@ async def test_after_a_crash_here_the_account_is_erased_once(name: str, tmp_path
         assert await finish_erasures(later) == 0
 
 
-async def test_the_process_that_erases_forgets_what_it_had_read() -> None:
-    async with house() as here:
+async def test_the_process_that_erases_forgets_what_it_had_read(databases: Databases) -> None:
+    async with house(databases) as here:
         ann = await here.register("ann@example.com")
         await leave(ann)
         assert await email_of(here.runtime, ann.id) == "ann@example.com"
@@ -111,8 +108,8 @@ async def test_the_process_that_erases_forgets_what_it_had_read() -> None:
         assert await email_of(here.runtime, ann.id) == ERASED
 
 
-async def test_what_was_forgotten_takes_no_room_any_more() -> None:
-    async with house() as here:
+async def test_what_was_forgotten_takes_no_room_any_more(databases: Databases) -> None:
+    async with house(databases) as here:
         await here.register("ann@example.com")
         streams = here.runtime.aggregates._streams
         assert streams._size_bytes > 0
@@ -120,8 +117,8 @@ async def test_what_was_forgotten_takes_no_room_any_more() -> None:
         assert (streams._size_bytes, streams._measured) == (0, {})
 
 
-async def test_what_is_being_read_while_an_account_is_erased_is_not_kept() -> None:
-    async with house() as here:
+async def test_what_is_being_read_while_an_account_is_erased_is_not_kept(databases: Databases) -> None:
+    async with house(databases) as here:
         ann = await here.register("ann@example.com")
         await leave(ann)
         runtime, ref = another_process(here), account_ref(ann.id)
@@ -148,8 +145,8 @@ class ErasesMeanwhile:
         return recorded
 
 
-async def test_an_open_account_is_refused_and_closed_first_where_that_is_asked_for() -> None:
-    async with house() as here:
+async def test_an_open_account_is_refused_and_closed_first_where_that_is_asked_for(databases: Databases) -> None:
+    async with house(databases) as here:
         ann = await here.register("ann@example.com")
         with pytest.raises(NotErasable):
             await erase_account(here.runtime, ann.id, ASKED, OPERATES)
@@ -162,8 +159,8 @@ async def test_an_open_account_is_refused_and_closed_first_where_that_is_asked_f
         assert await kinds(here, ann.id) == ["AccountErased", "ErasureFinished"]
 
 
-async def test_a_closed_account_is_found_by_the_address_that_it_had_until_it_is_erased() -> None:
-    async with house() as here:
+async def test_a_closed_account_is_found_by_the_address_that_it_had_until_it_is_erased(databases: Databases) -> None:
+    async with house(databases) as here:
         ann = await here.register("ann@example.com")
         with pytest.raises(NotFound):
             await find_closed(here.runtime, "ann@example.com")
@@ -178,8 +175,8 @@ async def test_a_closed_account_is_found_by_the_address_that_it_had_until_it_is_
         assert await find_closed(here.runtime, "ann@example.com") == again.id
 
 
-async def test_an_erased_account_is_nobody_and_its_address_is_free() -> None:
-    async with house() as here:
+async def test_an_erased_account_is_nobody_and_its_address_is_free(databases: Databases) -> None:
+    async with house(databases) as here:
         ann = await here.register("ann@example.com")
         await leave(ann)
         await erase_account(here.runtime, ann.id, ASKED, OPERATES)
@@ -189,20 +186,21 @@ async def test_an_erased_account_is_nobody_and_its_address_is_free() -> None:
 
 
 async def test_an_account_that_cannot_be_read_keeps_no_other_from_being_found_by_its_address(
+    databases: Databases,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async with house() as here:
+    async with house(databases) as here:
         bob, ann = await here.register("bob@example.com"), await here.register("ann@example.com")
         for account in (bob, ann):
             await leave(account)
-        was = MemoryEventStore.read_streams
+        was = PostgresEventStore.read_streams
 
-        async def poisoned(store: MemoryEventStore, after: Sequence[tuple[UUID, int]]) -> list[Recorded]:
+        async def poisoned(store: PostgresEventStore, after: Sequence[tuple[StreamId, int]]) -> list[Recorded]:
             if account_stream(bob.id) in dict(after):
                 raise RuntimeError("an event that nobody can read")
             return await was(store, after)
 
-        monkeypatch.setattr(MemoryEventStore, "read_streams", poisoned)
+        monkeypatch.setattr(PostgresEventStore, "read_streams", poisoned)
         with capture_logs():
             assert await find_closed(here.runtime, "ann@example.com") == ann.id
             with pytest.raises(NotFound):

@@ -13,7 +13,7 @@ from domain.compute.ports import GuestAddress, GuestShell
 from domain.ids import VpsId
 from domain.wallet.boots import TooManyFailedStarts
 from domain.wallet.events import BootEnded
-from tests.api.compute_world import WAIT_S, World
+from tests.api.compute_world import WAIT_S, World, Worlds
 from tests.steps import SHORT, change_steps
 
 pytestmark = pytest.mark.anyio
@@ -56,8 +56,8 @@ async def until_launched(world: World, worker: WorkerContext, vps_id: VpsId) -> 
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_a_guest_that_never_answers_is_switched_on_three_times_an_hour() -> None:
-    world = World(boot_s=10**6)
+async def test_a_guest_that_never_answers_is_switched_on_three_times_an_hour(worlds: Worlds) -> None:
+    world = await worlds(boot_s=10**6)
     async with world.with_vps() as (worker, vps_id):
         for _ in range(2):
             world.clock.advance(10)
@@ -76,8 +76,8 @@ async def test_a_guest_that_never_answers_is_switched_on_three_times_an_hour() -
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_a_host_that_starts_nothing_is_not_the_guests_fault() -> None:
-    world = World()
+async def test_a_host_that_starts_nothing_is_not_the_guests_fault(worlds: Worlds) -> None:
+    world = await worlds()
     worker = await world.founded()
     world.host.faults.fail_next("ensure_running", times=10_000)
     async with world.working(worker):
@@ -93,11 +93,12 @@ async def test_a_host_that_starts_nothing_is_not_the_guests_fault() -> None:
 
 @pytest.mark.usefixtures("impatient")
 async def test_a_guest_that_its_host_kept_from_booting_for_a_while_is_not_to_blame(
+    worlds: Worlds,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     change_steps(monkeypatch, "login", deadline_s=0.3)
     monkeypatch.setattr(booting, "RELAUNCH_EVERY_S", 0.02)
-    world = World(boot_s=10**6)
+    world = await worlds(boot_s=10**6)
     worker = await world.founded()
     async with world.working(worker):
         vps_id = await world.create(worker)
@@ -112,10 +113,10 @@ async def test_a_guest_that_its_host_kept_from_booting_for_a_while_is_not_to_bla
 
 @pytest.mark.parametrize("asked", ["stop", "delete"])
 async def test_a_guest_that_draws_its_login_out_is_off_as_soon_as_its_owner_wants_it(
-    asked: str, monkeypatch: pytest.MonkeyPatch
+    worlds: Worlds, asked: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(booting, "LOOK_AGAIN_S", 0.01)
-    world = World()
+    world = await worlds()
     async with world.with_vps() as (worker, vps_id):
         await world.ask(worker, "stop", vps_id)
         await world.settled(worker, vps_id)
@@ -131,8 +132,8 @@ async def test_a_guest_that_draws_its_login_out_is_off_as_soon_as_its_owner_want
     assert drawn_out.given_up
 
 
-async def test_guests_that_never_answer_are_bounded_also_where_they_are_deleted_and_made_anew() -> None:
-    world, made = World(boot_s=10**6), 0
+async def test_guests_that_never_answer_are_bounded_also_where_they_are_deleted_and_made_anew(worlds: Worlds) -> None:
+    world, made = await worlds(boot_s=10**6), 0
     worker = await world.founded()
     async with world.working(worker):
         with suppress(TooManyFailedStarts):
@@ -148,8 +149,8 @@ async def test_guests_that_never_answer_are_bounded_also_where_they_are_deleted_
     assert await endings(world) == ["abandoned"] * 11
 
 
-async def test_a_vps_that_is_stopped_each_time_before_it_answers_is_bounded() -> None:
-    world, started = World(), 0
+async def test_a_vps_that_is_stopped_each_time_before_it_answers_is_bounded(worlds: Worlds) -> None:
+    world, started = await worlds(), 0
     async with world.with_vps() as (worker, vps_id):
         world.host.boot_us = 10**12
         await world.ask(worker, "stop", vps_id)
@@ -166,8 +167,8 @@ async def test_a_vps_that_is_stopped_each_time_before_it_answers_is_bounded() ->
     assert started == 6
 
 
-async def test_a_vps_in_error_that_is_deleted_is_counted_once() -> None:
-    world = World(boot_s=10**6)
+async def test_a_vps_in_error_that_is_deleted_is_counted_once(worlds: Worlds) -> None:
+    world = await worlds(boot_s=10**6)
     worker = await world.founded()
     async with world.working(worker):
         vps_id = await world.create(worker)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Collection
 import msgspec
 import pytest
 
-from adapters.memory.blobs import MemoryBlobs
+from adapters.postgres.blobs import PostgresBlobs
 from adapters.simulated.faults import SimulatedCrash
 from adapters.simulated.guest_shell import SimulatedGuestShell
 from api.application.blobs import sweep_blobs
@@ -23,7 +23,7 @@ from domain.exec.events import JobFinished, JobRequested
 from domain.exec.job import Job
 from domain.ids import JobId, StreamId, VpsId, job_stream
 from domain.ports import Append, Appended, TooLargeToStore
-from tests.api.compute_world import IDS, Life, World, until
+from tests.api.compute_world import IDS, WAIT_S, Life, World, Worlds, until
 
 pytestmark = pytest.mark.anyio
 
@@ -48,10 +48,14 @@ class Site:
         job = await run_job(worker, command, self.world.context("exec"), timeout_s_max=600)
         return job, *await output_text(worker, job)
 
+    async def holds(self, stream: StreamId) -> bool:
+        """Return whether anything is kept of a job."""
+        return bool(await self.world.blobs.find(stream, ("command", "env", "stdin", "stdout", "stderr")))
+
 
 @pytest.fixture
-async def site() -> AsyncIterator[Site]:
-    world = World()
+async def site(worlds: Worlds) -> AsyncIterator[Site]:
+    world = await worlds()
     async with world.with_vps() as (worker, vps_id):
         yield Site(world, worker, vps_id)
 
@@ -104,7 +108,9 @@ async def test_a_job_that_nobody_awaits_any_more_is_collected_by_a_worker(site: 
     awaited.cancel()
     site.world.clock.advance(20)
 
-    await until(lambda: site.world.blobs.holds(job_stream(command.job_id)))
+    async with asyncio.timeout(WAIT_S):
+        while not await site.holds(job_stream(command.job_id)):  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
     job = await collect_job(site.worker, command.job_id)
     assert len(await site.world.events(JobFinished)) == 1
     assert await output_text(site.worker, job) == ("done\n", "")
@@ -129,7 +135,7 @@ async def test_a_job_that_took_long_leaves_no_lease(site: Site, monkeypatch: pyt
     site.world.clock.advance(11)
     await asyncio.wait_for(running, 10)
 
-    assert ("job", command.job_id) not in site.world.leases.rows
+    assert not await site.world.leased("job", command.job_id)
 
 
 @pytest.mark.parametrize(("verb", "error"), [("stop", "the vps was stopped"), ("delete", "the vps was deleted")])
@@ -159,7 +165,7 @@ async def test_erased_output_reads_as_nothing(site: Site) -> None:
     job, *_ = await site.run(site.command("echo gone"))
     await site.worker.sealer.erase(site.world.account_id)
 
-    assert site.world.blobs.holds(job_stream(job.job_id))
+    assert await site.holds(job_stream(job.job_id))
     assert await output_text(site.worker, job) == ("", "")
 
 
@@ -192,7 +198,7 @@ async def test_a_command_whose_output_cannot_be_kept_ends_past_its_deadline(
         raise TooLargeToStore("too large")
 
     with monkeypatch.context() as mistake:
-        mistake.setattr(MemoryBlobs, "keep", too_large)
+        mistake.setattr(PostgresBlobs, "keep", too_large)
         command = site.command("echo out", timeout_s=5)
         with pytest.raises(TooLargeToStore):
             await site.run(command)
@@ -232,7 +238,7 @@ async def test_of_a_command_that_is_refused_nothing_is_kept(site: Site) -> None:
     with pytest.raises(Invalid):
         await site.run(command)
 
-    assert not site.world.blobs.holds(job_stream(command.job_id))
+    assert not await site.holds(job_stream(command.job_id))
 
 
 async def test_what_was_kept_for_a_command_that_was_never_recorded_is_swept(site: Site) -> None:
@@ -242,13 +248,13 @@ async def test_what_was_kept_for_a_command_that_was_never_recorded_is_swept(site
         await site.run(command, site.world.worker(life))
     kept, other = job_stream(command.job_id), msgspec.structs.replace(site.command("cat"), stdin="other")
     await site.run(other)
-    assert site.world.blobs.holds(kept)
+    assert await site.holds(kept)
     site.world.clock.advance(3_601)
 
     await sweep_blobs(site.worker.blobs)
 
-    assert not site.world.blobs.holds(kept)
-    assert site.world.blobs.holds(job_stream(other.job_id))
+    assert not await site.holds(kept)
+    assert await site.holds(job_stream(other.job_id))
 
 
 async def test_what_a_command_reads_is_there_though_its_event_was_held_up_until_it_was_swept(
@@ -259,7 +265,8 @@ async def test_what_a_command_reads_is_there_though_its_event_was_held_up_until_
     async def held_up(wanted: Append) -> Appended:
         site.world.clock.advance(3_601)
         await sweep_blobs(site.worker.blobs)
-        return await append(wanted)
+        appended: Appended = await append(wanted)
+        return appended
 
     command = msgspec.structs.replace(site.command("cat"), stdin="in")
     with monkeypatch.context() as sleep:

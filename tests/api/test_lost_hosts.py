@@ -24,7 +24,7 @@ from domain.compute.events import (
 from domain.compute.vps import Vps
 from domain.ids import VpsId
 from domain.time import seconds
-from tests.api.compute_world import Life, World, until
+from tests.api.compute_world import Life, World, Worlds, until
 
 pytestmark = pytest.mark.anyio
 
@@ -53,8 +53,8 @@ async def _one_on_each(world: World, worker: WorkerContext) -> tuple[VpsId, VpsI
     return (first, second) if placed[0] == world.host.host_id else (second, first)
 
 
-async def test_a_host_that_is_silent_for_long_is_lost_with_what_is_on_it_and_the_others_go_on() -> None:
-    world = World(hosts=2)
+async def test_a_host_that_is_silent_for_long_is_lost_with_what_is_on_it_and_the_others_go_on(worlds: Worlds) -> None:
+    world = await worlds(hosts=2)
     worker = await world.founded()
     reconciler = Reconciler(worker)
     async with world.working(worker):
@@ -75,8 +75,8 @@ async def test_a_host_that_is_silent_for_long_is_lost_with_what_is_on_it_and_the
         assert len(await world.events(VpsHostLost)) == 1
 
 
-async def test_a_host_that_is_silent_for_a_while_is_not_lost() -> None:
-    world = World()
+async def test_a_host_that_is_silent_for_a_while_is_not_lost(worlds: Worlds) -> None:
+    world = await worlds()
     async with world.with_vps() as (worker, _):
         reconciler = Reconciler(worker)
         await reconciler.reconcile()
@@ -88,8 +88,8 @@ async def test_a_host_that_is_silent_for_a_while_is_not_lost() -> None:
     assert await world.events(HostLost, VpsHostLost) == []
 
 
-async def test_what_ran_on_while_its_host_was_cut_off_is_adopted_and_paid_for() -> None:
-    world = World()
+async def test_what_ran_on_while_its_host_was_cut_off_is_adopted_and_paid_for(worlds: Worlds) -> None:
+    world = await worlds()
     async with world.with_vps() as (worker, vps_id):
         reconciler = Reconciler(worker)
         world.host.faults.unreachable = True
@@ -105,8 +105,10 @@ async def test_what_ran_on_while_its_host_was_cut_off_is_adopted_and_paid_for() 
         assert len(await world.events(HostReturned)) == 1
 
 
-async def test_what_ended_with_its_host_is_recorded_off_and_pays_for_no_minute_that_is_not_proven() -> None:
-    world = World()
+async def test_what_ended_with_its_host_is_recorded_off_and_pays_for_no_minute_that_is_not_proven(
+    worlds: Worlds,
+) -> None:
+    world = await worlds()
     async with world.with_vps() as (worker, vps_id):
         reconciler = Reconciler(worker)
         await _pass(world, reconciler, 100)
@@ -128,8 +130,8 @@ async def test_what_ended_with_its_host_is_recorded_off_and_pays_for_no_minute_t
         assert len(await world.events(HostRebooted)) == 1
 
 
-async def test_a_reboot_is_recorded_of_a_host_that_was_seen_before_it() -> None:
-    world = World()
+async def test_a_reboot_is_recorded_of_a_host_that_was_seen_before_it(worlds: Worlds) -> None:
+    world = await worlds()
     async with world.with_vps() as (worker, _):
         reconciler = Reconciler(worker)
         await _pass(world, reconciler, 20)
@@ -141,8 +143,8 @@ async def test_a_reboot_is_recorded_of_a_host_that_was_seen_before_it() -> None:
     assert (rebooted.boot_id_before, rebooted.boot_id) == ("boot-1", "boot-2")
 
 
-async def test_nothing_is_placed_or_started_on_a_host_that_is_lost() -> None:
-    world = World()
+async def test_nothing_is_placed_or_started_on_a_host_that_is_lost(worlds: Worlds) -> None:
+    world = await worlds()
     async with world.with_vps() as (worker, vps_id):
         reconciler = Reconciler(worker)
         await world.ask(worker, "stop", vps_id)
@@ -159,8 +161,10 @@ async def test_nothing_is_placed_or_started_on_a_host_that_is_lost() -> None:
         assert await world.events(VpsHostLost) == [], "what is off needs nothing of its host"
 
 
-async def test_what_is_deleted_while_its_host_is_lost_is_gone_for_its_owner_and_removed_once_it_is_back() -> None:
-    world = World()
+async def test_what_is_deleted_while_its_host_is_lost_is_gone_for_its_owner_and_removed_once_it_is_back(
+    worlds: Worlds,
+) -> None:
+    world = await worlds()
     async with world.with_vps() as (worker, vps_id):
         reconciler = Reconciler(worker)
         world.host.faults.unreachable = True
@@ -176,8 +180,10 @@ async def test_what_is_deleted_while_its_host_is_lost_is_gone_for_its_owner_and_
     assert not world.host.guests
 
 
-async def test_a_service_that_is_cut_off_from_a_host_does_not_take_it_to_be_gone_while_another_sees_it() -> None:
-    world = World()
+async def test_a_service_that_is_cut_off_from_a_host_does_not_take_it_to_be_gone_while_another_sees_it(
+    worlds: Worlds,
+) -> None:
+    world = await worlds()
     async with world.with_vps() as (worker, _):
         seeing, blind = Reconciler(worker), Reconciler(world.worker())
         for _ in range(20):
@@ -190,8 +196,8 @@ async def test_a_service_that_is_cut_off_from_a_host_does_not_take_it_to_be_gone
     assert await world.events(HostLost, VpsHostLost) == []
 
 
-async def test_an_answer_from_before_the_loss_brings_nothing_back() -> None:
-    world = World()
+async def test_an_answer_from_before_the_loss_brings_nothing_back(worlds: Worlds) -> None:
+    world = await worlds()
     async with world.with_vps() as (worker, vps_id):
         reconciler = Reconciler(worker)
         await _pass(world, reconciler, 20)
@@ -206,8 +212,10 @@ async def test_an_answer_from_before_the_loss_brings_nothing_back() -> None:
 
 
 @pytest.mark.parametrize("point", ALL_OF_HOSTS)
-async def test_a_service_that_dies_while_it_records_a_loss_or_a_return_leaves_nothing_half_done(point: str) -> None:
-    world = World()
+async def test_a_service_that_dies_while_it_records_a_loss_or_a_return_leaves_nothing_half_done(
+    worlds: Worlds, point: str
+) -> None:
+    world = await worlds()
     async with world.with_vps() as (worker, vps_id):
         second = await world.create(worker)
         await world.settled(worker, vps_id, second)
@@ -235,8 +243,10 @@ async def _lost_and_back(world: World) -> None:
     world.host.faults.unreachable = False
 
 
-async def test_a_host_that_hangs_keeps_no_reconcile_host_another_waiting_and_is_asked_once_at_a_time() -> None:
-    world = World(hosts=2)
+async def test_a_host_that_hangs_keeps_no_reconcile_host_another_waiting_and_is_asked_once_at_a_time(
+    worlds: Worlds,
+) -> None:
+    world = await worlds(hosts=2)
     worker = await world.founded()
     reconciler = Reconciler(worker, look_s=0.05)
     async with world.working(worker):
@@ -255,9 +265,11 @@ async def test_a_host_that_hangs_keeps_no_reconcile_host_another_waiting_and_is_
         looks[0].cancel()
 
 
-async def test_steps_that_hang_on_one_host_leave_their_slots_to_another(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_steps_that_hang_on_one_host_leave_their_slots_to_another(
+    worlds: Worlds, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("api.workers.steps.runner.PERMIT_KEPT_S", 0.05)
-    world = World(hosts=2)
+    world = await worlds(hosts=2)
     worker = await world.founded(10_000_000)
     world.host.faults.slow_down("ensure_prepared")
     async with world.working(worker):

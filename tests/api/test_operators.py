@@ -27,6 +27,7 @@ from domain.wallet.funds import InsufficientBalance
 from domain.wallet.paid_in import NothingOwed
 from domain.wallet.wallet import Wallet, wallet_ref
 from tests.api.houses import Customer, House, house
+from tests.databases import Databases
 from tests.domain.books.test_postings import line
 from tests.domain.wallet.wallets import SMALL, T0
 
@@ -34,9 +35,9 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-async def here() -> AsyncIterator[House]:
-    """A service in memory."""
-    async with house() as made:
+async def here(databases: Databases) -> AsyncIterator[House]:
+    """A service over a fresh database."""
+    async with house(databases) as made:
         yield made
 
 

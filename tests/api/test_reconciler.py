@@ -17,7 +17,7 @@ from domain.compute.events import HostDiffered, HostObserved, VpsStopped
 from domain.compute.ports import GuestSpec
 from domain.deciding import AggregateRef
 from domain.ids import VpsId, vps_stream
-from tests.api.compute_world import IDS, World
+from tests.api.compute_world import IDS, World, Worlds
 
 pytestmark = pytest.mark.anyio
 
@@ -35,8 +35,8 @@ UNKNOWN = GuestSpec(
 )
 
 
-async def test_an_observation_proves_the_minutes_up_to_it() -> None:
-    world = World()
+async def test_an_observation_proves_the_minutes_up_to_it(worlds: Worlds) -> None:
+    world = await worlds()
     worker = await world.founded()
     async with world.working(worker):
         vps_id = await world.create(worker)
@@ -49,8 +49,8 @@ async def test_an_observation_proves_the_minutes_up_to_it() -> None:
     assert await world.minutes(vps_id) == ([1, 2, 3, 4], [])
 
 
-async def test_an_empty_host_is_not_recorded_again_and_again() -> None:
-    world = World()
+async def test_an_empty_host_is_not_recorded_again_and_again(worlds: Worlds) -> None:
+    world = await worlds()
     worker = await world.founded()
 
     await Reconciler(worker).reconcile()
@@ -58,8 +58,8 @@ async def test_an_empty_host_is_not_recorded_again_and_again() -> None:
     assert await world.events(HostObserved) == []
 
 
-async def test_a_guest_that_went_off_by_itself_is_stopped_and_unproven_minutes_are_waived() -> None:
-    world = World()
+async def test_a_guest_that_went_off_by_itself_is_stopped_and_unproven_minutes_are_waived(worlds: Worlds) -> None:
+    world = await worlds()
     worker = await world.founded()
     reconciler = Reconciler(worker)
     async with world.working(worker):
@@ -80,8 +80,8 @@ async def test_a_guest_that_went_off_by_itself_is_stopped_and_unproven_minutes_a
     assert await world.minutes(vps_id) == ([1, 2], [3, 4])
 
 
-async def test_a_guest_that_the_host_has_halted_is_recorded_off_and_put_off() -> None:
-    world = World()
+async def test_a_guest_that_the_host_has_halted_is_recorded_off_and_put_off(worlds: Worlds) -> None:
+    world = await worlds()
     async with world.with_vps() as (worker, vps_id):
         world.clock.advance(30)
         world.host.halt_guest(vps_id)
@@ -93,8 +93,8 @@ async def test_a_guest_that_the_host_has_halted_is_recorded_off_and_put_off() ->
     assert not world.host.guests[vps_id].running
 
 
-async def test_a_guest_that_was_recorded_off_just_before_a_crash_is_put_off_at_the_next_look() -> None:
-    world = World()
+async def test_a_guest_that_was_recorded_off_just_before_a_crash_is_put_off_at_the_next_look(worlds: Worlds) -> None:
+    world = await worlds()
     async with world.with_vps() as (worker, vps_id):
         world.clock.advance(30)
         world.host.halt_guest(vps_id)
@@ -108,8 +108,8 @@ async def test_a_guest_that_was_recorded_off_just_before_a_crash_is_put_off_at_t
     assert not world.host.guests[vps_id].running
 
 
-async def test_after_a_restart_of_the_host_its_guests_are_stopped() -> None:
-    world = World()
+async def test_after_a_restart_of_the_host_its_guests_are_stopped(worlds: Worlds) -> None:
+    world = await worlds()
     async with world.with_vps() as (worker, vps_id):
         world.clock.advance(30)
         world.host.reboot()
@@ -123,8 +123,8 @@ async def test_after_a_restart_of_the_host_its_guests_are_stopped() -> None:
     assert (again.state, again.generation) == ("running", 2)
 
 
-async def test_a_guest_of_another_start_is_put_off_and_its_vps_stopped() -> None:
-    world = World()
+async def test_a_guest_of_another_start_is_put_off_and_its_vps_stopped(worlds: Worlds) -> None:
+    world = await worlds()
     worker = await world.founded()
     reconciler = Reconciler(worker)
     async with world.working(worker):
@@ -144,8 +144,8 @@ async def test_a_guest_of_another_start_is_put_off_and_its_vps_stopped() -> None
     assert not world.host.guests[vps_id].running
 
 
-async def test_a_guest_of_a_deleted_vps_is_removed_only_after_the_grace() -> None:
-    world = World()
+async def test_a_guest_of_a_deleted_vps_is_removed_only_after_the_grace(worlds: Worlds) -> None:
+    world = await worlds()
     worker = await world.founded()
     reconciler = Reconciler(worker)
     async with world.working(worker):
@@ -169,8 +169,8 @@ async def test_a_guest_of_a_deleted_vps_is_removed_only_after_the_grace() -> Non
     assert (differed.vps_id, differed.difference, differed.action) == (vps_id, "orphan", "removed")
 
 
-async def test_a_guest_that_the_ledger_never_heard_of_is_left_alone_and_recorded_once() -> None:
-    world = World()
+async def test_a_guest_that_the_ledger_never_heard_of_is_left_alone_and_recorded_once(worlds: Worlds) -> None:
+    world = await worlds()
     worker = await world.founded()
     world.host.add_orphan(UNKNOWN)
 
@@ -185,8 +185,8 @@ async def test_a_guest_that_the_ledger_never_heard_of_is_left_alone_and_recorded
     assert (differed.vps_id, differed.difference, differed.action) == (UNKNOWN.vps_id, "orphan", "none")
 
 
-async def test_a_guest_on_a_host_that_is_not_its_place_is_left_alone() -> None:
-    world = World()
+async def test_a_guest_on_a_host_that_is_not_its_place_is_left_alone(worlds: Worlds) -> None:
+    world = await worlds()
     worker = await world.founded()
     vps_id = await world.create_unplaced(worker)
     world.host.add_orphan(msgspec.structs.replace(UNKNOWN, vps_id=vps_id))
@@ -202,8 +202,8 @@ async def test_a_guest_on_a_host_that_is_not_its_place_is_left_alone() -> None:
     assert (differed.vps_id, differed.difference, differed.action) == (vps_id, "duplicate", "none")
 
 
-async def test_a_host_that_does_not_answer_has_nothing_freed() -> None:
-    world = World()
+async def test_a_host_that_does_not_answer_has_nothing_freed(worlds: Worlds) -> None:
+    world = await worlds()
     worker = await world.founded()
     async with world.working(worker):
         vps_id = await world.create(worker)
@@ -217,8 +217,8 @@ async def test_a_host_that_does_not_answer_has_nothing_freed() -> None:
     assert vps.state == "running"
 
 
-async def test_a_guest_with_which_its_host_can_do_nothing_keeps_no_other_waiting() -> None:
-    world = World()
+async def test_a_guest_with_which_its_host_can_do_nothing_keeps_no_other_waiting(worlds: Worlds) -> None:
+    world = await worlds()
     worker = await world.founded()
     reconciler = Reconciler(worker)
     async with world.working(worker):
@@ -238,8 +238,8 @@ async def test_a_guest_with_which_its_host_can_do_nothing_keeps_no_other_waiting
     assert (reserved[stuck].on, reserved[off].on) == (True, False)
 
 
-async def test_a_vps_of_which_nobody_can_read_anything_keeps_no_other_from_being_looked_at() -> None:
-    world = World()
+async def test_a_vps_of_which_nobody_can_read_anything_keeps_no_other_from_being_looked_at(worlds: Worlds) -> None:
+    world = await worlds()
     worker = await world.founded()
     async with world.working(worker):
         vps_ids = sorted([await world.create(worker) for _ in range(3)])
@@ -256,8 +256,10 @@ async def test_a_vps_of_which_nobody_can_read_anything_keeps_no_other_from_being
     assert {one["key"] for one in logs if one["event"] == "left out, since it cannot be read"} == {str(vps_ids[0])}
 
 
-async def test_whatever_happens_at_one_guest_the_others_are_mended(monkeypatch: pytest.MonkeyPatch) -> None:
-    world = World()
+async def test_whatever_happens_at_one_guest_the_others_are_mended(
+    worlds: Worlds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = await worlds()
     worker = await world.founded()
     async with world.working(worker):
         vps_ids = sorted([await world.create(worker) for _ in range(3)])

@@ -13,17 +13,18 @@ from domain.exec.commands import RunJob
 from domain.exec.events import JobFinished
 from domain.exec.job import Job, job_ref
 from domain.ids import JobId, VpsId, vps_stream
-from tests.api.compute_world import IDS, World
+from tests.api.compute_world import IDS, World, Worlds
 from tests.steps import SHORT, change_steps
 
 pytestmark = pytest.mark.anyio
 
 
 async def test_a_step_at_which_something_unforeseen_happens_each_time_ends_in_an_error_with_a_way_out(
+    worlds: Worlds,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     change_steps(monkeypatch, "prepare", deadline_s=0.05, pauses=SHORT)
-    world = World()
+    world = await worlds()
     worker = await world.founded()
 
     async def broken(*_: object) -> None:
@@ -42,10 +43,11 @@ async def test_a_step_at_which_something_unforeseen_happens_each_time_ends_in_an
 
 
 async def test_vpss_of_which_nobody_can_read_anything_keep_no_other_from_being_made(
+    worlds: Worlds,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("api.workers.provisioning.OPEN_MAX", 2)
-    world = World()
+    world = await worlds()
     worker = await world.founded()
     vps_ids = []
     for _ in range(4):
@@ -62,11 +64,12 @@ async def test_vpss_of_which_nobody_can_read_anything_keep_no_other_from_being_m
 
 
 async def test_many_long_commands_do_not_keep_the_collection_of_another_waiting(
+    worlds: Worlds,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("api.workers.provisioning.JOBS_COLLECTED_MAX", 4)
     monkeypatch.setattr("api.workers.provisioning.JOB_TURN_S", 0.05)
-    world = World()
+    world = await worlds()
     async with world.with_vps() as (worker, vps_id):
         for number in range(20):
             await _request(world, worker, vps_id, f"sleep {100 + number}")

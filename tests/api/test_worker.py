@@ -11,14 +11,14 @@ from domain.compute.vps import VpsIsCreating
 from domain.errors import NotFound
 from domain.ids import VpsId
 from domain.ports import StoreUnavailable
-from tests.api.compute_world import PRICE_HOURLY, World, until
+from tests.api.compute_world import PRICE_HOURLY, World, Worlds, until
 from tests.steps import SHORT, change_steps
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_vps_that_was_asked_for_runs() -> None:
-    world = World()
+async def test_a_vps_that_was_asked_for_runs(worlds: Worlds) -> None:
+    world = await worlds()
     worker = await world.founded()
 
     async with world.working(worker):
@@ -33,8 +33,8 @@ async def test_a_vps_that_was_asked_for_runs() -> None:
     assert meter.run_from == vps.started_at
 
 
-async def test_a_stopped_vps_is_off_and_pays_for_what_it_ran() -> None:
-    world = World()
+async def test_a_stopped_vps_is_off_and_pays_for_what_it_ran(worlds: Worlds) -> None:
+    world = await worlds()
     async with world.with_vps() as (worker, vps_id):
         world.clock.advance(150)
         await world.ask(worker, "stop", vps_id)
@@ -46,8 +46,8 @@ async def test_a_stopped_vps_is_off_and_pays_for_what_it_ran() -> None:
     assert (await world.wallet()).balance == 1_000_000 - 3 * PRICE_HOURLY // 60
 
 
-async def test_a_vps_that_was_stopped_starts_again_as_its_next_generation() -> None:
-    world = World()
+async def test_a_vps_that_was_stopped_starts_again_as_its_next_generation(worlds: Worlds) -> None:
+    world = await worlds()
     async with world.with_vps() as (worker, vps_id):
         await world.ask(worker, "stop", vps_id)
         await world.settled(worker, vps_id)
@@ -59,8 +59,8 @@ async def test_a_vps_that_was_stopped_starts_again_as_its_next_generation() -> N
     assert world.host.guests[vps_id].generation == 2
 
 
-async def test_a_restart_boots_the_guest_anew_within_the_same_start() -> None:
-    world = World()
+async def test_a_restart_boots_the_guest_anew_within_the_same_start(worlds: Worlds) -> None:
+    world = await worlds()
     worker = await world.founded()
     async with world.working(worker):
         vps_id = await world.create(worker)
@@ -73,8 +73,8 @@ async def test_a_restart_boots_the_guest_anew_within_the_same_start() -> None:
     assert (after.state, after.start_id, after.started_at) == ("running", before.start_id, before.started_at)
 
 
-async def test_a_deleted_vps_leaves_nothing_behind_and_its_port_is_free() -> None:
-    world = World(ports=1)
+async def test_a_deleted_vps_leaves_nothing_behind_and_its_port_is_free(worlds: Worlds) -> None:
+    world = await worlds(ports=1)
     worker = await world.founded()
     async with world.working(worker):
         first = await world.create(worker)
@@ -91,8 +91,8 @@ async def test_a_deleted_vps_leaves_nothing_behind_and_its_port_is_free() -> Non
         await world.ask(worker, "stop", first)
 
 
-async def test_a_vps_is_deleted_while_it_boots() -> None:
-    world = World(boot_s=3600)
+async def test_a_vps_is_deleted_while_it_boots(worlds: Worlds) -> None:
+    world = await worlds(boot_s=3600)
     worker = await world.founded()
     async with world.working(worker):
         vps_id = await world.create(worker)
@@ -109,8 +109,8 @@ async def test_a_vps_is_deleted_while_it_boots() -> None:
     assert await world.minutes(vps_id) == ([], [])
 
 
-async def test_a_removal_is_tried_until_the_host_lets_it_happen() -> None:
-    world = World()
+async def test_a_removal_is_tried_until_the_host_lets_it_happen(worlds: Worlds) -> None:
+    world = await worlds()
     async with world.with_vps() as (worker, vps_id):
         world.host.faults.fail_next("ensure_removed", times=2)
         await world.ask(worker, "delete", vps_id)
@@ -122,8 +122,8 @@ async def test_a_removal_is_tried_until_the_host_lets_it_happen() -> None:
     assert len(await world.events(VpsDeleted)) == 1
 
 
-async def test_a_guest_with_another_host_key_is_never_let_run() -> None:
-    world = World(boot_s=3600)
+async def test_a_guest_with_another_host_key_is_never_let_run(worlds: Worlds) -> None:
+    world = await worlds(boot_s=3600)
     worker = await world.founded()
     async with world.working(worker):
         vps_id = await world.create(worker)
@@ -139,9 +139,11 @@ async def test_a_guest_with_another_host_key_is_never_let_run() -> None:
     assert await world.minutes(vps_id) == ([], [])
 
 
-async def test_a_vps_of_old_that_finds_no_room_is_in_error_and_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_vps_of_old_that_finds_no_room_is_in_error_and_costs_nothing(
+    worlds: Worlds, monkeypatch: pytest.MonkeyPatch
+) -> None:
     change_steps(monkeypatch, "place", deadline_s=0.05)
-    world = World(memory_mb=100)
+    world = await worlds(memory_mb=100)
     worker = await world.founded()
     async with world.working(worker):
         vps_id = await world.create_unplaced(worker)
@@ -152,8 +154,8 @@ async def test_a_vps_of_old_that_finds_no_room_is_in_error_and_costs_nothing(mon
     assert not list((await world.wallet()).meters_on())
 
 
-async def test_an_error_ends_by_a_start() -> None:
-    world = World(boot_s=3600)
+async def test_an_error_ends_by_a_start(worlds: Worlds) -> None:
+    world = await worlds(boot_s=3600)
     worker = await world.founded()
     async with world.working(worker):
         vps_id = await world.create(worker)
@@ -171,8 +173,10 @@ async def test_an_error_ends_by_a_start() -> None:
     assert (vps.state, vps.error, vps.generation) == ("running", None, 2)
 
 
-async def test_a_vps_that_cannot_pay_its_next_minute_is_put_off_and_what_it_ran_unpaid_is_waived() -> None:
-    world = World()
+async def test_a_vps_that_cannot_pay_its_next_minute_is_put_off_and_what_it_ran_unpaid_is_waived(
+    worlds: Worlds,
+) -> None:
+    world = await worlds()
     worker = await world.founded(funds=PRICE_HOURLY)
     async with world.working(worker):
         vps_id = await world.create(worker)
@@ -192,8 +196,8 @@ async def test_a_vps_that_cannot_pay_its_next_minute_is_put_off_and_what_it_ran_
     assert stopped.reason == "unpaid"
 
 
-async def test_a_worker_that_is_to_end_leaves_the_rest_to_others_at_once() -> None:
-    world = World(boot_s=3600)
+async def test_a_worker_that_is_to_end_leaves_the_rest_to_others_at_once(worlds: Worlds) -> None:
+    world = await worlds(boot_s=3600)
     worker = await world.founded()
     async with world.working(worker):
         vps_id = await world.create(worker)
@@ -208,9 +212,11 @@ async def test_a_worker_that_is_to_end_leaves_the_rest_to_others_at_once() -> No
     assert world.host.guests[vps_id].boots == 1
 
 
-async def test_a_store_that_is_away_for_a_while_only_costs_time(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_store_that_is_away_for_a_while_only_costs_time(
+    worlds: Worlds, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("api.workers.provisioning.PAUSES", SHORT)
-    world = World()
+    world = await worlds()
     worker = await world.founded()
     async with world.working(worker):
         with monkeypatch.context() as outage:

@@ -10,15 +10,17 @@ from api.workers.provisioning import BOOTING_MAX, ENDING_MAX
 from domain.compute.events import VpsFailed, VpsRunning
 from domain.compute.ports import HostObservation, Hypervisor
 from domain.ids import VpsId
-from tests.api.compute_world import World, until
+from tests.api.compute_world import Worlds, until
 from tests.steps import change_steps
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_guests_that_never_answer_do_not_keep_others_from_booting(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_guests_that_never_answer_do_not_keep_others_from_booting(
+    worlds: Worlds, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("api.workers.steps.runner.PERMIT_KEPT_S", 0.05)
-    world = World(boot_s=3600)
+    world = await worlds(boot_s=3600)
     worker = await world.founded()
     async with world.working(worker):
         silent = [await world.create(worker, name=f"silent-{k}") for k in range(BOOTING_MAX)]
@@ -54,9 +56,11 @@ class Deaf:
         return await self._inner.ensure_off(vps_id, grace_s=grace_s)
 
 
-async def test_guests_that_ignore_their_power_button_do_not_keep_others_on(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_guests_that_ignore_their_power_button_do_not_keep_others_on(
+    worlds: Worlds, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("api.workers.steps.ending.HALT_PERMIT_KEPT_S", 0.05)
-    world = World()
+    world = await worlds()
     worker = await world.founded()
     deaf_ids: set[VpsId] = set()
     host = Deaf(worker.hypervisors[world.host.host_id], deaf_ids)
@@ -76,8 +80,8 @@ async def test_guests_that_ignore_their_power_button_do_not_keep_others_on(monke
         assert {one.power for one in await world.settled(worker, *deaf_ids)} == {"off"}
 
 
-async def test_two_workers_share_the_work_and_do_nothing_twice() -> None:
-    world = World()
+async def test_two_workers_share_the_work_and_do_nothing_twice(worlds: Worlds) -> None:
+    world = await worlds()
     worker = await world.founded()
     other = world.worker()
     async with world.working(worker), world.working(other):
@@ -92,10 +96,10 @@ async def test_two_workers_share_the_work_and_do_nothing_twice() -> None:
 
 @pytest.mark.parametrize("asked", ["stop", "create"])
 async def test_a_worker_leaves_a_vps_alone_whose_host_it_does_not_drive(
-    asked: str, monkeypatch: pytest.MonkeyPatch
+    worlds: Worlds, asked: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     change_steps(monkeypatch, deadline_s=0.0)
-    world = World()
+    world = await worlds()
     worker = await world.founded()
     stranger = msgspec.structs.replace(world.worker(), hypervisors={})
     async with world.working(worker):
@@ -110,13 +114,15 @@ async def test_a_worker_leaves_a_vps_alone_whose_host_it_does_not_drive(
         await asyncio.sleep(0.1)
         await running.idle()
 
-    assert ("vps", vps_id) not in world.leases.rows
+    assert not await world.leased("vps", vps_id)
     assert await world.events(VpsFailed) == []
 
 
-async def test_vpss_that_are_placed_at_once_do_not_count_on_the_same_room(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_vpss_that_are_placed_at_once_do_not_count_on_the_same_room(
+    worlds: Worlds, monkeypatch: pytest.MonkeyPatch
+) -> None:
     change_steps(monkeypatch, "place", deadline_s=0.05)
-    world = World(memory_mb=512)
+    world = await worlds(memory_mb=512)
     worker = await world.founded()
     vps_ids = [await world.create_unplaced(worker) for _ in range(BOOTING_MAX)]
     async with world.working(worker):

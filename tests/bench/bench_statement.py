@@ -8,7 +8,7 @@ from api.application.audit.trial_balance import trial_balance
 from api.application.statements.csv_form import csv_of
 from api.application.statements.pdf_form import pdf_of
 from api.application.statements.presentation import present_statement
-from api.application.statements.projected import ProjectedStatements
+from api.application.statements.source import StatementSource
 from domain.ports import Sealer
 from domain.statements.month import Month
 from projections.entries import ENTRIES
@@ -37,12 +37,12 @@ async def run() -> list[Figure]:
             reading = ReadModels(url, schema=SCHEMA)
             await reading.open()
             try:
-                return await _measure(store, sealer, ProjectedStatements(reading, store, sealer))
+                return await _measure(store, sealer, StatementSource(reading, store, sealer))
             finally:
                 await reading.close()
 
 
-async def _measure(store: PostgresEventStore, sealer: Sealer, statements: ProjectedStatements) -> list[Figure]:
+async def _measure(store: PostgresEventStore, sealer: Sealer, statements: StatementSource) -> list[Figure]:
     drawn_s, whole_s, minutes = [], [], 0
     for month in MONTHS:
         began_s = time.perf_counter()

@@ -34,7 +34,6 @@ async def stored_house(database_url: str, home: Path) -> AsyncIterator[House]:
 @asynccontextmanager
 async def following(runtime: Runtime, database_url: str) -> AsyncIterator[None]:
     """Keep the read models up, if no other process does."""
-    assert runtime.read_models is not None
     runner = Runner(runtime.store, database_url, READ_MODELS, schema=SCHEMA, moved=runtime.read_models.moved)
     task = asyncio.create_task(runner.run())
     yield

@@ -6,7 +6,6 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from adapters.memory.open_closings import MemoryOpenClosings
 from adapters.simulated.clock import ManualClock
 from adapters.simulated.faults import SimulatedCrash
 from api.application import fail_points as failpoints
@@ -24,6 +23,7 @@ from domain.payments.events import RefundRequested
 from domain.wallet.wallet import wallet_ref
 from tests.api.houses import Customer, House, house
 from tests.api.http.test_closing import leave, pay
+from tests.databases import Databases
 
 pytestmark = pytest.mark.anyio
 
@@ -38,7 +38,7 @@ def another_process(here: House) -> Runtime:
     """Return what a process over the same store has that has just started."""
     runtime = here.runtime
     aggregates = AggregateRepository(runtime.store, runtime.sealer, runtime.clock, runtime.ids)
-    return msgspec.structs.replace(runtime, aggregates=aggregates, closings=MemoryOpenClosings(runtime.store))
+    return msgspec.structs.replace(runtime, aggregates=aggregates)
 
 
 async def recorded(here: House, *kinds: type[Event]) -> list[Event]:
@@ -54,7 +54,7 @@ async def ask_to_close(runtime: Runtime, customer: Customer) -> None:
 
 
 @pytest.mark.parametrize("name", ON_THE_WAY)
-async def test_after_a_crash_here_the_account_is_closed_once(name: str) -> None:
+async def test_after_a_crash_here_the_account_is_closed_once(databases: Databases, name: str) -> None:
     crashes = 0
 
     def crash() -> None:
@@ -62,7 +62,7 @@ async def test_after_a_crash_here_the_account_is_closed_once(name: str) -> None:
         crashes += 1
         raise SimulatedCrash
 
-    async with house(clock=ManualClock()) as here:
+    async with house(databases, clock=ManualClock()) as here:
         ann = await here.register("ann@example.com")
         await pay(ann, 10)
         made = await ann.ask("POST", "/api/vps", json={"name": "web", "plan_id": await here.nano()})
@@ -92,8 +92,8 @@ async def test_after_a_crash_here_the_account_is_closed_once(name: str) -> None:
         assert await later.store.find_claim(EMAIL_CLAIM, email_key) is None
 
 
-async def test_a_vps_that_is_asked_for_while_the_account_closes_is_refused() -> None:
-    async with house(clock=ManualClock()) as here:
+async def test_a_vps_that_is_asked_for_while_the_account_closes_is_refused(databases: Databases) -> None:
+    async with house(databases, clock=ManualClock()) as here:
         ann = await here.register("ann@example.com")
         await ann.credit(10_000_000)
         body = {"name": "web", "plan_id": await here.nano()}

@@ -21,7 +21,7 @@ from domain.exec.commands import RunJob
 from domain.exec.events import JobFinished, JobRequested
 from domain.exec.job import job_ref
 from domain.ids import JobId, VpsId
-from tests.api.compute_world import IDS, PRICE_HOURLY, Life, World
+from tests.api.compute_world import IDS, PRICE_HOURLY, Life, World, Worlds
 from tests.journeys.minutes import check_minutes, minutes_of
 
 pytestmark = pytest.mark.anyio
@@ -35,10 +35,10 @@ IN_TROUBLE = ("fail", "differ")
 class Journey:
     """A customer with one VPS, over as many lives of the service as it takes."""
 
-    def __init__(self, *, placed: bool = True) -> None:
+    def __init__(self, world: World, *, placed: bool = True) -> None:
         """``placed``: whether the VPS has its place from the first, as it has had since hosts have reservations."""
         self.placed = placed
-        self.world = World()
+        self.world = world
         self.vps_id = VpsId(IDS.new())
         self.job_id = JobId(IDS.new())
         self.crashes = 0
@@ -186,9 +186,9 @@ class Journey:
 
 
 @pytest.mark.parametrize("name", failpoints.ALL)
-async def test_after_a_crash_here_everything_is_in_order(name: str) -> None:
+async def test_after_a_crash_here_everything_is_in_order(name: str, worlds: Worlds) -> None:
     in_trouble = name.partition(":")[0] in IN_TROUBLE
-    journey = Journey(placed=not name.startswith("place:"))
+    journey = Journey(await worlds(), placed=not name.startswith("place:"))
     await journey.world.founded(FUNDS)
     with failpoints.armed(name, journey.crash):
         await journey.go(journey.begin_life)

@@ -20,6 +20,7 @@ from api.http.pipeline.connections import Limits
 from api.http.routes import operations
 from tests.api.houses import PASSWORD, ROOMY, house
 from tests.api.http.wire import serving
+from tests.databases import Databases
 from tests.journeys.document_requests import Sent, requests
 from tests.ports import free_port
 
@@ -89,7 +90,7 @@ class Asking:
 
 
 @pytest.fixture(scope="module")
-def asking() -> Iterator[Asking]:
+def asking(databases: Databases) -> Iterator[Asking]:
     """Somebody who asks the running service, or one made for it."""
     if RUNNING is not None:
         yield Asking(RUNNING)
@@ -98,7 +99,7 @@ def asking() -> Iterator[Asking]:
     with anyio.from_thread.start_blocking_portal() as portal:
         behind = msgspec.structs.replace(ROOMY, trusted_proxies="127.0.0.0/8")
         with (
-            portal.wrap_async_context_manager(house(behind)) as here,
+            portal.wrap_async_context_manager(house(databases, behind)) as here,
             portal.wrap_async_context_manager(serving(here, port, Limits())),
         ):
             yield Asking(f"http://127.0.0.1:{port}")

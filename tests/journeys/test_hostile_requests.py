@@ -19,6 +19,7 @@ from adapters.jwt import ALGORITHM, AUDIENCE, ISSUER
 from api.http.app import create_app
 from api.http.pipeline.edge import Edge
 from tests.api.houses import JWT_KEY, PASSWORD, Customer, House, house
+from tests.databases import Databases
 
 pytestmark = pytest.mark.anyio
 
@@ -32,9 +33,9 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 @pytest.fixture(scope="module")
-async def here() -> AsyncIterator[House]:
+async def here(databases: Databases) -> AsyncIterator[House]:
     """One service for all of them: none may harm it."""
-    async with house() as made:
+    async with house(databases) as made:
         yield made
 
 
@@ -232,7 +233,7 @@ PATHS = st.sampled_from(
 )  # fmt: skip
 
 
-def test_no_answer_is_ever_a_500() -> None:
+def test_no_answer_is_ever_a_500(databases: Databases) -> None:
     @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
     @given(
         method=st.sampled_from(["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"]),
@@ -251,7 +252,10 @@ def test_no_answer_is_ever_a_500() -> None:
         if response.status_code >= 400 and method != "HEAD":
             assert_refused(response)
 
-    with anyio.from_thread.start_blocking_portal() as portal, portal.wrap_async_context_manager(house()) as here:
+    with (
+        anyio.from_thread.start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(house(databases)) as here,
+    ):
         app = create_app(here.runtime)
         ann = portal.call(here.register)
 

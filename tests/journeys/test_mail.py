@@ -22,6 +22,7 @@ from tests.api.alerts.mailed_house import ALERTS_PATH, OPS, VERIFY_PATH, Mailed,
 from tests.api.houses import Customer, House
 from tests.api.http.test_closing import open_checkout, see
 from tests.contracts.mailers import parsed
+from tests.databases import Databases
 from tests.journeys.stored_houses import following, stored_house
 
 pytestmark = pytest.mark.anyio
@@ -30,9 +31,9 @@ HOURLY = 4_200
 
 
 @pytest.fixture
-async def mailed(tmp_path: Path) -> AsyncIterator[Mailed]:
+async def mailed(databases: Databases, tmp_path: Path) -> AsyncIterator[Mailed]:
     """A house with a folder for its mail."""
-    async with mailed_house(tmp_path / "mail") as made:
+    async with mailed_house(databases, tmp_path / "mail") as made:
         yield made
 
 

@@ -9,7 +9,7 @@ from domain.compute.vps import Vps
 from domain.ids import VpsId
 from domain.money import charge_for_minutes
 from domain.wallet.events import MinutesWaived
-from tests.api.compute_world import PRICE_HOURLY, Life, World
+from tests.api.compute_world import PRICE_HOURLY, Life, World, Worlds
 
 pytestmark = pytest.mark.anyio
 
@@ -52,8 +52,8 @@ async def running(world: World, funds: int = FUNDS) -> tuple[VpsId, Service]:
     return vps_id, service
 
 
-async def test_minutes_of_ten_minutes_away_are_caught_up_to_the_last_one() -> None:
-    world = World()
+async def test_minutes_of_ten_minutes_away_are_caught_up_to_the_last_one(worlds: Worlds) -> None:
+    world = await worlds()
     vps_id, service = await running(world)
     service.end()
 
@@ -64,8 +64,10 @@ async def test_minutes_of_ten_minutes_away_are_caught_up_to_the_last_one() -> No
     assert (await world.wallet()).balance == FUNDS - charge_for_minutes(PRICE_HOURLY, 1, 11)
 
 
-async def test_minutes_after_a_guest_was_last_seen_are_waived_if_it_is_off_when_the_service_is_back() -> None:
-    world = World()
+async def test_minutes_after_a_guest_was_last_seen_are_waived_if_it_is_off_when_the_service_is_back(
+    worlds: Worlds,
+) -> None:
+    world = await worlds()
     vps_id, service = await running(world)
     world.clock.advance(60)
     await service.ring()
@@ -87,8 +89,8 @@ async def test_minutes_after_a_guest_was_last_seen_are_waived_if_it_is_off_when_
     assert (await world.wallet()).balance == FUNDS - charge_for_minutes(PRICE_HOURLY, 1, 2)
 
 
-async def test_funds_for_part_of_the_time_away_pay_that_part_and_the_vps_is_stopped() -> None:
-    world = World()
+async def test_funds_for_part_of_the_time_away_pay_that_part_and_the_vps_is_stopped(worlds: Worlds) -> None:
+    world = await worlds()
     vps_id, service = await running(world, funds=PRICE_HOURLY)
     world.clock.advance(54 * 60)
     await service.ring()

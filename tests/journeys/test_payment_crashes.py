@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from adapters.simulated.clock import ManualClock
 from adapters.simulated.faults import SimulatedCrash
 from api.application import fail_points as failpoints
 from api.application.payments.checkouts import ask_for_checkout, ensure_opened
@@ -22,6 +23,7 @@ from domain.time import Instant
 from domain.wallet.events import FundsAdded, FundsTaken
 from tests.api.compute_world import Life
 from tests.api.payments.payment_world import IDS, TEN_USD, PaymentWorld
+from tests.storage import OpenStorage
 
 pytestmark = pytest.mark.anyio
 
@@ -31,8 +33,8 @@ FOUR_USD = MicroUsd(4_000_000)
 class Journey:
     """A customer who pays and wants a part back, over as many lives of the service as it takes."""
 
-    def __init__(self) -> None:
-        self.world = PaymentWorld()
+    def __init__(self, world: PaymentWorld) -> None:
+        self.world = world
         self.payment_id = PaymentId(IDS.new())
         self.crashes = 0
         self.payments: PaymentsContext
@@ -96,8 +98,9 @@ class Journey:
 
 
 @pytest.mark.parametrize("name", failpoints.ALL_OF_PAYMENTS)
-async def test_after_a_crash_here_nothing_is_lost_or_doubled(name: str) -> None:
-    journey = Journey()
+async def test_after_a_crash_here_nothing_is_lost_or_doubled(name: str, open_storage: OpenStorage) -> None:
+    clock = ManualClock()
+    journey = Journey(PaymentWorld(await open_storage(clock), clock))
     await journey.world.founded()
     journey.begin_life()
     with failpoints.armed(name, journey.crash):

@@ -228,17 +228,10 @@ MAIL: tuple[Mutation, ...] = (
         "tests/api/http/test_closing.py",
     ),
     Mutation(
-        "late payment reopens (memory)",
-        "adapters/memory/open_closings.py",
-        "finished[account_id] = False\n        return",
-        "pass\n        return",
-        "tests/contracts/test_alert_work.py",
-    ),
-    Mutation(
-        "late payment reopens (table)",
+        "late payment reopens",
         "projections/closings.py",
         "finished[account_id] = False",
         "pass",
-        "tests/contracts/test_alert_work.py",
+        "tests/projections/test_alert_work.py",
     ),
 )

@@ -1,4 +1,4 @@
-"""Work to do is what the next step of each VPS says, in tables as in memory."""
+"""Work to do is what the next step of each VPS says."""
 
 from collections.abc import AsyncIterator
 from uuid import UUID
@@ -6,9 +6,6 @@ from uuid import UUID
 import pytest
 from psycopg_pool import AsyncConnectionPool
 
-from adapters.clock import SystemClock
-from adapters.memory.leases import LeaseTable, MemoryLeases
-from adapters.memory.open_work import MemoryOpenWork
 from adapters.postgres.leases import PostgresLeases
 from domain.compute.events import (
     VpsDeleted,
@@ -58,18 +55,15 @@ async def _job(history: History, account_id: AccountId, job_id: JobId, *, finish
         await history.record(account_id, (job_stream(job_id), ended))
 
 
-@pytest.fixture(params=["memory", "tables"])
-async def leases(request: pytest.FixtureRequest, database_url: str) -> AsyncIterator[Leases]:
-    """Give leases of a holder, in memory or in a table as the work is."""
-    if request.param == "memory":
-        yield MemoryLeases(LeaseTable(SystemClock()), HOLDER)
-        return
+@pytest.fixture
+async def leases(database_url: str) -> AsyncIterator[Leases]:
+    """Give leases of a holder."""
     async with AsyncConnectionPool(database_url, min_size=1, kwargs={"autocommit": True}) as pool:
         yield PostgresLeases(pool, HOLDER)
 
 
 @pytest.fixture
-async def work(leases: Leases, history: History, followed: ReadModels) -> OpenWork:
+async def work(history: History, followed: ReadModels) -> OpenWork:
     account_id = await history.registered()
     up = (
         VpsPlaced(HOST, "127.0.0.1", 2201, at(20)),
@@ -83,8 +77,6 @@ async def work(leases: Leases, history: History, followed: ReadModels) -> OpenWo
     await _vps(history, account_id, DELETED, up[0], VpsDeleteRequested(1, at(30)), VpsDeleted(at(31)))
     await _job(history, account_id, OPEN, finished=False)
     await _job(history, account_id, FINISHED, finished=True)
-    if isinstance(leases, MemoryLeases):
-        return MemoryOpenWork(history.store, leases.table)
     await followed.caught_up(await history.store.head(), COMPUTE_WORK, JOBS)
     return TabledWork(followed)
 

@@ -1,10 +1,9 @@
-"""Which closings are open is what the events of accounts and wallets say, in tables as in memory."""
+"""Which closings are open is what the events of accounts and wallets say."""
 
 from uuid import UUID
 
 import pytest
 
-from adapters.memory.open_closings import MemoryOpenClosings
 from domain.accounts.events import AccountClosed, AccountErased, ClosingFinished, ErasureFinished
 from domain.accounts.ports import OpenClosings
 from domain.ids import AccountId, PaymentId, account_stream, wallet_stream
@@ -20,9 +19,9 @@ PAYMENT = PaymentId(UUID(int=5))
 TEN = MicroUsd(10_000_000)
 
 
-@pytest.fixture(params=["memory", "tables"])
-async def open_closings(history: History, followed: ReadModels, request: pytest.FixtureRequest) -> OpenClosings:
-    return MemoryOpenClosings(history.store) if request.param == "memory" else TabledOpenClosings(followed)
+@pytest.fixture
+async def open_closings(followed: ReadModels) -> OpenClosings:
+    return TabledOpenClosings(followed)
 
 
 @pytest.fixture

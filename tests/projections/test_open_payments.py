@@ -1,10 +1,9 @@
-"""What is open of payments is what their events say, in tables as in memory."""
+"""What is open of payments is what their events say, also where a property folds them in memory."""
 
 from uuid import UUID
 
 import pytest
 
-from adapters.memory.open_payments import MemoryOpenPayments
 from domain.events import Event
 from domain.ids import (
     AccountId,
@@ -21,6 +20,7 @@ from domain.time import HOUR, Instant
 from projections.payments import PAYMENTS, TabledPayments
 from projections.reading import ReadModels
 from tests.projections.history import History
+from tests.properties.open_payments import MemoryOpenPayments
 
 pytestmark = pytest.mark.anyio
 

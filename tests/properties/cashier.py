@@ -6,7 +6,6 @@ from uuid import UUID
 import httpx
 
 from adapters.memory.leases import LeaseTable, MemoryLeases
-from adapters.memory.open_payments import MemoryOpenPayments
 from adapters.stripe.gateway import StripeGateway
 from adapters.stripe_stand_in.application import IN_MEMORY, StripeStandIn
 from api.application.payments import refunding
@@ -27,6 +26,7 @@ from domain.payments.refunds import ChosenRefund
 from domain.time import MICROSECONDS_PER_SECOND, Instant
 from domain.wallet.paid_in import correct, write_off
 from tests.properties.house import House
+from tests.properties.open_payments import MemoryOpenPayments
 
 STRIPE = "http://stripe.test"
 

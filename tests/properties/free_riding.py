@@ -10,7 +10,6 @@ from contextlib import suppress
 
 import msgspec
 
-from adapters.memory.due_accounts import MemoryDueAccounts
 from api.application.metering import settle_due
 from api.application.worker_context import WorkerContext
 from api.workers.provisioning import Worker
@@ -21,12 +20,13 @@ from domain.compute.events import VpsRunning
 from domain.compute.steps import row_of
 from domain.compute.vps import Vps
 from domain.errors import Refusal
-from domain.ids import VpsId, vps_stream
+from domain.ids import AccountId, VpsId, vps_stream
 from domain.time import MICROSECONDS_PER_SECOND as SECOND
-from domain.time import MINUTE
+from domain.time import MINUTE, Instant
 from domain.wallet.events import MinutesMetered, MinutesWaived
 from tests.api.compute_world import SERVICE_KEY, World
 from tests.properties.customers_guests import LOGIN_TAKES_S, CustomersHypervisor, CustomersShell, Truth
+from tests.properties.kept_in_memory import KeptInMemory
 from tests.properties.rides import Outcome, Ride
 from tests.properties.schemes import Act, Image, Move, Scheme
 from tests.properties.virtual_time import SHORTEST_S, LoopClock, VirtualTimeLoop, run_in_virtual_time
@@ -44,16 +44,24 @@ HOUR_S = 3_600.0
 LIFE_ENDS_AFTER_S = 400.0
 
 
+class TheOnlyAccount:
+    """Implements ``domain.wallet.ports.DueAccounts``: something may always be due of it."""
+
+    def __init__(self, account_id: AccountId) -> None:
+        self._account_id = account_id
+
+    async def due_accounts(self, now: Instant, after: AccountId | None, limit: int) -> list[AccountId]:
+        """Return it, as the first there is."""
+        return [self._account_id] if after is None else []
+
+
 class FreeRiding(World):
     """The service, one account, and what its customer does."""
 
     def __init__(self, loop: VirtualTimeLoop, image: Image, *, observe_phase_s: float, tick_phase_s: float) -> None:
-        super().__init__()
+        clock = LoopClock(loop)
+        super().__init__(KeptInMemory(clock), clock)  # type: ignore[arg-type]
         self.loop = loop
-        self.clock = LoopClock(loop)  # type: ignore[assignment]
-        for part in (self.store, self.host):
-            part.__dict__.update({name: self.clock for name in ("clock", "_clock") if name in part.__dict__})
-        self.leases.clock = self.clock
         self.phases = {"observation": (OBSERVE_EVERY_S, observe_phase_s), "tick": (SETTLE_EVERY_S, tick_phase_s)}
         self.truth = Truth(self.host, self.clock, image)
         self.starts: dict[VpsId, list[float]] = {}
@@ -75,7 +83,7 @@ class FreeRiding(World):
             shell=CustomersShell(self.truth, SERVICE_KEY),
         )
         self.service = worker
-        due = MemoryDueAccounts(self.store)
+        due = TheOnlyAccount(self.account_id)
         reconciler = Reconciler(worker)
         self._tasks = [
             asyncio.create_task(Worker(worker).run()),

@@ -17,7 +17,7 @@ from domain.ids import AccountId, VpsId
 from domain.money import MicroUsd
 from domain.wallet.events import FundsCredited, WalletOpened
 from domain.wallet.wallet import wallet_ref
-from tests.api.compute_world import IDS, World
+from tests.api.compute_world import IDS, World, Worlds
 from tests.steps import change_steps
 
 pytestmark = pytest.mark.anyio
@@ -29,9 +29,9 @@ MEMORY_MB, VCPU, DISK_GB, PORTS = 4 * 256 + 255, 5, 9 * 5, 4
 class Crowd:
     """Some accounts on one host, and everything that they made."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, world: World) -> None:
         self.dice = random.Random(seed)
-        self.world = World(memory_mb=MEMORY_MB, vcpu=VCPU, disk_gb=DISK_GB, ports=PORTS)
+        self.world = world
         self.accounts: list[AccountId] = []
         self.vpss: dict[VpsId, AccountId] = {}
 
@@ -88,12 +88,12 @@ class Crowd:
 
 @pytest.mark.parametrize("seed", range(6))
 async def test_no_more_is_taken_than_there_is_and_what_is_off_holds_its_disk_alone(
-    seed: int, monkeypatch: pytest.MonkeyPatch
+    seed: int, worlds: Worlds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # What vanished has no disk any more: a start of it comes to nothing, and soon.
     change_steps(monkeypatch, deadline_s=0.2, pauses=Pauses(0.05, 0.05))
-    crowd = Crowd(seed)
-    world = crowd.world
+    world = await worlds(memory_mb=MEMORY_MB, vcpu=VCPU, disk_gb=DISK_GB, ports=PORTS)
+    crowd = Crowd(seed, world)
     one, other = await crowd.founded()
     reconcilers = [Reconciler(one), Reconciler(other)]
     async with world.working(one), world.working(other):

@@ -6,8 +6,8 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from api.application.runtime import VpsListQuery
 from api.application.vps import VpsDetails, VpsQuote, VpsSpecification
+from api.application.vps_queries import VpsListQuery
 from api.http.pages import Cursor, Page, cursor_of
 from api.http.pipeline.errors import STATUS
 from api.http.rendering import (

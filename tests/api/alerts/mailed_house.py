@@ -11,8 +11,6 @@ import msgspec
 from httpx import Response
 
 from adapters.mail.folder import FolderMailer
-from adapters.memory.alert_work import MemoryAlertWork
-from adapters.memory.leases import LeaseTable, MemoryLeases
 from adapters.simulated.clock import ManualClock
 from adapters.turnstile import TEST_TOKEN
 from api.application.metering import settle_account
@@ -30,6 +28,7 @@ from domain.ids import VpsId
 from domain.time import Instant
 from tests.api.houses import Customer, House, house
 from tests.contracts.mailers import parsed
+from tests.databases import Databases
 
 ALERTS_PATH = "/api/billing/alerts"
 VERIFY_PATH = "/api/auth/verify-email"
@@ -43,7 +42,6 @@ class Mailed(msgspec.Struct, eq=False):
     clock: ManualClock
     folder: Path
     ann: Customer
-    leases: LeaseTable
 
     async def mails(self) -> list[EmailMessage]:
         """Have what is due sent; return all mail so far."""
@@ -111,25 +109,23 @@ class Mailed(msgspec.Struct, eq=False):
 
     def another_process(self) -> Runtime:
         """Return what a process over the same store has that has just started."""
-        runtime = self.house.runtime
-        worker = msgspec.structs.replace(runtime.worker, leases=MemoryLeases(self.leases, uuid4()))
+        runtime, storage = self.house.runtime, self.house.storage
+        assert storage is not None
+        worker = msgspec.structs.replace(runtime.worker, leases=storage.leases(uuid4()))
         return msgspec.structs.replace(
             runtime,
             aggregates=AggregateRepository(runtime.store, runtime.sealer, runtime.clock, runtime.ids),
             worker=worker,
-            alert_work=MemoryAlertWork(runtime.store),
         )
 
 
 @asynccontextmanager
-async def mailed_house(folder: Path) -> AsyncIterator[Mailed]:
+async def mailed_house(databases: Databases, folder: Path) -> AsyncIterator[Mailed]:
     """Make such a house."""
     clock = ManualClock()
-    async with house(clock=clock) as made:
-        leases = LeaseTable(clock)
-        worker = msgspec.structs.replace(made.runtime.worker, leases=MemoryLeases(leases, uuid4()))
-        made.runtime = msgspec.structs.replace(made.runtime, mailer=FolderMailer(folder, clock), worker=worker)
-        mailed = Mailed(made, clock, folder, await made.register("ann@example.com"), leases)
+    async with house(databases, clock=clock) as made:
+        made.runtime = msgspec.structs.replace(made.runtime, mailer=FolderMailer(folder, clock))
+        mailed = Mailed(made, clock, folder, await made.register("ann@example.com"))
         await mailed.forget_mails()
         yield mailed
 

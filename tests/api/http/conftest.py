@@ -7,12 +7,13 @@ import pytest
 from api.http.pipeline.connections import Limits
 from tests.api.houses import Customer, House, house
 from tests.api.http.wire import serving
+from tests.databases import Databases
 
 
 @pytest.fixture
-async def here() -> AsyncIterator[House]:
-    """A service in memory."""
-    async with house() as made:
+async def here(databases: Databases) -> AsyncIterator[House]:
+    """A service over a fresh database."""
+    async with house(databases) as made:
         yield made
 
 

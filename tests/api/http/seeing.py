@@ -1,4 +1,4 @@
-"""Customers whose VPSs run by a clock that the test drives, with read models that follow."""
+"""Customers whose VPSs run by a clock that the test drives."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -25,12 +25,8 @@ from domain.pricing.commands import RepricePlan
 from domain.pricing.price_book import PRICES, reprice_plan
 from domain.time import MINUTE, Instant, to_rfc3339
 from domain.wallet.wallet import wallet_ref
-from projections.catalogue import READ_MODELS
-from projections.generation import SCHEMA
-from projections.reading import ReadModels
-from projections.runner import Runner
 from tests.api.houses import Customer, House, house
-from tests.projections.conftest import running
+from tests.databases import Databases
 
 BEGAN = Instant(472_222 * 60 * MINUTE)
 """The full hour at which every test begins."""
@@ -135,15 +131,11 @@ class Scene(msgspec.Struct, eq=False):
 
 
 @asynccontextmanager
-async def scene(database_url: str, micros: int = 10_000_000) -> AsyncIterator[Scene]:
-    """Make a house with a store in memory, and read models in PostgreSQL that follow it."""
-    clock, reading = ManualClock(BEGAN), ReadModels(database_url)
-    await reading.open()
-    async with house(clock=clock, read_models=reading) as made:
-        runner = Runner(made.runtime.store, database_url, READ_MODELS, schema=SCHEMA, moved=reading.moved)
-        async with running(runner):
-            ann = await made.register(f"{uuid4().hex[:8]}@example.com")
-            if micros:
-                await ann.credit(micros)
-            yield Scene(made, ann, clock)
-    await reading.close()
+async def scene(databases: Databases, micros: int = 10_000_000) -> AsyncIterator[Scene]:
+    """Make a house, and a customer of it."""
+    clock = ManualClock(BEGAN)
+    async with house(databases, clock=clock) as made:
+        ann = await made.register(f"{uuid4().hex[:8]}@example.com")
+        if micros:
+            await ann.credit(micros)
+        yield Scene(made, ann, clock)

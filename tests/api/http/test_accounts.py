@@ -8,6 +8,7 @@ import pytest
 from adapters.turnstile import TEST_TOKEN
 from api.http.accounts.controllers import FAILURE_TAKES_S
 from tests.api.houses import PASSWORD, ROOMY, Customer, House, house
+from tests.databases import Databases
 
 pytestmark = pytest.mark.anyio
 
@@ -158,8 +159,8 @@ async def test_the_present_password_is_guessed_no_faster_than_at_the_login(here:
     assert guesses[-1].json()["code"] == login.json()["code"] == "captcha_or_wait"
 
 
-async def test_changes_of_a_password_share_the_quota_of_logins() -> None:
-    async with house(msgspec.structs.replace(ROOMY, logins_per_minute=1)) as here:
+async def test_changes_of_a_password_share_the_quota_of_logins(databases: Databases) -> None:
+    async with house(databases, msgspec.structs.replace(ROOMY, logins_per_minute=1)) as here:
         ann = await here.register()
         change = {"password": "not this one", "new_password": "battery staple"}
         answers = [await ann.ask("PUT", "/api/me/password", json=change) for _ in range(2)]

@@ -10,6 +10,7 @@ from domain.money import MicroUsd
 from domain.time import MINUTE, Instant
 from domain.wallet.events import FundsCorrected
 from tests.api.http.seeing import BEGAN, Scene, scene
+from tests.databases import Databases
 
 pytestmark = pytest.mark.anyio
 
@@ -17,9 +18,9 @@ PAYMENT = PaymentId(UUID(int=5))
 
 
 @pytest.fixture
-async def here(database_url: str) -> AsyncIterator[Scene]:
+async def here(databases: Databases) -> AsyncIterator[Scene]:
     """A customer with 10 USD, and read models."""
-    async with scene(database_url) as made:
+    async with scene(databases) as made:
         yield made
 
 
@@ -88,8 +89,8 @@ async def test_prices_and_starts_part_what_is_explained(here: Scene) -> None:
     assert parts[2]["minutes"][0]["begins_at"] == here.at(8)
 
 
-async def test_a_waived_minute_tells_why_nobody_pays_it(database_url: str) -> None:
-    async with scene(database_url, micros=4_200) as here:
+async def test_a_waived_minute_tells_why_nobody_pays_it(databases: Databases) -> None:
+    async with scene(databases, micros=4_200) as here:
         web = await here.on("web-01")
         await here.minutes_pass(61, web)
         told = await here.get(f"/api/billing/charges/{web}:60-61/explain")

@@ -18,6 +18,7 @@ from domain.wallet.events import (
     ReceivablePaid,
 )
 from tests.api.http.seeing import Scene, scene
+from tests.databases import Databases
 
 pytestmark = pytest.mark.anyio
 
@@ -25,9 +26,9 @@ PAYMENT = PaymentId(UUID(int=5))
 
 
 @pytest.fixture
-async def here(database_url: str) -> AsyncIterator[Scene]:
+async def here(databases: Databases) -> AsyncIterator[Scene]:
     """A customer with 10 USD, and read models."""
-    async with scene(database_url) as made:
+    async with scene(databases) as made:
         yield made
 
 
@@ -150,8 +151,8 @@ async def test_transactions_are_filtered_by_kind_vps_and_time(here: Scene) -> No
     assert await kinds(**{"from": here.at(3), "detail": "minute"}) == []
 
 
-async def test_minutes_that_nobody_pays_are_in_full_ref(database_url: str) -> None:
-    async with scene(database_url, micros=4_200) as here:
+async def test_minutes_that_nobody_pays_are_in_full_ref(databases: Databases) -> None:
+    async with scene(databases, micros=4_200) as here:
         web = await here.on("web-01")
         await here.minutes_pass(61, web)
         told = await here.get("/api/billing/transactions")

@@ -8,6 +8,7 @@ import pytest
 
 from domain.time import MINUTE, Instant
 from tests.api.http.seeing import BEGAN, Scene, scene
+from tests.databases import Databases
 
 pytestmark = pytest.mark.anyio
 
@@ -15,9 +16,9 @@ USAGE = "/api/billing/usage"
 
 
 @pytest.fixture
-async def here(database_url: str) -> AsyncIterator[Scene]:
+async def here(databases: Databases) -> AsyncIterator[Scene]:
     """A customer with 10 USD, and read models."""
-    async with scene(database_url) as made:
+    async with scene(databases) as made:
         yield made
 
 
@@ -154,8 +155,8 @@ async def test_a_deleted_vps_still_counts(here: Scene) -> None:
     assert counted(await here.get(USAGE, group_by="label"), "label") == {("env", "test"): (2, 0.00014)}
 
 
-async def test_waived_minutes_are_told_apart(database_url: str) -> None:
-    async with scene(database_url, micros=4_200) as here:
+async def test_waived_minutes_are_told_apart(databases: Databases) -> None:
+    async with scene(databases, micros=4_200) as here:
         web = await here.on("web-01")
         await here.minutes_pass(61, web)
         total = (await here.get(USAGE))["total"]

@@ -9,6 +9,7 @@ import pytest
 from api.application.settings import Settings
 from api.http.pipeline.clients import client_address
 from tests.api.houses import PASSWORD, ROOMY, house
+from tests.databases import Databases
 
 pytestmark = pytest.mark.anyio
 
@@ -68,10 +69,10 @@ def test_a_proxy_of_ipv4_may_be_written_as_ipv6() -> None:
     assert Settings(trusted_proxies="::ffff:10.0.0.0/104").proxy_networks == (ip_network("10.0.0.0/8"),)
 
 
-async def test_a_network_shares_its_quota_and_a_proxys_clients_do_not() -> None:
+async def test_a_network_shares_its_quota_and_a_proxys_clients_do_not(databases: Databases) -> None:
     tight = msgspec.structs.replace(ROOMY, logins_per_minute=1, trusted_proxies="127.0.0.0/8")
 
-    async with house(tight) as here:
+    async with house(databases, tight) as here:
 
         async def tried(*forwarded: str) -> int:
             headers = [("x-forwarded-for", line) for line in forwarded]

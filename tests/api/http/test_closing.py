@@ -24,14 +24,15 @@ from domain.payments.payment import payment_ref
 from domain.tokens.events import TokenRevoked
 from domain.wallet.wallet import Wallet, wallet_ref
 from tests.api.houses import PASSWORD, Customer, House, house
+from tests.databases import Databases
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-async def still() -> AsyncIterator[House]:
+async def still(databases: Databases) -> AsyncIterator[House]:
     """A service whose clock stands still."""
-    async with house(clock=ManualClock()) as made:
+    async with house(databases, clock=ManualClock()) as made:
         yield made
 
 
@@ -134,8 +135,8 @@ async def test_a_token_closes_no_account(still: House) -> None:
     assert (await leave(token))[0] == 403
 
 
-async def test_its_vpss_are_deleted_and_their_minutes_paid_before_the_rest_goes_back() -> None:
-    async with house() as here:
+async def test_its_vpss_are_deleted_and_their_minutes_paid_before_the_rest_goes_back(databases: Databases) -> None:
+    async with house(databases) as here:
         ann = await here.register("ann@example.com")
         await pay(ann, 5)
         async with here.working():

@@ -9,6 +9,7 @@ from api.application.metering import settle_account
 from domain.time import MINUTE, Instant, to_rfc3339
 from domain.wallet.wallet import wallet_ref
 from tests.api.houses import Customer, House, house
+from tests.databases import Databases
 
 pytestmark = pytest.mark.anyio
 
@@ -22,9 +23,9 @@ async def clock() -> ManualClock:
 
 
 @pytest.fixture
-async def here(clock: ManualClock) -> AsyncIterator[House]:
-    """A service in memory, by that clock."""
-    async with house(clock=clock) as made:
+async def here(databases: Databases, clock: ManualClock) -> AsyncIterator[House]:
+    """A service by that clock."""
+    async with house(databases, clock=clock) as made:
         yield made
 
 

@@ -1,17 +1,18 @@
 """Idempotency keys: the first outcome again, and nothing done twice."""
 
 import asyncio
+from collections.abc import Iterator
 from uuid import uuid4
 
-import msgspec
+import psycopg
 import pytest
 
-from adapters.memory.event_store import MemoryEventStore
 from adapters.simulated.clock import ManualClock
 from api.http.pipeline.idempotency import SCOPE
 from domain.ids import EventId
 from tests.api.houses import PASSWORD, Customer, House, house
 from tests.api.http.test_ssh_keys import KEY
+from tests.databases import Databases
 from tests.sealed_text import opened
 
 pytestmark = pytest.mark.anyio
@@ -68,13 +69,26 @@ async def test_another_body_or_path_under_the_key_is_422(here: House, ann: Custo
     assert other_body.json()["code"] == "idempotency_key_reused"
 
 
-async def test_an_answer_that_was_put_under_another_key_is_never_told(here: House, ann: Customer) -> None:
-    store, sealer = here.runtime.store, here.runtime.sealer
-    assert isinstance(store, MemoryEventStore)
+@pytest.fixture
+def claims(databases: Databases, here: House) -> Iterator[psycopg.Connection]:
+    """A connection that may change what is kept with claims, as nobody of the service may."""
+    with databases.superuser(here.runtime.database_url) as connection:
+        yield connection
+
+
+async def test_an_answer_that_was_put_under_another_key_is_never_told(
+    here: House, ann: Customer, claims: psycopg.Connection
+) -> None:
+    sealer = here.runtime.sealer
     await ann.ask("POST", "/api/tokens", headers={"idempotency-key": "one"}, json={"name": "secret"})
     await ann.ask("POST", "/api/ssh-keys", headers={"idempotency-key": "two"}, json={"name": "k", "public_key": KEY})
-    one, two = ((SCOPE, sealer.keyed_hash(SCOPE, f"{ann.id}:{key}")) for key in ("one", "two"))
-    store._claims[two] = msgspec.structs.replace(store._claims[two], kept=store._claims[one].kept)
+    one, two = (sealer.keyed_hash(SCOPE, f"{ann.id}:{key}") for key in ("one", "two"))
+    moved = claims.execute(
+        "UPDATE ledger.claim AS put SET kept = taken.kept FROM ledger.claim AS taken"
+        " WHERE put.scope = %(scope)s AND taken.scope = %(scope)s AND put.key = %(two)s AND taken.key = %(one)s",
+        {"scope": SCOPE, "one": one, "two": two},
+    )
+    assert moved.rowcount == 1
 
     told = await ann.ask(
         "POST", "/api/ssh-keys", headers={"idempotency-key": "two"}, json={"name": "k", "public_key": KEY}
@@ -84,15 +98,19 @@ async def test_an_answer_that_was_put_under_another_key_is_never_told(here: Hous
     assert "vtk_" not in told.text
 
 
-async def test_an_answer_that_an_older_release_kept_is_told(here: House, ann: Customer) -> None:
+async def test_an_answer_that_an_older_release_kept_is_told(
+    here: House, ann: Customer, claims: psycopg.Connection
+) -> None:
     store, sealer = here.runtime.store, here.runtime.sealer
-    assert isinstance(store, MemoryEventStore)
     body = {"name": "k", "public_key": KEY}
     first = await ann.ask("POST", "/api/ssh-keys", headers=FIRST, json=body)
-    key = (SCOPE, sealer.keyed_hash(SCOPE, f"{ann.id}:first"))
-    kept = opened(sealer, (store._claims[key].kept or b"").decode())
+    key = sealer.keyed_hash(SCOPE, f"{ann.id}:first")
+    claim = await store.find_claim(SCOPE, key)
+    assert claim is not None
+    kept = opened(sealer, (claim.kept or b"").decode())
     older = sealer.seal(ann.id, EventId(uuid4()), "kept", kept).encode()
-    store._claims[key] = msgspec.structs.replace(store._claims[key], kept=older)
+    changed = claims.execute("UPDATE ledger.claim SET kept = %s WHERE scope = %s AND key = %s", [older, SCOPE, key])
+    assert changed.rowcount == 1
 
     again = await ann.ask("POST", "/api/ssh-keys", headers=FIRST, json=body)
 
@@ -132,9 +150,9 @@ async def test_what_changed_nothing_is_kept_too(here: House, ann: Customer) -> N
         assert (await ann.ask("GET", f"/api/vps/{vps_id}")).json()["pending"] is None
 
 
-async def test_after_a_day_a_key_is_free_again() -> None:
+async def test_after_a_day_a_key_is_free_again(databases: Databases) -> None:
     clock = ManualClock()
-    async with house(clock=clock) as here:
+    async with house(databases, clock=clock) as here:
         ann = await here.register()
         body = {"name": "k", "public_key": KEY}
         first = await ann.ask("POST", "/api/ssh-keys", headers=FIRST, json=body)

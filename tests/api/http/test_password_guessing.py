@@ -19,6 +19,7 @@ from domain.accounts.events import PasswordConfirmed, PasswordTried
 from domain.accounts.ports import PasswordsBusy
 from domain.codec import decode
 from tests.api.houses import ADDRESS, PASSWORD, Customer, House, house
+from tests.databases import Databases
 
 pytestmark = pytest.mark.anyio
 
@@ -42,9 +43,9 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-async def still(clock: ManualClock) -> AsyncIterator[House]:
+async def still(databases: Databases, clock: ManualClock) -> AsyncIterator[House]:
     """A service with that clock."""
-    async with house(clock=clock) as made:
+    async with house(databases, clock=clock) as made:
         yield made
 
 

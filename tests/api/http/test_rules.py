@@ -14,6 +14,7 @@ from api.http.app import create_app
 from domain.ports import StoreFailed, StoreUnable, StoreUnavailable, TooLargeToStore
 from domain.time import Instant
 from tests.api.houses import PASSWORD, ROOMY, Customer, House, house
+from tests.databases import Databases
 
 pytestmark = pytest.mark.anyio
 
@@ -173,9 +174,9 @@ async def test_what_the_store_cannot_do_is_told_as_what_it_is(
     assert str(failure) not in response.text
 
 
-async def test_quotas_are_told_and_held() -> None:
+async def test_quotas_are_told_and_held(databases: Databases) -> None:
     tight = Settings(development=True, requests_per_minute=3, logins_per_minute=2, registrations_per_minute=2)
-    async with house(tight) as here:
+    async with house(databases, tight) as here:
         ann = await here.register()
         answers = [await ann.ask("GET", "/api/me") for _ in range(4)]
         assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
@@ -190,11 +191,11 @@ async def test_quotas_are_told_and_held() -> None:
         assert logins == [401, 401, 429]
 
 
-async def test_forwarded_addresses_count_only_from_trusted_proxies() -> None:
+async def test_forwarded_addresses_count_only_from_trusted_proxies(databases: Databases) -> None:
     body = {"email": "no@example.com", "password": PASSWORD}
 
     async def tries(settings: Settings) -> list[int]:
-        async with house(settings) as here:
+        async with house(databases, settings) as here:
             headers = [{"x-forwarded-for": f"198.51.100.7, 203.0.113.{n}"} for n in range(3)]
             return [(await here.client.post("/api/auth/login", json=body, headers=one)).status_code for one in headers]
 

@@ -25,6 +25,7 @@ from domain.time import HOUR, MINUTE, Instant, to_rfc3339
 from domain.tokens.token import SCOPES
 from tests.api.houses import ROOMY, Customer, House, house
 from tests.api.http.holders import UNAUTHORIZED, listed, make
+from tests.databases import Databases
 
 pytestmark = pytest.mark.anyio
 
@@ -118,9 +119,9 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-async def steered(clock: ManualClock) -> AsyncIterator[Customer]:
+async def steered(databases: Databases, clock: ManualClock) -> AsyncIterator[Customer]:
     """A customer with 10 USD, whose time goes as the test says."""
-    async with house(ROOMY, clock) as made:
+    async with house(databases, ROOMY, clock) as made:
         customer = await made.register()
         await customer.credit(10_000_000)
         yield customer
@@ -161,9 +162,9 @@ async def test_nobody_is_refused_because_it_cannot_be_kept_when_they_came(here: 
     assert response.status_code == 200
 
 
-async def test_each_token_has_a_quota_of_its_own() -> None:
+async def test_each_token_has_a_quota_of_its_own(databases: Databases) -> None:
     tight = msgspec.structs.replace(ROOMY, requests_per_minute=5)
-    async with house(tight) as here:
+    async with house(databases, tight) as here:
         ann = await here.register()
         one, other = await make(ann), await make(ann)
 

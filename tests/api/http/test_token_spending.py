@@ -9,6 +9,7 @@ from adapters.simulated.clock import ManualClock
 from api.workers.host_observation import observe_host
 from tests.api.houses import PASSWORD, ROOMY, Customer, house
 from tests.api.http.holders import listed, make
+from tests.databases import Databases
 
 pytestmark = pytest.mark.anyio
 
@@ -21,9 +22,9 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-async def ann(clock: ManualClock) -> AsyncIterator[Customer]:
+async def ann(databases: Databases, clock: ManualClock) -> AsyncIterator[Customer]:
     """A customer with 10 USD, whose time goes as the test says."""
-    async with house(ROOMY, clock) as made:
+    async with house(databases, ROOMY, clock) as made:
         customer = await made.register()
         await customer.credit(10_000_000)
         yield customer

@@ -55,7 +55,6 @@ async def _house(database_url: str, home: Path) -> AsyncIterator[House]:
 
 @asynccontextmanager
 async def _following(runtime: Runtime, database_url: str) -> AsyncIterator[None]:
-    assert runtime.read_models is not None
     runner = Runner(runtime.store, database_url, READ_MODELS, schema=SCHEMA, moved=runtime.read_models.moved)
     task = asyncio.create_task(runner.run())
     yield

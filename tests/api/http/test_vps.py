@@ -6,7 +6,6 @@ from uuid import UUID
 
 import pytest
 
-from adapters.memory.blobs import MemoryBlobs
 from adapters.simulated.hypervisor import SimulatedHypervisor
 from api.application.jobs import collect_job
 from domain.blobs import Blob
@@ -324,6 +323,4 @@ async def test_of_a_vps_that_is_refused_no_script_is_kept(here: House, bob: Cust
 
     assert (await bob.ask("POST", "/api/vps", json=body)).status_code == 402
 
-    blobs = here.runtime.worker.blobs
-    assert isinstance(blobs, MemoryBlobs)
-    assert not blobs.kept
+    assert await here.sql("SELECT FROM work.blob") == []

@@ -12,6 +12,7 @@ from domain.ports import StoreUnavailable
 from domain.tokens.token import digest_of
 from tests.api.houses import PASSWORD, ROOMY, Customer, House, house
 from tests.api.http.holders import make
+from tests.databases import Databases
 
 pytestmark = pytest.mark.anyio
 
@@ -19,9 +20,9 @@ COUNTED = msgspec.structs.replace(ROOMY, wrong_credentials_per_minute=5)
 
 
 @pytest.fixture
-async def here() -> AsyncIterator[House]:
+async def here(databases: Databases) -> AsyncIterator[House]:
     """A house where a client may show five wrong credentials a minute."""
-    async with house(COUNTED) as made:
+    async with house(databases, COUNTED) as made:
         yield made
 
 

@@ -5,10 +5,6 @@ from typing import Any
 import httpx
 
 from adapters.ids import TimeOrderedIds
-from adapters.memory.event_store import MemoryEventStore
-from adapters.memory.leases import LeaseTable, MemoryLeases
-from adapters.memory.open_payments import MemoryOpenPayments
-from adapters.sealing.key_tables import MemoryKeyTable
 from adapters.sealing.master_key import MasterKey
 from adapters.sealing.sealer import AccountSealer
 from adapters.simulated.clock import ManualClock
@@ -29,7 +25,9 @@ from domain.payments.payment import Payment
 from domain.time import MICROSECONDS_PER_SECOND
 from domain.wallet.events import WalletOpened
 from domain.wallet.wallet import Wallet, wallet_ref
+from projections.payments import TabledPayments
 from tests.api.compute_world import Life
+from tests.storage import Storage
 
 IDS = TimeOrderedIds()
 ADDRESS = "http://litevps.test"
@@ -39,11 +37,10 @@ TEN_USD = MicroUsd(10_000_000)
 class PaymentWorld:
     """What no crash of the service touches, and one customer."""
 
-    def __init__(self) -> None:
-        self.clock = ManualClock()
-        self.store = MemoryEventStore(self.clock)
-        self.keys = MemoryKeyTable()
-        self.leases = LeaseTable(self.clock)
+    def __init__(self, storage: Storage, clock: ManualClock) -> None:
+        self.clock = clock
+        self.storage = storage
+        self.store = storage.store
         self.stripe = StripeStandIn(
             IN_MEMORY,
             public_url=f"{ADDRESS}/stripe",
@@ -55,7 +52,7 @@ class PaymentWorld:
         """Return what a service has just after its start: nothing remembered."""
         life = life or Life()
         store: Any = life.bind(self.store)
-        sealer = AccountSealer(MasterKey(b"k" * 32), self.keys)
+        sealer = AccountSealer(MasterKey(b"k" * 32), self.storage.keys)
         gateway = StripeGateway(
             "sk_test_world",
             [self.stripe.webhook_secret],
@@ -69,8 +66,8 @@ class PaymentWorld:
             clock=self.clock,
             ids=IDS,
             gateway=life.bind(gateway),
-            leases=life.bind(MemoryLeases(self.leases, IDS.new())),
-            open_payments=MemoryOpenPayments(store),
+            leases=life.bind(self.storage.leases(IDS.new())),
+            open_payments=TabledPayments(self.storage.read_models, store),
         )
 
     def context(self, step: str = "") -> CommandContext:

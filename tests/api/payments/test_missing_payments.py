@@ -14,16 +14,14 @@ from tests.api.payments.payment_world import IDS, TEN_USD, PaymentWorld
 pytestmark = pytest.mark.anyio
 
 
-async def test_no_checkout_is_opened_for_a_payment_that_nobody_asked_for() -> None:
-    world = PaymentWorld()
+async def test_no_checkout_is_opened_for_a_payment_that_nobody_asked_for(world: PaymentWorld) -> None:
     payments = await world.founded()
 
     with pytest.raises(PaymentMissing):
         await ensure_opened(payments, PaymentId(IDS.new()))
 
 
-async def test_nothing_goes_back_of_a_payment_that_is_not_there() -> None:
-    world = PaymentWorld()
+async def test_nothing_goes_back_of_a_payment_that_is_not_there(world: PaymentWorld) -> None:
     payments = await world.founded()
 
     with pytest.raises(PaymentMissing):
@@ -31,8 +29,7 @@ async def test_nothing_goes_back_of_a_payment_that_is_not_there() -> None:
     assert world.refunds_at_stripe() == []
 
 
-async def test_nothing_goes_back_of_a_payment_that_was_never_received() -> None:
-    world = PaymentWorld()
+async def test_nothing_goes_back_of_a_payment_that_was_never_received(world: PaymentWorld) -> None:
     payments = await world.founded()
     payment_id, refund_id = await world.ask(payments), RefundId(IDS.new())
     ref = payment_ref(payment_id)

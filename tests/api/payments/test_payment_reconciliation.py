@@ -33,11 +33,6 @@ pytestmark = pytest.mark.anyio
 EXPIRED_S = CHECKOUT_LIVES // MICROSECONDS_PER_SECOND + 60
 
 
-@pytest.fixture
-def world() -> PaymentWorld:
-    return PaymentWorld()
-
-
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr("stripe.HTTPXClient.INITIAL_DELAY", 0.001)
@@ -383,7 +378,7 @@ async def test_what_was_told_of_an_account_that_is_erased_by_now_comes_to_nothin
     completed = next(one for one in world.stripe.events() if one["type"] == "checkout.session.completed")
     told = payments.gateway.read_webhook(*world.stripe.signed(completed), world.clock.now())
     await keep_event(payments, told)
-    await AccountSealer(MasterKey(b"k" * 32), world.keys).erase(world.account_id)
+    await AccountSealer(MasterKey(b"k" * 32), world.storage.keys).erase(world.account_id)
     await apply_event(world.payments(), told.stripe_event_id)
 
     assert [one.payment_id for one in await world.events(events.StripeEventApplied)] == [None]
@@ -393,7 +388,7 @@ async def test_a_dispute_of_an_account_that_is_erased_by_then_is_accounted_for(w
     payments = await world.founded()
     payment = await world.pay(payments)
     await world.tell_all(payments)
-    await AccountSealer(MasterKey(b"k" * 32), world.keys).erase(world.account_id)
+    await AccountSealer(MasterKey(b"k" * 32), world.storage.keys).erase(world.account_id)
     assert payment.session_id is not None
     world.stripe.dashboard.open_dispute(payment.session_id)
     disputed = next(one for one in world.stripe.events() if one["type"] == "charge.dispute.created")

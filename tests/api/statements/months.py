@@ -33,6 +33,7 @@ from domain.wallet.events import (
 )
 from domain.wallet.wallet import wallet_ref
 from tests.api.houses import PASSWORD, ROOMY, Customer, House, house
+from tests.databases import Databases
 
 NOVEMBER, DECEMBER = Month(2026, 11), Month(2026, 12)
 PAYMENT = PaymentId(UUID(int=41))
@@ -113,10 +114,10 @@ class Months(msgspec.Struct, eq=False):
 
 
 @asynccontextmanager
-async def months() -> AsyncIterator[Months]:
+async def months(databases: Databases) -> AsyncIterator[Months]:
     """Make a house in which it is the 10th of November 2026."""
     clock = ManualClock(Instant(NOVEMBER.begins + 10 * seconds(86_400)))
-    async with house(ROOMY, clock) as made:
+    async with house(databases, ROOMY, clock) as made:
         ann = await made.register("ann@example.com")
         yield Months(made, clock, ann, PlanId(UUID(await made.nano())))
 

@@ -4,37 +4,36 @@ import asyncio
 from contextlib import AsyncExitStack
 from uuid import uuid4
 
-import msgspec
 import pytest
 
-from adapters.postgres.event_store import PostgresEventStore
+from adapters.sealing.sealer import AccountSealer
 from adapters.simulated.clock import ManualClock
 from adapters.simulated.host import SimulatedHost
-from api.application.repository import AggregateRepository
-from api.application.runtime import Runtime
-from api.application.statements.folded import FoldedStatements
 from api.application.statements.issuing import issue_due
 from domain.ids import HostId
 from domain.statements.month import month_of
-from domain.time import MINUTE, Instant
-from tests.api.houses import ROOMY, memory_runtime
+from domain.time import MINUTE, seconds
+from tests.api.houses import ROOMY, running_runtime
 from tests.projections.history import History
+from tests.storage import OpenStorage, another_storage
 
 pytestmark = pytest.mark.anyio
 
 ACCOUNTS, PROCESSES = 12, 3
 
 
-async def test_each_account_gets_one_number_and_no_number_is_left_out(database_url: str) -> None:
+async def test_each_account_gets_one_number_and_no_number_is_left_out(open_storage: OpenStorage) -> None:
+    clock = ManualClock()
+    storage, host = await open_storage(clock), SimulatedHost(HostId(uuid4()), clock)
     async with AsyncExitStack() as stack:
-        stores = [await stack.enter_async_context(PostgresEventStore(database_url)) for _ in range(PROCESSES)]
-        history = History(stores[0])
+        storages = [await stack.enter_async_context(another_storage(storage.database_url)) for _ in range(PROCESSES)]
+        processes = [await stack.enter_async_context(running_runtime(one, ROOMY, clock, host)) for one in storages]
+        sealer = processes[0].sealer
+        assert isinstance(sealer, AccountSealer)
+        history = History(storage.store, sealer)
         account_ids = {await history.registered(micros=5) for _ in range(ACCOUNTS)}
-        [last] = await stores[0].read_feed(await stores[0].head() - 1, 1)
-        month = month_of(last.recorded_at)
-        # The database's clock cannot be moved, so the services believe that it is next month already.
-        clock = ManualClock(Instant(month.ends + 2 * MINUTE))
-        processes = [process(store, history, clock) for store in stores]
+        month = month_of(clock.now())
+        clock.advance((month.ends + 2 * MINUTE - clock.now()) / seconds(1))
 
         await asyncio.gather(*(issue_due(runtime) for runtime in processes))
 
@@ -42,14 +41,3 @@ async def test_each_account_gets_one_number_and_no_number_is_left_out(database_u
         numbers = sorted(one.statement.number for one in issued)
         assert numbers == [f"{month}-{number:06d}" for number in range(1, ACCOUNTS + 1)]
         assert {one.statement.account_id for one in issued} == account_ids
-
-
-def process(store: PostgresEventStore, history: History, clock: ManualClock) -> Runtime:
-    """Return what a process of the service would have on this store."""
-    runtime = memory_runtime(ROOMY, clock, SimulatedHost(HostId(uuid4()), clock))
-    return msgspec.structs.replace(
-        runtime,
-        store=store,
-        aggregates=AggregateRepository(store, history.sealer, clock, runtime.ids, store),
-        statements=FoldedStatements(store, history.sealer),
-    )

@@ -6,7 +6,6 @@ from uuid import UUID
 from hypothesis import given as for_all
 from hypothesis import strategies as st
 
-from api.application.statements.folded import statement_of
 from domain.events import Event
 from domain.ids import AccountId, PaymentId, VpsId
 from domain.money import MicroUsd, charge_for_minutes
@@ -24,6 +23,7 @@ from domain.wallet.events import (
 )
 from domain.wallet.movements import Moving, movement
 from tests.api.audit.ledgers import micros, recorded
+from tests.api.statements.reference import statement_of
 from tests.domain.wallet.wallets import ACCOUNT, MAIL, SMALL, WEB
 
 ACCOUNT_ID = AccountId(ACCOUNT)

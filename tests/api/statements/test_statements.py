@@ -14,6 +14,7 @@ from domain.money import MicroUsd, exact_usd, parse_usd
 from domain.time import MINUTE, Instant
 from tests.api.houses import PASSWORD, Customer
 from tests.api.statements.months import DECEMBER, NOVEMBER, Months, eventful_november, months
+from tests.databases import Databases
 
 pytestmark = pytest.mark.anyio
 PATH = "/api/billing/statements/2026-11"
@@ -22,9 +23,9 @@ OVER = Instant(NOVEMBER.ends + 2 * MINUTE)
 
 
 @pytest.fixture
-async def here() -> AsyncIterator[Months]:
+async def here(databases: Databases) -> AsyncIterator[Months]:
     """The 10th of November."""
-    async with months() as made:
+    async with months(databases) as made:
         yield made
 
 

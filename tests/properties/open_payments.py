@@ -1,4 +1,4 @@
-"""Open payments, found by folding the feed in memory: what a read model does for a store that is a database."""
+"""Open payments in thousands of cases: found by folding the feed in memory."""
 
 from collections.abc import Sequence
 

@@ -1,8 +1,6 @@
-"""Open work, found by folding the feed in memory: what read models do for a store that is a database."""
+"""Open work by time that is played: found by folding the feed, where no database can keep up."""
 
-from collections import Counter
 from collections.abc import Sequence
-from typing import TypeVar
 from uuid import UUID
 
 from adapters.memory.leases import LeaseTable
@@ -10,17 +8,15 @@ from domain.codec import decode
 from domain.compute.steps import next_step
 from domain.compute.vps import FOLD, Vps
 from domain.exec.events import JobFinished, JobRequested
-from domain.ids import AccountId, HostId, JobId, VpsId
+from domain.ids import HostId, JobId, VpsId
 from domain.ports import EventStore
 from domain.time import Instant
 
 _BATCH = 10_000
 
-Owned = TypeVar("Owned", Vps, JobRequested)
-
 
 class MemoryOpenWork:
-    """Implements ``domain.compute.work.OpenWork``."""
+    """Implements ``domain.compute.work.OpenWork`` for one account, whose turn it always is."""
 
     def __init__(self, store: EventStore, leases: LeaseTable) -> None:
         self._store = store
@@ -34,7 +30,7 @@ class MemoryOpenWork:
         await self._catch_up()
         due = [vps for vps in self._vpss.values() if vps.host_id in (None, *host_ids) and next_step(vps) is not None]
         free = [vps for vps in sorted(due, key=lambda vps: vps.since) if not self._leases.is_taken("vps", vps.vps_id)]
-        return [vps.vps_id for vps in _in_turn(free)[:limit]]
+        return [vps.vps_id for vps in free[:limit]]
 
     async def awaiting_user_data(self, host_ids: Sequence[HostId], after: VpsId | None, limit: int) -> list[VpsId]:
         """Return VPSs whose user data may have ended; see ``OpenWork.awaiting_user_data``."""
@@ -55,7 +51,7 @@ class MemoryOpenWork:
             for job in self._jobs.values()
             if job.requested_at < requested_before and not self._leases.is_taken("job", job.job_id)
         ]
-        return [job.job_id for job in _in_turn(free)[:limit]]
+        return [job.job_id for job in free[:limit]]
 
     async def _catch_up(self) -> None:
         while batch := await self._store.read_feed(self._position, _BATCH):
@@ -70,13 +66,3 @@ class MemoryOpenWork:
                 elif isinstance(event, JobFinished):
                     self._jobs.pop(event.job_id, None)
             self._position = batch[-1].position
-
-
-def _in_turn(oldest_first: Sequence[Owned]) -> list[Owned]:
-    """Return the first of each account, then the second of each, and so on."""
-    seen: Counter[AccountId] = Counter()
-    ranked = []
-    for one in oldest_first:
-        ranked.append((seen[one.account_id], one))
-        seen[one.account_id] += 1
-    return [one for _, one in sorted(ranked, key=lambda pair: pair[0])]

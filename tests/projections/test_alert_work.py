@@ -1,15 +1,11 @@
-"""What is to be told and sent, in memory and in PostgreSQL: what both find."""
+"""What is to be told and sent."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from uuid import UUID, uuid4
 
 import msgspec
 import pytest
 
-from adapters.memory.alert_work import MemoryAlertWork
-from adapters.memory.event_store import MemoryEventStore
-from adapters.memory.open_closings import MemoryOpenClosings
-from adapters.simulated.clock import ManualClock
 from domain.accounts.events import AccountClosed, ClosingFinished
 from domain.accounts.ports import OpenClosings
 from domain.alerts.events import (
@@ -44,12 +40,8 @@ from domain.payments.events import DisputeOpened
 from domain.time import Instant
 from domain.wallet.events import FundsAdded, FundsTaken
 from projections.alerts import ALERTS, TabledAlertWork
-from projections.catalogue import READ_MODELS
 from projections.closings import CLOSINGS, TabledOpenClosings
-from projections.generation import SCHEMA
 from projections.reading import ReadModels
-from projections.runner import Runner
-from tests.projections.conftest import running
 from tests.projections.history import History
 
 pytestmark = pytest.mark.anyio
@@ -97,25 +89,12 @@ class Found(msgspec.Struct, frozen=True):
         return account_id
 
 
-@pytest.fixture(params=["memory", "postgres"])
-async def found(request: pytest.FixtureRequest) -> AsyncIterator[Found]:
-    history = History(MemoryEventStore(ManualClock()))
-    if request.param == "memory":
-
-        async def nothing() -> None: ...
-
-        yield Found(history, MemoryAlertWork(history.store), MemoryOpenClosings(history.store), nothing)
-        return
-    url = request.getfixturevalue("database_url")
-    reading = ReadModels(url)
-    await reading.open()
-
+@pytest.fixture
+async def found(history: History, followed: ReadModels) -> Found:
     async def caught_up() -> None:
-        await reading.caught_up(await history.store.head(), ALERTS, CLOSINGS)
+        await followed.caught_up(await history.store.head(), ALERTS, CLOSINGS)
 
-    async with running(Runner(history.store, url, READ_MODELS, schema=SCHEMA, moved=reading.moved)):
-        yield Found(history, TabledAlertWork(reading), TabledOpenClosings(reading), caught_up)
-    await reading.close()
+    return Found(history, TabledAlertWork(followed), TabledOpenClosings(followed), caught_up)
 
 
 def raised(account_id: AccountId, notice_id: UUID, position: int, at: int = 5) -> AlertRaised:

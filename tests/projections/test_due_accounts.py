@@ -1,12 +1,9 @@
-"""What accounts have minutes to come: told alike by the read model and in memory."""
+"""What accounts have minutes to come."""
 
 from collections.abc import AsyncIterator
 
 import pytest
 
-from adapters.memory.due_accounts import MemoryDueAccounts
-from adapters.memory.event_store import MemoryEventStore
-from adapters.simulated.clock import ManualClock
 from domain.events import Event
 from domain.ids import AccountId, VpsId, wallet_stream
 from domain.time import MINUTE, Instant
@@ -25,31 +22,22 @@ pytestmark = pytest.mark.anyio
 class Due:
     """Asks after everything recorded so far was taken in."""
 
-    def __init__(self, history: History, accounts: DueAccounts, folding: Folding | None) -> None:
+    def __init__(self, history: History, accounts: DueAccounts, folding: Folding) -> None:
         self._history, self._accounts, self._folding = history, accounts, folding
 
     async def at(self, minutes: float, after: AccountId | None = None, limit: int = 100) -> list[AccountId]:
-        while self._folding is not None and await self._folding.advance():
+        while await self._folding.advance():
             pass
         now = Instant(self._history.clock.now() + round(minutes * MINUTE))
         return list(await self._accounts.due_accounts(now, after, limit))
 
 
 @pytest.fixture
-def history() -> History:
-    return History(MemoryEventStore(ManualClock()))
-
-
-@pytest.fixture(params=["memory", "postgres"])
-async def due(request: pytest.FixtureRequest, history: History) -> AsyncIterator[Due]:
-    """Give what knows of minutes to come, in memory or in PostgreSQL."""
-    if request.param == "memory":
-        yield Due(history, MemoryDueAccounts(history.store), None)
-        return
-    url = request.getfixturevalue("database_url")
-    reading = ReadModels(url)
+async def due(database_url: str, history: History) -> AsyncIterator[Due]:
+    """Give what knows of minutes to come."""
+    reading = ReadModels(database_url)
     await reading.open()
-    async with await connect(url, SCHEMA) as connection:
+    async with await connect(database_url, SCHEMA) as connection:
         folding = Folding(connection, history.store, [model for model in READ_MODELS if model is METERS])
         await folding.find_positions()
         yield Due(history, TabledDueAccounts(reading), folding)
