@@ -12,8 +12,8 @@ from api.application.audit.verify import verify
 from api.application.seed_data import ensure_plans
 from projections.catalogue import READ_MODELS
 from projections.generation import install
-from tests.api.alerts.mailed_house import ALERTS_PATH, OPS
 from tests.api.houses import PASSWORD, House
+from tests.api.mailed_house import ALERTS_PATH, OPS
 from tests.journeys.stored_houses import following, stored_house
 
 pytestmark = pytest.mark.anyio

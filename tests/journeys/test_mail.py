@@ -18,9 +18,9 @@ from domain.wallet.events import MinutesMetered, MinutesWaived
 from projections.alerts import ALERTS
 from projections.catalogue import READ_MODELS
 from projections.generation import install
-from tests.api.alerts.mailed_house import ALERTS_PATH, OPS, VERIFY_PATH, Mailed, code_in, flat, mailed_house, stop_vps
 from tests.api.houses import Customer, House
 from tests.api.http.test_closing import open_checkout, see
+from tests.api.mailed_house import ALERTS_PATH, OPS, VERIFY_PATH, Mailed, code_in, flat, mailed_house, stop_vps
 from tests.contracts.mailers import parsed
 from tests.databases import Databases
 from tests.journeys.stored_houses import following, stored_house

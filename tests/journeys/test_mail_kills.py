@@ -9,7 +9,7 @@ from email.message import EmailMessage
 import httpx
 import pytest
 
-from tests.api.alerts.mailed_house import VERIFY_PATH, code_in
+from tests.api.mailed_house import VERIFY_PATH, code_in
 from tests.contracts.mailers import parsed
 from tests.folders import make_folder
 from tests.journeys.killed_process import EMAIL, KilledProcess, ServiceDied

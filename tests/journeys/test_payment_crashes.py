@@ -22,7 +22,7 @@ from domain.payments.refunds import ChosenRefund
 from domain.time import Instant
 from domain.wallet.events import FundsAdded, FundsTaken
 from tests.api.compute_world import Life
-from tests.api.payments.payment_world import IDS, TEN_USD, PaymentWorld
+from tests.api.payment_world import IDS, TEN_USD, PaymentWorld
 from tests.storage import OpenStorage
 
 pytestmark = pytest.mark.anyio

@@ -4,7 +4,7 @@ from tests.mutations.mutation import Mutation
 
 _DOMAIN = "tests/domain/test_blobs.py"
 _CONTRACT = "tests/contracts/test_blobs.py"
-_JOBS = "tests/api/test_jobs.py"
+_JOBS = "tests/api/application/test_jobs.py"
 
 BLOBS: tuple[Mutation, ...] = (
     Mutation(

@@ -4,8 +4,8 @@ from tests.mutations.mutation import Mutation
 
 _DOMAIN = "tests/domain/compute/test_capacity.py"
 _OUTCOMES = "tests/domain/compute"
-_API = "tests/api/test_capacity.py"
-_LOST = "tests/api/test_lost_hosts.py"
+_API = "tests/api/application/test_capacity.py"
+_LOST = "tests/api/workers/test_lost_hosts.py"
 _HTTP = "tests/api/http/test_capacity.py"
 _LIMITS = "tests/domain/wallet/test_vps_limits.py"
 _CAPACITY = "domain/compute/capacity.py"

@@ -29,7 +29,7 @@ MAIL: tuple[Mutation, ...] = (
         "domain/alerts/alerts.py",
         "if one.position > alerts.raised_until",
         "if one.position",
-        "tests/domain/alerts tests/api/alerts",
+        "tests/domain/alerts tests/api/application/alerts",
     ),
     Mutation(
         "unverified not raised",
@@ -120,7 +120,7 @@ MAIL: tuple[Mutation, ...] = (
         "api/application/queues.py",
         "    if attempts is None:\n        return None\n",
         "    attempts = attempts or 0\n",
-        "tests/api/alerts",
+        "tests/api/application/alerts",
     ),
     Mutation(
         "due check under lease",

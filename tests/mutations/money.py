@@ -263,7 +263,7 @@ MONEY: tuple[Mutation, ...] = (
         "api/application/audit/semantics.py",
         "if line.at < self._paid_until.get(line.vps_id, line.at):",
         "if line.at < 0:",
-        "tests/api/audit",
+        "tests/api/application/audit",
     ),
     Mutation(
         "a month ends in UTC",

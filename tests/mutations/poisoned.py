@@ -4,10 +4,10 @@ from tests.mutations.mutation import Mutation
 
 _QUEUES = "api/application/queues.py"
 _SWEEP = "api/workers/payment_reconciliation.py"
-_BY_QUEUES = "tests/api/test_queues.py"
-_BY_SWEEPS = "tests/api/payments/test_payment_reconciliation.py"
-_BY_TICKS = "tests/api/test_metering.py"
-_BY_LOOKS = "tests/api/test_reconciler.py"
+_BY_QUEUES = "tests/api/application/test_queues.py"
+_BY_SWEEPS = "tests/api/workers/test_payment_reconciliation.py"
+_BY_TICKS = "tests/api/application/test_metering.py"
+_BY_LOOKS = "tests/api/workers/test_reconciler.py"
 
 POISONED: tuple[Mutation, ...] = (
     Mutation(
@@ -15,7 +15,7 @@ POISONED: tuple[Mutation, ...] = (
         _QUEUES,
         "        except Exception as problem:  # noqa: BLE001 Of this one; the others are dealt with all the same.\n",
         "        except Later as problem:\n",
-        "tests/api/test_poisoned.py",
+        "tests/api/application/test_poisoned.py",
     ),
     Mutation(
         "pauses grow", _QUEUES, "PAUSE_S * float(2 ** min(failures, 30))", "PAUSE_S * float(failures < 0)", _BY_QUEUES
@@ -74,7 +74,7 @@ POISONED: tuple[Mutation, ...] = (
         "api/workers/provisioning.py",
         '            await self._leased("vps", key, partial(_fail, problem))\n            return\n',
         "            raise\n",
-        "tests/api/test_work_that_fails.py",
+        "tests/api/workers/test_work_that_fails.py",
     ),
     Mutation(
         "what cannot be read is left out",

@@ -8,14 +8,14 @@ TICK: tuple[Mutation, ...] = (
         "api/application/repository.py",
         "minutes = tuple(claim for _, event in decision.events for claim in minute_claims(event))",
         "minutes = ()",
-        "tests/api/test_metering.py",
+        "tests/api/application/test_metering.py",
     ),
     Mutation(
         "a decision over what was read before is refused if it moved on",
         "api/application/repository.py",
         "attempts, wanted, loaded = attempts + 1, wanted | recorded_in, None",
         "attempts, wanted = attempts + 1, wanted | recorded_in",
-        "tests/api/test_ledger.py",
+        "tests/api/application/test_repository.py",
     ),
     Mutation(
         "others go before a tick",

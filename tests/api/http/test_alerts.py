@@ -11,9 +11,9 @@ from domain.alerts.sending import given_up
 from domain.deciding import Decision
 from domain.events import Actor
 from domain.time import Instant, to_rfc3339
-from tests.api.alerts.mailed_house import ALERTS_PATH as PATH
-from tests.api.alerts.mailed_house import OPS, Mailed
-from tests.api.alerts.mailed_house import VERIFY_PATH as VERIFY
+from tests.api.mailed_house import ALERTS_PATH as PATH
+from tests.api.mailed_house import OPS, Mailed
+from tests.api.mailed_house import VERIFY_PATH as VERIFY
 
 pytestmark = pytest.mark.anyio
 

@@ -11,8 +11,8 @@ from domain.accounts.resetting import RESET_LIFE, RESETS_OF_ADDRESS
 from domain.alerts.codes import TRIES_MAX
 from domain.alerts.events import PasswordResetRequested
 from domain.time import MICROSECONDS_PER_SECOND
-from tests.api.alerts.mailed_house import OPS, Mailed, code_in
 from tests.api.houses import PASSWORD
+from tests.api.mailed_house import OPS, Mailed, code_in
 
 pytestmark = pytest.mark.anyio
 

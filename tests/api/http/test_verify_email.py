@@ -16,8 +16,8 @@ from domain.alerts.alerts import CODE_LIFE
 from domain.alerts.codes import TRIES_MAX
 from domain.alerts.events import EmailVerificationRequested
 from domain.time import MICROSECONDS_PER_SECOND
-from tests.api.alerts.mailed_house import OPS, VERIFY_PATH, Mailed, code_in
 from tests.api.houses import PASSWORD, Customer
+from tests.api.mailed_house import OPS, VERIFY_PATH, Mailed, code_in
 
 pytestmark = pytest.mark.anyio
 

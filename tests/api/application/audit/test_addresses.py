@@ -7,7 +7,7 @@ import pytest
 from domain.accounts.events import AccountClosed, AccountRegistered
 from domain.ids import AccountId
 from domain.time import Instant
-from tests.api.audit.ledgers import OTHER, audited
+from tests.api.application.audit.ledgers import OTHER, audited
 from tests.domain.wallet.wallets import ACCOUNT
 
 ANN = AccountId(ACCOUNT)

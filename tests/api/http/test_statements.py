@@ -12,8 +12,8 @@ from pypdf import PdfReader
 from api.application.statements.issuing import issue_due
 from domain.money import MicroUsd, exact_usd, parse_usd
 from domain.time import MINUTE, Instant
+from tests.api.application.statements.months import DECEMBER, NOVEMBER, Months, eventful_november, months
 from tests.api.houses import PASSWORD, Customer
-from tests.api.statements.months import DECEMBER, NOVEMBER, Months, eventful_november, months
 from tests.databases import Databases
 
 pytestmark = pytest.mark.anyio

@@ -9,7 +9,7 @@ from domain.deciding import recorded_in
 from domain.ids import PaymentId, RefundId
 from domain.payments.events import RefundRequested
 from domain.payments.payment import payment_ref
-from tests.api.payments.payment_world import IDS, TEN_USD, PaymentWorld
+from tests.api.payment_world import IDS, TEN_USD, PaymentWorld
 
 pytestmark = pytest.mark.anyio
 

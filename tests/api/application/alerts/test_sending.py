@@ -18,7 +18,7 @@ from api.workers.scheduler import PeriodicTask, Scheduler
 from domain.alerts.events import AlertRaised, MailFailed, MailGivenUp, MailSent
 from domain.alerts.sending import STALE_AFTER
 from domain.money import MicroUsd
-from tests.api.alerts.mailed_house import ALERTS_PATH, OPS, Mailed, code_in, flat
+from tests.api.mailed_house import ALERTS_PATH, OPS, Mailed, code_in, flat
 from tests.contracts.mailers import Postbox, postbox
 
 pytestmark = pytest.mark.anyio

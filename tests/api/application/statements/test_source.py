@@ -12,8 +12,8 @@ from domain.money import MicroUsd
 from domain.statements.month import Month
 from domain.time import MINUTE, Instant
 from domain.wallet.events import FundsCorrected
-from tests.api.statements.months import DECEMBER, NOVEMBER, Months, eventful_november, months
-from tests.api.statements.reference import folded_statement
+from tests.api.application.statements.months import DECEMBER, NOVEMBER, Months, eventful_november, months
+from tests.api.application.statements.reference import folded_statement
 from tests.databases import Databases
 
 pytestmark = pytest.mark.anyio

@@ -19,7 +19,7 @@ from domain.wallet.events import (
     FundsCredited,
     ReceivablePaid,
 )
-from tests.api.audit.ledgers import (
+from tests.api.application.audit.ledgers import (
     FIRST,
     NOVEMBER,
     OTHER,

@@ -22,8 +22,8 @@ from domain.wallet.events import (
     ReceivablePaid,
 )
 from domain.wallet.movements import Moving, movement
-from tests.api.audit.ledgers import micros, recorded
-from tests.api.statements.reference import statement_of
+from tests.api.application.audit.ledgers import micros, recorded
+from tests.api.application.statements.reference import statement_of
 from tests.domain.wallet.wallets import ACCOUNT, MAIL, SMALL, WEB
 
 ACCOUNT_ID = AccountId(ACCOUNT)

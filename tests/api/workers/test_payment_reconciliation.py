@@ -26,7 +26,7 @@ from domain.payments.ports import SeenPayment, StripeEvent
 from domain.payments.transactions import Transaction, apply_transaction
 from domain.time import MICROSECONDS_PER_SECOND
 from domain.wallet.events import FundsAdded, FundsReturned, FundsTaken
-from tests.api.payments.payment_world import TEN_USD, PaymentWorld
+from tests.api.payment_world import TEN_USD, PaymentWorld
 
 pytestmark = pytest.mark.anyio
 

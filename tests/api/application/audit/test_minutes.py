@@ -5,8 +5,8 @@ import msgspec
 from domain.ids import AccountId
 from domain.time import MINUTE, Instant
 from domain.wallet.events import MinutesMetered, MinutesWaived
-from tests.api.audit.ledgers import audited, minute, opened
-from tests.api.audit.test_money import MINUTES, credit
+from tests.api.application.audit.ledgers import audited, minute, opened
+from tests.api.application.audit.test_money import MINUTES, credit
 from tests.domain.wallet.wallets import ACCOUNT
 
 ACCOUNT_ID = AccountId(ACCOUNT)

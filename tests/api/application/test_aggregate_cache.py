@@ -15,7 +15,7 @@ from domain.ids import AccountId, StreamId
 from domain.money import MicroUsd
 from domain.ports import Recorded
 from domain.wallet.events import FundsCredited
-from tests.api.test_ledger import COUNT, IDS, Room, count, counted, open_one
+from tests.api.application.test_repository import COUNT, IDS, Room, count, counted, open_one
 
 pytestmark = pytest.mark.anyio
 

@@ -11,8 +11,8 @@ from domain.money import MicroUsd
 from domain.ports import Recorded
 from projections.reading import ReadModels
 from projections.totals import TOTALS, totals
-from tests.api.audit.ledgers import NOVEMBER, recorded
-from tests.api.audit.test_money import SOUND
+from tests.api.application.audit.ledgers import NOVEMBER, recorded
+from tests.api.application.audit.test_money import SOUND
 from tests.domain.wallet.wallets import ACCOUNT
 from tests.projections.conftest import followed, history, read_models
 from tests.projections.history import History

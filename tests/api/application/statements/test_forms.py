@@ -14,7 +14,7 @@ from domain.ids import AccountId, PlanId, VpsId
 from domain.money import ZERO, MicroUsd
 from domain.statements.tax import TaxLine
 from domain.time import Instant
-from tests.api.statements.months import NOVEMBER
+from tests.api.application.statements.months import NOVEMBER
 
 AT = Instant(NOVEMBER.begins + 5)
 

@@ -23,8 +23,8 @@ from domain.payments.events import StripeBalanceMoved
 from domain.statements.tax import TaxLine
 from domain.time import Instant
 from domain.wallet.events import MinutesWaived
-from tests.api.audit.ledgers import FIRST, NOVEMBER, OTHER, issued, micros, minute, recorded
-from tests.api.audit.test_money import SOUND
+from tests.api.application.audit.ledgers import FIRST, NOVEMBER, OTHER, issued, micros, minute, recorded
+from tests.api.application.audit.test_money import SOUND
 from tests.domain.wallet.wallets import ACCOUNT
 
 CITY = (TaxLine("City tax", 2_500, micros(7)), TaxLine("VAT", 19_000, micros(-1)))
