@@ -61,8 +61,8 @@ EXEC: tuple[Mutation, ...] = (
     Mutation(
         "user data that is no script",
         "domain/compute/admission.py",
-        "None if command.user_data is None else wrong_boot_script(command.user_data, command.image)",
-        "None",
+        "return wrong_boot_script(command.user_data, command.image, cloud_config=command.cloud_config)",
+        "return None",
         _SCRIPT_TEST,
     ),
 )

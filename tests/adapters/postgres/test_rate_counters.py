@@ -1,12 +1,10 @@
-"""Rate counters, in memory and in PostgreSQL: what both promise."""
+"""Rate counters: each subject and quota by itself, all processes together."""
 
 import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 
-from adapters.clock import SystemClock
-from adapters.memory.rate_counters import MemoryRateCounters
 from adapters.postgres.rate_counters import PostgresRateCounters
 from domain.accounts.ports import Quota, RateCounters
 
@@ -16,12 +14,9 @@ MINUTE = Quota("login", 10, 60)
 BLINK = Quota("blink", 10, 1)
 
 
-@pytest.fixture(params=["memory", "postgres"])
-async def counters(request: pytest.FixtureRequest) -> AsyncIterator[RateCounters]:
-    if request.param == "memory":
-        yield MemoryRateCounters(SystemClock())
-        return
-    made = PostgresRateCounters(request.getfixturevalue("database_url"))
+@pytest.fixture
+async def counters(database_url: str) -> AsyncIterator[RateCounters]:
+    made = PostgresRateCounters(database_url)
     yield made
     await made.close()
 

@@ -1,4 +1,4 @@
-"""When tokens were last used, in memory and in PostgreSQL: what both promise."""
+"""When tokens were last used."""
 
 from collections.abc import AsyncIterator
 from uuid import uuid4
@@ -6,7 +6,6 @@ from uuid import uuid4
 import pytest
 from psycopg_pool import AsyncConnectionPool
 
-from adapters.memory.last_uses import MemoryLastUses
 from adapters.postgres.last_uses import PostgresLastUses
 from domain.ids import TokenId
 from domain.time import Instant
@@ -15,13 +14,9 @@ from domain.tokens.ports import LastUses
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(params=["memory", "postgres"])
-async def last_uses(request: pytest.FixtureRequest) -> AsyncIterator[LastUses]:
-    if request.param == "memory":
-        yield MemoryLastUses()
-        return
-    url = request.getfixturevalue("database_url")
-    async with AsyncConnectionPool(url, min_size=1, kwargs={"autocommit": True}, open=False) as pool:
+@pytest.fixture
+async def last_uses(database_url: str) -> AsyncIterator[LastUses]:
+    async with AsyncConnectionPool(database_url, min_size=1, kwargs={"autocommit": True}, open=False) as pool:
         yield PostgresLastUses(pool)
 
 
