@@ -259,6 +259,11 @@ async def test_many_jobs_run_at_once(way: Way) -> None:
     assert time.monotonic() - begun < 6 * 4 - 4
 
 
+async def test_a_guest_that_was_given_no_user_data_tells_of_no_failure(way: Way) -> None:
+    seen = await way.shell.find_user_data(way.address)
+    assert seen is None or seen.succeeded
+
+
 async def test_a_forgotten_guest_can_be_entered_again(way: Way) -> None:
     await way.shell.run(way.address, job("true"))
     await way.shell.forget(way.address.vps_id)

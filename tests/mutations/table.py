@@ -5,6 +5,7 @@ from tests.mutations.capacity import CAPACITY
 from tests.mutations.customers import CUSTOMERS
 from tests.mutations.exec import EXEC
 from tests.mutations.free import FREE
+from tests.mutations.images import IMAGES
 from tests.mutations.keys import KEYS
 from tests.mutations.mail import MAIL
 from tests.mutations.money import MONEY
@@ -22,6 +23,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     *(
         *MONEY,
         *FREE,
+        *IMAGES,
         *CUSTOMERS,
         *MAIL,
         *TOKENS,

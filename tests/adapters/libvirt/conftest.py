@@ -17,6 +17,8 @@ class BootedGuest(msgspec.Struct, frozen=True):
 
     spec: GuestSpec
     login: Login
+    keys: KeyPair
+    """The guest's own and those that may log in, at once."""
 
 
 Boot = Callable[..., Awaitable[BootedGuest]]
@@ -28,7 +30,17 @@ async def boot(hypervisor: LibvirtHypervisor, folder: Path, spec: GuestSpec, key
     await hypervisor.ensure_running(spec)
     login = Login(folder, spec.ssh_port, keys, keys)
     await asyncio.to_thread(login.wait)
-    return BootedGuest(spec, login)
+    return BootedGuest(spec, login, keys)
+
+
+def check_who_gets_in(guest: BootedGuest, folder: Path) -> None:
+    """Check by a stock ``ssh`` that the key that was put in gets in, by the host key that was told, and no other."""
+    stranger = new_key_pair()
+    assert guest.login.run("true").returncode == 0
+    refused = Login(folder, guest.spec.ssh_port, guest.keys, stranger).run("true")
+    assert (refused.returncode, "Permission denied" in refused.stderr) == (255, True)
+    warned = Login(folder, guest.spec.ssh_port, stranger, guest.keys).run("true")
+    assert (warned.returncode, "Host key verification failed" in warned.stderr) == (255, True)
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from adapters.libvirt.hypervisor import LibvirtHypervisor
 from adapters.libvirt_host.host import EmbeddedHost
 from adapters.ssh.guest_shell import SshGuestShell
 from domain.compute.ports import GuestAddress
-from tests.adapters.libvirt.conftest import BootedGuest
+from tests.adapters.libvirt.conftest import BootedGuest, check_who_gets_in
 from tests.contracts.guest_shells import job
-from tests.guests import KeyPair, Login, cache_folder, guest_spec, hypervisor_on, new_key_pair
+from tests.guests import Login, cache_folder, guest_spec, hypervisor_on, new_key_pair
 
 pytestmark = [pytest.mark.anyio, pytest.mark.host, pytest.mark.slow]
 
@@ -50,23 +50,16 @@ def full_host(libvirt_host: EmbeddedHost, full_image: GuestImage, accelerated: b
 
 
 @pytest.fixture
-def keys() -> KeyPair:
-    """The guest's host key, which also lets in."""
-    return new_key_pair()
-
-
-@pytest.fixture
-async def guest(
-    full_host: LibvirtHypervisor, keys: KeyPair, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[BootedGuest]:
+async def guest(full_host: LibvirtHypervisor, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[BootedGuest]:
     """A guest that was given cloud-config."""
+    keys = new_key_pair()
     spec = guest_spec(keys, keys, image=FULL.name, hostname="full-1", memory_mb=512, disk_gb=3, user_data=USER_DATA)
     try:
         await full_host.ensure_prepared(spec)
         await full_host.ensure_running(spec)
         login = Login(tmp_path_factory.mktemp("full"), spec.ssh_port, keys, keys)
         await asyncio.to_thread(login.wait, BOOTED_WITHIN_S)
-        yield BootedGuest(spec, login)
+        yield BootedGuest(spec, login, keys)
     finally:
         await full_host.ensure_removed(spec.vps_id)
 
@@ -87,7 +80,6 @@ async def test_a_full_guest_is_a_debian_that_only_its_keys_let_in(
     full_image: GuestImage,
     full_host: LibvirtHypervisor,
     guest: BootedGuest,
-    keys: KeyPair,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     assert sum(path.stat().st_blocks * 512 for path in full_image.folder.iterdir()) < SIZE_BYTES_MAX
@@ -113,11 +105,7 @@ async def test_a_full_guest_is_a_debian_that_only_its_keys_let_in(
     assert said("modprobe dummy && echo loaded") == "loaded", "it has the modules of the kernel that it was given"
 
     # Who gets in: the key that was put in, by the host key that was told.
-    folder, stranger = tmp_path_factory.mktemp("strangers"), new_key_pair()
-    refused = Login(folder, guest.spec.ssh_port, keys, stranger).run("true")
-    assert (refused.returncode, "Permission denied" in refused.stderr) == (255, True)
-    warned = Login(folder, guest.spec.ssh_port, stranger, keys).run("true")
-    assert (warned.returncode, "Host key verification failed" in warned.stderr) == (255, True)
+    check_who_gets_in(guest, tmp_path_factory.mktemp("strangers"))
     assert said("ls /etc/ssh/ssh_host_* | wc -l") == "2", "one key, and its public half"
     assert said("cut -d: -f2 /etc/shadow | tr -d '\\n' | tr -d '!*'") == "", "no passwords"
     assert said("sshd -T | grep -i '^passwordauthentication\\|^permitrootlogin'").split() == [
@@ -125,9 +113,12 @@ async def test_a_full_guest_is_a_debian_that_only_its_keys_let_in(
     ]
 
     # The service's own way in.
-    shell = SshGuestShell(keys.private)
+    shell = SshGuestShell(guest.keys.private)
     address = GuestAddress(
-        vps_id=guest.spec.vps_id, ssh_host=full_host.ssh_host, ssh_port=guest.spec.ssh_port, host_key_public=keys.public
+        vps_id=guest.spec.vps_id,
+        ssh_host=full_host.ssh_host,
+        ssh_port=guest.spec.ssh_port,
+        host_key_public=guest.keys.public,
     )
     try:
         done = await shell.run(address, job("cat; id -un; exit 3", stdin="given\n", timeout_s=120))

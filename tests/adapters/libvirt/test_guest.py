@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from adapters.libvirt_host.host import EmbeddedHost
-from tests.adapters.libvirt.conftest import Boot, BootedGuest
+from adapters.ssh.guest_shell import SshGuestShell
+from domain.compute.ports import GuestAddress, UserDataSeen
+from tests.adapters.libvirt.conftest import Boot, BootedGuest, check_who_gets_in
 
 pytestmark = [pytest.mark.anyio, pytest.mark.host]
 
@@ -28,6 +30,10 @@ def test_exactly_the_keys_given_may_log_in(guest: BootedGuest) -> None:
     assert said(guest, "cat /root/.ssh/authorized_keys") == guest.spec.authorized_keys[0]
     assert said(guest, "stat -c %a /root/.ssh /root/.ssh/authorized_keys").split() == ["700", "600"]
     assert said(guest, "cut -d: -f2 /etc/shadow | sort -u").split() == ["!", "*"], "no passwords"
+
+
+def test_the_key_that_was_put_in_gets_in_and_no_other(guest: BootedGuest, tmp_path: Path) -> None:
+    check_who_gets_in(guest, tmp_path)
 
 
 def test_the_host_key_is_the_one_handed_in_and_the_only_one(guest: BootedGuest) -> None:
@@ -124,8 +130,16 @@ async def test_a_users_script_runs_once_in_the_life_of_a_guest(booted: Boot) -> 
         "ran as root on scripted"
     )
     assert said(guest, "cat /var/log/user-data.log") == "to the log"
+    shell = SshGuestShell(guest.keys.private)
+    address = GuestAddress(guest.spec.vps_id, "127.0.0.1", guest.spec.ssh_port, guest.keys.public)
+    assert await shell.find_user_data(address) == UserDataSeen(succeeded=True, output=b"to the log\n")
+    await shell.close()
     # What init does at the next boot:
     assert said(guest, "/usr/lib/litevps/user-data; wc -l </root/ran") == "1"
+    # And where it had been cut short:
+    again = "rm /var/lib/litevps/user-data.status; /usr/lib/litevps/user-data; wc -l </root/ran"
+    assert said(guest, f"{again}; cat /var/lib/litevps/user-data.status").split() == ["1", "255"]
+    assert "cut short" in said(guest, "tail -1 /var/log/user-data.log")
 
 
 async def test_cloud_config_is_left_alone_and_the_console_says_so(booted: Boot, libvirt_host: EmbeddedHost) -> None:
@@ -133,3 +147,4 @@ async def test_cloud_config_is_left_alone_and_the_console_says_so(booted: Boot, 
     assert said(guest, "sleep 0.5; test ! -e /root/ran && echo no") == "no"
     console = libvirt_host.guests / str(guest.spec.vps_id) / "console.log"
     assert "user-data is no script" in console.read_text()
+    assert said(guest, "cat /var/lib/litevps/user-data.status; cat /var/log/user-data.log").startswith("255")
