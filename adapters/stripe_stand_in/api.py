@@ -9,10 +9,10 @@ from adapters.stripe_stand_in import endpoints, faults, idempotency, sessions
 from adapters.stripe_stand_in.errors import ApiError
 from adapters.stripe_stand_in.exchange import Reply, Request, json_reply
 from adapters.stripe_stand_in.faults import Fault
-from adapters.stripe_stand_in.idempotency import Kept
+from adapters.stripe_stand_in.idempotency import StoredResponse
+from adapters.stripe_stand_in.objects import API_VERSION, Requester, StripeObjects
 from adapters.stripe_stand_in.parameters import Parameters
 from adapters.stripe_stand_in.storage import Body, Storage, fresh_id
-from adapters.stripe_stand_in.till import API_VERSION, Asker, Till
 
 
 class Cut(Exception):
@@ -25,13 +25,13 @@ class Api:
     def __init__(
         self,
         storage: Storage,
-        open_till: Callable[..., Till],
+        open_objects: Callable[..., StripeObjects],
         clock: Callable[[], int],
         changed: Callable[[], None],
         api_key: str | None,
     ) -> None:
         self._storage = storage
-        self._open_till = open_till
+        self._open_objects = open_objects
         self._clock = clock
         self._changed = changed
         self._api_key = api_key
@@ -50,7 +50,7 @@ class Api:
                 headers |= {"idempotent_replayed": "true", "original_request": kept.request}
                 return json_reply(kept.status, kept.body, **headers)
             try:
-                status, body = await self._answer(request, Asker(request_id, key), fault)
+                status, body = await self._answer(request, Requester(request_id, key), fault)
             finally:
                 self._release(key)
             if key is not None:
@@ -59,15 +59,15 @@ class Api:
         except ApiError as error:
             return json_reply(error.status, error.body(), **headers)
 
-    async def _answer(self, request: Request, asker: Asker, fault: Fault | None) -> tuple[int, Body]:
+    async def _answer(self, request: Request, requester: Requester, fault: Fault | None) -> tuple[int, Body]:
         after = fault is not None and fault.when == "after"
         try:
             if not after:
                 await self._befall(fault)
-            status, body = self._change(request, asker)
+            status, body = self._change(request, requester)
         except ApiError as error:
             if error.kept:
-                self._keep(asker.key, error)
+                self._keep(requester.key, error)
             if not after:
                 raise
             status, body = error.status, error.body()
@@ -76,19 +76,19 @@ class Api:
                 await self._befall(fault)
             except ApiError as error:
                 if error.kept:
-                    self._keep(asker.key, error)
+                    self._keep(requester.key, error)
                 raise
         return status, body
 
-    def _change(self, request: Request, asker: Asker) -> tuple[int, Body]:
+    def _change(self, request: Request, requester: Requester) -> tuple[int, Body]:
         form = request.body.decode("utf-8", "replace") if request.method == "POST" else request.query
         parameters = Parameters.of_form(form)
         with self._storage.transaction() as connection:
-            till = self._open_till(connection, asker)
-            sessions.expire_due(till)
-            body = endpoints.answer(till, request.method, request.path, parameters)
-            if asker.key is not None:
-                idempotency.keep(connection, asker.key, HTTPStatus.OK, body)
+            objects = self._open_objects(connection, requester)
+            sessions.expire_due(objects)
+            body = endpoints.answer(objects, request.method, request.path, parameters)
+            if requester.key is not None:
+                idempotency.keep(connection, requester.key, HTTPStatus.OK, body)
         self._changed()
         return HTTPStatus.OK, body
 
@@ -112,7 +112,7 @@ class Api:
         if fault.action in ("close", "hang"):
             raise Cut
 
-    def _begin(self, request: Request, key: str | None, request_id: str) -> Kept | None:
+    def _begin(self, request: Request, key: str | None, request_id: str) -> StoredResponse | None:
         if key is None:
             return None
         asked = idempotency.asked_of(request.method, request.path, request.body)

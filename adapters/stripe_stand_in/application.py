@@ -11,12 +11,12 @@ from urllib.parse import urlsplit
 from adapters.stripe_stand_in import checkout, sessions, signing
 from adapters.stripe_stand_in.api import Api, Cut
 from adapters.stripe_stand_in.asking import act
-from adapters.stripe_stand_in.courier import Courier, Envelope
 from adapters.stripe_stand_in.dashboard import Dashboard
 from adapters.stripe_stand_in.errors import ApiError
 from adapters.stripe_stand_in.exchange import Receive, Reply, Request, Scope, Send, cut, decoded, json_reply, read
+from adapters.stripe_stand_in.objects import DASHBOARD, Requester, StripeObjects
 from adapters.stripe_stand_in.storage import IN_MEMORY, Body, Storage
-from adapters.stripe_stand_in.till import DASHBOARD, Asker, Till
+from adapters.stripe_stand_in.webhook_delivery import Envelope, WebhookDelivery
 
 __all__ = ["IN_MEMORY", "ApiError", "StripeStandIn", "seconds_now"]
 
@@ -50,17 +50,19 @@ class StripeStandIn:
         self.clock = clock
         self._storage = Storage(str(state))
         self.webhook_secret = webhook_secret or self._storage.setting("webhook-secret", signing.fresh_secret())
-        self._courier = Courier(self._storage, self._envelope, self._pass_time)
-        self._api = Api(self._storage, self._till, clock=self._now, changed=self._courier.ring, api_key=api_key)
+        self._webhook_delivery = WebhookDelivery(self._storage, self._envelope, self._pass_time)
+        self._api = Api(
+            self._storage, self._objects, clock=self._now, changed=self._webhook_delivery.ring, api_key=api_key
+        )
         self.dashboard = Dashboard(self._storage, self._changing)
 
     async def start(self) -> None:
         """Begin to deliver events, on the running event loop."""
-        self._courier.start()
+        self._webhook_delivery.start()
 
     async def stop(self) -> None:
         """Deliver no more; what is not delivered is kept."""
-        await self._courier.stop()
+        await self._webhook_delivery.stop()
 
     def close(self) -> None:
         """Close the state."""
@@ -69,8 +71,8 @@ class StripeStandIn:
     def events(self) -> list[Body]:
         """Return every event, oldest first."""
         with self._storage.transaction() as connection:
-            till = self._till(connection, DASHBOARD)
-            return [till.shown(event) for event in till.every("event")]
+            objects = self._objects(connection, DASHBOARD)
+            return [objects.shown(event) for event in objects.every("event")]
 
     def signed(self, event: Body, secret: str | None = None, at: int | None = None) -> tuple[bytes, str]:
         """Return an event's raw body and Stripe-Signature header, signed at so many seconds."""
@@ -97,11 +99,11 @@ class StripeStandIn:
         if first == "v1":
             return await self._api.reply(request)
         if first == "checkout" and request.method in ("GET", "HEAD"):
-            with self._changing() as till:
-                return checkout.show(till, rest)
+            with self._changing() as objects:
+                return checkout.show(objects, rest)
         if first == "checkout" and request.method == "POST":
-            with self._changing() as till:
-                session = checkout.find_session(till, rest)
+            with self._changing() as objects:
+                session = checkout.find_session(objects, rest)
             return checkout.press(self.dashboard, session, request)
         if first == "stand-in":
             return self._act(request, rest)
@@ -116,22 +118,22 @@ class StripeStandIn:
         return json_reply(HTTPStatus.OK, act(self.dashboard, name, decoded(request.body)))
 
     @contextlib.contextmanager
-    def _changing(self) -> Iterator[Till]:
+    def _changing(self) -> Iterator[StripeObjects]:
         with self._storage.transaction() as connection:
-            till = self._till(connection, DASHBOARD)
-            sessions.expire_due(till)
-            yield till
-        self._courier.ring()
+            objects = self._objects(connection, DASHBOARD)
+            sessions.expire_due(objects)
+            yield objects
+        self._webhook_delivery.ring()
 
-    def _till(self, connection: sqlite3.Connection, asker: Asker) -> Till:
-        return Till(connection, self.clock(), self.public_url, asker)
+    def _objects(self, connection: sqlite3.Connection, requester: Requester) -> StripeObjects:
+        return StripeObjects(connection, self.clock(), self.public_url, requester)
 
     def _now(self) -> int:
         return self.clock()
 
     def _pass_time(self) -> None:
         with self._storage.transaction() as connection:
-            sessions.expire_due(self._till(connection, DASHBOARD))
+            sessions.expire_due(self._objects(connection, DASHBOARD))
 
     def _envelope(self, event: Body) -> Envelope | None:
         if self.webhook_url is None:

@@ -3,8 +3,8 @@
 from typing import Literal
 
 from adapters.stripe_stand_in.errors import ApiError, refused
+from adapters.stripe_stand_in.objects import CURRENCY, StripeObjects
 from adapters.stripe_stand_in.storage import Body, fresh_id
-from adapters.stripe_stand_in.till import CURRENCY, Till
 
 # What a card charge costs in the United States: 2.9 % and 30 cents, https://stripe.com/pricing
 FEE_PER_MILLE = 29
@@ -29,7 +29,7 @@ def charge_fee(amount: int) -> int:
 
 
 def move(
-    till: Till,
+    objects: StripeObjects,
     type_: TransactionType,
     source: str,
     amount: int,
@@ -42,13 +42,13 @@ def move(
 ) -> Body:
     """Make a balance transaction of so many cents, available after so many seconds."""
     fees = [{"amount": fee, "application": None, "currency": CURRENCY, "description": fee_name, "type": "stripe_fee"}]
-    return till.keep({
+    return objects.keep({
         "id": fresh_id("txn"),
         "object": "balance_transaction",
         "amount": amount,
-        "available_on": till.now + after_s,
+        "available_on": objects.now + after_s,
         "balance_type": "payments",
-        "created": till.now,
+        "created": objects.now,
         "currency": CURRENCY,
         "description": description,
         "exchange_rate": None,
@@ -61,10 +61,10 @@ def move(
     })  # fmt: skip
 
 
-def balance(till: Till) -> Body:
+def balance(objects: StripeObjects) -> Body:
     """Return what is available and what is pending, in cents."""
-    kept = till.every("balance_transaction")
-    available = sum(body["net"] for body in kept if body["available_on"] <= till.now)
+    kept = objects.every("balance_transaction")
+    available = sum(body["net"] for body in kept if body["available_on"] <= objects.now)
     pending = sum(body["net"] for body in kept) - available
     return {
         "object": "balance",
@@ -74,19 +74,19 @@ def balance(till: Till) -> Body:
     }
 
 
-def make_available(till: Till) -> Body:
+def make_available(objects: StripeObjects) -> Body:
     """Make everything pending available now."""
-    for body in till.every("balance_transaction"):
-        if body["available_on"] > till.now:
-            till.keep(body | {"available_on": till.now})
-    now = balance(till)
-    till.tell("balance.available", now)
+    for body in objects.every("balance_transaction"):
+        if body["available_on"] > objects.now:
+            objects.keep(body | {"available_on": objects.now})
+    now = balance(objects)
+    objects.tell("balance.available", now)
     return now
 
 
-def pay_out(till: Till, amount: int | None = None) -> Body:
+def pay_out(objects: StripeObjects, amount: int | None = None) -> Body:
     """Send so many cents to the bank, or all that is available. Raises ApiError."""
-    available = balance(till)["available"][0]["amount"]
+    available = balance(objects)["available"][0]["amount"]
     wanted = available if amount is None else amount
     if wanted <= 0 or wanted > available:
         raise refused("You have insufficient funds in your Stripe account for this payout.", "balance_insufficient")
@@ -96,9 +96,9 @@ def pay_out(till: Till, amount: int | None = None) -> Body:
         "amount": wanted,
         "application_fee": None,
         "application_fee_amount": None,
-        "arrival_date": till.now + ARRIVES_AFTER_S,
+        "arrival_date": objects.now + ARRIVES_AFTER_S,
         "automatic": amount is None,
-        "created": till.now,
+        "created": objects.now,
         "currency": CURRENCY,
         "description": "STRIPE PAYOUT",
         "destination": None,
@@ -119,41 +119,41 @@ def pay_out(till: Till, amount: int | None = None) -> Body:
         "type": "bank_account",
     }
     if amount is None:
-        for body in till.every("balance_transaction"):
-            if body["available_on"] <= till.now and "_payout" not in body:
-                till.keep(body | {"_payout": payout["id"]})
-    moved = move(till, "payout", payout["id"], -wanted, description="STRIPE PAYOUT")
-    till.keep(moved | {"_payout": payout["id"]})
-    payout = till.keep(payout | {"balance_transaction": moved["id"]})
-    till.tell("payout.created", payout)
+        for body in objects.every("balance_transaction"):
+            if body["available_on"] <= objects.now and "_payout" not in body:
+                objects.keep(body | {"_payout": payout["id"]})
+    moved = move(objects, "payout", payout["id"], -wanted, description="STRIPE PAYOUT")
+    objects.keep(moved | {"_payout": payout["id"]})
+    payout = objects.keep(payout | {"balance_transaction": moved["id"]})
+    objects.tell("payout.created", payout)
     return payout
 
 
-def payout_arrived(till: Till, id_: str) -> Body:
+def payout_arrived(objects: StripeObjects, id_: str) -> Body:
     """Let a payout arrive at the bank. Raises ApiError."""
-    payout = _payout_that_is(till, id_, {"in_transit"})
-    payout = till.keep(payout | {"status": "paid"})
-    till.tell("payout.paid", payout, {"status": "in_transit"})
+    payout = _payout_that_is(objects, id_, {"in_transit"})
+    payout = objects.keep(payout | {"status": "paid"})
+    objects.tell("payout.paid", payout, {"status": "in_transit"})
     return payout
 
 
-def payout_failed(till: Till, id_: str) -> Body:
+def payout_failed(objects: StripeObjects, id_: str) -> Body:
     """Let a payout come back, on its way or within days after it was told paid. Raises ApiError."""
-    payout = _payout_that_is(till, id_, {"in_transit", "paid"})
-    back = move(till, "payout_failure", payout["id"], payout["amount"], description="STRIPE PAYOUT FAILURE")
+    payout = _payout_that_is(objects, id_, {"in_transit", "paid"})
+    back = move(objects, "payout_failure", payout["id"], payout["amount"], description="STRIPE PAYOUT FAILURE")
     failed = {
         "status": "failed",
         "failure_balance_transaction": back["id"],
         "failure_code": "account_closed",
         "failure_message": "The bank account has been closed.",
     }
-    told = till.keep(payout | failed)
-    till.tell("payout.failed", told, {"status": payout["status"]})
+    told = objects.keep(payout | failed)
+    objects.tell("payout.failed", told, {"status": payout["status"]})
     return told
 
 
-def _payout_that_is(till: Till, id_: str, statuses: set[str]) -> Body:
-    payout = till.get("payout", id_, "payout")
+def _payout_that_is(objects: StripeObjects, id_: str, statuses: set[str]) -> Body:
+    payout = objects.get("payout", id_, "payout")
     if payout["status"] not in statuses:
         raise ApiError(f"The payout {id_} is {payout['status']}.", code="payout_unexpected_state")
     return payout

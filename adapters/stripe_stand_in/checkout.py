@@ -7,24 +7,24 @@ from urllib.parse import parse_qs, urlsplit
 from adapters.stripe_stand_in.dashboard import Dashboard
 from adapters.stripe_stand_in.errors import ApiError
 from adapters.stripe_stand_in.exchange import Reply, Request
+from adapters.stripe_stand_in.objects import StripeObjects
 from adapters.stripe_stand_in.page import render
 from adapters.stripe_stand_in.storage import Body
-from adapters.stripe_stand_in.till import Till
 
 # Stripe puts the session's id where a success_url says so.
 _PLACE_OF_ID = "{CHECKOUT_SESSION_ID}"
 
 
-def find_session(till: Till, id_: str) -> Body | None:
+def find_session(objects: StripeObjects, id_: str) -> Body | None:
     """Return a session as it is kept, if there is such a one."""
-    found = till.find(id_)
+    found = objects.find(id_)
     return found if found is not None and found["object"] == "checkout.session" else None
 
 
-def show(till: Till, id_: str) -> Reply:
+def show(objects: StripeObjects, id_: str) -> Reply:
     """Return the page of a session."""
-    session = find_session(till, id_)
-    intent = till.find(session["payment_intent"]) if session and session["payment_intent"] else None
+    session = find_session(objects, id_)
+    intent = objects.find(session["payment_intent"]) if session and session["payment_intent"] else None
     page = render(session, intent)
     headers = {
         "content-type": "text/html; charset=utf-8",

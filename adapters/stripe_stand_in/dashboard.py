@@ -7,8 +7,8 @@ from typing import Literal
 from adapters.stripe_stand_in import balance, disputes, faults, payments, refunds, sessions
 from adapters.stripe_stand_in.errors import ApiError
 from adapters.stripe_stand_in.faults import Fault, NextRefund, RefundOutcome
+from adapters.stripe_stand_in.objects import StripeObjects
 from adapters.stripe_stand_in.storage import Body, Storage
-from adapters.stripe_stand_in.till import Till
 
 PLANNED_MAX = 1_000_000
 
@@ -19,64 +19,64 @@ class Dashboard:
     def __init__(
         self,
         storage: Storage,
-        open_till: Callable[[], contextlib.AbstractContextManager[Till]],
+        open_objects: Callable[[], contextlib.AbstractContextManager[StripeObjects]],
     ) -> None:
         self._storage = storage
-        self._open_till = open_till
+        self._open_objects = open_objects
 
     def pay(self, session: str, fees_later: bool = False) -> Body:
         """Pay an open session by card. With `fees_later` its balance transaction waits for `post_fees`."""
-        with self._open_till() as till:
-            return till.shown(sessions.attempt(till, session, "paid", fees_later=fees_later))
+        with self._open_objects() as objects:
+            return objects.shown(sessions.attempt(objects, session, "paid", fees_later=fees_later))
 
     def pay_later(self, session: str) -> Body:
         """Complete an open session by a bank that takes days: it is complete and unpaid."""
-        with self._open_till() as till:
-            return till.shown(sessions.attempt(till, session, "later"))
+        with self._open_objects() as objects:
+            return objects.shown(sessions.attempt(objects, session, "later"))
 
     def decline(self, session: str) -> Body:
         """Try to pay an open session with a card that is declined; it stays open."""
-        with self._open_till() as till:
-            return till.shown(sessions.attempt(till, session, "declined"))
+        with self._open_objects() as objects:
+            return objects.shown(sessions.attempt(objects, session, "declined"))
 
     def bank_pays(self, session: str, fees_later: bool = False) -> Body:
         """Let the money of a session that is complete and unpaid arrive."""
-        with self._open_till() as till:
-            return till.shown(sessions.bank_answered(till, session, succeeded=True, fees_later=fees_later))
+        with self._open_objects() as objects:
+            return objects.shown(sessions.bank_answered(objects, session, succeeded=True, fees_later=fees_later))
 
     def bank_refuses(self, session: str) -> Body:
         """Let the payment of a session that is complete and unpaid fail."""
-        with self._open_till() as till:
-            return till.shown(sessions.bank_answered(till, session, succeeded=False))
+        with self._open_objects() as objects:
+            return objects.shown(sessions.bank_answered(objects, session, succeeded=False))
 
     def expire(self, session: str) -> Body:
         """Expire an open session."""
-        with self._open_till() as till:
-            return till.shown(sessions.expire(till, session))
+        with self._open_objects() as objects:
+            return objects.shown(sessions.expire(objects, session))
 
     def post_fees(self, payment: str) -> Body:
         """Make the balance transaction of a charge that was paid with `fees_later`."""
-        with self._open_till() as till:
-            return till.shown(payments.post_fees(till, _charge(till, payment)))
+        with self._open_objects() as objects:
+            return objects.shown(payments.post_fees(objects, _charge(objects, payment)))
 
     def refund(
         self, payment: str, amount: int | None = None, outcome: RefundOutcome = "succeeded", reason: str | None = None
     ) -> Body:
         """Refund a payment (of a session, an intent or a charge), whole or in part."""
-        with self._open_till() as till:
-            charge = _charge(till, payment)
-            made = refunds.refund(till, charge, amount, metadata={}, reason=reason, outcome=outcome)
-            return till.shown(made)
+        with self._open_objects() as objects:
+            charge = _charge(objects, payment)
+            made = refunds.refund(objects, charge, amount, metadata={}, reason=reason, outcome=outcome)
+            return objects.shown(made)
 
     def settle_refund(self, refund: str) -> Body:
         """Let a pending refund succeed."""
-        with self._open_till() as till:
-            return till.shown(refunds.settle(till, refund))
+        with self._open_objects() as objects:
+            return objects.shown(refunds.settle(objects, refund))
 
     def fail_refund(self, refund: str) -> Body:
         """Let a refund fail, pending or succeeded: the money is back at Stripe."""
-        with self._open_till() as till:
-            return till.shown(refunds.fail(till, refund))
+        with self._open_objects() as objects:
+            return objects.shown(refunds.fail(objects, refund))
 
     def next_refunds(self, outcome: RefundOutcome, count: int = 1) -> None:
         """Say what becomes of the next refunds that the API is asked for."""
@@ -86,67 +86,67 @@ class Dashboard:
         self, payment: str, amount: int | None = None, inquiry: bool = False, reason: str = "fraudulent"
     ) -> Body:
         """Let the customer's bank dispute a payment, whole or in part, or only inquire."""
-        with self._open_till() as till:
-            charge = _charge(till, payment)
-            return till.shown(disputes.open_(till, charge, amount, inquiry=inquiry, reason=reason))
+        with self._open_objects() as objects:
+            charge = _charge(objects, payment)
+            return objects.shown(disputes.open_(objects, charge, amount, inquiry=inquiry, reason=reason))
 
     def escalate_dispute(self, dispute: str) -> Body:
         """Let an inquiry become a dispute."""
-        with self._open_till() as till:
-            return till.shown(disputes.escalate(till, dispute))
+        with self._open_objects() as objects:
+            return objects.shown(disputes.escalate(objects, dispute))
 
     def answer_dispute(self, dispute: str) -> Body:
         """Hand in evidence: the dispute is under review."""
-        with self._open_till() as till:
-            return till.shown(disputes.answer(till, dispute))
+        with self._open_objects() as objects:
+            return objects.shown(disputes.answer(objects, dispute))
 
     def win_dispute(self, dispute: str, fee_returned: bool = False) -> Body:
         """Decide a dispute for us: its funds are reinstated, its fee only if asked for."""
-        with self._open_till() as till:
-            return till.shown(disputes.win(till, dispute, fee_returned=fee_returned))
+        with self._open_objects() as objects:
+            return objects.shown(disputes.win(objects, dispute, fee_returned=fee_returned))
 
     def lose_dispute(self, dispute: str) -> Body:
         """Decide a dispute for the customer."""
-        with self._open_till() as till:
-            return till.shown(disputes.lose(till, dispute))
+        with self._open_objects() as objects:
+            return objects.shown(disputes.lose(objects, dispute))
 
     def close_inquiry(self, dispute: str) -> Body:
         """Let an inquiry end with nothing withdrawn."""
-        with self._open_till() as till:
-            return till.shown(disputes.close_inquiry(till, dispute))
+        with self._open_objects() as objects:
+            return objects.shown(disputes.close_inquiry(objects, dispute))
 
     def make_available(self) -> Body:
         """Make all pending funds available now; return the balance."""
-        with self._open_till() as till:
-            return balance.make_available(till)
+        with self._open_objects() as objects:
+            return balance.make_available(objects)
 
     def balance(self) -> Body:
         """Return what is available and what is pending."""
-        with self._open_till() as till:
-            return balance.balance(till)
+        with self._open_objects() as objects:
+            return balance.balance(objects)
 
     def pay_out(self, amount: int | None = None) -> Body:
         """Send cents to the bank, or all that is available."""
-        with self._open_till() as till:
-            return till.shown(balance.pay_out(till, amount))
+        with self._open_objects() as objects:
+            return objects.shown(balance.pay_out(objects, amount))
 
     def payout_arrived(self, payout: str) -> Body:
         """Let a payout arrive: it is paid."""
-        with self._open_till() as till:
-            return till.shown(balance.payout_arrived(till, payout))
+        with self._open_objects() as objects:
+            return objects.shown(balance.payout_arrived(objects, payout))
 
     def payout_failed(self, payout: str) -> Body:
         """Let a payout come back."""
-        with self._open_till() as till:
-            return till.shown(balance.payout_failed(till, payout))
+        with self._open_objects() as objects:
+            return objects.shown(balance.payout_failed(objects, payout))
 
     def tamper(self, id: str, changes: Body) -> Body:  # noqa: A002 - it is what the API calls it
         """Have the API and later events show other values of any object; no changes shows it as it is again."""
-        with self._open_till() as till:
-            body = till.find(id)
+        with self._open_objects() as objects:
+            body = objects.find(id)
             if body is None:
-                body = till.get("checkout.session", id)
-            return till.shown(till.keep(body | {"_tampered": changes}))
+                body = objects.get("checkout.session", id)
+            return objects.shown(objects.keep(body | {"_tampered": changes}))
 
     def fault(
         self,
@@ -171,8 +171,8 @@ class Dashboard:
 
     def deliver_again(self, event: str) -> Body:
         """Have an event delivered to the webhook again, as if it had not been."""
-        with self._open_till() as till:
-            return till.shown(till.deliver(till.get("event", event)))
+        with self._open_objects() as objects:
+            return objects.shown(objects.deliver(objects.get("event", event)))
 
     def _plan(self, planned: Fault | NextRefund, count: int) -> None:
         if not 0 < count <= PLANNED_MAX:
@@ -189,10 +189,10 @@ ACTIONS = (
 )  # fmt: skip
 
 
-def _charge(till: Till, id_: str) -> Body:
-    found = till.find(id_)
+def _charge(objects: StripeObjects, id_: str) -> Body:
+    found = objects.find(id_)
     if found is not None and found["object"] == "checkout.session":
         id_ = found["payment_intent"] or ""
-        found = till.find(id_)
+        found = objects.find(id_)
     is_intent = found is not None and found["object"] == "payment_intent"
-    return refunds.charge_of(till, id_, "payment_intent" if is_intent else "charge")
+    return refunds.charge_of(objects, id_, "payment_intent" if is_intent else "charge")

@@ -8,76 +8,76 @@ from typing import TypeAlias
 from adapters.stripe_stand_in import balance, refunds, sessions
 from adapters.stripe_stand_in.errors import ApiError
 from adapters.stripe_stand_in.expansion import expand, whole_list
+from adapters.stripe_stand_in.objects import StripeObjects
 from adapters.stripe_stand_in.parameters import Parameters
 from adapters.stripe_stand_in.storage import Body
-from adapters.stripe_stand_in.till import Till
 
-Answer: TypeAlias = Callable[[Till, Parameters, str], Body]
+Answer: TypeAlias = Callable[[StripeObjects, Parameters, str], Body]
 
 _PAGING = {"limit", "starting_after", "ending_before", "created", "expand"}
 
 
-def answer(till: Till, method: str, path: str, parameters: Parameters) -> Body:
+def answer(objects: StripeObjects, method: str, path: str, parameters: Parameters) -> Body:
     """Answer a request, having expanded what it asks for. Raises ApiError."""
     for asked_method, pattern, of in _ENDPOINTS:
         if asked_method == method and (matched := pattern.fullmatch(path)):
-            body = of(till, parameters, matched[1] if pattern.groups else "")
-            return expand(till, body, parameters)
+            body = of(objects, parameters, matched[1] if pattern.groups else "")
+            return expand(objects, body, parameters)
     message = f"Unrecognized request URL ({method}: {path}). The stand-in knows a part of Stripe's API only."
     raise ApiError(message, status=HTTPStatus.NOT_FOUND)
 
 
 def _one(kind: str, param: str) -> Answer:
-    def retrieve(till: Till, parameters: Parameters, id_: str) -> Body:
+    def retrieve(objects: StripeObjects, parameters: Parameters, id_: str) -> Body:
         parameters.only({"expand"})
-        return till.shown(till.get(kind, id_, param))
+        return objects.shown(objects.get(kind, id_, param))
 
     return retrieve
 
 
 def _many(kind: str, url: str, *filters: str) -> Answer:
-    def list_(till: Till, parameters: Parameters, _: str) -> Body:
+    def list_(objects: StripeObjects, parameters: Parameters, _: str) -> Body:
         parameters.only(_PAGING | set(filters))
-        return till.listed(kind, url, parameters, {name: parameters.text(name) for name in filters})
+        return objects.listed(kind, url, parameters, {name: parameters.text(name) for name in filters})
 
     return list_
 
 
-def _create_session(till: Till, parameters: Parameters, _: str) -> Body:
-    return till.shown(sessions.create(till, parameters))
+def _create_session(objects: StripeObjects, parameters: Parameters, _: str) -> Body:
+    return objects.shown(sessions.create(objects, parameters))
 
 
-def _expire_session(till: Till, parameters: Parameters, id_: str) -> Body:
+def _expire_session(objects: StripeObjects, parameters: Parameters, id_: str) -> Body:
     parameters.only({"expand"})
-    return till.shown(sessions.expire(till, id_))
+    return objects.shown(sessions.expire(objects, id_))
 
 
-def _line_items(till: Till, parameters: Parameters, id_: str) -> Body:
+def _line_items(objects: StripeObjects, parameters: Parameters, id_: str) -> Body:
     parameters.only(_PAGING)
-    items = till.get("checkout.session", id_, "session")["_line_items"]
+    items = objects.get("checkout.session", id_, "session")["_line_items"]
     return whole_list(f"/v1/checkout/sessions/{id_}/line_items", items)
 
 
-def _create_refund(till: Till, parameters: Parameters, _: str) -> Body:
-    return till.shown(refunds.create(till, parameters, till.refund_outcome()))
+def _create_refund(objects: StripeObjects, parameters: Parameters, _: str) -> Body:
+    return objects.shown(refunds.create(objects, parameters, objects.refund_outcome()))
 
 
-def _transactions(till: Till, parameters: Parameters, _: str) -> Body:
+def _transactions(objects: StripeObjects, parameters: Parameters, _: str) -> Body:
     parameters.only(_PAGING | {"type", "source", "payout", "currency"})
     filters = {name: parameters.text(name) for name in ("type", "source", "currency")}
     filters["_payout"] = parameters.text("payout")
-    return till.listed("balance_transaction", "/v1/balance_transactions", parameters, filters)
+    return objects.listed("balance_transaction", "/v1/balance_transactions", parameters, filters)
 
 
-def _events(till: Till, parameters: Parameters, _: str) -> Body:
+def _events(objects: StripeObjects, parameters: Parameters, _: str) -> Body:
     parameters.only(_PAGING | {"type", "types"})
     wanted = parameters.texts("types") or parameters.text("type")
-    return till.listed("event", "/v1/events", parameters, {"type": wanted})
+    return objects.listed("event", "/v1/events", parameters, {"type": wanted})
 
 
-def _balance(till: Till, parameters: Parameters, _: str) -> Body:
+def _balance(objects: StripeObjects, parameters: Parameters, _: str) -> Body:
     parameters.only({"expand"})
-    return balance.balance(till)
+    return balance.balance(objects)
 
 
 _ID = "([A-Za-z0-9_]+)"

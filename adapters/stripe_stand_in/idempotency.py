@@ -16,7 +16,7 @@ KEY_CHARACTERS_MAX = 255
 _KIND = "idempotency_error"
 
 
-class Kept(NamedTuple):
+class StoredResponse(NamedTuple):
     """An answer that was given before, and to which request."""
 
     request: str
@@ -29,7 +29,7 @@ def asked_of(method: str, path: str, form: bytes) -> str:
     return hashlib.sha256(b"\0".join((method.encode(), path.encode(), form))).hexdigest()
 
 
-def begin(connection: sqlite3.Connection, key: str, asked: str, request: str, now: int) -> Kept | None:
+def begin(connection: sqlite3.Connection, key: str, asked: str, request: str, now: int) -> StoredResponse | None:
     """Return the answer that is kept for the key, or take the key. Raises ApiError."""
     if len(key) > KEY_CHARACTERS_MAX:
         raise ApiError("Idempotency keys can be at most 255 characters long.", kind=_KIND)
@@ -52,7 +52,7 @@ def begin(connection: sqlite3.Connection, key: str, asked: str, request: str, no
                     f" Try using a key other than '{key}' if you meant to execute a different request."
                 )
                 raise ApiError(message, kind=_KIND)
-            return Kept(request_before, status, from_text(body))
+            return StoredResponse(request_before, status, from_text(body))
     connection.execute(
         "INSERT OR REPLACE INTO answers (key, asked, since, owner, request) VALUES (?, ?, ?, ?, ?)",
         (key, asked, now, str(os.getpid()), request),

@@ -3,8 +3,8 @@
 from typing import Literal
 
 from adapters.stripe_stand_in.balance import AVAILABLE_AFTER_S, charge_fee, move
+from adapters.stripe_stand_in.objects import StripeObjects
 from adapters.stripe_stand_in.storage import Body, fresh_id
-from adapters.stripe_stand_in.till import Till
 
 Method = Literal["card", "us_bank_account"]
 
@@ -24,11 +24,11 @@ _CARD: Body = {
 }
 
 
-def start(till: Till, session: Body, method: Method) -> Body:
+def start(objects: StripeObjects, session: Body, method: Method) -> Body:
     """Return the session's payment intent, which is made at the first attempt to pay."""
     if session["payment_intent"] is not None:
-        return till.get("payment_intent", session["payment_intent"])
-    intent = till.keep({
+        return objects.get("payment_intent", session["payment_intent"])
+    intent = objects.keep({
         "id": fresh_id("pi"),
         "object": "payment_intent",
         "amount": session["amount_total"],
@@ -43,7 +43,7 @@ def start(till: Till, session: Body, method: Method) -> Body:
         "capture_method": "automatic_async",
         "client_secret": None,
         "confirmation_method": "automatic",
-        "created": till.now,
+        "created": objects.now,
         "currency": session["currency"],
         "customer": None,
         "description": session["_intent"].get("description"),
@@ -68,31 +68,31 @@ def start(till: Till, session: Body, method: Method) -> Body:
         "transfer_data": None,
         "transfer_group": None,
     })  # fmt: skip
-    till.tell("payment_intent.created", intent)
+    objects.tell("payment_intent.created", intent)
     return intent
 
 
-def succeed(till: Till, intent: Body, charge: Body, *, fees_later: bool = False) -> Body:
+def succeed(objects: StripeObjects, intent: Body, charge: Body, *, fees_later: bool = False) -> Body:
     """Let a charge succeed, and with it its intent. Its fee may be known only later, as Stripe says it may."""
-    charge = till.keep(charge | {"status": "succeeded", "paid": True, "amount_captured": charge["amount"]})
-    till.tell("charge.succeeded", charge)
-    intent = till.keep(
+    charge = objects.keep(charge | {"status": "succeeded", "paid": True, "amount_captured": charge["amount"]})
+    objects.tell("charge.succeeded", charge)
+    intent = objects.keep(
         intent
         | {"status": "succeeded", "amount_received": charge["amount"], "latest_charge": charge["id"]}
         | {"processing": None, "last_payment_error": None, "payment_method": charge["payment_method"]}
     )
-    till.tell("payment_intent.succeeded", intent)
+    objects.tell("payment_intent.succeeded", intent)
     if not fees_later:
-        post_fees(till, charge)
+        post_fees(objects, charge)
     return intent
 
 
-def post_fees(till: Till, charge: Body) -> Body:
+def post_fees(objects: StripeObjects, charge: Body) -> Body:
     """Give a charge that succeeded its balance transaction, if it has none."""
     if charge["balance_transaction"] is not None or charge["status"] != "succeeded":
         return charge
     moved = move(
-        till,
+        objects,
         "charge" if charge["id"].startswith("ch_") else "payment",
         charge["id"],
         charge["amount"],
@@ -100,42 +100,42 @@ def post_fees(till: Till, charge: Body) -> Body:
         description=charge["description"],
         after_s=AVAILABLE_AFTER_S,
     )
-    charge = till.keep(charge | {"balance_transaction": moved["id"]})
-    till.tell("charge.updated", charge, {"balance_transaction": None})
+    charge = objects.keep(charge | {"balance_transaction": moved["id"]})
+    objects.tell("charge.updated", charge, {"balance_transaction": None})
     return charge
 
 
-def process(till: Till, intent: Body, charge: Body) -> Body:
+def process(objects: StripeObjects, intent: Body, charge: Body) -> Body:
     """Leave a charge waiting for a bank that takes days."""
-    intent = till.keep(
+    intent = objects.keep(
         intent
         | {"status": "processing", "latest_charge": charge["id"], "payment_method": charge["payment_method"]}
         | {"payment_method_types": ["us_bank_account"], "last_payment_error": None}
     )
-    till.tell("payment_intent.processing", intent)
-    till.tell("charge.pending", charge)
+    objects.tell("payment_intent.processing", intent)
+    objects.tell("charge.pending", charge)
     return intent
 
 
-def fail(till: Till, intent: Body, charge: Body) -> Body:
+def fail(objects: StripeObjects, intent: Body, charge: Body) -> Body:
     """Let a charge fail; its intent may be tried again."""
     failure = {"status": "failed", "paid": False, "failure_code": _DECLINED["code"]}
-    charge = till.keep(charge | failure | {"failure_message": _DECLINED["message"]})
-    till.tell("charge.failed", charge)
-    intent = till.keep(
+    charge = objects.keep(charge | failure | {"failure_message": _DECLINED["message"]})
+    objects.tell("charge.failed", charge)
+    intent = objects.keep(
         intent
         | {"status": "requires_payment_method", "latest_charge": charge["id"], "processing": None}
         | {"last_payment_error": _DECLINED | {"charge": charge["id"]}, "payment_method": None}
     )
-    till.tell("payment_intent.payment_failed", intent)
+    objects.tell("payment_intent.payment_failed", intent)
     return intent
 
 
-def make_charge(till: Till, intent: Body, method: Method, email: str | None) -> Body:
+def make_charge(objects: StripeObjects, intent: Body, method: Method, email: str | None) -> Body:
     """Make the pending charge of one attempt."""
     is_card = method == "card"
     details = {"type": method, method: _CARD if is_card else {"bank_name": "STRIPE TEST BANK", "last4": "6789"}}
-    return till.keep({
+    return objects.keep({
         "id": fresh_id("ch" if is_card else "py"),
         "object": "charge",
         "amount": intent["amount"],
@@ -148,7 +148,7 @@ def make_charge(till: Till, intent: Body, method: Method, email: str | None) -> 
         "billing_details": {"address": None, "email": email, "name": None, "phone": None, "tax_id": None},
         "calculated_statement_descriptor": "LITEVPS",
         "captured": True,
-        "created": till.now,
+        "created": objects.now,
         "currency": intent["currency"],
         "customer": None,
         "description": intent["description"],

@@ -4,9 +4,9 @@ from typing import Any, Literal
 
 from adapters.stripe_stand_in import payments
 from adapters.stripe_stand_in.errors import ApiError, refused
+from adapters.stripe_stand_in.objects import StripeObjects
 from adapters.stripe_stand_in.parameters import Parameters
 from adapters.stripe_stand_in.storage import Body, fresh_id
-from adapters.stripe_stand_in.till import Till
 
 Attempt = Literal["paid", "later", "declined"]
 
@@ -50,7 +50,7 @@ _AT_FIRST: Body = {
 }
 
 
-def create(till: Till, parameters: Parameters) -> Body:
+def create(objects: StripeObjects, parameters: Parameters) -> Body:
     """Make a session for one payment. Raises ApiError."""
     parameters.only(_PARAMETERS)
     if parameters.required("mode") != "payment":
@@ -77,81 +77,81 @@ def create(till: Till, parameters: Parameters) -> Body:
             "amount_total": total,
             "cancel_url": parameters.text("cancel_url"),
             "client_reference_id": reference,
-            "created": till.now,
+            "created": objects.now,
             "currency": currencies.pop(),
             "customer_details": _customer(email) if email else None,
             "customer_email": email,
-            "expires_at": _expiry(till, parameters),
+            "expires_at": _expiry(objects, parameters),
             "metadata": parameters.metadata(),
             "payment_method_types": parameters.texts("payment_method_types") or ["card", "us_bank_account"],
             "success_url": parameters.required("success_url"),
-            "url": f"{till.public_url}/checkout/{id_}",
+            "url": f"{objects.public_url}/checkout/{id_}",
             "_intent": _intent(parameters.inside("payment_intent_data")),
             "_line_items": items,
         }
     )
-    return till.keep(session)
+    return objects.keep(session)
 
 
-def attempt(till: Till, id_: str, outcome: Attempt, *, fees_later: bool = False) -> Body:
+def attempt(objects: StripeObjects, id_: str, outcome: Attempt, *, fees_later: bool = False) -> Body:
     """Try to pay an open session: at once, by a bank that takes days, or with a card that is declined."""
-    session = _open(till, id_)
+    session = _open(objects, id_)
     method: payments.Method = "us_bank_account" if outcome == "later" else "card"
-    intent = payments.start(till, session, method)
-    charge = payments.make_charge(till, intent, method, session["customer_email"])
-    session = till.keep(session | {"payment_intent": intent["id"]})
+    intent = payments.start(objects, session, method)
+    charge = payments.make_charge(objects, intent, method, session["customer_email"])
+    session = objects.keep(session | {"payment_intent": intent["id"]})
     if outcome == "declined":
-        payments.fail(till, intent, charge)
+        payments.fail(objects, intent, charge)
         return session
     if outcome == "paid":
-        payments.succeed(till, intent, charge, fees_later=fees_later)
+        payments.succeed(objects, intent, charge, fees_later=fees_later)
     else:
-        payments.process(till, intent, charge)
+        payments.process(objects, intent, charge)
     status = "paid" if outcome == "paid" else "unpaid"
     details = session["customer_details"] or _customer(None)
     over = {"status": "complete", "payment_status": status, "url": None, "customer_details": details}
-    session = till.keep(session | over)
-    till.tell("checkout.session.completed", session)
+    session = objects.keep(session | over)
+    objects.tell("checkout.session.completed", session)
     return session
 
 
-def bank_answered(till: Till, id_: str, *, succeeded: bool, fees_later: bool = False) -> Body:
+def bank_answered(objects: StripeObjects, id_: str, *, succeeded: bool, fees_later: bool = False) -> Body:
     """Let the bank answer for a session that is complete and unpaid. Raises ApiError."""
-    session = till.get("checkout.session", id_, "session")
-    intent = till.get("payment_intent", session["payment_intent"] or "")
+    session = objects.get("checkout.session", id_, "session")
+    intent = objects.get("payment_intent", session["payment_intent"] or "")
     if intent["status"] != "processing":
         raise refused(f"The payment of {id_} is {intent['status']}.", "payment_intent_unexpected_state")
-    charge = till.get("charge", intent["latest_charge"])
+    charge = objects.get("charge", intent["latest_charge"])
     if not succeeded:
-        payments.fail(till, intent, charge)
-        till.tell("checkout.session.async_payment_failed", session)
+        payments.fail(objects, intent, charge)
+        objects.tell("checkout.session.async_payment_failed", session)
         return session
-    payments.succeed(till, intent, charge, fees_later=fees_later)
-    session = till.keep(session | {"payment_status": "paid"})
-    till.tell("checkout.session.async_payment_succeeded", session)
+    payments.succeed(objects, intent, charge, fees_later=fees_later)
+    session = objects.keep(session | {"payment_status": "paid"})
+    objects.tell("checkout.session.async_payment_succeeded", session)
     return session
 
 
-def expire(till: Till, id_: str) -> Body:
+def expire(objects: StripeObjects, id_: str) -> Body:
     """Expire an open session. Raises ApiError."""
-    return _expired(till, _open(till, id_))
+    return _expired(objects, _open(objects, id_))
 
 
-def expire_due(till: Till) -> None:
+def expire_due(objects: StripeObjects) -> None:
     """Expire every open session whose time is over."""
-    for session in till.every("checkout.session", status="open"):
-        if session["expires_at"] <= till.now:
-            _expired(till, session)
+    for session in objects.every("checkout.session", status="open"):
+        if session["expires_at"] <= objects.now:
+            _expired(objects, session)
 
 
-def _expired(till: Till, session: Body) -> Body:
-    session = till.keep(session | {"status": "expired", "url": None})
-    till.tell("checkout.session.expired", session)
+def _expired(objects: StripeObjects, session: Body) -> Body:
+    session = objects.keep(session | {"status": "expired", "url": None})
+    objects.tell("checkout.session.expired", session)
     return session
 
 
-def _open(till: Till, id_: str) -> Body:
-    session = till.get("checkout.session", id_, "session")
+def _open(objects: StripeObjects, id_: str) -> Body:
+    session = objects.get("checkout.session", id_, "session")
     if session["status"] != "open":
         raise refused(
             f'Only Checkout Sessions with a status in ["open"] can be changed. {id_} is {session["status"]}.',
@@ -197,11 +197,11 @@ def _intent(asked: Parameters) -> Body:
     }
 
 
-def _expiry(till: Till, parameters: Parameters) -> int:
+def _expiry(objects: StripeObjects, parameters: Parameters) -> int:
     asked = parameters.whole("expires_at")
     if asked is None:
-        return till.now + LIVES_S
-    if not LIVES_LEAST_S <= asked - till.now <= LIVES_S:
+        return objects.now + LIVES_S
+    if not LIVES_LEAST_S <= asked - objects.now <= LIVES_S:
         message = "The `expires_at` timestamp must be between 30 minutes and 24 hours from Checkout Session creation."
         raise ApiError(message, param="expires_at")
     return asked

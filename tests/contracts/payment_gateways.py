@@ -23,7 +23,7 @@ TEN_USD = MicroUsd(10_000_000)
 START_S = 1_790_000_000
 
 
-class Till(msgspec.Struct, eq=False):
+class GatewayScene(msgspec.Struct, eq=False):
     """A gateway, and what a test does at Stripe without it."""
 
     gateway: StripeGateway
@@ -56,7 +56,7 @@ class Till(msgspec.Struct, eq=False):
         return seen
 
 
-def made(stand_in: StripeStandIn, clock: list[int], **more: Any) -> Till:
+def made(stand_in: StripeStandIn, clock: list[int], **more: Any) -> GatewayScene:
     transport = httpx.ASGITransport(app=stand_in)
     gateway = StripeGateway(
         "sk_test_x",
@@ -66,16 +66,16 @@ def made(stand_in: StripeStandIn, clock: list[int], **more: Any) -> Till:
         transport=transport,
         **more,
     )
-    return Till(gateway, stand_in, clock)
+    return GatewayScene(gateway, stand_in, clock)
 
 
 @pytest.fixture
-async def till() -> AsyncIterator[Till]:
+async def scene() -> AsyncIterator[GatewayScene]:
     clock = [START_S]
     stand_in = StripeStandIn(IN_MEMORY, public_url="http://stripe.test/pretend", clock=lambda: clock[0])
-    till = made(stand_in, clock)
-    yield till
-    await till.gateway.close()
+    scene = made(stand_in, clock)
+    yield scene
+    await scene.gateway.close()
     stand_in.close()
 
 

@@ -6,7 +6,7 @@ import pytest
 import stripe
 
 from adapters.stripe_stand_in.application import IN_MEMORY, StripeStandIn
-from adapters.stripe_stand_in.till import API_VERSION
+from adapters.stripe_stand_in.objects import API_VERSION
 from tests.stripe_stand_ins import client_of, served, session_of
 
 pytestmark = pytest.mark.anyio

@@ -1,4 +1,4 @@
-"""The stand-in's objects within one transaction, at one instant: found, kept, listed, told of as events."""
+"""The objects at Stripe within one transaction, at one instant: found, kept, listed, told of as events."""
 
 import sqlite3
 from collections.abc import Mapping, Sequence
@@ -22,22 +22,24 @@ _NOUNS = {
 }  # fmt: skip
 
 
-class Asker(NamedTuple):
+class Requester(NamedTuple):
     """Whose request a change is: an API request's id and idempotency key, or neither from the dashboard."""
 
     request: str | None = None
     key: str | None = None
 
 
-DASHBOARD = Asker()
+DASHBOARD = Requester()
 
 
-class Till:
+class StripeObjects:
     """Bodies as they are kept: names that begin with `_` are the stand-in's own, and never shown."""
 
-    def __init__(self, connection: sqlite3.Connection, now: int, public_url: str, asker: Asker = DASHBOARD) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, now: int, public_url: str, requester: Requester = DASHBOARD
+    ) -> None:
         self._connection = connection
-        self._asker = asker
+        self._requester = requester
         self.now = now
         self.public_url = public_url
 
@@ -143,7 +145,7 @@ class Till:
             "data": changed,
             "livemode": False,
             "pending_webhooks": 1,
-            "request": {"id": self._asker.request, "idempotency_key": self._asker.key},
+            "request": {"id": self._requester.request, "idempotency_key": self._requester.key},
             "type": type_,
         })  # fmt: skip
         return self.deliver(event)

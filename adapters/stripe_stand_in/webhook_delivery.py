@@ -30,7 +30,7 @@ class _Waiting(NamedTuple):
     event: Body
 
 
-class Courier:
+class WebhookDelivery:
     """Delivers what is not delivered yet. `envelope` says where to, and with which bytes and signature."""
 
     def __init__(
