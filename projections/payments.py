@@ -10,7 +10,7 @@ from domain.ids import AccountId, PaymentId
 from domain.money import MicroUsd
 from domain.payments import events
 from domain.payments.payment import FOLD, Payment, Refund
-from domain.payments.work import RefundTold, look_at
+from domain.payments.work import RefundStatus, look_at
 from domain.ports import EventStore
 from domain.time import Instant
 from projections.read_model import Connection, Entry, ReadModel, columns_of
@@ -148,11 +148,11 @@ class TabledPayments:
             cursor = await connection.execute(_AWAITING, [account_id])
             return [PaymentId(payment_id) for (payment_id,) in await cursor.fetchall()]
 
-    async def refunds(self, account_id: AccountId) -> Sequence[RefundTold]:
+    async def refunds(self, account_id: AccountId) -> Sequence[RefundStatus]:
         """Return the refunds of an account; see ``OpenPayments.refunds``."""
         async with self._current() as connection:
             cursor = await connection.execute(_REFUNDS, [account_id])
-            return [RefundTold(*row) for row in await cursor.fetchall()]
+            return [RefundStatus(*row) for row in await cursor.fetchall()]
 
     @asynccontextmanager
     async def _current(self) -> AsyncIterator[Connection]:

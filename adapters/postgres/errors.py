@@ -5,7 +5,7 @@ import psycopg
 from domain.store_failures import IN_THE_WAY_CLASS, store_failure
 
 
-def told(error: psycopg.Error, *, is_connected: bool = True) -> Exception:
+def port_error_of(error: psycopg.Error, *, is_connected: bool = True) -> Exception:
     """Return what an error is to whoever asked: a StoreFailed, or the error itself where it is a mistake of ours."""
     return store_failure(error.sqlstate, str(error), is_connected=is_connected) or error
 

@@ -13,7 +13,7 @@ import psycopg
 
 from adapters.postgres.append_requests import APPEND, AppendRequest, answers, parameters
 from adapters.postgres.binary import read_int
-from adapters.postgres.errors import is_in_the_way, told
+from adapters.postgres.errors import is_in_the_way, port_error_of
 from adapters.postgres.lost_answers import answer_recorded
 from adapters.postgres.prepared import ConnectionLost, PreparedConnection
 from domain.ports import Append, Appended, OutcomeUnknown, StoreUnable, StoreUnavailable
@@ -144,7 +144,7 @@ class GroupWriter:
         middle = len(open_requests) // 2
         halves = [open_requests[:middle], open_requests[middle:]]
         errors = [await self._answered(half, gives_up_at) for half in halves]
-        if all(isinstance(told(one), StoreUnable) for one in errors if one) and all(errors):
+        if all(isinstance(port_error_of(one), StoreUnable) for one in errors if one) and all(errors):
             _fail_answered(open_requests, error)
             return
         for half, one in zip(halves, errors, strict=True):
@@ -170,7 +170,7 @@ class GroupWriter:
             except psycopg.Error as error:
                 tries += 1
                 # Without a connection there was nobody who could answer.
-                if self._connection is not None and not isinstance(told(error), StoreUnavailable):
+                if self._connection is not None and not isinstance(port_error_of(error), StoreUnavailable):
                     if not is_in_the_way(error) or tries >= IN_THE_WAY_TRIES_MAX:
                         return error
                     await asyncio.sleep(pause_s)
@@ -244,7 +244,7 @@ async def _unrecorded(connection: PreparedConnection, batch: Sequence[AppendRequ
 def _fail_answered(requests: Iterable[AppendRequest], error: psycopg.Error) -> None:
     """Tell requests what the database answered; one that may be recorded all the same is told that."""
     for request in requests:
-        request.fail(OutcomeUnknown(str(error)) if request.is_doubtful else told(error))
+        request.fail(OutcomeUnknown(str(error)) if request.is_doubtful else port_error_of(error))
 
 
 def _fail(requests: Iterable[AppendRequest], error: Exception) -> None:

@@ -7,7 +7,7 @@ from contextlib import suppress
 import psycopg
 from psycopg.pq.abc import PGresult
 
-from adapters.postgres.errors import is_in_the_way, told
+from adapters.postgres.errors import is_in_the_way, port_error_of
 from adapters.postgres.prepared import ConnectionLost, Parameter, PreparedConnection, PreparedQuery
 from domain.ports import StoreUnavailable
 
@@ -50,7 +50,7 @@ class ReadPool:
                     if loop.time() > gives_up_at:
                         raise StoreUnavailable(str(lost)) from lost
                 except psycopg.Error as error:
-                    failure = told(error)
+                    failure = port_error_of(error)
                     is_away = isinstance(failure, StoreUnavailable) and loop.time() <= gives_up_at
                     # Of anything else, such as no memory or no time, asking at once would only bring more.
                     if not is_away and not (is_in_the_way(error) and tries < IN_THE_WAY_TRIES_MAX):

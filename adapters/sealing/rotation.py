@@ -31,7 +31,7 @@ class RotationRefused(Exception):
     """What was asked of a key cannot be done; the text says why, and what helps."""
 
 
-class KeyTold(msgspec.Struct, frozen=True):
+class KeyStatus(msgspec.Struct, frozen=True):
     """A key as operators are told of it."""
 
     kind: Literal["master", "jwt"]
@@ -54,7 +54,7 @@ class KeyKeeper:
         self._clock = clock
         self._file = file
 
-    async def told(self) -> list[KeyTold]:
+    async def statuses(self) -> list[KeyStatus]:
         """Return every master key and every signing key, the newest first."""
         counts = await self._counts()
         told = []
@@ -63,15 +63,15 @@ class KeyKeeper:
             if not row.wraps and not row.retired and not counts[row.id] and not counts[None]:
                 state = "may be retired"
             missing = "" if row.retired or self._ring.find(row.id) else ", NOT HERE"
-            told.append(KeyTold("master", row.id.hex(), state + missing, counts[row.id]))
+            told.append(KeyStatus("master", row.id.hex(), state + missing, counts[row.id]))
         if counts[None]:
-            told.append(KeyTold("master", "the first", "not named yet", counts[None]))
+            told.append(KeyStatus("master", "the first", "not named yet", counts[None]))
         now = self._clock.now()
         for secret in sorted(await self._signing(), key=lambda one: one.signs_from or 0, reverse=True):
             begins = secret.signs_from or Instant(0)
             ended = secret.ends_at is not None and secret.ends_at <= now
             state = "ended" if ended else "signs soon" if begins > now else "verifies" if secret.ends_at else "signs"
-            told.append(KeyTold("jwt", secret.name.removeprefix(PREFIX), state, None, secret.ends_at))
+            told.append(KeyStatus("jwt", secret.name.removeprefix(PREFIX), state, None, secret.ends_at))
         return told
 
     async def rotate_master(self, reached: Reached) -> str:

@@ -30,7 +30,7 @@ def keys() -> None:
 @with_settings()
 def list_keys(in_force: SettingsInForce, form: Form) -> None:
     """Show which keys there are, which of them are used, and how many others each wraps; never a key itself."""
-    told = _with_keeper(in_force.settings, lambda keeper: keeper.told())
+    told = _with_keeper(in_force.settings, lambda keeper: keeper.statuses())
     facts = [
         {"kind": one.kind, "id": one.id, "state": one.state, "wraps": one.wraps, "ends_at": one.ends_at} for one in told
     ]

@@ -14,7 +14,7 @@ REQUEST_GRACE = seconds(20)
 """How long whoever requested a Checkout has to ask Stripe for it before others do, and Stripe to end one in time."""
 
 
-class RefundTold(msgspec.Struct, frozen=True):
+class RefundStatus(msgspec.Struct, frozen=True):
     """A refund as a list of them tells it."""
 
     key: str
@@ -61,7 +61,7 @@ class OpenPayments(Protocol):
         """Return payments of an account of which Stripe is still to tell how something ends, the oldest first."""
         ...
 
-    async def refunds(self, account_id: AccountId) -> Sequence[RefundTold]:
+    async def refunds(self, account_id: AccountId) -> Sequence[RefundStatus]:
         """Return the refunds of an account, the newest first."""
         ...
 

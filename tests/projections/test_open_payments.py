@@ -15,7 +15,7 @@ from domain.ids import (
 )
 from domain.money import ZERO, MicroUsd
 from domain.payments import events
-from domain.payments.work import REQUEST_GRACE, OpenPayments, RefundTold
+from domain.payments.work import REQUEST_GRACE, OpenPayments, RefundStatus
 from domain.time import HOUR, Instant
 from projections.payments import PAYMENTS, TabledPayments
 from projections.reading import ReadModels
@@ -114,8 +114,8 @@ async def test_refunds_are_told_newest_first_in_their_present_state(
     told = await open_payments.refunds(ada)
     at = history.clock.now()
     assert list(told) == [
-        RefundTold("re_1", REFUNDED, MicroUsd(6_000_000), "settled", at, ZERO),
-        RefundTold(str(REFUND), REFUNDED, FOUR, "requested", at, ZERO),
+        RefundStatus("re_1", REFUNDED, MicroUsd(6_000_000), "settled", at, ZERO),
+        RefundStatus(str(REFUND), REFUNDED, FOUR, "requested", at, ZERO),
     ]
     assert await open_payments.refunds(AccountId(UUID(int=404))) == []
 

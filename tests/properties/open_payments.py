@@ -6,7 +6,7 @@ from domain.codec import decode
 from domain.ids import AccountId, PaymentId, StreamId
 from domain.payments import events
 from domain.payments.payment import FOLD, Payment
-from domain.payments.work import RefundTold, look_at
+from domain.payments.work import RefundStatus, look_at
 from domain.ports import EventStore
 from domain.time import Instant
 
@@ -57,11 +57,11 @@ class MemoryOpenPayments:
         """Return payments that are not over; see ``OpenPayments.awaiting_stripe``."""
         return [one.payment_id for one in await self._of(account_id) if one.awaits_stripe]
 
-    async def refunds(self, account_id: AccountId) -> Sequence[RefundTold]:
+    async def refunds(self, account_id: AccountId) -> Sequence[RefundStatus]:
         """Return the refunds of an account; see ``OpenPayments.refunds``."""
         payments = {payment.payment_id: payment for payment in await self._of(account_id)}
         return [
-            RefundTold(key, payment_id, refund.amount, refund.state, at, refund.fee)
+            RefundStatus(key, payment_id, refund.amount, refund.state, at, refund.fee)
             for (payment_id, key), at in reversed(self._refunds.items())
             if payment_id in payments
             for refund in [payments[payment_id].refunds[key]]

@@ -22,7 +22,7 @@ from domain.money import MicroUsd
 from domain.payments.commands import RequestCheckout
 from domain.payments.ports import BadSignature, PaymentsRefused, PaymentsUnavailable
 from domain.payments.refunds import ChosenRefund
-from domain.payments.work import RefundTold
+from domain.payments.work import RefundStatus
 from domain.ports import Claim, ClaimTaken, StoreFailed
 from domain.time import Instant
 from domain.wallet.wallet import Wallet, wallet_ref
@@ -121,7 +121,7 @@ async def request_refund(
     return msgspec.structs.replace(executed.result, wallet=wallet)
 
 
-async def list_refunds(runtime: Runtime, caller: Caller) -> Sequence[RefundTold]:
+async def list_refunds(runtime: Runtime, caller: Caller) -> Sequence[RefundStatus]:
     """Return the refunds of the account. Raises ProjectionBehind."""
     return await runtime.payments.open_payments.refunds(caller.account_id)
 

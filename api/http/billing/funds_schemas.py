@@ -21,7 +21,7 @@ from domain.errors import Invalid
 from domain.money import ZERO, MicroUsd
 from domain.payments.payment import RefundState
 from domain.payments.refunds import ChosenRefund
-from domain.payments.work import RefundTold
+from domain.payments.work import RefundStatus
 from domain.time import Instant, to_rfc3339
 
 PAYMENT_ID = "01937b1e-5c00-7000-8000-000000000005"
@@ -103,7 +103,7 @@ class RefundResponse(msgspec.Struct, frozen=True, kw_only=True):
     created_at: Time
 
     @classmethod
-    def of(cls, one: RefundTold) -> "RefundResponse":
+    def of(cls, one: RefundStatus) -> "RefundResponse":
         """Return a refund of the list as it is told."""
         return cls(
             id=one.key,

@@ -154,9 +154,9 @@ async def test_readers_tell_it_in_the_same_words(
     database: psycopg.Connection, database_url: str, sqlstate: str, expected: type[Exception], impatient: None
 ) -> None:
     pool = ReadPool(database_url)
-    with pytest.raises(expected) as told:
+    with pytest.raises(expected) as port_error_of:
         await pool.run(PreparedQuery("raise", "SELECT public.raise_error($1)"), [sqlstate.encode()])
-    assert isinstance(told.value, StoreFailed) == (expected is not psycopg.Error)
+    assert isinstance(port_error_of.value, StoreFailed) == (expected is not psycopg.Error)
     assert (await pool.run(PreparedQuery("one", "SELECT 1"), [])).ntuples == 1, "the pool goes on"
     await pool.close()
 

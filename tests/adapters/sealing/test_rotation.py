@@ -169,8 +169,8 @@ async def test_accounts_that_come_while_a_rotation_runs_are_wrapped_by_the_new_k
     await site.rotate()
     await site.rotate()
     texts |= await coming
-    assert {one.wraps for one in await site.keeper().told() if one.state == "may be retired"} == {0}
-    for key in [one for one in await site.keeper().told() if one.state == "may be retired"]:
+    assert {one.wraps for one in await site.keeper().statuses() if one.state == "may be retired"} == {0}
+    for key in [one for one in await site.keeper().statuses() if one.state == "may be retired"]:
         await site.keeper().retire_master(key.id)
     assert await read(await site.process(), texts) == {True}
 
