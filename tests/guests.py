@@ -23,7 +23,7 @@ from adapters.libvirt.folders import HostFolders
 from adapters.libvirt.hypervisor import LibvirtHypervisor
 from adapters.libvirt_host.host import EmbeddedHost
 from adapters.libvirt_host.kvm_probe import probe_kvm
-from domain.compute.ports import GuestSpec
+from domain.compute.ports import GuestNetwork, GuestSpec
 from domain.ids import HostId, LedgerId, VpsId
 from domain.time import Instant
 from tests.ports import free_port
@@ -134,6 +134,8 @@ def hypervisor_on(
     accelerated: bool,
     revived: bool = True,
     ledger_id: LedgerId = LEDGER,
+    network: GuestNetwork | None = None,
+    ssh_host: str = "127.0.0.1",
 ) -> LibvirtHypervisor:
     """Return a hypervisor that drives an embedded host and, if told, starts it again should it die."""
     return LibvirtHypervisor(
@@ -145,6 +147,8 @@ def hypervisor_on(
         accelerated=accelerated,
         clock=SystemClock(),
         revive=host.ensure_started if revived else None,
+        network=network,
+        ssh_host=ssh_host,
     )
 
 

@@ -1,9 +1,12 @@
 """A host's network: kept as its folder of guests says, whatever was lost, changed by hand or left behind."""
 
+import ctypes
 import fcntl
 import hashlib
 import os
 import shutil
+import socket
+import threading
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -23,6 +26,8 @@ from domain.ids import VpsId
 LET_IN_AHEAD_S = 300.0
 """How long before its start, at the most, a guest is let in: until then it is not on, and no leftover."""
 
+_CLONE_NEWNET = 0x40000000
+"""From <linux/sched.h>."""
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -111,6 +116,13 @@ class NatNetwork:
             entries = self._entries()
             return (*self._denied_addresses(entries), *self._denied_names(entries))
 
+    def dial(self, ssh_port: int) -> tuple[socket.socket, tuple[str, int]]:
+        """Return a TCP socket, and where it is to be connected: with a guest's SSH, over the bridge. Raises OSError."""
+        to = (str(self._plan.address_of(ssh_port)), 22)
+        if self._plan.namespace is None:
+            return socket.socket(socket.AF_INET, socket.SOCK_STREAM), to
+        return _socket_in(self._plan.namespace), to
+
     def inventory(self) -> Inventory:
         """Return what there is of the network, for whoever looks for leftovers."""
         with self._alone():
@@ -134,8 +146,8 @@ class NatNetwork:
             self._commands.run("nft", "-f", "-", given=delete_tables())
             if self._link(BRIDGE) is not None:
                 self._commands.run("ip", "link", "delete", BRIDGE)
-            if self._forwarding_marker.is_file() and self._plan.uplink:
-                self._set(self._plan.uplink, "forwarding", "0")
+            if self._forwarding_marker.is_file():
+                self._commands.succeeds("sysctl", "-qw", f"{_key(self._forwarding_marker.read_text(), 'forwarding')}=0")
         shutil.rmtree(self._plan.folder)
 
     # What is kept on disk
@@ -246,13 +258,13 @@ class NatNetwork:
         uplink = self._plan.uplink
         if uplink is None or self._commands.run("sysctl", "-n", _key(uplink, "forwarding")).strip() == "1":
             return
-        self._forwarding_marker.touch()
+        self._forwarding_marker.write_text(uplink)
         self._load_filter()
         self._set(uplink, "forwarding", "1")
 
     @property
     def _forwarding_marker(self) -> Path:
-        """Is there if this machine forwarded nothing before."""
+        """Is there if this machine forwarded nothing before; tells the interface that forwards now."""
         return self._plan.folder / "forwarding-was-off"
 
     def _ensure_ports(self) -> None:
@@ -317,6 +329,33 @@ def uplink_of(namespace: Path | None) -> str | None:
     """Return the interface of the default route; None where there is none. Raises NetworkUnavailable."""
     routes = Commands(namespace).json("ip", "-j", "-4", "route", "show", "default")
     return next((str(route["dev"]) for route in routes if "dev" in route), None)
+
+
+def address_at(interface: str, namespace: Path | None) -> str | None:
+    """Return the first address of an interface that others can reach; None where it has none."""
+    links = Commands(namespace).json("ip", "-j", "-4", "address", "show", "dev", interface, "scope", "global")
+    return next((str(each["local"]) for link in links for each in link.get("addr_info", [])), None)
+
+
+def _socket_in(namespace: Path) -> socket.socket:
+    """Return a TCP socket that lives in a network namespace, made by a thread that goes there and ends."""
+    made: list[socket.socket | OSError] = []
+
+    def make() -> None:
+        try:
+            with namespace.open() as file:
+                if ctypes.CDLL(None, use_errno=True).setns(file.fileno(), _CLONE_NEWNET) != 0:
+                    raise OSError(ctypes.get_errno(), f"cannot go into {namespace}")
+            made.append(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+        except OSError as failed:
+            made.append(failed)
+
+    thread = threading.Thread(target=make, name="namespace-socket")
+    thread.start()
+    thread.join()
+    if isinstance(made[0], OSError):
+        raise made[0]
+    return made[0]
 
 
 def _key(interface: str, name: str, family: str = "ipv4") -> str:

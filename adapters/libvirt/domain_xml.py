@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 import msgspec
 
 from adapters.libvirt.folders import domain_name
-from domain.compute.ports import GuestSpec
+from domain.compute.ports import GuestCard, GuestSpec
 
 METADATA_URI = "urn:litevps:guest:1"
 METADATA_PREFIX = "litevps"
@@ -60,8 +60,13 @@ class BootFiles(msgspec.Struct, frozen=True):
     console_log: Path
 
 
-def write_domain(spec: GuestSpec, mark: GuestMark, files: BootFiles, *, accelerated: bool) -> str:
-    """Return the XML of a guest's domain. ``accelerated``: by KVM; else QEMU translates every instruction."""
+def write_domain(
+    spec: GuestSpec, mark: GuestMark, files: BootFiles, *, accelerated: bool, card: GuestCard | None = None
+) -> str:
+    """Return the XML of a guest's domain. ``accelerated``: by KVM; else QEMU translates every instruction.
+
+    ``card``: how it hangs on its host's network; None: its card ends in its own QEMU.
+    """
     domain = ET.Element("domain", {"type": "kvm" if accelerated else "qemu"})
     _text(domain, "name", domain_name(spec.vps_id))
     _text(domain, "uuid", str(spec.vps_id))
@@ -82,12 +87,15 @@ def write_domain(spec: GuestSpec, mark: GuestMark, files: BootFiles, *, accelera
     ET.SubElement(domain, "clock", {"offset": "utc"})
     for event, action in (("on_poweroff", "destroy"), ("on_reboot", "restart"), ("on_crash", "destroy")):
         _text(domain, event, action)
-    _devices(domain, files)
-    _card(domain, spec.ssh_port)
+    devices = _devices(domain, files)
+    if card is None:
+        _card(domain, spec.ssh_port)
+    else:
+        _bridged_card(devices, card)
     return ET.tostring(domain, encoding="unicode")
 
 
-def _devices(domain: ET.Element, files: BootFiles) -> None:
+def _devices(domain: ET.Element, files: BootFiles) -> ET.Element:
     devices = ET.SubElement(domain, "devices")
     disk = _disk(devices, "qcow2", files.disk, target="vda")
     # Told, so that libvirt need not look into the file, which a guest's QEMU may have written to.
@@ -103,6 +111,7 @@ def _devices(domain: ET.Element, files: BootFiles) -> None:
     _text(entropy, "backend", "/dev/urandom", model="random")
     ET.SubElement(devices, "controller", {"type": "usb", "model": "none"})
     ET.SubElement(devices, "memballoon", {"model": "none"})
+    return devices
 
 
 def _disk(devices: ET.Element, kind: str, source: Path, *, target: str) -> ET.Element:
@@ -125,6 +134,17 @@ def _card(domain: ET.Element, ssh_port: int) -> None:
         "-device", f"virtio-net-pci,netdev=card,bus=pci.0,addr={_CARD_SLOT},romfile=",
     ):  # fmt: skip
         ET.SubElement(arguments, f"{{{_QEMU_URI}}}arg", {"value": value})
+
+
+def _bridged_card(devices: ET.Element, card: GuestCard) -> None:
+    """Add the network card at a port of the host's bridge. What it may say and reach there is the host's to filter."""
+    interface = ET.SubElement(devices, "interface", {"type": "bridge"})
+    ET.SubElement(interface, "mac", {"address": card.mac})
+    ET.SubElement(interface, "source", {"bridge": card.bridge})
+    ET.SubElement(interface, "target", {"dev": card.port})
+    ET.SubElement(interface, "model", {"type": "virtio"})
+    ET.SubElement(interface, "driver", {"name": "qemu"})
+    ET.SubElement(interface, "rom", {"enabled": "no"})
 
 
 def _text(parent: ET.Element, name: str, text: str, **attributes: str) -> None:

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 import libvirt
@@ -13,7 +14,14 @@ from adapters.libvirt.domain_xml import BootFiles, GuestMark, write_domain
 from adapters.libvirt.folders import GuestFolder, HostFolders, guests_with_files
 from adapters.libvirt.guest_files import ensure_files, ensure_no_files
 from adapters.libvirt.observations import MarkReader, never_started, new_start, see_all, see_one
-from domain.compute.ports import GuestSeen, GuestSpec, HostObservation, HypervisorUnavailable
+from domain.compute.ports import (
+    Denial,
+    GuestNetwork,
+    GuestSeen,
+    GuestSpec,
+    HostObservation,
+    HypervisorUnavailable,
+)
 from domain.ids import HostId, LedgerId, SnapshotId, VpsId
 from domain.ports import Clock
 from domain.time import Instant
@@ -30,7 +38,8 @@ class LibvirtHypervisor:
 
     ``images`` maps an image's name to its key, the folder in ``folders.images`` that new guests are made
     from. ``ledger_id``: whose guests it makes, sees and touches; None: only to look, at everybody's.
-    ``revive`` may start libvirtd again when it does not answer.
+    ``revive`` may start libvirtd again when it does not answer. ``network``: what guests hang on; None: each
+    guest's card ends in its own QEMU, and only SSH gets in. ``ssh_host``: where guests' SSH ports are reached.
     """
 
     def __init__(
@@ -44,9 +53,12 @@ class LibvirtHypervisor:
         accelerated: bool,
         clock: Clock,
         revive: Callable[[], object] | None = None,
+        network: GuestNetwork | None = None,
+        ssh_host: str = "127.0.0.1",
     ) -> None:
         self.host_id = host_id
-        self.ssh_host = "127.0.0.1"
+        self.ssh_host = ssh_host
+        self._network = network
         self._ledger_id = ledger_id
         self._folders = folders
         self._images = images
@@ -94,6 +106,8 @@ class LibvirtHypervisor:
 
         if not await off() and not await self._press_until(off, press, grace_s):
             await self._connection.call(lambda connection: domains.force_off(connection, vps_id))
+        if self._network is not None:
+            await asyncio.to_thread(self._network.ensure_no_guest, vps_id)
         return before
 
     async def ensure_removed(self, vps_id: VpsId) -> None:
@@ -102,6 +116,8 @@ class LibvirtHypervisor:
         def remove(connection: libvirt.virConnect) -> None:
             domains.force_off(connection, vps_id)
             domains.undefine(connection, vps_id)
+            if self._network is not None:
+                self._network.ensure_no_guest(vps_id)
             ensure_no_files(self._folder(vps_id))
 
         await self._connection.call(remove)
@@ -146,6 +162,34 @@ class LibvirtHypervisor:
 
         return await self._connection.call(look)
 
+    async def ensure_egress(self, spec: GuestSpec) -> None:
+        """Have what the guest may reach in force, if it runs as this generation."""
+
+        def change(connection: libvirt.virConnect) -> None:
+            domain = domains.find(connection, spec.vps_id)
+            mark = self._marks.of_running(domain) if domain is not None and domain.isActive() else None
+            if self._network is not None and mark is not None and mark.generation == spec.generation:
+                self._network.ensure_guest(spec)
+
+        await self._connection.call(change)
+
+    async def ensure_network(self) -> None:
+        """Have what guests share as it should be, and nothing left there of guests that are off."""
+        network = self._network
+        if network is None:
+            return
+
+        def look(connection: libvirt.virConnect) -> None:
+            network.ensure_up()
+            active = connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)
+            network.ensure_only({VpsId(uuid.UUID(domain.UUIDString())) for domain in active})
+
+        await self._connection.call(look)
+
+    async def take_denials(self) -> Sequence[Denial]:
+        """Return what guests were kept from since the last call."""
+        return () if self._network is None else await asyncio.to_thread(self._network.take_denials)
+
     async def observe(self) -> HostObservation:
         """Return what the host shows of all guests that are ours, those without a domain yet included."""
         return await self._observe(self._see_all)
@@ -160,6 +204,8 @@ class LibvirtHypervisor:
         if domain is not None and domain.isActive():
             mark = self._marks.of_running(domain)
             if mark is not None and mark.generation >= spec.generation:
+                if self._network is not None and mark.generation == spec.generation:
+                    self._network.ensure_guest(spec)
                 domains.resume(domain)
                 domains.forget_start(domain)
                 return self._must_see(connection, spec.vps_id)
@@ -168,8 +214,12 @@ class LibvirtHypervisor:
         if not folder.disk.exists():
             raise HypervisorUnavailable("the guest has no disk: it was not prepared")
         mark = GuestMark(ledger=str(self._ledger_id or ""), generation=spec.generation, start=new_start())
-        xml = write_domain(spec, mark, _boot_files(folder), accelerated=self._accelerated)
+        # Let in before it is started: from its first packet on, the filter knows it.
+        card = None if self._network is None else self._network.ensure_guest(spec)
+        xml = write_domain(spec, mark, _boot_files(folder), accelerated=self._accelerated, card=card)
         domains.start(connection.defineXML(xml))
+        if self._network is not None and card is not None:
+            self._network.ensure_isolated(card)
         return self._must_see(connection, spec.vps_id)
 
     async def _press_until(

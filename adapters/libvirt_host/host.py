@@ -20,6 +20,8 @@ STOP_TIMEOUT_S = 60.0
 _LISTEN_S = 0.1
 """How long a daemon is listened to: it says nothing before it is asked."""
 
+_ALONE = "bridged: no "
+"""The mode of a host that was started before there were others."""
 _HERE = Path(__file__).parent
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _MACHINE_FOLDERS = tuple(map(Path, ("/etc/libvirt", "/var/lib/libvirt", "/var/cache/libvirt", "/var/log/libvirt")))
@@ -38,12 +40,24 @@ class EmbeddedHost:
     """
 
     def __init__(
-        self, folder: Path, *, images: Path, kvm: bool = False, on_progress: Callable[[str], None] = lambda _: None
+        self,
+        folder: Path,
+        *,
+        images: Path,
+        kvm: bool = False,
+        bridged: bool = False,
+        namespace: Path | None = None,
+        on_progress: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """``images`` is where guests' images are; ``kvm`` whether a probe saw KVM boot a guest here."""
+        """``images`` is where guests' images are; ``kvm`` whether a probe saw KVM boot a guest here.
+
+        ``bridged``: whether guests hang on a bridge; ``namespace``: the network namespace that it is in, if not ours.
+        """
         self._folder = folder.resolve()
         self._images = images.resolve()
         self._kvm = kvm
+        self._bridged = bridged
+        self._namespace = namespace
         self._on_progress = on_progress
 
     @property
@@ -81,15 +95,20 @@ class EmbeddedHost:
         self._check_machine()
         with self._alone():
             if self._answers():
-                self._on_progress("the host runs already")
-                return self.uri
+                if (self._mode_file.read_text() if self._mode_file.is_file() else _ALONE) == self._mode:
+                    self._on_progress("the host runs already")
+                    return self.uri
+                self._on_progress("starting libvirtd anew, with another network")
+                self._end(kill_guests=False)
             self._make_folders()
+            self._mode_file.write_text(self._mode)
             self._on_progress("starting libvirtd")
+            inside = () if self._namespace is None else ("nsenter", f"--net={self._namespace}", "--")
             self._as_root(
-                "unshare", "--mount", "--propagation", "private",
+                *inside, "unshare", "--mount", "--propagation", "private",
                 sys.executable, "-I", str(_HERE / "reaper.py"),
                 "sh", str(_HERE / "start.sh"), str(self._folder), str(self._images),
-                str(os.geteuid()), "yes" if self._kvm else "no", timeout_s=START_TIMEOUT_S,
+                str(os.geteuid()), _yes_or_no(self._kvm), _yes_or_no(self._bridged), timeout_s=START_TIMEOUT_S,
             )  # fmt: skip
             if not self._answers():
                 raise HostNotStarted(f"libvirtd does not answer; see {self._folder / 'log'}")
@@ -100,14 +119,26 @@ class EmbeddedHost:
         if not self._folder.is_dir():
             return
         with self._alone():
-            guests = "yes" if kill_guests else "no"
-            self._as_root("sh", str(_HERE / "stop.sh"), str(self._folder), guests, timeout_s=STOP_TIMEOUT_S)
+            self._end(kill_guests=kill_guests)
 
     def remove(self) -> None:
         """Stop everything, and delete the folder with every guest's disk in it. For tests and uninstalling."""
         self.stop(kill_guests=True)
         if self._folder.is_dir():
             self._as_root("rm", "-rf", "--one-file-system", str(self._folder), timeout_s=STOP_TIMEOUT_S)
+
+    def _end(self, *, kill_guests: bool) -> None:
+        guests = _yes_or_no(kill_guests)
+        self._as_root("sh", str(_HERE / "stop.sh"), str(self._folder), guests, timeout_s=STOP_TIMEOUT_S)
+
+    @property
+    def _mode(self) -> str:
+        """What daemons cannot change while they run: what they find in /dev, and the network that they are in."""
+        return f"bridged: {_yes_or_no(self._bridged)} {self._namespace or ''}"
+
+    @property
+    def _mode_file(self) -> Path:
+        return self._folder / "mode"
 
     def _check_machine(self) -> None:
         length = len(os.fsencode(self.socket))
@@ -181,3 +212,7 @@ class EmbeddedHost:
         with (self._folder / "lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
+
+
+def _yes_or_no(true: bool) -> str:
+    return "yes" if true else "no"

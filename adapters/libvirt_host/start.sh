@@ -1,15 +1,15 @@
 #!/bin/sh
 # Starts virtlogd and libvirtd in a mount namespace of their own, as root.
 #
-#   unshare --mount --propagation private sh start.sh FOLDER IMAGES OWNER KVM
+#   unshare --mount --propagation private sh start.sh FOLDER IMAGES OWNER KVM BRIDGED
 #
 # FOLDER  everything of this host; IMAGES  the images, read only for guests
-# OWNER   uid that the socket belongs to; KVM  yes or no: do guests get /dev/kvm
+# OWNER   uid that the socket belongs to; KVM  yes or no: do guests get /dev/kvm; BRIDGED  are they at a bridge
 #
 # What libvirt keeps under /etc, /run and /var is bound from FOLDER, so nothing of a libvirt that the
 # machine has besides is seen or touched. Only processes started from here see any of these mounts.
 set -eu
-folder=$1 images=$2 owner=$3 kvm=$4
+folder=$1 images=$2 owner=$3 kvm=$4 bridged=$5
 
 # A /dev without the machine's devices. /dev/kvm is there only where a probe saw it boot a guest: libvirt
 # believes in it without trying.
@@ -20,6 +20,14 @@ for node in null:3 zero:5 full:7 random:8 urandom:9; do
 done
 mknod -m 0666 "$dev/tty" c 5 0
 [ "$kvm" = no ] || mknod -m 0666 "$dev/kvm" c 10 232
+if [ "$bridged" = yes ]; then
+    # libvirtd makes the guests' bridge ports by it; QEMU is handed the port, and cannot open this.
+    mkdir "$dev/net"
+    mknod -m 0600 "$dev/net/tun" c 10 200
+    # It also asks for this machine's name at each start of a guest: 5 s where no name server answers.
+    { cat /etc/hosts && echo "127.0.1.1 $(hostname)"; } >"$folder/hosts"
+    mount --bind "$folder/hosts" /etc/hosts
+fi
 mkdir "$dev/pts" "$dev/shm"
 mount -t devpts -o newinstance,ptmxmode=0666,mode=0620,gid=5 devpts "$dev/pts"
 mount -t tmpfs -o mode=1777,nosuid,nodev,noexec shm "$dev/shm"

@@ -4,7 +4,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 
 from adapters.simulated.faults import Faults
 from adapters.simulated.jobs import PlayedJob
-from domain.compute.ports import GuestSeen, GuestSpec, HostObservation, UserDataSeen
+from domain.compute.ports import Denial, GuestSeen, GuestSpec, HostObservation, UserDataSeen
 from domain.ids import HostId, JobId, LedgerId, SnapshotId, VpsId
 from domain.ports import Clock
 from domain.time import Instant, seconds
@@ -93,6 +93,8 @@ class SimulatedHost:
         self.stale: HostObservation | None = None
         """What is shown instead of what is so."""
         self.shown_last: HostObservation | None = None
+        self.denials: list[Denial] = []
+        """What guests were kept from, and nobody was told yet."""
         self._boots = 1
         self._starts = 0
 

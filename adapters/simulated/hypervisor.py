@@ -1,10 +1,10 @@
 """The hypervisor port on a played host."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from adapters.simulated.host import SimulatedGuest, SimulatedHost
-from domain.compute.ports import GuestSeen, GuestSpec, HostObservation, HypervisorUnavailable
+from domain.compute.ports import Denial, GuestSeen, GuestSpec, HostObservation, HypervisorUnavailable
 from domain.ids import LedgerId, SnapshotId, VpsId
 
 
@@ -119,6 +119,23 @@ class SimulatedHypervisor:
         async with self._call("list_snapshots"):
             guest = self._host.guests.get(vps_id)
             return frozenset() if guest is None else frozenset(guest.snapshots)
+
+    async def ensure_egress(self, spec: GuestSpec) -> None:
+        """Have what the guest may reach in force while it runs as this generation."""
+        async with self._call("ensure_egress"):
+            guest = self._host.guests.get(spec.vps_id)
+            if guest is not None and guest.running and guest.generation == spec.generation:
+                guest.spec = spec
+                self._host.faults.effect()
+
+    async def ensure_network(self) -> None:
+        """Have what guests share as it should be: played guests share nothing."""
+
+    async def take_denials(self) -> Sequence[Denial]:
+        """Return what guests were kept from since the last call."""
+        async with self._call("take_denials"):
+            told, self._host.denials = self._host.denials, []
+            return told
 
     async def observe(self) -> HostObservation:
         """Return what the host shows of all guests."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from collections.abc import Callable
 
 import asyncssh
 
@@ -21,15 +22,23 @@ KEEPALIVE_S = 15.0
 KEEPALIVES_MISSED_MAX = 3
 USER = "root"
 
+Dial = Callable[[GuestAddress], tuple[socket.socket, tuple[str, int]]]
+"""Returns a TCP socket that is not connected yet, and where it is to be: where a guest is reached from here."""
+
+
+def dial_directly(address: GuestAddress) -> tuple[socket.socket, tuple[str, int]]:
+    """Return a socket of this process, to be connected with the address that everybody is told."""
+    return socket.socket(socket.AF_INET, socket.SOCK_STREAM), (address.ssh_host, address.ssh_port)
+
 
 async def connect(
-    address: GuestAddress, client_key: asyncssh.SSHKey, *, greeting_s: float
+    address: GuestAddress, client_key: asyncssh.SSHKey, *, greeting_s: float, dial: Dial = dial_directly
 ) -> asyncssh.SSHClientConnection:
     """Log in, trying once. Raises GuestUnreachable or HostKeyChanged.
 
     Nothing of the machine that we run on is used: no configuration, no agent, no known hosts but the one key.
     """
-    greeted = await _greeted_socket(address, greeting_s)
+    greeted = await _greeted_socket(address, greeting_s, dial)
     try:
         async with asyncio.timeout(LOGIN_TIMEOUT_S):
             return await asyncssh.connect(
@@ -59,15 +68,18 @@ async def connect(
         raise
 
 
-async def _greeted_socket(address: GuestAddress, greeting_s: float) -> socket.socket:
+async def _greeted_socket(address: GuestAddress, greeting_s: float, dial: Dial) -> socket.socket:
     """Return a socket on which SSH has begun to speak; its greeting is left to be read."""
     loop = asyncio.get_running_loop()
-    connecting = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        connecting, reached_at = dial(address)
+    except OSError as error:
+        raise GuestUnreachable(f"no way to this address: {error!r}") from error
     connecting.setblocking(False)
     connecting.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVED_AT_ONCE_BYTES)
     try:
         async with asyncio.timeout(greeting_s):
-            await loop.sock_connect(connecting, (address.ssh_host, address.ssh_port))
+            await loop.sock_connect(connecting, reached_at)
             await _readable(connecting)
         if not connecting.recv(4, socket.MSG_PEEK):
             raise GuestUnreachable("closed before it greeted")

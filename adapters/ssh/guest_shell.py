@@ -10,6 +10,7 @@ from uuid import uuid4
 import asyncssh
 
 from adapters.ssh import user_data
+from adapters.ssh.connection import Dial, dial_directly
 from adapters.ssh.launcher import JobStuck, Launcher, LauncherBroken
 from adapters.ssh.pool import GuestPool
 from domain.compute.ports import GuestAddress, GuestUnreachable, JobOutcome, JobSpec, UserDataSeen
@@ -29,7 +30,11 @@ _Answer = TypeVar("_Answer")
 class SshGuestShell:
     """Logs in as root with the service's own key; ``client_key`` is OpenSSH private key text."""
 
-    def __init__(self, client_key: str, *, deadline_grace_s: float = DEADLINE_GRACE_S) -> None:
+    def __init__(
+        self, client_key: str, *, deadline_grace_s: float = DEADLINE_GRACE_S, dial: Dial = dial_directly
+    ) -> None:
+        """``dial``: how a guest is reached from here, where that is not the address that everybody is told."""
+        self._dial = dial
         self._client_key = asyncssh.import_private_key(client_key)
         self._deadline_grace_s = deadline_grace_s
         self._pools: OrderedDict[VpsId, GuestPool] = OrderedDict()
@@ -118,7 +123,7 @@ class SshGuestShell:
             await self.forget(address.vps_id)
             pool = None
         if pool is None:
-            pool = self._pools[address.vps_id] = GuestPool(address, self._client_key)
+            pool = self._pools[address.vps_id] = GuestPool(address, self._client_key, self._dial)
             await self._close_longest_unused()
         self._pools.move_to_end(address.vps_id)
         return pool

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import asyncssh
 
-from adapters.ssh.connection import LONG_GREETING_S, QUICK_GREETING_S, connect
+from adapters.ssh.connection import LONG_GREETING_S, QUICK_GREETING_S, Dial, connect, dial_directly
 from adapters.ssh.launcher import Launcher
 from domain.compute.ports import GuestAddress, GuestUnreachable
 
@@ -36,8 +36,9 @@ class _Kept:
 class GuestPool:
     """Connections to one guest at one address. A job that finds no free launcher waits for its turn."""
 
-    def __init__(self, address: GuestAddress, client_key: asyncssh.SSHKey) -> None:
+    def __init__(self, address: GuestAddress, client_key: asyncssh.SSHKey, dial: Dial = dial_directly) -> None:
         self.address = address
+        self._dial = dial
         self._client_key = client_key
         self._kept: list[_Kept] = []
         self._opening = asyncio.Lock()
@@ -51,7 +52,7 @@ class GuestPool:
 
     async def login(self) -> None:
         """Log in anew, whatever is kept: a kept connection proves nothing about a guest that was restarted."""
-        fresh = _Kept(await connect(self.address, self._client_key, greeting_s=QUICK_GREETING_S))
+        fresh = _Kept(await self._connect(QUICK_GREETING_S))
         if not self.busy:
             self._let_go()
         if len(self._kept) < CONNECTIONS_MAX:
@@ -79,6 +80,9 @@ class GuestPool:
             else:
                 launcher.close()
                 kept.launchers -= 1
+
+    async def _connect(self, greeting_s: float) -> asyncssh.SSHClientConnection:
+        return await connect(self.address, self._client_key, greeting_s=greeting_s, dial=self._dial)
 
     async def _take(self) -> tuple[_Kept, Launcher]:
         for kept in self._kept:
@@ -110,7 +114,7 @@ class GuestPool:
             else:
                 if len(self._kept) >= CONNECTIONS_MAX:
                     raise GuestUnreachable("the guest's sshd lets too few commands run at once")
-                kept = _Kept(await connect(self.address, self._client_key, greeting_s=LONG_GREETING_S))
+                kept = _Kept(await self._connect(LONG_GREETING_S))
                 self._kept.append(kept)
             kept.launchers += 1
             return kept

@@ -18,6 +18,8 @@ STRIPE_TEST_KEY_PREFIXES = ("sk_test_", "rk_test_")
 
 Source = Literal["flag", "variable", "file", "default"]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+GUEST_NETWORK_BITS = 16
+"""The rest of a guest's address is the port that leads to its SSH."""
 _MAPPED_BITS = 96
 """How many bits of an IPv6 address come before the IPv4 address that it stands for (RFC 4291, 2.5.5.2)."""
 
@@ -48,6 +50,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The same database as the role that owns it; without it, nothing is migrated at the start."""
     compute: str = "embedded"
     """``embedded``, ``simulated``, or libvirt URIs parted by commas."""
+    network: Literal["user", "nat"] = "user"
+    """``user``: guests reach nothing, and only SSH gets in. ``nat``: the internet, through the host's filter."""
+    guest_network: str = "10.77.0.0/16"
+    """With ``nat``: the addresses of guests, a /16."""
+    guest_uplink: str | None = None
+    """With ``nat``: the interface that leads to the internet; without it, that of the default route."""
+    guest_ssh_host: str | None = None
+    """With ``nat``: the address that customers reach guests' SSH ports at; without it, that of the uplink."""
+    guest_smtp: bool = False
+    """With ``nat``: whether guests may speak SMTP to others' servers."""
+    guest_denied_networks: str = ""
+    """With ``nat``: networks parted by commas that no guest reaches, besides those that none ever does."""
+    guest_name_servers: str = ""
+    """With ``nat``: where guests' names are asked for, parted by commas; without it, those of /etc/resolv.conf."""
     public_url: str | None = None
     """The address that customers use; without it, host and port."""
     master_key: str | None = None
@@ -104,7 +120,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def proxy_networks(self) -> tuple[Network, ...]:
         """The networks whose word about a client's address is believed."""
-        return tuple(_network(part.strip()) for part in self.trusted_proxies.split(",") if part.strip())
+        return tuple(map(_network, _parts(self.trusted_proxies)))
+
+    @property
+    def guest_ipv4_network(self) -> ipaddress.IPv4Network:
+        """The addresses of guests."""
+        return ipaddress.IPv4Network(self.guest_network)
+
+    @property
+    def guest_denied_ipv4_networks(self) -> tuple[ipaddress.IPv4Network, ...]:
+        """The networks that no guest reaches besides those that none ever does."""
+        return tuple(map(ipaddress.IPv4Network, _parts(self.guest_denied_networks)))
+
+    @property
+    def guest_name_server_list(self) -> tuple[str, ...]:
+        """The addresses where guests' names are asked for."""
+        return tuple(str(ipaddress.ip_address(part)) for part in _parts(self.guest_name_servers))
 
 
 SECRETS = frozenset(
@@ -167,6 +198,7 @@ def check_servable(settings: Settings) -> None:
         _ = settings.proxy_networks
     except ValueError as error:
         problems.append(f"trusted_proxies: {error}")
+    problems += _problems_of_network(settings)
     if settings.public_url is not None and urlsplit(settings.public_url).scheme not in ("http", "https"):
         problems.append("public_url must begin with http:// or https://")
     if problems:
@@ -202,6 +234,34 @@ def _problems_of_production(settings: Settings) -> list[str]:
     if settings.compute == "simulated":
         problems.append("compute is simulated: nothing would run")
     return problems
+
+
+def _problems_of_network(settings: Settings) -> list[str]:
+    if settings.network == "user":
+        return []
+    problems = []
+    if settings.compute != "embedded":
+        problems.append("network nat is of the embedded host only")
+    try:
+        network = settings.guest_ipv4_network
+        if network.prefixlen != GUEST_NETWORK_BITS or not network.is_private:
+            problems.append(f"guest_network must be a private /{GUEST_NETWORK_BITS}, such as 10.77.0.0/16")
+    except ValueError as error:
+        problems.append(f"guest_network: {error}")
+    for name, read in (
+        ("guest_denied_networks", lambda: settings.guest_denied_ipv4_networks),
+        ("guest_name_servers", lambda: settings.guest_name_server_list),
+    ):
+        try:
+            read()
+        except ValueError as error:
+            problems.append(f"{name}: {error}")
+    return problems
+
+
+def _parts(text: str) -> list[str]:
+    """Return what commas part."""
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _is_loopback(host: str) -> bool:

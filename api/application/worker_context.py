@@ -7,6 +7,7 @@ import msgspec
 
 from api.application.repository import AggregateRepository, CommandContext, CommandResult, Decide
 from domain.blobs import Blobs
+from domain.compute.egress import OPEN
 from domain.compute.ports import GuestAddress, GuestShell, GuestSpec, Hypervisor
 from domain.compute.vps import Vps, vps_ref
 from domain.compute.work import Leases, OpenWork
@@ -65,6 +66,7 @@ def spec_of(
         host_key_private=host_key_private,
         user_data=user_data,
         image_key=image_key,
+        egress=OPEN,
     )
 
 

@@ -24,6 +24,7 @@ from api.application.capacity import ensure_registered
 from api.application.images import bring_images
 from api.application.settings import Settings
 from api.application.worker_context import WorkerContext
+from api.bootstrap.networks import OpenedNetwork, network_of
 from domain.compute.events import HostRegistered
 from domain.compute.ports import GuestShell, HostObservation, Hypervisor, HypervisorUnavailable
 from domain.ids import HostId, LedgerId
@@ -35,6 +36,7 @@ RESERVE_MIN_MB, RESERVE_MIN_GB, RESERVE_DIVISOR = 1024, 4, 8
 """An eighth of a machine's memory and disk is not given to guests, and never less than 1 GiB and 4 GiB."""
 EMBEDDED, SIMULATED = "embedded", "simulated"
 MACHINE_ID_FILE = Path("/etc/machine-id")
+LOOPBACK = "127.0.0.1"
 _KVM_FILE = "kvm.json"
 _HOSTS = UUID("6c697465-7670-5000-8000-00000000686f")
 
@@ -69,11 +71,12 @@ async def opened_compute(
         host = SimulatedHost(host_id_of(settings.home_folder, SIMULATED), clock, boot_s=SIMULATED_BOOT_S)
         hypervisors = {} if ledger_id is None else {host.host_id: SimulatedHypervisor(host, ledger_id)}
         return Compute(hypervisors, SimulatedGuestShell([host]), None)
-    shell = SshGuestShell(private_key)
+    network = await asyncio.to_thread(network_of, settings)
+    shell = SshGuestShell(private_key) if network is None else SshGuestShell(private_key, dial=network.dial)
     if ledger_id is None:
         return Compute({}, shell, None)
     return Compute(
-        await asyncio.to_thread(_driven_hosts, settings, ledger_id, clock, on_progress),
+        await asyncio.to_thread(_driven_hosts, settings, ledger_id, clock, network, on_progress),
         shell,
         _this_machine(settings.home_folder),
         settings.home_folder / "images",
@@ -113,7 +116,9 @@ def embedded_host(settings: Settings, verdict: KvmVerdict | None, on_progress: O
     """Return the embedded host of a home folder, started or not."""
     home = settings.home_folder
     usable = verdict is not None and verdict.usable
-    return EmbeddedHost(home / "host", images=home / "images", kvm=usable, on_progress=on_progress)
+    return EmbeddedHost(
+        home / "host", images=home / "images", kvm=usable, bridged=settings.network == "nat", on_progress=on_progress
+    )
 
 
 async def observe_embedded_host(settings: Settings) -> HostObservation | None:
@@ -139,7 +144,7 @@ async def observe_embedded_host(settings: Settings) -> HostObservation | None:
 
 
 def _driven_hosts(
-    settings: Settings, ledger_id: LedgerId, clock: Clock, on_progress: OnProgress
+    settings: Settings, ledger_id: LedgerId, clock: Clock, network: OpenedNetwork | None, on_progress: OnProgress
 ) -> dict[HostId, Hypervisor]:
     """Have the guest image built and the hosts running; blocks."""
     home = settings.home_folder
@@ -147,6 +152,10 @@ def _driven_hosts(
     image = ensure_built(home / "images", on_progress=on_progress)
     verdict = probe_kvm(image.kernel, image.initrd, cache=home / _KVM_FILE)
     on_progress(f"guests run by {_told_of(verdict)}")
+    if network is not None:
+        # Before libvirtd: guests may be there already, and none is to be a moment without the filter.
+        on_progress("setting up the guests' network")
+        network.guests.ensure_up()
     hosts: dict[HostId, Hypervisor] = {}
     for uri in filter(None, map(str.strip, settings.compute.split(","))):
         host_id = host_id_of(home, uri)
@@ -167,6 +176,8 @@ def _driven_hosts(
             accelerated=verdict.usable,
             clock=clock,
             revive=revive,
+            network=None if network is None else network.guests,
+            ssh_host=LOOPBACK if network is None else network.ssh_host,
         )
     return hosts
 

@@ -53,6 +53,7 @@ from api.bootstrap.keys import key_ring, let_go, look_for_signing_keys, opened_s
 from api.bootstrap.mail import mail_folder, mailer_of
 from api.bootstrap.payments import opened_payments
 from domain.accounts.ports import Captcha
+from domain.compute.ports import NetworkUnavailable
 from domain.evidence import EvidenceSource
 from domain.ports import Clock, Ids
 from projections.alerts import TabledAlertWork
@@ -75,6 +76,7 @@ CANNOT_START = (
     HostNotStarted,
     ImageNotBuilt,
     MigrationRefused,
+    NetworkUnavailable,
     StartFailed,
     StopFailed,
     WrongMasterKey,

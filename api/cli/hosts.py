@@ -6,6 +6,7 @@ import click
 
 from api.application.settings import SettingsInForce
 from api.bootstrap.hosts import embedded_host, observe_embedded_host
+from api.bootstrap.networks import remove_network
 from api.bootstrap.runtime import hosts_taken
 from api.cli.flags import with_settings
 from api.cli.output import Form, print_result, with_form
@@ -33,6 +34,7 @@ def stop(in_force: SettingsInForce, force: bool) -> None:
                 " end the service first, or give --force"
             )
         embedded.stop(kill_guests=True)
+        remove_network(in_force.settings)
     print_progress("stopped")
 
 

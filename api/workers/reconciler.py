@@ -137,6 +137,7 @@ class Reconciler:
             await self._compare(hypervisor, expected, seen)
             await adopt(self._context, host_id, expected)
             await self._release(hypervisor, seen)
+            await hypervisor.ensure_network()
         except HypervisorUnavailable as problem:
             _log.warning("host does not answer", host_id=str(host_id), problem=str(problem))
 

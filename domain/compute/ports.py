@@ -48,6 +48,18 @@ class GuestSeen(msgspec.Struct, frozen=True, array_like=True):
     """CPU time used since this start, in nanoseconds: never falls within one start."""
 
 
+class Denial(msgspec.Struct, frozen=True):
+    """What a guest tried to reach and was kept from, since it was last told."""
+
+    vps_id: VpsId
+    protocol: Literal["tcp", "udp", "name"]
+    target: str
+    """An IPv4 address, or a name that was asked for. It is the customer's: it tells what runs in the guest."""
+    port: int
+    """0 with a name."""
+    count: int
+
+
 class HostObservation(msgspec.Struct, frozen=True):
     """What a host showed at one instant: every guest that it knows, running or not."""
 
@@ -118,6 +130,18 @@ class Hypervisor(Protocol):
         """Return the snapshots of a guest's disk; none where there is no such guest."""
         ...
 
+    async def ensure_egress(self, spec: GuestSpec) -> None:
+        """Have what the guest may reach in force while it runs; nothing where it is off, or was started again since."""
+        ...
+
+    async def ensure_network(self) -> None:
+        """Have what guests share of a network as it should be, and nothing left there of guests that are off."""
+        ...
+
+    async def take_denials(self) -> Sequence[Denial]:
+        """Return what guests were kept from since the last call; what is not recorded then is lost."""
+        ...
+
     async def observe(self) -> HostObservation:
         """Return what the host shows of all guests that are ours."""
         ...
@@ -134,18 +158,6 @@ class GuestCard(msgspec.Struct, frozen=True):
     port: str
     """The bridge port: an interface of the host, made when the guest is started."""
     mac: str
-
-
-class Denial(msgspec.Struct, frozen=True):
-    """What a guest tried to reach and was kept from, since it was last told."""
-
-    vps_id: VpsId
-    protocol: Literal["tcp", "udp", "name"]
-    target: str
-    """An IPv4 address, or a name that was asked for. It is the customer's: it tells what runs in the guest."""
-    port: int
-    """0 with a name."""
-    count: int
 
 
 class NetworkUnavailable(HypervisorUnavailable):

@@ -82,6 +82,28 @@ def test_what_must_not_be_served_is_refused(change: dict[str, Any]) -> None:
         check_servable(msgspec.structs.replace(GOOD, **change))
 
 
+def test_guests_may_be_let_out_through_a_filter_of_the_embedded_host() -> None:
+    lenient = msgspec.structs.replace(GOOD, network="nat", guest_denied_networks="8.0.0.0/8, 9.9.9.9")
+    check_servable(lenient)
+    assert list(map(str, lenient.guest_denied_ipv4_networks)) == ["8.0.0.0/8", "9.9.9.9/32"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"compute": "qemu:///system"},
+        {"guest_network": "10.77.0.0/24"},
+        {"guest_network": "8.8.0.0/16"},
+        {"guest_network": "fd00::/16"},
+        {"guest_denied_networks": "10.0.0.1/8"},
+        {"guest_name_servers": "dns.example.org"},
+    ],
+)
+def test_a_network_of_guests_that_cannot_be_meant_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(SettingsRefused):
+        check_servable(msgspec.structs.replace(GOOD, network="nat", **change))
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])
 def test_development_needs_no_secrets_but_stays_at_home(host: str) -> None:
     check_servable(Settings(development=True, host=host))
