@@ -113,6 +113,11 @@ def decode_metadata(recorded: Recorded, sealer: Sealer | None = None) -> Metadat
     return msgspec.convert(fields, Metadata)
 
 
+def decode_event_id(recorded: Recorded) -> EventId:
+    """Return the id of an event, without reading the rest of its metadata, which takes several times as long."""
+    return _owner_decoder.decode(recorded.metadata).id
+
+
 def misplaced_fields(event: Event, metadata: Metadata) -> Iterator[str]:
     """Return the personal fields that were sealed for another place; ``event`` and ``metadata`` are still sealed.
 

@@ -1,12 +1,12 @@
 """Charges: the minutes of each VPS, paid and waived, folded to a row an hour, and what its meter went through."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import Any
 
 import msgspec
 
-from domain.ids import AccountId
+from domain.ids import AccountId, VpsId
 from domain.money import MicroUsd, charge_for_minutes
 from domain.time import HOUR, MINUTE, Instant, to_datetime
 from domain.wallet.events import (
@@ -124,10 +124,10 @@ class Recording(msgspec.Struct, frozen=True):
 class _Charge:
     """A row as it grows while a batch is folded."""
 
-    __slots__ = ("amount", "balance_after", "first", "head", "last", "last_at", "minutes", "n_from", "n_to")
+    __slots__ = ("amount", "balance_after", "first", "head", "last", "last_at", "minutes", "n_from", "n_to", "vps_id")
 
-    def __init__(self, head: tuple[object, ...], span: Span, at: Recording) -> None:
-        self.head, self.first, self.n_from = head, (at.recorded_at, at.version), span.n_from
+    def __init__(self, vps_id: VpsId, head: tuple[object, ...], span: Span, at: Recording) -> None:
+        self.vps_id, self.head, self.first, self.n_from = vps_id, head, (at.recorded_at, at.version), span.n_from
         self.minutes, self.amount = 0, 0
         self.add(span, at)
 
@@ -140,7 +140,7 @@ class _Charge:
 
     def row(self, key: tuple[object, ...]) -> tuple[object, ...]:
         return (
-            *(*key, *self.head, *self.first, self.n_from, self.n_to, self.minutes, self.amount),
+            *(self.vps_id, *key[1:], *self.head, *self.first, self.n_from, self.n_to, self.minutes, self.amount),
             *(self.last_at, *self.last, self.balance_after),
         )
 
@@ -150,6 +150,7 @@ class Charges:
 
     def __init__(self) -> None:
         self._rows: dict[tuple[object, ...], _Charge] = {}
+        """By number of the VPS, hour, cause, price version and month: a UUID's own hash takes longer than all else."""
         self._meter_events: list[tuple[object, ...]] = []
 
     def add(self, event: MinutesMetered | MinutesWaived, at: Recording) -> None:
@@ -158,13 +159,13 @@ class Charges:
         month, place = recorded_month(at.recorded_at), 0
         for line in event.lines:
             for span in spans(line):
-                key = (line.vps_id, span.hour, cause, line.price_version, month)
+                key = (line.vps_id.int, span.hour, cause, line.price_version, month)
                 place += 1
                 if (row := self._rows.get(key)) is not None:
                     row.add(span, at)
                     continue
                 head = (at.account_id, line.plan_id, line.price_hourly, span.at, at.position, place)
-                self._rows[key] = _Charge(head, span, at)
+                self._rows[key] = _Charge(line.vps_id, head, span, at)
 
     def add_meter_event(self, entry: Entry) -> None:
         """Take in what a meter went through."""
@@ -180,7 +181,7 @@ class Charges:
                 told = ("released", event.generation, event.at, None, None, None, None, event.cause)
             case MeterClosed():
                 told = ("closed", event.generation, event.off_at)
-        where = (event.vps_id, recorded.version, recorded.position, recorded.recorded_at, entry.metadata.id)
+        where = (event.vps_id, recorded.version, recorded.position, recorded.recorded_at, entry.event_id)
         row = (*where, *told)
         self._meter_events.append((*row, *(None,) * (13 - len(row))))
 
@@ -194,8 +195,14 @@ class Charges:
             await connection.execute(_ADD_METER_EVENTS, columns_of(self._meter_events))
 
 
-def spans(line: MinuteLine) -> Iterator[Span]:
+def spans(line: MinuteLine) -> Iterable[Span]:
     """Return a line in parts, one for each hour of UTC in which minutes of it begin."""
+    if line.n_from == line.n_to:  # As nearly always.
+        return (Span(line.at // HOUR, line.n_from, line.n_to, line.at, line.amount),)
+    return _by_hour(line)
+
+
+def _by_hour(line: MinuteLine) -> Iterator[Span]:
     n, at = line.n_from, line.at
     while n <= line.n_to:
         hour = at // HOUR

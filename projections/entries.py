@@ -1,11 +1,12 @@
 """Entries: a row for each event of a wallet that says something of money, with the balance that it left."""
 
-from collections.abc import Sequence
-from typing import Literal, get_args
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypeGuard, get_args
 from uuid import UUID
 
 import msgspec
 
+from domain.events import Event
 from domain.ids import AccountId, EventId, PaymentId
 from domain.money import ZERO, MicroUsd
 from domain.statements.statement import EntryKind, Single, entry_of
@@ -20,6 +21,7 @@ from domain.wallet.events import (
 )
 from domain.wallet.movements import movement
 from projections.charges import CHARGES_SQL, Charges, Recording
+from projections.packed import Packed, int4s, int8s, texts, uuids
 from projections.read_model import Connection, Entry, ReadModel, columns_of
 
 Kind = Literal[EntryKind, "minutes", "waived"]
@@ -27,7 +29,9 @@ Kind = Literal[EntryKind, "minutes", "waived"]
 
 Accounted = Single | MinutesMetered | MinutesWaived
 """Events that are entries: those that move the balance or what is owed, and minutes, also where nobody pays them."""
+_ACCOUNTED: frozenset[type[Event]] = frozenset((*get_args(Single), MinutesMetered, MinutesWaived))
 _METER_EVENTS = (VpsAdmitted, MeterStarted, VpsReleased, MeterClosed)
+_OF_MINUTES = (MinutesMetered, MinutesWaived)
 
 _SQL = """
 CREATE TABLE entry (
@@ -69,6 +73,11 @@ _INSERT = """
         %b::int4[], %b::int8[], %b::uuid[], %b::text[], %b::uuid[]
     )
 """
+_PACKED: tuple[Callable[[Any], Packed | list[Any]], ...] = (
+    *(uuids, int8s, int8s, int4s, uuids, texts, int8s, int8s, int8s, int4s, int8s),
+    *(list, list, list),  # Of which most are null.
+)
+"""How each of these columns is made."""
 _BALANCE_AT = """
     SELECT balance_after FROM entry WHERE account_id = %s AND recorded_at <= %s
     ORDER BY recorded_at DESC, position DESC LIMIT 1
@@ -121,40 +130,44 @@ async def entries_of(connection: Connection, account_id: AccountId, since: Insta
 
 async def _apply(connection: Connection, batch: Sequence[Entry]) -> None:
     charges = Charges()
-    accounted = [entry for entry in batch if isinstance(entry.event, Accounted)]
-    left = await _left_by_last(connection, accounted)
+    left = await _left_by_last(connection, batch)
     rows: list[tuple[object, ...]] = []
     for entry in batch:
-        if not isinstance(event := entry.event, Accounted):
+        if not _is_accounted(event := entry.event):
             charges.add_meter_event(entry)
             continue
         recorded, account_id = entry.recorded, event.account_id
         balance, lines = left.get(account_id, (0, 0))
-        event_id = EventId(entry.metadata.id)
+        event_id = entry.event_id
         kind, amount, owed, *told = _told(event, event_id, recorded.recorded_at)
         minutes = _minutes(event)
         balance, lines = balance + amount, lines + (minutes or 1)
         left[account_id] = balance, lines
         where = (account_id, recorded.recorded_at, recorded.position, recorded.version, event_id)
         rows.append((*where, kind, amount, balance, owed, minutes, lines, *told))
-        if isinstance(event, MinutesMetered | MinutesWaived):
+        if isinstance(event, _OF_MINUTES):
             at = Recording(account_id, recorded.position, recorded.version, recorded.recorded_at, MicroUsd(balance))
             charges.add(event, at)
     if rows:
-        await connection.execute(_INSERT, columns_of(rows))
+        columns = [pack(column) for pack, column in zip(_PACKED, columns_of(rows), strict=True)]
+        await connection.execute(_INSERT, columns)
     await charges.write(connection)
 
 
-async def _left_by_last(connection: Connection, accounted: Sequence[Entry]) -> dict[UUID, tuple[int, int]]:
-    account_ids = {entry.event.account_id for entry in accounted if isinstance(entry.event, Accounted)}
+def _is_accounted(event: Event) -> TypeGuard[Accounted]:
+    return type(event) in _ACCOUNTED
+
+
+async def _left_by_last(connection: Connection, batch: Sequence[Entry]) -> dict[UUID, tuple[int, int]]:
+    account_ids = {event.account_id for entry in batch if _is_accounted(event := entry.event)}
     cursor = await connection.execute(_LAST, [list(account_ids)])
     return {account_id: (balance, lines) for account_id, balance, lines in await cursor.fetchall()}
 
 
 def _minutes(event: Accounted) -> int:
-    if not isinstance(event, MinutesMetered | MinutesWaived):
+    if not isinstance(event, _OF_MINUTES):
         return 0
-    return sum(line.n_to - line.n_from + 1 for line in event.lines)
+    return sum([line.n_to - line.n_from + 1 for line in event.lines])
 
 
 def _told(

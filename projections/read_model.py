@@ -8,6 +8,7 @@ import psycopg
 
 from domain import codec
 from domain.events import Event, Metadata
+from domain.ids import EventId
 from domain.ports import Recorded
 
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
@@ -24,6 +25,11 @@ class Entry(msgspec.Struct, frozen=True):
     def metadata(self) -> Metadata:
         """Return how the event came to be, personal fields still sealed."""
         return codec.decode_metadata(self.recorded)
+
+    @property
+    def event_id(self) -> EventId:
+        """Return the id of the event."""
+        return codec.decode_event_id(self.recorded)
 
 
 class ReadModel(msgspec.Struct, frozen=True):

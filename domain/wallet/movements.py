@@ -32,6 +32,8 @@ Moving = (
 def movement(event: Moving) -> MicroUsd:
     """Return by how much an event moves the balance of its account."""
     match event:
+        case MinutesMetered():  # First: nearly all of them are.
+            return MicroUsd(-sum([line.amount for line in event.lines]))
         case WalletOpened():
             return ZERO
         case FundsAdded() | FundsCredited() | FundsCorrected() | FundsReturned():
@@ -40,7 +42,5 @@ def movement(event: Moving) -> MicroUsd:
             return MicroUsd(-event.taken)
         case ReceivablePaid() | BadDebtRecovered():
             return MicroUsd(-event.amount)
-        case MinutesMetered():
-            return MicroUsd(-sum(line.amount for line in event.lines))
         case _:
             assert_never(event)

@@ -82,6 +82,10 @@ def test_what_the_first_release_stored_is_read(sealer: AccountSealer) -> None:
     assert decode_metadata(stored("test.room-opened.v1", FIRST_ROOM_OPENED)) == PLAIN
 
 
+def test_the_id_of_an_event_is_read_by_itself() -> None:
+    assert codec.decode_event_id(stored("test.room-opened.v1", FIRST_ROOM_OPENED, FIRST_METADATA_OF_ALICE)) == EVENT
+
+
 def test_an_event_is_known_by_its_older_names_too() -> None:
     assert codec.names_read_as(MeterStarted) == {"wallet.meter-started.v1", "wallet.meter-started.v2"}
     assert codec.names_read_as(RoomOpened) == {"test.room-opened.v1"}
