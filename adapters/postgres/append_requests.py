@@ -59,7 +59,8 @@ class AppendRequest:
             check_claims(append)
             self.touches.update((claim.scope, claim.key) for claim in append.claims)
             self.touches.update(append.releases)
-            self.touches.update(("minute", vps) for vps in self.minutes)
+            # A VPS as a number: a UUID's own hash, which is Python, would be asked for again and again.
+            self.touches.update(vps.int for vps in self.minutes)
         self.is_doubtful = False
         """Whether it was sent and its answer lost, so that it may be recorded or not."""
         events = append.events

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Collection
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 
 from domain.ids import StreamId
 
@@ -22,13 +22,17 @@ class StreamLocks:
         """Return those of the streams that somebody holds or waits for."""
         return frozenset(stream for stream in streams if stream in self._locks)
 
-    @asynccontextmanager
-    async def hold(self, streams: Collection[StreamId]) -> AsyncIterator[None]:
+    def hold(self, streams: Collection[StreamId]) -> AbstractAsyncContextManager[None]:
         """Wait for all of the streams to be nobody else's, and keep them until the block ends.
 
         They are taken in one order everywhere, whatever the order in which they are told: so no two tasks ever
         wait for each other.
         """
+        # Nearly always there are none, and whoever waits for nothing should pay nothing.
+        return self._all(streams) if streams else nullcontext()
+
+    @asynccontextmanager
+    async def _all(self, streams: Collection[StreamId]) -> AsyncIterator[None]:
         async with AsyncExitStack() as held:
             for stream in sorted(set(streams)):
                 await held.enter_async_context(self._one(stream))
