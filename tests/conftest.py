@@ -23,6 +23,8 @@ pytest_plugins = ["tests.guests", "tests.storage", "tests.api.compute_world"]
 _QUICK = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_wal_size": "128MB"}
 # A connection proves its password in 2 ms instead of 4, and a test opens half a dozen.
 _QUICK |= {"scram_iterations": "1"}
+# Nothing is kept for long enough to be cleaned up, and nobody follows the log.
+_QUICK |= {"autovacuum": "off", "wal_level": "minimal", "max_wal_senders": "0"}
 
 # A deadline would measure the machine. `make long` looks for rarer cases, of each property so many as LITEVPS_LONG says
 # where that is more than 1.

@@ -21,9 +21,10 @@ from domain.ports import Clock
 from projections.catalogue import READ_MODELS
 from projections.compute_work import TabledWork
 from projections.generation import SCHEMA
+from projections.packed import take_packed
 from projections.read_model import ReadModel
-from projections.reading import CAUGHT_UP_TIMEOUT_S, ReadModels
-from projections.runner import Feed, Folding, connect
+from projections.reading import CAUGHT_UP_TIMEOUT_S, Progress, ReadModels
+from projections.runner import Feed, Folding
 from tests.databases import CLOCK_SCHEMA, Databases
 
 _CONNECTIONS_MAX = 8
@@ -34,40 +35,48 @@ class ReadModelsOnDemand(ReadModels):
 
     def __init__(self, database_url: str, feed: Feed) -> None:
         super().__init__(database_url, connections_max=_CONNECTIONS_MAX, schema=f"{CLOCK_SCHEMA}, pg_catalog, {SCHEMA}")
-        self._database_url = database_url
         self._feed = feed
-        self._folding: Folding | None = None
-        self._closing = AsyncExitStack()
+        self._is_open = self._is_closed = False
         self._folds = asyncio.Lock()
 
     async def open(self) -> None:
-        """Connect to the database."""
-        await super().open()
-        self._closing.push_async_callback(super().close)
-        connection = await connect(self._database_url, SCHEMA)
-        self._closing.push_async_callback(connection.close)
-        self._folding = Folding(connection, self._feed, READ_MODELS)
-        await self._folding.find_positions()
+        """Do nothing: whoever asks first connects, and most tests never do."""
 
     async def close(self) -> None:
         """Let go of all connections, once what is being folded is."""
         async with self._folds:
-            self._folding = None
-            await self._closing.aclose()
+            self._is_closed = True
+            if self._is_open:
+                await super().close()
 
     async def caught_up(self, position: int, *read_models: ReadModel, timeout_s: float = CAUGHT_UP_TIMEOUT_S) -> None:
         """Fold everything there is; see ``ReadModels.caught_up``."""
+        await self._brought_up()
+        await super().caught_up(position, *read_models, timeout_s=timeout_s)
+
+    async def progress(self) -> list[Progress]:
+        """Fold everything there is; see ``ReadModels.progress``."""
+        await self._brought_up()
+        return await super().progress()
+
+    async def _brought_up(self) -> None:
         # Whoever asked may be cancelled: a batch is folded to its end all the same.
         await asyncio.shield(asyncio.ensure_future(self._fold()))
-        await super().caught_up(position, *read_models, timeout_s=timeout_s)
 
     async def _fold(self) -> None:
         async with self._folds:
-            if self._folding is None:
-                return  # It was closed meanwhile: whoever asked is gone as well.
-            while await self._folding.advance():
-                pass
-            self.moved(self._folding.positions)
+            if self._is_closed:
+                return  # Whoever asked is gone as well.
+            if not self._is_open:
+                await super().open()
+                self._is_open = True
+            async with self._lent() as connection:
+                take_packed(connection)
+                folding = Folding(connection, self._feed, READ_MODELS)
+                await folding.find_positions()
+                while await folding.advance():
+                    pass
+            self.moved(folding.positions)
 
 
 class Storage(msgspec.Struct, frozen=True, eq=False):

@@ -17,6 +17,21 @@ async def here(databases: Databases) -> AsyncIterator[House]:
         yield made
 
 
+@pytest.fixture(scope="module")
+async def shared(databases: Databases) -> AsyncIterator[House]:
+    """One service for all tests of a file that only ask for what is refused, or for what is their customer's own."""
+    async with house(databases) as made:
+        yield made
+
+
+@pytest.fixture
+async def anybody(shared: House) -> Customer:
+    """A customer with 10 USD, at a service that others ask as well."""
+    customer = await shared.register()
+    await customer.credit(10_000_000)
+    return customer
+
+
 @pytest.fixture
 async def ann(here: House) -> Customer:
     """A customer with 10 USD."""

@@ -80,9 +80,9 @@ LISTS = [
     ],
 )
 async def test_a_cursor_that_no_list_gave_is_refused(
-    ann: Customer, path: str, asked: dict[str, str], field: str
+    anybody: Customer, path: str, asked: dict[str, str], field: str
 ) -> None:
-    answer = await ann.ask("GET", path, params=asked)
+    answer = await anybody.ask("GET", path, params=asked)
 
     assert (answer.status_code, answer.json()["fields"].keys()) == (400, {field})
 

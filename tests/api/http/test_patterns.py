@@ -50,9 +50,9 @@ def patterns_in(schema: Any) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("patterned", list(patterns()), ids=lambda one: f"{one[2]}-{one[4]}")
-async def test_a_last_newline_is_refused(here: House, ann: Customer, patterned: Patterned) -> None:
+async def test_a_last_newline_is_refused(shared: House, anybody: Customer, patterned: Patterned) -> None:
     method, path, operation, where, name, pattern = patterned
-    vps = (await ann.ask("POST", "/api/vps", json={"name": "a", "plan_id": await here.nano()})).json()
+    vps = (await anybody.ask("POST", "/api/vps", json={"name": "a", "plan_id": await shared.nano()})).json()
     assert name in GOOD, f"say what {pattern} takes"
     wrong = GOOD[name] + "\n"
     path = path.replace("{vps_id}", vps["id"])
@@ -64,7 +64,7 @@ async def test_a_last_newline_is_refused(here: House, ann: Customer, patterned: 
     else:
         more["json"] = {**BESIDE.get(operation, {}), name: {wrong: "x"} if name == "env" else wrong}
 
-    told = await ann.ask(method, path, **more)
+    told = await anybody.ask(method, path, **more)
 
     assert (told.status_code, told.json()["code"]) == (400, "invalid_request")
     assert [field.partition(".")[0] for field in told.json()["fields"]] == [name]

@@ -17,11 +17,11 @@ pytestmark = pytest.mark.anyio
 @pytest.mark.parametrize(
     "number", ["1e3", "1E3", "1.0", " 5", "5 ", "+5", "-5", "0x10", "1_000", "５", "٥", "²", "", "5\n", "1" * 400]
 )
-async def test_a_number_in_a_query_is_plain_digits(ann: Customer, number: str) -> None:
+async def test_a_number_in_a_query_is_plain_digits(anybody: Customer, number: str) -> None:
     for field in ("limit", "offset"):
-        response = await ann.ask("GET", "/api/vps", params={field: number})
+        response = await anybody.ask("GET", "/api/vps", params={field: number})
         assert (response.status_code, set(response.json()["fields"])) == (400, {field})
-    assert (await ann.ask("GET", "/api/vps?limit=5&offset=5")).status_code == 200
+    assert (await anybody.ask("GET", "/api/vps?limit=5&offset=5")).status_code == 200
 
 
 async def test_an_unknown_field_of_a_query_is_refused_by_name(ann: Customer) -> None:

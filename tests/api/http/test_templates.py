@@ -144,8 +144,8 @@ async def test_what_is_offered_to_everybody_is_nobodys_to_remove(ann: Customer) 
         ("ttl_minutes", 0),
     ],
 )
-async def test_a_template_that_could_not_be_meant_is_refused(ann: Customer, field: str, value: object) -> None:
-    refused = await ann.ask("POST", "/api/templates", json=OWN | {field: value})
+async def test_a_template_that_could_not_be_meant_is_refused(anybody: Customer, field: str, value: object) -> None:
+    refused = await anybody.ask("POST", "/api/templates", json=OWN | {field: value})
     assert (refused.status_code, set(refused.json()["fields"])) == (400, {field})
 
 

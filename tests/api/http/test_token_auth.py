@@ -57,12 +57,12 @@ async def test_what_a_token_does_is_recorded_as_its_own_doing(here: House, ann: 
 
 
 @pytest.mark.parametrize("endpoint", [one for one in operations() if not one.public], ids=lambda e: e.name)
-async def test_a_token_is_held_to_its_scopes(ann: Customer, endpoint: Any) -> None:
+async def test_a_token_is_held_to_its_scopes(anybody: Customer, endpoint: Any) -> None:
     path = re.sub(r"{\w+}", NOTHING, endpoint.path)
     ask = {"json": endpoint.docs.body_example} if endpoint.body is not None else {}
     scope = None if endpoint.scope in (None, "any") else endpoint.scope
-    lacking = await make(ann, scopes=[one for one in SCOPES if one != scope])
-    with_all = await make(ann)
+    lacking = await make(anybody, scopes=[one for one in SCOPES if one != scope])
+    with_all = await make(anybody)
 
     refused = await lacking.ask(endpoint.method, path, **ask)
     taken = await with_all.ask(endpoint.method, path, **ask)

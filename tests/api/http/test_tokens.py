@@ -84,9 +84,9 @@ async def test_the_secret_is_kept_nowhere_in_the_open(here: House, ann: Customer
 
 
 @pytest.mark.parametrize("amount", ["0.000001", "5", "5.00", "0.123456", "1000000"])
-async def test_a_limit_is_taken_to_the_last_decimal(ann: Customer, amount: str) -> None:
+async def test_a_limit_is_taken_to_the_last_decimal(anybody: Customer, amount: str) -> None:
     body = f'{{"name":"ci","spend_limit":{amount}}}'
-    made = await ann.ask("POST", "/api/tokens", content=body, headers={"content-type": "application/json"})
+    made = await anybody.ask("POST", "/api/tokens", content=body, headers={"content-type": "application/json"})
 
     assert made.status_code == 201
     assert f'"left":{amount.removesuffix(".00")},'.encode() in made.content
@@ -117,8 +117,8 @@ async def test_a_limit_is_taken_to_the_last_decimal(ann: Customer, amount: str) 
         ("{}", "name"),
     ],
 )
-async def test_what_cannot_be_meant_is_400(ann: Customer, body: str, field: str) -> None:
-    response = await ann.ask("POST", "/api/tokens", content=body, headers={"content-type": "application/json"})
+async def test_what_cannot_be_meant_is_400(anybody: Customer, body: str, field: str) -> None:
+    response = await anybody.ask("POST", "/api/tokens", content=body, headers={"content-type": "application/json"})
 
     assert (response.status_code, set(response.json()["fields"])) == (400, {field})
 

@@ -68,8 +68,8 @@ async def test_required_is_the_sum_of_all_hours(here: House, bob: Customer) -> N
 
 
 @pytest.mark.parametrize("name", ["", "-a", "a-", "A", "a_b", "a.b", "x" * 64, "ä", "a\n"])
-async def test_a_name_is_a_host_name_label(here: House, ann: Customer, name: str) -> None:
-    response = await ann.ask("POST", "/api/vps", json={"name": name, "plan_id": await here.nano()})
+async def test_a_name_is_a_host_name_label(shared: House, anybody: Customer, name: str) -> None:
+    response = await anybody.ask("POST", "/api/vps", json={"name": name, "plan_id": await shared.nano()})
 
     assert response.status_code == 400
     assert set(response.json()["fields"]) == {"name"}
