@@ -20,7 +20,7 @@ lint:
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: setup    ## Ratios measured in one run on this machine.
+bench: setup    ## Everything measured beside a floor of this machine, and docs/reference/benchmarks.md written.
 	$(BIN)/python -m tests.bench $(ARGS)
 
 long: setup     ## The whole suite, with its properties tried on many more cases.

@@ -1,45 +1,98 @@
-"""From nothing to the first login on a bare host, through our hypervisor and by hand with ``virsh`` and ``ssh``."""
+"""A guest from nothing to the first login on a bare host, through our hypervisor and by hand, and its image."""
 
 import asyncio
 import shutil
 import subprocess
+import tarfile
 import tempfile
 import time
 from pathlib import Path
 
 from adapters.guest_image.builder import GuestImage, ensure_built
+from adapters.guest_image.lite import LITE
+from adapters.guest_image.root_folder import unpack_packages
 from adapters.libvirt.folders import domain_name
 from adapters.libvirt_host.host import EmbeddedHost
 from adapters.libvirt_host.kvm_probe import probe_kvm
 from domain.compute.ports import GuestSpec
 from tests.bench.figures import Figure, interleaved
+from tests.bench.floors import in_thread
 from tests.guests import KeyPair, Login, cache_folder, guest_spec, hypervisor_on, new_key_pair
 
-ROUNDS = 10
-RATIO_MAX = 1.25
-BUILD_S_MAX = 60
-IMAGE_MB_MAX = 60
+ROUNDS = 5
+BUILDS = 2
+STARTED_MAX = 1.25
+BUILT_MAX = 1.5
+SIZE_MAX = 0.7
+BY_HAND = "the same guest by `virsh`, reached by stock `ssh`"
 
 
 async def run() -> list[Figure]:
     """Build an image from nothing, then start guests both ways in turns."""
     folder = Path(tempfile.mkdtemp(prefix="litevps-bench-"))
-    begun = time.perf_counter()
-    built = await asyncio.to_thread(ensure_built, folder / "images")
-    build_s = time.perf_counter() - begun
-    size_bytes = sum(path.stat().st_blocks * 512 for path in built.folder.iterdir())
+    built, figures = await _built(folder)
     kvm = probe_kvm(built.kernel, built.initrd, cache=cache_folder() / "kvm.json").usable
     host = EmbeddedHost(folder / "host", images=built.folder.parent, kvm=kvm)
     try:
         host.ensure_started()
-        return [
-            Figure("guest image built", build_s, "s", target=BUILD_S_MAX, at_most=True),
-            Figure("guest image on disk", size_bytes / 1e6, "MB", target=IMAGE_MB_MAX, at_most=True),
-            await _started_both_ways(host, built, folder, kvm=kvm),
-        ]
+        return [*figures, await _started_both_ways(host, built, folder, kvm=kvm)]
     finally:
         host.remove()
         shutil.rmtree(folder)
+
+
+async def _built(folder: Path) -> tuple[GuestImage, list[Figure]]:
+    images = [folder / f"images-{number}" for number in range(BUILDS)]
+    unpacked = [folder / f"unpacked-{number}" for number in range(BUILDS)]
+    waiting, by_hand = iter(images), iter(unpacked)
+
+    def build() -> float:
+        begun = time.perf_counter()
+        ensure_built(next(waiting))
+        return time.perf_counter() - begun
+
+    def unpack() -> float:
+        target = next(by_hand)
+        (target / "kernel").mkdir(parents=True)
+        begun = time.perf_counter()
+        unpack_packages(LITE, target / "root", target / "kernel")
+        return time.perf_counter() - begun
+
+    build_s, unpack_s = await interleaved(BUILDS, in_thread(build), in_thread(unpack))
+    image = ensure_built(images[0])
+    size_bytes = sum(path.stat().st_blocks * 512 for path in image.folder.iterdir())
+    packed_bytes = await asyncio.to_thread(_packed_bytes, unpacked[0])
+    for left in (*images[1:], *unpacked):
+        shutil.rmtree(left)
+    return image, [
+        Figure(
+            name="guest image built",
+            measured=build_s,
+            unit="s",
+            floor=unpack_s,
+            floor_is="the same packages fetched and unpacked by mmdebstrap",
+            target=BUILT_MAX,
+            at_most=True,
+        ),
+        Figure(
+            name="guest image on disk",
+            measured=size_bytes / 1e6,
+            unit="MB",
+            floor=packed_bytes / 1e6,
+            floor_is="the same packages, unpacked, as .tar.gz",
+            target=SIZE_MAX,
+            at_most=True,
+        ),
+    ]
+
+
+def _packed_bytes(folder: Path) -> int:
+    packed = folder.with_suffix(".tar.gz")
+    with tarfile.open(packed, "w:gz", compresslevel=6) as archive:
+        archive.add(folder, "")
+    size_bytes = packed.stat().st_size
+    packed.unlink()
+    return size_bytes
 
 
 async def _started_both_ways(host: EmbeddedHost, image: GuestImage, folder: Path, *, kvm: bool) -> Figure:
@@ -57,14 +110,22 @@ async def _started_both_ways(host: EmbeddedHost, image: GuestImage, folder: Path
         return taken
 
     async def by_hand() -> float:
-        return await asyncio.to_thread(_by_hand, host, image, folder, keys, kvm=kvm)
+        return await asyncio.to_thread(started_by_hand, host, image, folder, keys, kvm=kvm)
 
     ours, theirs = await interleaved(ROUNDS, by_us, by_hand)
     await hypervisor.close()
-    return Figure("guest to first login, median", ours, "s", theirs, RATIO_MAX, at_most=True)
+    return Figure(
+        name="guest to first login",
+        measured=ours,
+        unit="s",
+        floor=theirs,
+        floor_is=BY_HAND,
+        target=STARTED_MAX,
+        at_most=True,
+    )
 
 
-def _by_hand(host: EmbeddedHost, image: GuestImage, folder: Path, keys: KeyPair, *, kvm: bool) -> float:
+def started_by_hand(host: EmbeddedHost, image: GuestImage, folder: Path, keys: KeyPair, *, kvm: bool) -> float:
     """Do what a person would do in a shell, and return how long it took until ``ssh`` was in."""
     spec = guest_spec(keys, keys)
     mine, inside = host.guests / str(spec.vps_id), host.guests_inside / str(spec.vps_id)

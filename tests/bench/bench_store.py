@@ -1,8 +1,7 @@
-"""The event store beside the recorder of the eventsourcing library, on one server in one run."""
+"""The event store: appends of many callers, and reading all of it again."""
 
 import asyncio
 import itertools
-import os
 import shutil
 import tempfile
 import time
@@ -10,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -25,14 +25,17 @@ from adapters.postgres.migrate import migrate
 from domain.ids import StreamId
 from domain.ports import Append, NewEvent
 from domain.time import Instant
+from tests.bench import sizes
 from tests.bench.figures import Figure, interleaved, percentile
+from tests.bench.floors import DECODED, INSERT, METADATA, PAYLOAD, READ_BY_COPY, Inserts, in_thread, read_by_copy_s
 
 ROUNDS = 5
-ROUND_S = 2.0
-REPLAYED_EVENTS = int(os.environ.get("LITEVPS_BENCH_EVENTS", "1000000"))
-
-PAYLOAD = '{"type":"wallet.funds-added.v1","amount":5000000,"reference":"bench"}'
-METADATA = '{"id":"0198c1f2-7a54-7c3e-9f4b-0a1b2c3d4e5f","actor":{"kind":"service","part":"bench"}}'
+ROUND_S = 1.5
+REPLAYED_EVENTS = sizes.events()
+REPLAYS = 3
+REPLAY_MAX = 4.5
+P99_MAX = 2.0
+LIBRARY = "the recorder of the library eventsourcing"
 
 
 async def run() -> list[Figure]:
@@ -46,8 +49,10 @@ async def run() -> list[Figure]:
         async with PostgresEventStore(server.url(SERVICE_ROLE)) as store:
             figures = []
             with _library(server.url(SUPERUSER)) as recorder:
-                figures += await _appends(store, recorder, concurrency=8, target=6)
-                figures += await _appends(store, recorder, concurrency=64, target=10)
+                for concurrency, of_library, of_insert in ((8, 6, 0.4), (64, 10, 0.9)):
+                    inserts = Inserts(server.owner_url, concurrency)
+                    async with inserts:
+                        figures += await _appends(store, recorder, inserts, concurrency, of_library, of_insert)
             return [*figures, await _replay(server.owner_url, store)]
     finally:
         await asyncio.to_thread(server.stop)
@@ -55,11 +60,17 @@ async def run() -> list[Figure]:
 
 
 async def _appends(
-    store: PostgresEventStore, recorder: PostgresApplicationRecorder, *, concurrency: int, target: float
+    store: PostgresEventStore,
+    recorder: PostgresApplicationRecorder,
+    inserts: Inserts,
+    concurrency: int,
+    of_library: float,
+    of_insert: float,
 ) -> list[Figure]:
     """Measure appends of one event to a new stream by so many callers, each waiting for its answer."""
     ours_s: list[float] = []
     theirs_s: list[float] = []
+    inserts_s: list[float] = []
 
     async def ours() -> float:
         return await _rate_of_tasks(store, concurrency, ours_s)
@@ -67,18 +78,28 @@ async def _appends(
     async def theirs() -> float:
         return await asyncio.to_thread(_rate_of_threads, recorder, concurrency, theirs_s)
 
-    await ours()
-    await theirs()  # Both are warm now.
-    ours_s.clear()
-    theirs_s.clear()
-    our_rate, their_rate = await interleaved(ROUNDS, ours, theirs)
+    async def inserted() -> float:
+        return await inserts.rate(ROUND_S, inserts_s)
+
+    for warm_up in (ours, theirs, inserted):
+        await warm_up()
+    for latencies_s in (ours_s, theirs_s, inserts_s):
+        latencies_s.clear()
+    our_rate, their_rate, insert_rate = await interleaved(ROUNDS, ours, theirs, inserted)
+    name, p99_ms = f"appends, {concurrency} callers", percentile(ours_s, 0.99) * 1000
+    rate = partial(Figure, measured=our_rate, unit="/s")
     return [
-        Figure(f"appends, {concurrency} callers", our_rate, "/s", their_rate, target),
+        rate(name=name, floor=insert_rate, floor_is=INSERT, target=of_insert),
+        rate(name=f"{name}, of the library's", floor=their_rate, floor_is=LIBRARY, target=of_library),
         Figure(
-            f"appends, {concurrency} callers, p99",
-            percentile(ours_s, 0.99) * 1000,
-            "ms",
-            percentile(theirs_s, 0.99) * 1000,
+            name=f"{name}, p99",
+            measured=p99_ms,
+            unit="ms",
+            floor=percentile(inserts_s, 0.99) * 1000,
+            floor_is=INSERT,
+            target=P99_MAX,
+            at_most=True,
+            note=f"the library's: {percentile(theirs_s, 0.99) * 1000:.1f} ms",
         ),
     ]
 
@@ -147,17 +168,39 @@ async def _replay(owner_url: str, store: PostgresEventStore) -> Figure:
     """Fold every event into balances, a stream each, the way an audit does."""
     await asyncio.to_thread(_fill, owner_url, REPLAYED_EVENTS)
     decoder = msgspec.json.Decoder(_FundsAdded)
-    balances: defaultdict[UUID, int] = defaultdict(int)
-    began_at = time.perf_counter()
-    count = 0
-    async for events in store.replay():
-        for event in events:
-            balances[event.stream] += decoder.decode(event.payload).amount
-        count += len(events)
-    took_s = time.perf_counter() - began_at
-    assert sum(balances.values()) == count * 5_000_000
-    note = f"{count:,} events into {len(balances):,} balances, {count / took_s:,.0f} a second"
-    return Figure("replay of a million events", took_s / count * 1_000_000, "s", None, 10, at_most=True, note=note)
+    counts = []
+
+    async def replayed() -> float:
+        balances: defaultdict[UUID, int] = defaultdict(int)
+        began_at = time.perf_counter()
+        count = 0
+        async for events in store.replay():
+            for event in events:
+                balances[event.stream] += decoder.decode(event.payload).amount
+            count += len(events)
+        took_s = time.perf_counter() - began_at
+        assert sum(balances.values()) == count * 5_000_000
+        counts.append(count)
+        return took_s / count * 1_000_000
+
+    def least() -> float:
+        count = counts[-1]
+        copied_s, began_at = read_by_copy_s(owner_url), time.perf_counter()
+        for _ in range(count):
+            decoder.decode(PAYLOAD)
+        return (copied_s + time.perf_counter() - began_at) / count * 1_000_000
+
+    replayed_s, floor_s = await interleaved(REPLAYS, replayed, in_thread(least))
+    return Figure(
+        name="replay of a million events",
+        measured=replayed_s,
+        unit="s",
+        floor=floor_s,
+        floor_is=f"{READ_BY_COPY} and {DECODED}",
+        target=REPLAY_MAX,
+        at_most=True,
+        note=f"of {counts[-1]:,} events",
+    )
 
 
 def _fill(owner_url: str, count: int) -> None:

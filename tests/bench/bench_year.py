@@ -1,4 +1,4 @@
-"""The next minute of an account that has had a year of them, beside that of one that has just come."""
+"""The next minute of an account that has been there long."""
 
 import statistics
 import time
@@ -22,7 +22,7 @@ from tests.bench.own_postgres import own_postgres
 
 WARM_MINUTES = 300
 STARTS = 40
-RATIO_LIMIT = 2.0
+RATIO_MAX = 1.6
 
 
 async def run() -> list[Figure]:
@@ -70,8 +70,16 @@ async def _minutes(
             assert await settle_account(settling, account_id)
             took_s[account_id].append(time.perf_counter() - began_s)
     ours, theirs = (statistics.median(took_s[account_id]) * 1000 for account_id in (ACCOUNT, NEWCOMER))
-    note = f"behind {MINUTES * YEAR.vpss_per_account:,} minutes, beside an account that has just come"
-    return Figure(name, ours, "ms", theirs, target=RATIO_LIMIT, at_most=True, note=note)
+    return Figure(
+        name=name,
+        measured=ours,
+        unit="ms",
+        floor=theirs,
+        floor_is="the same of an account that has just come",
+        target=RATIO_MAX,
+        at_most=True,
+        note=f"behind {MINUTES * YEAR.vpss_per_account:,} minutes",
+    )
 
 
 async def _used_n(aggregates: AggregateRepository) -> int:

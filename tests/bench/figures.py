@@ -1,4 +1,4 @@
-"""A figure: one thing measured, beside what it is compared with and what is promised of it."""
+"""A figure: one thing measured, beside the least that it could cost on the same machine, and what is promised of it."""
 
 import statistics
 from collections.abc import Awaitable, Callable, Sequence
@@ -6,31 +6,33 @@ from collections.abc import Awaitable, Callable, Sequence
 import msgspec
 
 
-class Figure(msgspec.Struct, frozen=True):
+class Figure(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the table. A figure without a target is told for its own sake."""
 
     name: str
-    ours: float
+    measured: float
     unit: str
-    theirs: float | None = None
-    """The same measured on what we compare ourselves with, in the same run."""
+    floor: float
+    """What the same takes at least, or how much of it can be done at most, measured in the same run."""
+    floor_is: str
+    """What the floor is, in a few words that hold on any machine."""
     target: float | None = None
-    """Of the ratio ours / theirs where there is ``theirs``, otherwise of ``ours``."""
+    """Of the ratio measured / floor. There is no other kind of target: another machine moves both alike."""
     at_most: bool = False
     """Whether the target may not be exceeded; otherwise it is to be reached."""
     note: str = ""
 
     @property
-    def judged(self) -> float:
+    def ratio(self) -> float:
         """Return what the target is about."""
-        return self.ours if self.theirs is None else self.ours / self.theirs
+        return self.measured / self.floor
 
     @property
-    def holds(self) -> bool | None:
+    def is_met(self) -> bool | None:
         """Return whether the target is met; None where there is none."""
         if self.target is None:
             return None
-        return self.judged <= self.target if self.at_most else self.judged >= self.target
+        return self.ratio <= self.target if self.at_most else self.ratio >= self.target
 
 
 async def interleaved(rounds: int, *measured: Callable[[], Awaitable[float]]) -> Sequence[float]:

@@ -2,6 +2,8 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from functools import cache
+from typing import TypeVar
 from uuid import UUID
 
 import msgspec
@@ -11,11 +13,12 @@ from domain import ids
 from domain.accounts.account import EMAIL_CLAIM
 from domain.accounts.events import AccountRegistered, SshKeyAdded
 from domain.compute import events as compute
-from domain.events import Actor, Event, Metadata, stored_name
+from domain.events import Actor, Event, Metadata, personal_fields, stored_name
 from domain.exec.events import JobFinished, JobRequested
 from domain.ids import AccountId, EventId, HostId, JobId, PlanId, SshKeyId, StreamId, VpsId
 from domain.leaf_hash import leaf_hash
 from domain.money import MicroUsd, charge_for_minutes
+from domain.sealed import header_of
 from domain.time import MINUTE, Instant
 from domain.wallet.events import FundsCredited, MeterStarted, MinuteLine, MinutesMetered, VpsAdmitted, WalletOpened
 from domain.wallet.minutes import minute_claims
@@ -23,14 +26,16 @@ from domain.wallet.minutes import minute_claims
 PLAN = PlanId(UUID(int=1))
 HOST = HostId(UUID(int=2))
 HOURLY = MicroUsd(4_200)
-SEALED = "s1." + ".".join(["0" * 32, "0" * 32, "name", "A" * 60])
-"""As long as sealed text is; what it says is not asked for."""
+SEALED = "A" * 60
+"""As long as what is encrypted of a text; what it says is not asked for. For whom and where it is sealed is put before
+it once its event has an id."""
 BEGAN = Instant(1_700_000_000_000_000)
 VPSS_PER_ACCOUNT = 2
 JOBS_PER_VPS = 100
 KEYS_PER_ACCOUNT = 5
 _to_json = msgspec.json.Encoder()
 
+T = TypeVar("T", bound=msgspec.Struct)
 Line = tuple[StreamId, Event]
 
 
@@ -59,8 +64,10 @@ def put_into(owner_url: str, lines: Iterable[Line]) -> int:
                 position += 1
                 at = Instant(at + 10)
                 versions[stream] += 1
-                name, payload = stored_name(type(event)), _to_json.encode(event).decode()
-                metadata = _metadata(position)
+                event_id, account_id = EventId(UUID(int=position)), getattr(event, "account_id", None)
+                name = stored_name(type(event))
+                payload = _to_json.encode(_sealed_in_place(event, account_id, event_id)).decode()
+                metadata = _metadata(account_id, event_id)
                 digest = leaf_hash(position, stream, versions[stream], name, at, at, metadata, payload)
                 copy.write_row((position, stream, versions[stream], name, payload, metadata, at, at, digest))
                 minute_heads |= {claim.vps_id: claim.n_to for claim in minute_claims(event)}
@@ -83,9 +90,23 @@ def copy_rows(owner: psycopg.Connection, statement: str, rows: Iterable[tuple[ob
             copy.write_row(row)
 
 
-def _metadata(position: int) -> str:
-    actor = Actor(kind="service", part="bench")
-    return _to_json.encode(Metadata(EventId(UUID(int=position)), actor, address=SEALED)).decode()
+def _metadata(account_id: AccountId | None, event_id: EventId) -> str:
+    address = None if account_id is None else SEALED
+    metadata = Metadata(event_id, Actor(kind="service", part="bench"), account_id, address=address)
+    return _to_json.encode(_sealed_in_place(metadata, account_id, event_id)).decode()
+
+
+def _sealed_in_place(struct: T, account_id: AccountId | None, event_id: EventId) -> T:
+    """Return an event or metadata whose personal text says that it was sealed there."""
+    told = {name: text for name in _personal_fields(type(struct)) if isinstance(text := getattr(struct, name), str)}
+    if not told or account_id is None:
+        return struct
+    return msgspec.structs.replace(
+        struct, **{name: f"{header_of(account_id, event_id, name)}.{text}" for name, text in told.items()}
+    )
+
+
+_personal_fields = cache(personal_fields)
 
 
 def _account(number: int) -> AccountId:

@@ -1,5 +1,7 @@
 """A made-up year of one account with ten VPSs: decided minute by minute, written as the appends would have been.
 
+``LITEVPS_BENCH_DAYS`` tells how many days of it there are.
+
 ``python -m tests.bench.made_up_year FOLDER`` makes it in a folder, for measuring against it again and again.
 """
 
@@ -34,6 +36,7 @@ from domain.wallet.proofs import Proof
 from domain.wallet.wallet import FOLD, Wallet
 from projections.catalogue import READ_MODELS
 from projections.generation import install
+from tests.bench import sizes
 from tests.bench.made_up_fleet import (
     CONTEXT,
     Fleet,
@@ -51,7 +54,7 @@ YEAR = Fleet(accounts=2, vpss_per_account=10, hosts=1)
 """Account 0 is the one that has had a year; account 1 came at its end."""
 BEGINS = Instant(1_735_689_600_000_000)
 """2025-01-01T00:00:00Z."""
-MINUTES = 365 * 24 * 60
+MINUTES = sizes.days() * 24 * 60
 ENDS = Instant(BEGINS + MINUTES * MINUTE)
 TICK_AFTER = seconds(20)
 """How long after its beginning a minute is settled."""
