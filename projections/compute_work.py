@@ -8,7 +8,7 @@ import msgspec
 
 from domain.compute import events
 from domain.compute.steps import next_step
-from domain.compute.vps import FOLD, Vps
+from domain.compute.vps import FOLD, Vps, without_names
 from domain.ids import HostId, JobId, VpsId
 from domain.time import Instant
 from projections.jobs import JOBS
@@ -114,7 +114,7 @@ def _row(vps: Vps) -> tuple[object, ...]:
     step = next_step(vps)
     # Nothing of what its owner said is needed here, sealed or not.
     sealed = {"name": "", "labels": None, "template": None, "user_data_output": None}
-    kept = msgspec.structs.replace(vps, **sealed, authorized_keys=(), user_data=None)
+    kept = msgspec.structs.replace(without_names(vps), **sealed, authorized_keys=(), user_data=None)
     name = None if step is None else step.name
     return vps.vps_id, name, vps.since, vps.host_id, vps.awaits_user_data, _to_json.encode(kept).decode()
 

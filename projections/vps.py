@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from domain.compute import events
-from domain.compute.vps import FOLD, State, Vps
+from domain.compute.vps import FOLD, State, Vps, without_names
 from domain.events import Event
 from domain.ids import AccountId, EventId, VpsId
 from domain.ports import Sealer
@@ -93,7 +93,7 @@ _from_places = msgspec.json.Decoder(dict[str, Sealed])
 
 
 class VpsRow(msgspec.Struct, frozen=True):
-    """One VPS; what is personal of it is sealed, keys and user data are left out."""
+    """One VPS; what is personal of it is sealed; keys, user data and names of snapshots are left out."""
 
     vps: Vps
     sealed_in: dict[str, Sealed]
@@ -188,7 +188,7 @@ async def _apply(connection: Connection, batch: Sequence[Entry]) -> None:
 
 def _row(vps: Vps | None, places: dict[str, Sealed], position: int) -> tuple[object, ...]:
     assert vps is not None, "the first event of a VPS makes it"
-    kept = msgspec.structs.replace(vps, authorized_keys=(), user_data=None)
+    kept = msgspec.structs.replace(without_names(vps), authorized_keys=(), user_data=None)
     sealed_in = {name: place for name, place in places.items() if getattr(kept, name) is not None}
     text, where = _to_json.encode(kept).decode(), _to_json.encode(sealed_in).decode()
     return vps.vps_id, vps.account_id, vps.state, vps.gone, text, where, position

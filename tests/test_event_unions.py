@@ -122,6 +122,7 @@ NO_MONEY = kinds(
     wallet.TokenUnlimited,
     wallet.TokenLimitEnded,
     wallet.VpsLimitsSet,
+    wallet.SnapshotsKept,
     wallet.WalletClosed,
 )
 OPENED = kinds(wallet.WalletOpened)
@@ -173,6 +174,7 @@ NO_STOP = kinds(
     compute.VpsDeleted,
     compute.VpsTemplateUsed,
     compute.VpsUserDataEnded,
+    compute.SnapshotEvent,
 )
 MAILING = kinds(alerts.CodeRequested, alerts.AlertRaised, alerts.MailSent, alerts.MailFailed, alerts.MailGivenUp)
 CODES_TRIED = kinds(

@@ -198,6 +198,7 @@ COMMANDS: dict[str, Callable[[_Run, list[str], bytes], bytes]] = {
     "env": _env,
     "true": lambda _run, _arguments, _stdin: b"",
     ":": lambda _run, _arguments, _stdin: b"",
+    "sync": lambda _run, _arguments, _stdin: b"",
     "false": _fail,
     "pwd": lambda run, _arguments, _stdin: (run.variables["PWD"] + "\n").encode(),
     "hostname": lambda run, _arguments, _stdin: (run.hostname + "\n").encode(),

@@ -98,7 +98,7 @@ async def create_vps(
         creation.refs,
         creation.decide,
         caller.context("create"),
-        result=lambda decided: _changed(caller, creation.vps_id, decided),
+        result=lambda decided: changed_details(caller, creation.vps_id, decided),
         once=once,
     )
     return executed.result
@@ -350,13 +350,14 @@ async def _change(
         (ref, wallet_ref(caller.account_id), PRICES, *beside),
         lambda loaded, now: decide(loaded.of(ref), loaded, now),
         caller.context(step),
-        result=lambda decided: _changed(caller, vps_id, decided),
+        result=lambda decided: changed_details(caller, vps_id, decided),
         once=once,
     )
     return executed.result
 
 
-def _changed(caller: Caller, vps_id: VpsId, decided: Decided) -> VpsDetails:
+def changed_details(caller: Caller, vps_id: VpsId, decided: Decided) -> VpsDetails:
+    """Return a VPS after a request that was decided, and whether that changed anything."""
     details = _details(caller, decided.loaded, vps_id, decided.at)
     return msgspec.structs.replace(details, changed=bool(decided.events))
 

@@ -15,6 +15,7 @@ from api.http.pipeline.request import ApiRequest
 from api.http.pipeline.responses import ApiResponse
 from api.http.pricing.controllers import PricingController
 from api.http.service.controllers import ServiceController
+from api.http.snapshots.controllers import SnapshotsController
 from api.http.ssh_keys.controllers import SshKeysController
 from api.http.statements.controllers import StatementsController
 from api.http.templates.controllers import TemplatesController
@@ -31,6 +32,7 @@ CONTROLLERS: tuple[ControllerRouterHandler, ...] = (
     TokensController,
     TemplatesController,
     VpsController,
+    SnapshotsController,
     ExecController,
     FundsController,
     WebhookController,

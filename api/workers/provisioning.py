@@ -12,6 +12,7 @@ from api.application.jobs import collect_job
 from api.application.worker_context import WorkerContext
 from api.workers.concurrency_limits import FairSemaphore
 from api.workers.steps.runner import ProcessManager, RetryLater
+from domain.compute.events import OF_VPS
 from domain.compute.host import host_ref
 from domain.compute.steps import Pauses, next_step
 from domain.ids import HostId, JobId, VpsId
@@ -95,7 +96,7 @@ class Worker:
             batch = await self._context.store.read_feed(position, FEED_EVENTS_MAX)
             if batch:
                 position = batch[-1].position
-            for stream in dict.fromkeys(one.stream for one in batch if one.type.startswith("compute.vps-")):
+            for stream in dict.fromkeys(one.stream for one in batch if one.type.startswith(OF_VPS)):
                 self._offer(stream, self._attend_vps)
 
     async def _offer_open_work(self) -> None:

@@ -210,7 +210,39 @@ def reserve_again(rooms: Iterable[Room], host_id: HostId, sizes: Sizes, generati
     free = room.free_port(sizes.vps_id, port)
     if free is None:
         raise NoCapacity
-    return _reserved(room, sizes, generation, free)
+    place = _reserved(room, sizes, generation, free)
+    held = room.reserved.by_vps.get(sizes.vps_id)
+    if held is None:
+        return place
+    # What it has on disk stays as it is, snapshots included: to be on takes nothing more of that.
+    return Reserved(room.host, msgspec.structs.replace(place.event, disk_gb=held.disk_gb))
+
+
+def hold_on(reserved: Reservations, host_id: HostId, vps_id: VpsId, generation: int) -> recorded.CapacityReserved:
+    """Hold for the next start of a VPS that is on what is held for this one. Raises NoCapacity if that was let go."""
+    held = reserved.by_vps.get(vps_id)
+    if held is None or not held.on:
+        raise NoCapacity
+    return _with_disk(host_id, vps_id, msgspec.structs.replace(held, generation=generation), held.disk_gb)
+
+
+def reserve_disk(rooms: Iterable[Room], host_id: HostId, vps_id: VpsId, disk_gb: int) -> recorded.CapacityReserved:
+    """Reserve so much more disk, GiB, for a VPS where it is. Raises NoCapacity."""
+    room = next((room for room in rooms if room.host.host_id == host_id), None)
+    held = None if room is None else room.reserved.by_vps.get(vps_id)
+    if room is None or held is None or not _within(room.reserved.disk_gb + disk_gb, room.disk_gb):
+        raise NoCapacity
+    return _with_disk(host_id, vps_id, held, held.disk_gb + disk_gb)
+
+
+def release_disk(
+    reserved: Reservations, host_id: HostId, vps_id: VpsId, disk_gb: int
+) -> tuple[recorded.CapacityReserved, ...]:
+    """Return what is recorded once a VPS keeps so much less disk, GiB."""
+    held = reserved.by_vps.get(vps_id)
+    if held is None:
+        return ()
+    return (_with_disk(host_id, vps_id, held, held.disk_gb - disk_gb),)
 
 
 def release(
@@ -281,6 +313,18 @@ def _reserved(room: Room, sizes: Sizes, generation: int, port: int) -> Reserved:
         ssh_port=port,
     )
     return Reserved(room.host, event)
+
+
+def _with_disk(host_id: HostId, vps_id: VpsId, held: Reservation, disk_gb: int) -> recorded.CapacityReserved:
+    return recorded.CapacityReserved(
+        host_id=host_id,
+        vps_id=vps_id,
+        generation=held.generation,
+        vcpu=held.vcpu,
+        memory_mb=held.memory_mb,
+        disk_gb=disk_gb,
+        ssh_port=held.ssh_port,
+    )
 
 
 def _with(reserved: Reservations, vps_id: VpsId, taken: Reservation | None) -> Reservations:

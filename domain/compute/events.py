@@ -6,7 +6,7 @@ from uuid import UUID
 from domain.blobs import Blob
 from domain.compute.ports import GuestSeen
 from domain.events import Event, Personal
-from domain.ids import AccountId, HostId, PlanId, SshKeyId, TokenId, VpsId
+from domain.ids import AccountId, HostId, PlanId, SnapshotId, SshKeyId, TokenId, VpsId
 from domain.time import Instant
 
 StopReason = Literal["requested", "unpaid", "limit", "frozen", "expired"]
@@ -177,6 +177,73 @@ class VpsDeleted(Event, frozen=True, tag="compute.vps-deleted.v1"):
     off_at: Instant
 
 
+class SnapshotRequested(Event, frozen=True, tag="compute.snapshot-requested.v1"):
+    """The disk of the VPS is to be kept as it is now, under a name."""
+
+    snapshot_id: SnapshotId
+    name: Personal
+    disk_gb: int
+    """What it may keep of the host's disk, GiB: as much as the disk is large."""
+    at: Instant
+
+
+class SnapshotTaken(Event, frozen=True, tag="compute.snapshot-taken.v1"):
+    """The host keeps the disk as it was between the request and ``at``."""
+
+    snapshot_id: SnapshotId
+    at: Instant
+
+
+class SnapshotFailed(Event, frozen=True, tag="compute.snapshot-failed.v1"):
+    """A snapshot could not be taken, or not be removed, in time: of it there may be something on the host."""
+
+    snapshot_id: SnapshotId
+    step: str
+    error: str
+    at: Instant
+
+
+class SnapshotDeleteRequested(Event, frozen=True, tag="compute.snapshot-delete-requested.v1"):
+    """A snapshot is gone for its owner; what is left of it on the host is removed."""
+
+    snapshot_id: SnapshotId
+    at: Instant
+
+
+class SnapshotDeleted(Event, frozen=True, tag="compute.snapshot-deleted.v1"):
+    """Nothing is left of a snapshot on its host."""
+
+    snapshot_id: SnapshotId
+    at: Instant
+
+
+class SnapshotRestoreRequested(Event, frozen=True, tag="compute.snapshot-restore-requested.v1"):
+    """The disk of the VPS is to be as it was; a VPS that is on goes off for it, and is started again."""
+
+    snapshot_id: SnapshotId
+    generation: int
+    at: Instant
+
+
+class SnapshotRestored(Event, frozen=True, tag="compute.snapshot-restored.v1"):
+    """The disk is as it was in the snapshot, and the guest is off, since ``at`` at the latest."""
+
+    snapshot_id: SnapshotId
+    generation: int
+    at: Instant
+
+
+SnapshotEvent = (
+    SnapshotRequested
+    | SnapshotTaken
+    | SnapshotFailed
+    | SnapshotDeleteRequested
+    | SnapshotDeleted
+    | SnapshotRestoreRequested
+    | SnapshotRestored
+)
+"""What is recorded of the snapshots of a VPS, in its stream."""
+
 VpsEvent = (
     VpsPlaced
     | VpsPrepared
@@ -196,8 +263,12 @@ VpsEvent = (
     | VpsDeleted
     | VpsTemplateUsed
     | VpsUserDataEnded
+    | SnapshotEvent
 )
 """Everything that can follow in the stream of a VPS after it was requested."""
+
+OF_VPS = ("compute.vps-", "compute.snapshot-")
+"""What the stored names begin with of all that is recorded in the stream of a VPS."""
 
 
 class HostRegistered(Event, frozen=True, tag="compute.host-registered.v2"):

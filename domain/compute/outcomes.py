@@ -12,7 +12,7 @@ from domain.compute import capacity, steps
 from domain.compute import host as hosts
 from domain.compute.admission import both
 from domain.compute.capacity import Reservations, Room
-from domain.compute.events import CapacityReserved, HostDiffered, OffReason, VpsStopped
+from domain.compute.events import CapacityReserved, HostDiffered, OffReason, VpsFailed, VpsStopped
 from domain.compute.host import Host
 from domain.compute.steps import Step, next_step
 from domain.compute.vps import Vps
@@ -84,6 +84,8 @@ def failed(
     """
     if vps is None or next_step(vps) != step:
         return NOTHING
+    if step.row.failure is not VpsFailed:
+        return recorded_in(vps_stream(vps.vps_id), *steps.failed(vps, step, error, now))
     released = release(wallet, vps.vps_id, now, "error")
     if by_guest:
         began_at = now if vps.boots_since is None else vps.boots_since
@@ -175,7 +177,7 @@ def adopted(vps: Vps | None, host_id: HostId, reserved: Reservations) -> Decisio
         generation=vps.generation,
         vcpu=vps.vcpu if on else 0,
         memory_mb=vps.memory_mb if on else 0,
-        disk_gb=vps.disk_gb,
+        disk_gb=vps.kept_disk_gb,
         ssh_port=vps.ssh_port if on else None,
     )
     return recorded_in(capacity_stream(host_id), held)

@@ -10,12 +10,16 @@ from typing import Literal
 import msgspec
 
 from domain.compute import events as recorded
+from domain.compute.events import VpsFailed
+from domain.compute.snapshot import SnapshotState
 from domain.compute.vps import Vps
 from domain.events import Event
-from domain.ids import HostId
+from domain.ids import HostId, SnapshotId
 from domain.time import Instant
 
-StepName = Literal["place", "prepare", "launch", "login", "reboot", "halt", "remove"]
+StepName = Literal[
+    "place", "prepare", "launch", "login", "reboot", "halt", "remove", "restore", "take-snapshot", "remove-snapshot"
+]
 
 Stage = Literal[
     "unplaced",
@@ -24,6 +28,9 @@ Stage = Literal[
     "launched",
     "up",
     "restarting",
+    "restoring",
+    "snapshotting",
+    "dropping",
     "stopping",
     "abandoned",
     "failed",
@@ -81,6 +88,8 @@ class StepRow(msgspec.Struct, frozen=True, kw_only=True):
     """Where the VPS is once the step was given up; None: it never is."""
     undo: str = ""
     """What becomes then of that which it may have half done."""
+    failure: type[Event] = VpsFailed
+    """What is recorded where it was given up."""
     trouble: str = ""
     """What the owner is told where it was given up: where it failed, not how the house is built."""
 
@@ -91,6 +100,10 @@ def _is_to_run(vps: Vps) -> bool:
 
 def _is_to_be_off(vps: Vps) -> bool:
     return not vps.wanted_on and vps.power != "off"
+
+
+def _has_snapshot(vps: Vps, state: SnapshotState) -> bool:
+    return any(snapshot.state == state for snapshot in vps.snapshots)
 
 
 _PUT_OFF = "the guest is put off, however long that takes; its disk is kept, and nothing is charged"
@@ -143,6 +156,19 @@ STEPS: tuple[StepRow, ...] = (
         given_up="failed",
         undo=_PUT_OFF,
         trouble=_NOT_STOPPED,
+    ),
+    StepRow(
+        name="restore",
+        stage="restoring",
+        due=lambda vps: vps.restoring is not None,
+        does="has the guest off by force, its last minutes proven before, and its disk as it was; what was on starts",
+        leads_to="off",
+        recorded=recorded.SnapshotRestored,
+        deadline_s=120,
+        boots=True,
+        given_up="failed",
+        undo="the disk is as it was before or as in the snapshot; the guest is put off, and nothing is charged",
+        trouble="the host could not restore the snapshot in time",
     ),
     StepRow(
         name="reboot",
@@ -210,6 +236,33 @@ STEPS: tuple[StepRow, ...] = (
         undo=_PUT_OFF,
         trouble=_NOT_STARTED,
     ),
+    StepRow(
+        # The last two, so that whatever is on its way to be on or off gets there first.
+        name="remove-snapshot",
+        stage="dropping",
+        due=lambda vps: _has_snapshot(vps, "deleting"),
+        does="has nothing left of a snapshot, on or off",
+        leads_to="up",
+        recorded=recorded.SnapshotDeleted,
+        deadline_s=120,
+        given_up="up",
+        undo="the snapshot is in error and counts as kept, until it is deleted again or its VPS is",
+        failure=recorded.SnapshotFailed,
+        trouble="the host could not remove the snapshot in time",
+    ),
+    StepRow(
+        name="take-snapshot",
+        stage="snapshotting",
+        due=lambda vps: _has_snapshot(vps, "creating"),
+        does="has the disk kept as it is, on or off; a guest that is on writes out first what it has in memory",
+        leads_to="up",
+        recorded=recorded.SnapshotTaken,
+        deadline_s=120,
+        given_up="up",
+        undo="the snapshot is in error and counts as kept, for the host may have it; deleting it removes that",
+        failure=recorded.SnapshotFailed,
+        trouble="the host could not take the snapshot in time",
+    ),
 )
 """In the order of asking: of several that could be due, the first is."""
 
@@ -225,9 +278,12 @@ class ChangeRow(msgspec.Struct, frozen=True):
 
 CHANGES: tuple[ChangeRow, ...] = (
     ChangeRow("start", ("off",), "prepared"),
-    ChangeRow("stop, or unpaid", ("up", "restarting"), "stopping"),
+    ChangeRow("stop, or unpaid", ("up", "restarting", "restoring", "snapshotting", "dropping"), "stopping"),
     ChangeRow("stop", ("prepared", "launched"), "abandoned"),
     ChangeRow("restart", ("up",), "restarting"),
+    ChangeRow("restore", ("up",), "restoring"),
+    ChangeRow("snapshot", ("up",), "snapshotting"),
+    ChangeRow("delete a snapshot", ("up",), "dropping"),
     ChangeRow("seen off", ("up",), "off"),
 )
 """For the picture of it; a delete comes at every stage and leads to ``deleting``."""
@@ -238,6 +294,8 @@ class Step(msgspec.Struct, frozen=True):
 
     row: StepRow
     generation: int
+    snapshot_id: SnapshotId | None = None
+    """Which snapshot it is about; None: none of them."""
 
     @property
     def name(self) -> StepName:
@@ -250,7 +308,14 @@ def next_step(vps: Vps | None) -> Step | None:
     if vps is None or vps.deleted:
         return None
     row = next((row for row in STEPS if row.due(vps)), None)
-    return None if row is None else Step(row, vps.generation)
+    return None if row is None else Step(row, vps.generation, _snapshot_of(vps, row))
+
+
+def _snapshot_of(vps: Vps, row: StepRow) -> SnapshotId | None:
+    if row.name == "restore":
+        return vps.restoring
+    state = {"take-snapshot": "creating", "remove-snapshot": "deleting"}.get(row.name)
+    return next((one.snapshot_id for one in vps.snapshots if one.state == state), None)
 
 
 def row_of(stage: Stage) -> StepRow:
@@ -301,6 +366,9 @@ def stopped(vps: Vps, off_at: Instant) -> tuple[Event, ...]:
 
 def failed(vps: Vps, step: Step, error: str, now: Instant) -> tuple[Event, ...]:
     """Return what is recorded once a step has missed its deadline, or never can be done."""
+    if step.row.failure is recorded.SnapshotFailed:
+        assert step.snapshot_id is not None, "it is about one of its snapshots"
+        return (recorded.SnapshotFailed(snapshot_id=step.snapshot_id, step=step.name, error=error, at=now),)
     return (recorded.VpsFailed(generation=vps.generation, step=step.name, error=error, at=now),)
 
 

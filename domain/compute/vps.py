@@ -1,21 +1,23 @@
 """A VPS: the life that its events tell, and what may be recorded next."""
 
 from collections.abc import Mapping
-from typing import Literal, assert_never
+from typing import Literal
 
 import msgspec
 
 from domain.blobs import Blob
 from domain.compute import events as recorded
+from domain.compute import snapshot as snapshots
 from domain.compute.commands import CreateVps
+from domain.compute.snapshot import Snapshot
 from domain.deciding import AggregateRef, Fold
 from domain.errors import NotFound, Refusal
 from domain.events import Event
-from domain.ids import AccountId, HostId, PlanId, SshKeyId, TokenId, VpsId, vps_stream
+from domain.ids import AccountId, HostId, PlanId, SnapshotId, SshKeyId, TokenId, VpsId, vps_stream
 from domain.time import Instant
 
 State = Literal["creating", "running", "stopped", "error"]
-Pending = Literal["start", "stop", "restart", "delete"]
+Pending = Literal["start", "stop", "restart", "restore", "delete"]
 
 Power = Literal["off", "unknown", "launched", "up"]
 """What is known of the guest: shown off; may be on, since it was to be; on, nobody logged in; logged in."""
@@ -36,6 +38,13 @@ class VpsIsStopping(Refusal):
 
     code = "vps_is_stopping"
     sentence = "vps is stopping"
+
+
+class VpsIsRestoring(Refusal):
+    """Its disk is being set back to what it was in a snapshot."""
+
+    code = "vps_is_restoring"
+    sentence = "vps is being restored"
 
 
 class VpsNotRunning(Refusal):
@@ -92,6 +101,15 @@ class Vps(msgspec.Struct, frozen=True, kw_only=True):
     """None: it was given none."""
     user_data_output: str | None = None
     """The last lines of what came of it."""
+    snapshots: tuple[Snapshot, ...] = ()
+    """Oldest first, those included that are being deleted."""
+    restoring: SnapshotId | None = None
+    """The snapshot to which its disk is to be set back."""
+
+    @property
+    def kept_disk_gb(self) -> int:
+        """Return what it may take of its host's disk together with its snapshots, GiB."""
+        return self.disk_gb + sum(snapshot.disk_gb for snapshot in self.snapshots)
 
     @property
     def gone(self) -> bool:
@@ -106,7 +124,7 @@ class Vps(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def usable(self) -> bool:
         """Return whether commands can run in it: up, and not on its way down."""
-        return self.state == "running" and self.wanted_on and not self.gone
+        return self.state == "running" and self.wanted_on and self.restoring is None and not self.gone
 
     @property
     def awaits_user_data(self) -> bool:
@@ -134,6 +152,12 @@ FOLD: Fold[Vps | None] = Fold(initial=None, evolve=evolve, has_ended=has_ended)
 def vps_ref(vps_id: VpsId) -> AggregateRef[Vps | None]:
     """Return the reference of a VPS."""
     return AggregateRef(vps_stream(vps_id), FOLD)
+
+
+def without_names(vps: Vps) -> Vps:
+    """Return a VPS as a read model keeps it that has no use for the names of its snapshots, sealed or not."""
+    nameless = tuple(msgspec.structs.replace(snapshot, name="") for snapshot in vps.snapshots)
+    return msgspec.structs.replace(vps, snapshots=nameless) if nameless else vps
 
 
 def create(command: CreateVps, now: Instant) -> tuple[Event, ...]:
@@ -170,14 +194,16 @@ def owned(vps: Vps | None, account_id: AccountId) -> Vps:
 def start(vps: Vps, now: Instant) -> tuple[Event, ...]:
     """Return what is recorded when a VPS is to be on; nothing where it is, or is on its way.
 
-    What was recorded has to be admitted by the wallet in the same append. Raises VpsIsCreating or
-    VpsIsStopping.
+    What was recorded has to be admitted by the wallet in the same append. Raises VpsIsCreating, VpsIsStopping or
+    VpsIsRestoring.
     """
     _refuse_while_creating(vps)
     if vps.wanted_on:
         return ()
     if vps.power != "off":
         raise VpsIsStopping
+    if vps.restoring is not None:
+        raise VpsIsRestoring
     return (recorded.VpsStartRequested(generation=vps.generation + 1, at=now),)
 
 
@@ -320,7 +346,8 @@ def _evolved(vps: Vps, event: recorded.VpsEvent) -> Vps:
         case recorded.VpsRestarted():
             return replace(vps, pending=None, since=event.at, changed_at=event.at)
         case recorded.VpsFailed():
-            return replace(vps, state="error", pending=None, wanted_on=False, error=event.error, since=event.at)
+            in_error = {"state": "error", "pending": None, "wanted_on": False, "restoring": None}
+            return replace(vps, **in_error, error=event.error, since=event.at)
         case recorded.VpsHostLost():
             return replace(vps, host_lost_at=event.at)
         case recorded.VpsHostFound():
@@ -337,8 +364,26 @@ def _evolved(vps: Vps, event: recorded.VpsEvent) -> Vps:
             return replace(vps, template=event.template)
         case recorded.VpsUserDataEnded():
             return replace(vps, user_data_state=event.outcome, user_data_output=event.output)
+        case recorded.SnapshotRestoreRequested():
+            return replace(vps, pending="restore", restoring=event.snapshot_id, since=event.at)
+        case recorded.SnapshotRestored():
+            return _restored(vps, event)
         case _:
-            assert_never(event)
+            return replace(vps, snapshots=snapshots.evolve(vps.snapshots, event))
+
+
+def _restored(vps: Vps, event: recorded.SnapshotRestored) -> Vps:
+    return msgspec.structs.replace(
+        vps,
+        # An error stays one until somebody starts the VPS again, whatever is on its disk.
+        state="stopped" if vps.state == "running" else vps.state,
+        pending=None,
+        wanted_on=False,
+        power="off",
+        restoring=None,
+        since=event.at,
+        changed_at=event.at,
+    )
 
 
 def _launched(vps: Vps, event: recorded.VpsLaunched) -> Vps:
@@ -360,7 +405,7 @@ def _stopped(vps: Vps, event: recorded.VpsStopped) -> Vps:
     return msgspec.structs.replace(
         vps,
         state=state,
-        pending="delete" if vps.pending == "delete" else None,
+        pending="delete" if vps.pending == "delete" else "restore" if vps.restoring else None,
         wanted_on=False,
         stop_reason=None,
         power="off",

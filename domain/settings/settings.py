@@ -32,6 +32,8 @@ class OperatorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How many VPSs an account may keep, on or off, unless it is told otherwise for the account."""
     vps_disk_gb_max: int = 500
     """How much disk, GiB, they may have together, unless it is told otherwise for the account."""
+    snapshots_per_vps: int = 16
+    """How many snapshots a VPS may have; each counts as much disk as it has itself."""
     host_cpu_percent: int = 400
     """How many processors may be promised to what is on, in percent of those that a host has."""
     host_disk_percent: int = 100
@@ -57,6 +59,7 @@ BOUNDS: dict[str, tuple[int, int]] = {
     "refunds_per_30_days": (1, 10_000),
     "vps_max": (0, VPS_MAX_HIGHEST),
     "vps_disk_gb_max": (0, VPS_DISK_GB_MAX_HIGHEST),
+    "snapshots_per_vps": (0, 1_000),
     "host_cpu_percent": (1, PERCENT_MAX),
     "host_disk_percent": (1, PERCENT_MAX),
     "host_lost_after_minutes": (1, 1_440),

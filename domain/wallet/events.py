@@ -240,6 +240,15 @@ class TokenLimitEnded(Event, frozen=True, tag="wallet.token-limit-ended.v1"):
     token_id: TokenId
 
 
+class SnapshotsKept(Event, frozen=True, tag="wallet.snapshots-kept.v1"):
+    """What the snapshots of a VPS may take of its host's disk, all together, counts against the account's limit."""
+
+    account_id: AccountId
+    vps_id: VpsId
+    disk_gb: int
+    """GiB; 0: it has none."""
+
+
 class VpsLimitsSet(Event, frozen=True, tag="wallet.vps-limits-set.v1"):
     """An operator gave an account limits of its own for what it may keep; None: those of every other account."""
 

@@ -41,6 +41,8 @@ class Meter(msgspec.Struct, frozen=True, gc=False):
     """From here nothing is charged: ``runs_until``, or earlier where a minute could not be paid."""
     release_cause: ReleaseCause | None = None
     """Why nothing is charged any more: of several releases, why the earliest."""
+    snapshots_gb: int = 0
+    """What its snapshots may take of its host's disk together, GiB."""
     deleted: bool = False
     closed: bool = False
     """The host showed this start off, or it never ran: no more minutes of it fall due."""
@@ -83,6 +85,7 @@ def admitted(before: Meter | None, event: VpsAdmitted) -> Meter:
         paid=before.paid if before else ZERO,
         paid_until=before.paid_until if before else None,
         next_at=before.paid_until if before else None,
+        snapshots_gb=before.snapshots_gb if before else 0,
     )
 
 

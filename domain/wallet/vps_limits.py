@@ -12,6 +12,7 @@ from domain.events import Event
 from domain.pricing.price_book import PriceBook
 from domain.wallet.events import VpsLimitsSet
 from domain.wallet.funds import check_reason, owner
+from domain.wallet.meter import Meter
 from domain.wallet.wallet import Wallet
 
 VPS_MAX_HIGHEST = 1_000_000
@@ -45,7 +46,7 @@ class VpsLimitReached(Refusal):
 
 
 class VpsDiskLimitReached(Refusal):
-    """The disk of all VPSs that the account would keep, in GiB, is more than it may have."""
+    """The disk of all VPSs and snapshots that the account would keep, in GiB, is more than it may have."""
 
     code = "vps_disk_limit_reached"
     sentence = "the account's VPSs have as much disk as they may"
@@ -68,11 +69,17 @@ def check_vps_limits(wallet: Wallet, book: PriceBook, of_all: VpsLimits, disk_gb
     A VPS counts until its deletion is accepted.
     """
     limits = vps_limits(wallet, of_all)
-    kept = [meter for meter in wallet.meters.values() if not meter.deleted]
+    kept = _kept(wallet)
     if len(kept) >= limits.vps_max:
         raise VpsLimitReached(vps_count=len(kept), vps_max=limits.vps_max)
+    check_disk_limit(wallet, book, of_all, disk_gb)
+
+
+def check_disk_limit(wallet: Wallet, book: PriceBook, of_all: VpsLimits, disk_gb: int) -> None:
+    """Raise VpsDiskLimitReached where an account may not keep so much disk more, GiB, in a VPS or a snapshot."""
+    limits = vps_limits(wallet, of_all)
     # Plans never change their sizes, so that a plan tells the disk of each VPS of it.
-    kept_gb = sum(book.plan(meter.plan_id).disk_gb for meter in kept)
+    kept_gb = sum(book.plan(meter.plan_id).disk_gb + meter.snapshots_gb for meter in _kept(wallet))
     if kept_gb + disk_gb > limits.vps_disk_gb_max:
         raise VpsDiskLimitReached(vps_disk_gb=kept_gb, disk_gb=disk_gb, vps_disk_gb_max=limits.vps_disk_gb_max)
 
@@ -93,3 +100,7 @@ def set_vps_limits(wallet: Wallet, command: SetVpsLimits) -> tuple[Event, ...]:
     if (command.vps_max, command.vps_disk_gb_max) == (wallet.vps_max, wallet.vps_disk_gb_max):
         return ()
     return (VpsLimitsSet(owner(wallet), command.vps_max, command.vps_disk_gb_max, command.reason),)
+
+
+def _kept(wallet: Wallet) -> list[Meter]:
+    return [meter for meter in wallet.meters.values() if not meter.deleted]

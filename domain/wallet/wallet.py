@@ -27,6 +27,7 @@ from domain.wallet.events import (
     MinutesWaived,
     ReceivablePaid,
     RefundsAsked,
+    SnapshotsKept,
     TokenLimited,
     TokenLimitEnded,
     TokenUnlimited,
@@ -110,6 +111,8 @@ def evolve(wallet: Wallet, event: Event) -> Wallet:
             return _with_meter(wallet, released(wallet.meters[event.vps_id], event))
         case MeterClosed():
             return _with_meter(wallet, _changed(wallet, event.vps_id, closed=True))
+        case SnapshotsKept():
+            return _with_meter(wallet, _changed(wallet, event.vps_id, snapshots_gb=event.disk_gb))
         case TokenLimited():
             limit = TokenLimit(limit=event.limit, window=event.window, expires_at=event.expires_at)
             return msgspec.structs.replace(wallet, limits={**wallet.limits, event.token_id: limit})
@@ -132,7 +135,7 @@ def evolve(wallet: Wallet, event: Event) -> Wallet:
             return _with_funds(wallet, event)
 
 
-FOLD: Fold[Wallet] = Fold(initial=Wallet(), evolve=evolve, snapshot=Wallet, snapshot_version=8)
+FOLD: Fold[Wallet] = Fold(initial=Wallet(), evolve=evolve, snapshot=Wallet, snapshot_version=9)
 
 
 def wallet_ref(account_id: AccountId) -> AggregateRef[Wallet]:

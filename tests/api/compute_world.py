@@ -26,19 +26,20 @@ from api.application.worker_context import WorkerContext
 from api.workers.provisioning import Worker
 from domain.blobs import Blobs
 from domain.codec import decode
-from domain.compute import admission
+from domain.compute import admission, snapshots
 from domain.compute import vps as life
 from domain.compute.admission import both
 from domain.compute.capacity import Reservations, capacity_ref
 from domain.compute.changing import change_vps
 from domain.compute.commands import ChangeVps, CreateVps
 from domain.compute.events import HostRegistered
+from domain.compute.snapshots import TakeSnapshot
 from domain.compute.steps import next_step
 from domain.compute.vps import Vps, vps_ref
 from domain.compute.work import Leases, OpenWork
 from domain.deciding import Decision, recorded_in
 from domain.events import Actor, Event
-from domain.ids import PRICING_STREAM, AccountId, HostId, PlanId, VpsId
+from domain.ids import PRICING_STREAM, AccountId, HostId, PlanId, SnapshotId, VpsId
 from domain.money import MicroUsd
 from domain.pricing.events import PlanDefined
 from domain.pricing.price_book import PRICES
@@ -263,6 +264,38 @@ class World:
         await worker.aggregates.execute(
             [ref], lambda loaded, now: change_vps(loaded.of(ref), command, now), self.context("change")
         )
+
+    async def take_snapshot(self, worker: WorkerContext, vps_id: VpsId, name: str) -> SnapshotId:
+        """Ask for a snapshot, as the owner of a VPS does."""
+        ref, wallet, hosts = vps_ref(vps_id), wallet_ref(self.account_id), await room_refs(worker)
+        command = TakeSnapshot(snapshot_id=SnapshotId(IDS.new()), name=name)
+
+        def decide(loaded: Loaded, now: Instant) -> Decision:
+            rooms, limits = hosts.rooms(loaded, new=False), loaded.of(SETTINGS_REF).vps_limits
+            vps, purse, book = loaded.of(ref), loaded.of(wallet), loaded.of(PRICES)
+            return snapshots.take_snapshot(vps, purse, book, rooms, limits, 16, self.account_id, command, now)
+
+        await worker.aggregates.execute([ref, wallet, PRICES, *hosts.refs], decide, self.context("snapshot"))
+        return command.snapshot_id
+
+    async def restore(self, worker: WorkerContext, vps_id: VpsId, name: str) -> None:
+        """Ask for a disk as it was, as the owner of a VPS does."""
+        ref, wallet = vps_ref(vps_id), wallet_ref(self.account_id)
+
+        def decide(loaded: Loaded, now: Instant) -> Decision:
+            vps, purse, book = loaded.of(ref), loaded.of(wallet), loaded.of(PRICES)
+            return snapshots.restore_snapshot(vps, purse, book, self.account_id, name, now)
+
+        await worker.aggregates.execute([ref, wallet, PRICES], decide, self.context("restore-asked"))
+
+    async def delete_snapshot(self, worker: WorkerContext, vps_id: VpsId, name: str) -> None:
+        """Ask for a snapshot to go, as the owner of a VPS does."""
+        ref = vps_ref(vps_id)
+
+        def decide(loaded: Loaded, now: Instant) -> Decision:
+            return snapshots.delete_snapshot(loaded.of(ref), self.account_id, name, now)
+
+        await worker.aggregates.execute([ref], decide, self.context("delete-snapshot"))
 
     @asynccontextmanager
     async def working(self, worker: WorkerContext) -> AsyncIterator[Worker]:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import pytest
 
@@ -15,6 +16,7 @@ from api.workers.reconciler import Reconciler
 from domain.compute.capacity import Reservations
 from domain.compute.events import VpsDeleted, VpsFailed, VpsRequested, VpsRunning
 from domain.compute.ports import GuestSpec
+from domain.compute.snapshots import SnapshotNameTaken
 from domain.compute.vps import Vps, VpsIsStopping
 from domain.errors import NotFound
 from domain.exec.commands import RunJob
@@ -127,6 +129,31 @@ class Journey:
         assert vps is not None
         assert (vps.name, vps.labels) == ("renamed", '{"a":"b"}')
 
+    async def take_snapshot(self) -> None:
+        guest = self.world.host.guests[self.vps_id]
+        guest.files["/root/word"] = b"old"
+        with suppress(SnapshotNameTaken):
+            await self.world.take_snapshot(self.worker, self.vps_id, "before")
+        (snapshot,) = (await self.settled()).snapshots
+        assert snapshot.state == "ready"
+        assert set(guest.snapshots) == {snapshot.snapshot_id}
+
+    async def restore(self) -> None:
+        guest = self.world.host.guests[self.vps_id]
+        guest.files["/root/word"] = b"new"
+        before = await self.settled()
+        await self.world.restore(self.worker, self.vps_id, "before")
+        after = await self.settled()
+        assert (after.state, after.restoring) == (before.state, None)
+        assert guest.files["/root/word"] == b"old"
+
+    async def delete_snapshot(self) -> None:
+        with suppress(NotFound):
+            await self.world.delete_snapshot(self.worker, self.vps_id, "before")
+        assert (await self.settled()).snapshots == ()
+        assert self.world.host.guests[self.vps_id].snapshots == {}
+        assert (await self.world.reserved()).disk_gb == 5
+
     async def restart(self) -> None:
         await self.world.ask(self.worker, "restart", self.vps_id)
         assert (await self.settled()).state == "running"
@@ -181,7 +208,9 @@ class Journey:
             ]
         return [
             *(self.create, self.run_a_while, self.exec, self.change, self.run_a_while, self.restart, self.run_a_while),
-            *(self.run_unseen, self.stop, self.start, self.run_a_while, self.run_unseen, self.delete),
+            *(self.take_snapshot, self.run_a_while, self.restore, self.run_a_while, self.run_unseen, self.restore),
+            *(self.run_unseen, self.stop, self.restore, self.start, self.run_a_while, self.delete_snapshot),
+            *(self.take_snapshot, self.run_unseen, self.delete),
         ]
 
 

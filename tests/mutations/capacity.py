@@ -7,6 +7,7 @@ _OUTCOMES = "tests/domain/compute"
 _API = "tests/api/application/test_capacity.py"
 _LOST = "tests/api/workers/test_lost_hosts.py"
 _HTTP = "tests/api/http/test_capacity.py"
+_SNAPSHOTS = "tests/domain/compute/test_snapshots.py"
 _LIMITS = "tests/domain/wallet/test_vps_limits.py"
 _CAPACITY = "domain/compute/capacity.py"
 _WALLET = "domain/wallet/vps_limits.py"
@@ -84,6 +85,62 @@ CAPACITY: tuple[Mutation, ...] = (
         "return Decision(events=(reserved, *decision.events))",
         "return decision",
         _API,
+    ),
+    Mutation(
+        "snapshots count against the account's disk",
+        _WALLET,
+        ".disk_gb + meter.snapshots_gb for",
+        ".disk_gb for",
+        _SNAPSHOTS,
+    ),
+    Mutation(
+        "what snapshots count outlives a start",
+        "domain/wallet/meter.py",
+        "snapshots_gb=before.snapshots_gb if before else 0,",
+        "",
+        _SNAPSHOTS,
+    ),
+    Mutation(
+        "a snapshot needs disk of its host",
+        _CAPACITY,
+        "if room is None or held is None or not _within(room.reserved.disk_gb + disk_gb, room.disk_gb):",
+        "if room is None or held is None:",
+        _SNAPSHOTS,
+    ),
+    Mutation(
+        "a start keeps what snapshots hold",
+        _CAPACITY,
+        "msgspec.structs.replace(place.event, disk_gb=held.disk_gb)",
+        "place.event",
+        _SNAPSHOTS,
+    ),
+    Mutation(
+        "a VPS has so many snapshots",
+        "domain/compute/snapshots.py",
+        "if len(vps.snapshots) >= snapshots_max:",
+        "if False:",
+        _SNAPSHOTS,
+    ),
+    Mutation(
+        "a restore of what runs is admitted",
+        "domain/compute/snapshots.py",
+        "        admit(_folded(",
+        "        (_folded(",
+        _SNAPSHOTS,
+    ),
+    Mutation(
+        "what is being restored takes no commands",
+        "domain/compute/vps.py",
+        "self.wanted_on and self.restoring is None and not self.gone",
+        "self.wanted_on and not self.gone",
+        _SNAPSHOTS,
+    ),
+    Mutation(
+        "a late worker restores nothing of a later start",
+        "adapters/simulated/hypervisor.py",
+        "if guest.generation > generation:",
+        "if False:",
+        "tests/contracts/test_hypervisor.py",
     ),
     Mutation(
         "what is off holds no memory",

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from adapters.memory.leases import LeaseTable
 from domain.codec import decode
+from domain.compute.events import OF_VPS
 from domain.compute.steps import next_step
 from domain.compute.vps import FOLD, Vps
 from domain.exec.events import JobFinished, JobRequested
@@ -57,7 +58,7 @@ class MemoryOpenWork:
         while batch := await self._store.read_feed(self._position, _BATCH):
             for recorded in batch:
                 event = decode(recorded)
-                if recorded.type.startswith("compute.vps-"):
+                if recorded.type.startswith(OF_VPS):
                     folded = FOLD.evolve(self._vpss.get(recorded.stream), event)
                     assert folded is not None
                     self._vpss[recorded.stream] = folded

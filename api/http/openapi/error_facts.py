@@ -8,6 +8,7 @@ from domain.accounts.logins import CaptchaOrWait, TooManyAttempts
 from domain.accounts.public_keys import NotAPublicKey
 from domain.accounts.ssh_keys import SshKeyTaken, TooManySshKeys
 from domain.compute.capacity import NoCapacity
+from domain.compute.snapshots import SnapshotLimitReached
 from domain.errors import Invalid, Refusal
 from domain.images.templates import TemplateNameTaken, TooManyTemplates
 from domain.tokens.token import InsufficientScope, TooManyTokens
@@ -107,9 +108,17 @@ FACTS: dict[type[Refusal], dict[str, dict[str, Any]]] = {
         "vps_max": {"type": "integer", "example": 20},
     },
     VpsDiskLimitReached: {
-        "vps_disk_gb": {"type": "integer", "description": "GiB, of the VPSs that it has.", "example": 480},
+        "vps_disk_gb": {
+            "type": "integer",
+            "description": "GiB, of its VPSs and snapshots.",
+            "example": 480,
+        },
         "disk_gb": {"type": "integer", "description": "GiB, of the one asked for.", "example": 40},
         "vps_disk_gb_max": {"type": "integer", "example": 500},
+    },
+    SnapshotLimitReached: {
+        "snapshots_count": {"type": "integer", "description": "How many the VPS has.", "example": 16},
+        "snapshots_max": {"type": "integer", "example": 16},
     },
     InsufficientScope: {"scope": {"type": "string", "example": "vps:write"}},
     TooManyTokens: {"tokens_max": {"type": "integer", "example": 100}},

@@ -29,7 +29,8 @@ from domain.accounts.public_keys import NotAPublicKey
 from domain.accounts.ssh_keys import SshKeyTaken, TooManySshKeys
 from domain.alerts.codes import CodeRefused
 from domain.compute.capacity import NoCapacity
-from domain.compute.vps import VpsIsCreating, VpsIsStopping, VpsNotRunning
+from domain.compute.snapshots import SnapshotLimitReached, SnapshotNameTaken, SnapshotNotReady, VpsIsStarting
+from domain.compute.vps import VpsIsCreating, VpsIsRestoring, VpsIsStopping, VpsNotRunning
 from domain.errors import Contended, Fact, Invalid, NotFound, Refusal
 from domain.images.images import ImageInUse
 from domain.images.templates import TemplateIsShared, TemplateNameTaken, TooManyTemplates
@@ -175,6 +176,7 @@ STATUS: dict[type[Refusal], int] = {
     VpsOfAnother: 403,
     VpsLimitReached: 403,
     VpsDiskLimitReached: 403,
+    SnapshotLimitReached: 403,
     WrongPassword: 403,
     NotFound: 404,
     PlanNotFound: 404,
@@ -193,6 +195,10 @@ STATUS: dict[type[Refusal], int] = {
     VpsIsCreating: 409,
     VpsIsStopping: 409,
     VpsNotRunning: 409,
+    VpsIsRestoring: 409,
+    VpsIsStarting: 409,
+    SnapshotNameTaken: 409,
+    SnapshotNotReady: 409,
     PlanNameTaken: 409,
     RepricingTooSoon: 409,
     NothingOwed: 409,

@@ -26,7 +26,7 @@ from api.http.vps.schemas import (
     VpsResponse,
 )
 from domain.compute.capacity import NoCapacity
-from domain.compute.vps import VpsIsCreating, VpsIsStopping, VpsNotRunning
+from domain.compute.vps import VpsIsCreating, VpsIsRestoring, VpsIsStopping, VpsNotRunning
 from domain.errors import Contended, NotFound
 from domain.ids import VpsId
 from domain.wallet.boots import TooManyFailedStarts
@@ -44,7 +44,7 @@ _SO_ALREADY_OR_QUOTED = ResponseDocs(
     VPS_EXAMPLE,
 )
 _QUOTED = ResponseDocs(200, "With ``dry_run``: what it would come to; nothing was made.", QuoteResponse, QUOTE_EXAMPLE)
-_NOT_ADMITTED = (InsufficientBalance, AccountFrozen, TokenSpendLimitReached)
+NOT_ADMITTED = (InsufficientBalance, AccountFrozen, TokenSpendLimitReached)
 
 
 class VpsController(Controller):
@@ -65,7 +65,7 @@ class VpsController(Controller):
             CREATING_EXAMPLE,
             also=(_QUOTED,),
             refuses=(
-                *(*_NOT_ADMITTED, TooManyFailedStarts),
+                *(*NOT_ADMITTED, TooManyFailedStarts),
                 *(VpsLimitReached, VpsDiskLimitReached, NoCapacity, Contended),
             ),
             body_example={
@@ -128,8 +128,8 @@ class VpsController(Controller):
             VPS_EXAMPLE,
             also=(_SO_ALREADY_OR_QUOTED,),
             refuses=(
-                *(NotFound, VpsIsCreating, VpsIsStopping),
-                *(*_NOT_ADMITTED, VpsOfAnother, TooManyFailedStarts, NoCapacity, Contended),
+                *(NotFound, VpsIsCreating, VpsIsStopping, VpsIsRestoring),
+                *(*NOT_ADMITTED, VpsOfAnother, TooManyFailedStarts, NoCapacity, Contended),
             ),
         ),
     )
@@ -139,7 +139,7 @@ class VpsController(Controller):
         if request.asked(DryRun).dry_run:
             quoted = await vpss.quote_start(runtime, caller, vps_id)
             return _quoted(quoted, 202)
-        return await once(request, lambda kept: vpss.start_vps(runtime, caller, vps_id, kept), _changed)
+        return await once(request, lambda kept: vpss.start_vps(runtime, caller, vps_id, kept), changed)
 
     @post(
         "/{vps_id:str}/stop",
@@ -151,7 +151,7 @@ class VpsController(Controller):
     async def stop(self, request: ApiRequest, vps_id: FromPath[VpsId]) -> ApiResponse[VpsResponse]:
         """Switch a VPS off."""
         runtime, caller = request.runtime, request.caller
-        return await once(request, lambda kept: vpss.stop_vps(runtime, caller, vps_id, kept), _changed)
+        return await once(request, lambda kept: vpss.stop_vps(runtime, caller, vps_id, kept), changed)
 
     @post(
         "/{vps_id:str}/restart",
@@ -168,7 +168,7 @@ class VpsController(Controller):
     async def restart(self, request: ApiRequest, vps_id: FromPath[VpsId]) -> ApiResponse[VpsResponse]:
         """Have a VPS boot anew."""
         runtime, caller = request.runtime, request.caller
-        return await once(request, lambda kept: vpss.restart_vps(runtime, caller, vps_id, kept), _changed)
+        return await once(request, lambda kept: vpss.restart_vps(runtime, caller, vps_id, kept), changed)
 
     @patch(
         "/{vps_id:str}",
@@ -223,7 +223,8 @@ def _quoted(quoted: VpsQuote, would_be: int) -> ApiResponse[Any]:
     return ok(QuoteResponse.of(quoted, would_be), wallet=quoted.wallet)
 
 
-def _changed(details: VpsDetails) -> ApiResponse[VpsResponse]:
+def changed(details: VpsDetails) -> ApiResponse[VpsResponse]:
+    """Return the answer to a request that may have been so already."""
     # Accepted is what is still to be done; what is so already is just told.
     answer = accepted if details.changed else ok
     return answer(VpsResponse.of(details), wallet=details.wallet)

@@ -38,7 +38,7 @@ async def halt(attempt: Attempt, vps: Vps, step: Step) -> None:
 async def _halt(worker: WorkerContext, vps: Vps, step: Step) -> None:
     await worker.shell.forget(vps.vps_id)
     if vps.host_id is not None:
-        await _prove_last_minutes(worker, vps)
+        await prove_last_minutes(worker, vps)
         fail_point("halt:before-host")
         await hypervisor_of(worker, vps).ensure_off(vps.vps_id, grace_s=step.row.grace_s)
         fail_point("halt:after-host")
@@ -50,7 +50,7 @@ async def remove(attempt: Attempt, vps: Vps, step: Step) -> None:
     worker = attempt.worker
     await worker.shell.forget(vps.vps_id)
     if vps.host_id is not None:
-        await _prove_last_minutes(worker, vps)
+        await prove_last_minutes(worker, vps)
         fail_point("remove:before-host")
         await hypervisor_of(worker, vps).ensure_removed(vps.vps_id)
         fail_point("remove:after-host")
@@ -70,7 +70,8 @@ async def give_up(worker: WorkerContext, vps: Vps, step: Step, error: str, *, by
     await worker.record([ref, wallet], decide, "fail", vps.account_id)
 
 
-async def _prove_last_minutes(worker: WorkerContext, vps: Vps) -> None:
+async def prove_last_minutes(worker: WorkerContext, vps: Vps) -> None:
+    """Have recorded what the host shows of a guest that is about to be put off."""
     # What is charged ended when the stop was accepted, which is before this: so this proves all of it,
     # and it is recorded before the guest is touched, lest a crash in between cost the proof.
     if vps.power == "up":

@@ -7,7 +7,7 @@ import structlog
 
 from api.application.worker_context import WorkerContext
 from api.workers.concurrency_limits import Permit
-from api.workers.steps import booting, ending
+from api.workers.steps import booting, ending, snapshots
 from api.workers.steps.attempt import Attempt, now_s
 from domain.compute.capacity import NoCapacity
 from domain.compute.ports import GuestUnreachable, HostKeyChanged, HypervisorUnavailable
@@ -28,6 +28,9 @@ TAKE: dict[StepName, Callable[[Attempt, Vps, Step], Awaitable[None]]] = {
     "reboot": booting.reboot,
     "halt": ending.halt,
     "remove": ending.remove,
+    "restore": snapshots.restore,
+    "take-snapshot": snapshots.take,
+    "remove-snapshot": snapshots.remove,
 }
 """What each step does outside, and then has recorded; when it is due is in the table (``domain.compute.steps``)."""
 

@@ -5,6 +5,10 @@ from uuid import UUID
 from domain.compute import vps as life
 from domain.compute.commands import CreateVps
 from domain.compute.events import (
+    SnapshotDeleteRequested,
+    SnapshotRequested,
+    SnapshotRestoreRequested,
+    SnapshotTaken,
     VpsDeleted,
     VpsDeleteRequested,
     VpsFailed,
@@ -19,13 +23,14 @@ from domain.compute.events import (
 )
 from domain.compute.vps import Vps
 from domain.events import Event
-from domain.ids import AccountId, HostId, PlanId, VpsId
+from domain.ids import AccountId, HostId, PlanId, SnapshotId, VpsId
 from domain.time import Instant, seconds
 
 ACCOUNT = AccountId(UUID(int=1))
 VPS = VpsId(UUID(int=2))
 HOST = HostId(UUID(int=3))
 PLAN = PlanId(UUID(int=4))
+SNAPSHOT = SnapshotId(UUID(int=5))
 CREATE = CreateVps(
     vps_id=VPS, account_id=ACCOUNT, name="web", plan_id=PLAN, vcpu=1, memory_mb=256, disk_gb=5, image="lite"
 )
@@ -46,7 +51,12 @@ START_REQUESTED = VpsStartRequested(2, at(200))
 FAILED = VpsFailed(1, "login", "the guest did not answer in time", at(50))
 DELETE_REQUESTED = VpsDeleteRequested(1, at(300))
 
+SNAPSHOT_REQUESTED = SnapshotRequested(SNAPSHOT, "before", 5, at(60))
+SNAPSHOT_TAKEN = SnapshotTaken(SNAPSHOT, at(61))
+
 UP: tuple[Event, ...] = (PLACED, PREPARED, LAUNCHED, RUNNING)
+KEPT: tuple[Event, ...] = (*UP, SNAPSHOT_REQUESTED, SNAPSHOT_TAKEN)
+"""It runs, and has a snapshot."""
 
 LIVES: dict[str, tuple[Event, ...]] = {
     "requested": (),
@@ -55,6 +65,12 @@ LIVES: dict[str, tuple[Event, ...]] = {
     "launched": (PLACED, PREPARED, LAUNCHED),
     "running": UP,
     "restarting": (*UP, VpsRestartRequested(1, at(90))),
+    "snapshotting": (*UP, SNAPSHOT_REQUESTED),
+    "kept": KEPT,
+    "dropping": (*KEPT, SnapshotDeleteRequested(SNAPSHOT, at(70))),
+    "restoring": (*KEPT, SnapshotRestoreRequested(SNAPSHOT, 1, at(70))),
+    "stopped, with a snapshot": (*KEPT, STOP_REQUESTED, STOPPED),
+    "restoring while off": (*KEPT, STOP_REQUESTED, STOPPED, SnapshotRestoreRequested(SNAPSHOT, 1, at(110))),
     "stopping": (*UP, STOP_REQUESTED),
     "stopped": (*UP, STOP_REQUESTED, STOPPED),
     "starting": (*UP, STOP_REQUESTED, STOPPED, START_REQUESTED),

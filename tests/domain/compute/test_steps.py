@@ -1,20 +1,35 @@
 """At every stage of a life there is one next step or none, and every step but removal has an end."""
 
 from collections.abc import Callable
+from uuid import UUID
 
 import pytest
 
 from domain.compute import vps as life
-from domain.compute.events import VpsDeleted, VpsFailed, VpsRestarted, VpsStartRequested, VpsStopped, VpsStopRequested
-from domain.compute.steps import CHANGES, STEPS, ChangeRow, Pauses, Stage, StepRow, next_step, row_of, stage_of
+from domain.compute.events import (
+    SnapshotDeleted,
+    SnapshotDeleteRequested,
+    SnapshotRequested,
+    SnapshotRestored,
+    SnapshotRestoreRequested,
+    SnapshotTaken,
+    VpsDeleted,
+    VpsRestarted,
+    VpsStartRequested,
+    VpsStopped,
+    VpsStopRequested,
+)
+from domain.compute.steps import CHANGES, STEPS, ChangeRow, Pauses, Stage, StepRow, failed, next_step, row_of, stage_of
 from domain.compute.vps import Vps
 from domain.events import Event
+from domain.ids import SnapshotId
 from tests.domain.compute.lives import (
     LAUNCHED,
     LIVES,
     PLACED,
     PREPARED,
     RUNNING,
+    SNAPSHOT,
     STOPPED,
     UP,
     after,
@@ -29,6 +44,9 @@ DONE: dict[Stage, tuple[str, Event]] = {
     "prepared": ("prepared", LAUNCHED),
     "launched": ("launched", RUNNING),
     "restarting": ("restarting", VpsRestarted(1, at(99))),
+    "restoring": ("restoring", SnapshotRestored(SNAPSHOT, 1, at(99))),
+    "snapshotting": ("snapshotting", SnapshotTaken(SNAPSHOT, at(99))),
+    "dropping": ("dropping", SnapshotDeleted(SNAPSHOT, at(99))),
     "stopping": ("stopping", STOPPED),
     "abandoned": ("abandoned", STOPPED),
     "failed": ("failed", VpsStopped("failed", 1, at(51))),
@@ -42,10 +60,16 @@ ASKED: dict[str, Callable[[Vps], tuple[Event, ...]]] = {
     "stop": lambda vps: life.stop(vps, at(400)),
     "restart": lambda vps: life.restart(vps, at(400)),
     "seen off": lambda _: (VpsStopped("guest", 1, at(400)),),
+    "restore": lambda _: (SnapshotRestoreRequested(SNAPSHOT, 1, at(400)),),
+    "snapshot": lambda _: (SnapshotRequested(SnapshotId(UUID(int=6)), "later", 5, at(400)),),
+    "delete a snapshot": lambda _: (SnapshotDeleteRequested(SNAPSHOT, at(400)),),
 }
 AT_STAGE = {
     "off": vps_in("stopped"),
-    "up": vps_in("running"),
+    "up": vps_in("kept"),
+    "restoring": vps_in("restoring"),
+    "snapshotting": vps_in("snapshotting"),
+    "dropping": vps_in("dropping"),
     "restarting": vps_in("restarting"),
     "prepared": vps_in("starting"),
     "launched": after(*STARTING, LAUNCHED),
@@ -63,6 +87,11 @@ rows = pytest.mark.parametrize("row", STEPS, ids=[f"{row.name} at {row.stage}" f
         ("launched", "login"),
         ("running", None),
         ("restarting", "reboot"),
+        ("snapshotting", "take-snapshot"),
+        ("dropping", "remove-snapshot"),
+        ("kept", None),
+        ("restoring", "restore"),
+        ("restoring while off", "restore"),
         ("stopping", "halt"),
         ("abandoned", "halt"),
         ("stopped", None),
@@ -104,7 +133,11 @@ def test_a_step_that_is_given_up_leads_where_the_table_says_and_one_without_a_de
 
     assert (row.given_up is None) == (row.deadline_s is None) == (row.trouble == "") == (row.undo == "")
     if row.given_up is not None:
-        given_up = after(*LIVES[point], VpsFailed(vps_in(point).generation, row.name, row.trouble, at(400)))
+        step = next_step(vps_in(point))
+        assert step is not None
+        (event,) = failed(vps_in(point), step, row.trouble, at(400))
+        assert type(event) is row.failure
+        given_up = after(*LIVES[point], event)
         assert stage_of(given_up) == row.given_up
 
 
