@@ -33,8 +33,13 @@ def _vps_requested_v2(fields: dict[str, Any]) -> dict[str, Any]:
     return {**fields, "type": "compute.vps-requested.v2"}  # User data stood in the event.
 
 
+def _vps_delete_requested_v2(fields: dict[str, Any]) -> dict[str, Any]:
+    return {**fields, "type": "compute.vps-delete-requested.v2"}  # Why was left open.
+
+
 UPCASTS: dict[str, Upcast] = {
     "compute.host-registered.v1": _host_registered_v2,
+    "compute.vps-delete-requested.v1": _vps_delete_requested_v2,
     "compute.vps-requested.v1": _vps_requested_v2,
     "exec.job-requested.v1": _job_requested_v2,
     "wallet.meter-started.v1": _meter_started_v2,

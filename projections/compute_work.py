@@ -22,19 +22,25 @@ CREATE TABLE compute_work (
     since bigint NOT NULL,
     host_id uuid,
     awaits_user_data boolean NOT NULL,
+    expires_at bigint,
+    expiry_warned boolean NOT NULL,
     folded text NOT NULL
 ) WITH (fillfactor = 70);
 CREATE INDEX compute_work_due ON compute_work (since) WHERE step IS NOT NULL;
 CREATE INDEX compute_work_user_data ON compute_work (vps_id) WHERE awaits_user_data;
 CREATE INDEX compute_work_of_host ON compute_work (host_id);
+CREATE INDEX compute_work_expiring ON compute_work (expires_at) WHERE expires_at IS NOT NULL;
 """
 _READ = "SELECT vps_id, folded FROM compute_work WHERE vps_id = ANY(%b::uuid[])"
 _WRITE = """
-    INSERT INTO compute_work (vps_id, step, since, host_id, awaits_user_data, folded)
-    SELECT * FROM unnest(%b::uuid[], %b::text[], %b::bigint[], %b::uuid[], %b::boolean[], %b::text[])
+    INSERT INTO compute_work (vps_id, step, since, host_id, awaits_user_data, expires_at, expiry_warned, folded)
+    SELECT * FROM unnest(
+        %b::uuid[], %b::text[], %b::bigint[], %b::uuid[], %b::boolean[], %b::bigint[], %b::boolean[], %b::text[]
+    )
     ON CONFLICT (vps_id) DO UPDATE
     SET step = excluded.step, since = excluded.since, host_id = excluded.host_id,
-        awaits_user_data = excluded.awaits_user_data, folded = excluded.folded
+        awaits_user_data = excluded.awaits_user_data, expires_at = excluded.expires_at,
+        expiry_warned = excluded.expiry_warned, folded = excluded.folded
 """
 _REMOVE = "DELETE FROM compute_work WHERE vps_id = ANY(%b::uuid[])"
 # What is leased or postponed is left out, or what cannot be done just now would stand before what can. The first of
@@ -52,6 +58,10 @@ _AWAITING_USER_DATA = """
     ORDER BY vps_id LIMIT %s
 """
 _ON_HOST = "SELECT vps_id FROM compute_work WHERE host_id = %s"
+_EXPIRING = """
+    SELECT vps_id FROM compute_work
+    WHERE expires_at <= %s AND (NOT expiry_warned OR expires_at <= %s) AND vps_id > %s ORDER BY vps_id LIMIT %s
+"""
 _OPEN_JOBS = """
     SELECT id FROM job AS open
     WHERE status = 'running' AND requested_at < %s AND NOT EXISTS (
@@ -59,6 +69,8 @@ _OPEN_JOBS = """
     )
     ORDER BY row_number() OVER (PARTITION BY account_id ORDER BY requested_at), requested_at LIMIT %s
 """
+
+_BEFORE_ALL = UUID(int=0)
 
 _to_json = msgspec.json.Encoder()
 _from_json = msgspec.json.Decoder(Vps)
@@ -86,6 +98,12 @@ class TabledWork:
         """Return every VPS placed on a host that is not deleted."""
         async with self._read_models.at(0, COMPUTE_WORK) as connection:
             cursor = await connection.execute(_ON_HOST, [host_id])
+            return [VpsId(vps_id) for (vps_id,) in await cursor.fetchall()]
+
+    async def expiring(self, before: Instant, now: Instant, after: VpsId | None, limit: int) -> list[VpsId]:
+        """Return VPSs of which the expiry is to be told, or done; see ``OpenWork.expiring``."""
+        async with self._read_models.at(0, COMPUTE_WORK) as connection:
+            cursor = await connection.execute(_EXPIRING, [max(before, now), now, after or _BEFORE_ALL, limit])
             return [VpsId(vps_id) for (vps_id,) in await cursor.fetchall()]
 
     async def open_jobs(self, requested_before: Instant, limit: int) -> list[JobId]:
@@ -116,7 +134,10 @@ def _row(vps: Vps) -> tuple[object, ...]:
     sealed = {"name": "", "labels": None, "template": None, "user_data_output": None}
     kept = msgspec.structs.replace(without_names(vps), **sealed, authorized_keys=(), user_data=None)
     name = None if step is None else step.name
-    return vps.vps_id, name, vps.since, vps.host_id, vps.awaits_user_data, _to_json.encode(kept).decode()
+    expires_at = None if vps.gone else vps.expires_at
+    text = _to_json.encode(kept).decode()
+    due = vps.awaits_user_data, expires_at, vps.expiry_warned
+    return vps.vps_id, name, vps.since, vps.host_id, *due, text
 
 
 COMPUTE_WORK = ReadModel(

@@ -170,6 +170,8 @@ NO_STOP = kinds(
     compute.VpsHostFound,
     compute.VpsRenamed,
     compute.VpsLabelled,
+    compute.VpsExpirySet,
+    compute.VpsExpiryWarned,
     compute.VpsDeleteRequested,
     compute.VpsDeleted,
     compute.VpsTemplateUsed,

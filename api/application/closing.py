@@ -167,7 +167,7 @@ async def _delete(runtime: Runtime, account_id: AccountId, vps_id: VpsId, contex
 
     def decide(loaded: Loaded, now: Instant) -> Decision:
         try:
-            return admission.delete_vps(loaded.of(vps), loaded.of(wallet), account_id, now)
+            return admission.delete_vps(loaded.of(vps), loaded.of(wallet), account_id, now, "closed")
         except NotFound:
             return NOTHING  # It was deleted before, and its host has not shown it gone yet.
 

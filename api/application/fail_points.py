@@ -30,6 +30,7 @@ POINTS: dict[str, tuple[str, ...]] = {
     "stop": ("append",),
     "halt": ("host", "append"),
     "start": ("append",),
+    "expire": ("append",),
     "delete": ("append",),
     "remove": ("host", "append"),
     "fail": ("append",),

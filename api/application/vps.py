@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from api.application.blobs import offloaded_texts
 from api.application.caller import Caller
@@ -51,6 +52,8 @@ class VpsSpecification(msgspec.Struct, frozen=True, kw_only=True):
     disk_gb: int | None = None
     user_data: str | None = None
     labels: dict[str, str] = {}
+    ttl_minutes: int | UnsetType | None = UNSET
+    """Unset: as its template says; None: it is not deleted by itself."""
 
 
 class VpsDetails(msgspec.Struct, frozen=True, kw_only=True):
@@ -262,6 +265,7 @@ class _Creation(msgspec.Struct, frozen=True, eq=False):
             authorized_keys=authorized_keys(loaded.of(ssh_keys_ref(self.caller.account_id)), key_ids),
             user_data=specification.user_data,
             offloaded_user_data=self.offloaded_user_data,
+            ttl_minutes=None if specification.ttl_minutes is UNSET else specification.ttl_minutes,
             labels=specification.labels,
             token_id=self.caller.token_id,
         )
@@ -320,7 +324,8 @@ def _with_defaults(specification: VpsSpecification, view: TemplateView) -> VpsSp
     if specification.plan_id is None:
         sizes = {name: getattr(template, name) if size is None else size for name, size in sizes.items()}
     user_data = view.user_data if specification.user_data is None else specification.user_data
-    return msgspec.structs.replace(specification, **sizes, user_data=user_data)
+    ttl_minutes = template.ttl_minutes if specification.ttl_minutes is UNSET else specification.ttl_minutes
+    return msgspec.structs.replace(specification, **sizes, user_data=user_data, ttl_minutes=ttl_minutes)
 
 
 def _start(caller: Caller, hosts: RoomRefs, vps: Vps | None, loaded: Loaded, now: Instant) -> Decision:

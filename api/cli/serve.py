@@ -12,6 +12,7 @@ import uvloop
 
 from api.application import closing, erasing
 from api.application.blobs import sweep_blobs
+from api.application.expiry import EXPIRE_EVERY_S, expire_due
 from api.application.runtime import Runtime
 from api.application.seed_data import ensure_operator, ensure_plans, ensure_templates
 from api.application.settings import Settings, SettingsInForce, SettingsRefused, check_servable
@@ -177,6 +178,7 @@ def _host_services(runtime: Runtime) -> dict[str, BackgroundService]:
         ],
         tasks=[
             PeriodicTask("user data", user_data_queue(runtime.worker).work_off, USER_DATA_EVERY_S),
+            PeriodicTask("expiry", partial(expire_due, runtime.worker), EXPIRE_EVERY_S),
             PeriodicTask("mail", partial(mail.send_due_mail, runtime), mail.EVERY_S),
             PeriodicTask("closings", partial(closing.finish_closings, runtime), closing.EVERY_S),
             PeriodicTask("erasures", partial(erasing.finish_erasures, runtime), erasing.EVERY_S),

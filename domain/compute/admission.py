@@ -9,9 +9,11 @@ from domain.compute import vps as life
 from domain.compute.boot_script import wrong_boot_script
 from domain.compute.capacity import Reserved, Room
 from domain.compute.commands import CreateVps
+from domain.compute.events import DeleteReason
 from domain.compute.labels import wrong_labels
 from domain.compute.sizes import wrong_name
 from domain.compute.steps import placed
+from domain.compute.ttl import wrong_ttl
 from domain.compute.vps import Vps
 from domain.deciding import NOTHING, Decision
 from domain.errors import Invalid, InvariantBroken
@@ -51,6 +53,7 @@ def create_vps(
         "labels": wrong_labels(command.labels),
         "user_data": _wrong_user_data(command),
         "disk_gb": _wrong_disk(command),
+        "ttl_minutes": None if command.ttl_minutes is None else wrong_ttl(command.ttl_minutes),
     }
     if fields := {field: reason for field, reason in reasons.items() if reason is not None}:
         raise Invalid(fields=fields)
@@ -138,11 +141,18 @@ def restart_vps(vps: Vps | None, account_id: AccountId, now: Instant) -> Decisio
     return both(account_id, vps.vps_id, (), life.restart(vps, now))
 
 
-def delete_vps(vps: Vps | None, wallet: Wallet, account_id: AccountId, now: Instant) -> Decision:
+def delete_vps(
+    vps: Vps | None, wallet: Wallet, account_id: AccountId, now: Instant, reason: DeleteReason = "requested"
+) -> Decision:
     """Decide to delete a VPS, in whatever state it is. Raises NotFound, also where it was deleted before."""
-    vps = life.owned(vps, account_id)
+    return delete_now(life.owned(vps, account_id), wallet, now, reason)
+
+
+def delete_now(vps: Vps, wallet: Wallet, now: Instant, reason: DeleteReason) -> Decision:
+    """Decide to delete a VPS that exists, in whatever state it is: it is charged no further."""
     released = release(wallet, vps.vps_id, now, "delete")
-    return both(account_id, vps.vps_id, (*_abandoned_boot(vps, wallet, now), *released), life.delete(vps, now))
+    boots = _abandoned_boot(vps, wallet, now)
+    return both(vps.account_id, vps.vps_id, (*boots, *released), life.delete(vps, now, reason))
 
 
 def _abandoned_boot(vps: Vps, wallet: Wallet, now: Instant) -> tuple[Event, ...]:

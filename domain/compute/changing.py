@@ -5,8 +5,10 @@ from msgspec import UNSET
 from domain.compute import vps as life
 from domain.compute.admission import both
 from domain.compute.commands import ChangeVps
+from domain.compute.expiry import set_expiry
 from domain.compute.labels import wrong_labels
 from domain.compute.sizes import wrong_name
+from domain.compute.ttl import wrong_ttl
 from domain.compute.vps import Vps
 from domain.deciding import Decision
 from domain.errors import Invalid
@@ -23,6 +25,8 @@ def change_vps(vps: Vps | None, command: ChangeVps, now: Instant) -> Decision:
         events += life.rename(vps, command.name, now)
     if command.labels is not UNSET:
         events += life.label(vps, command.labels, now)
+    if command.ttl_minutes is not UNSET:
+        events += set_expiry(vps, command.ttl_minutes, now)
     return both(vps.account_id, vps.vps_id, (), events)
 
 
@@ -30,6 +34,7 @@ def _check_fields(command: ChangeVps) -> None:
     reasons = {
         "name": None if command.name is UNSET else wrong_name(command.name),
         "labels": None if command.labels is UNSET else wrong_labels(command.labels),
+        "ttl_minutes": wrong_ttl(command.ttl_minutes) if isinstance(command.ttl_minutes, int) else None,
     }
     if fields := {field: reason for field, reason in reasons.items() if reason is not None}:
         raise Invalid(fields=fields)

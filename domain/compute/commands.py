@@ -15,6 +15,8 @@ class ChangeVps(msgspec.Struct, frozen=True, kw_only=True):
     name: str | UnsetType = UNSET
     labels: dict[str, str] | UnsetType = UNSET
     """All that it is to have."""
+    ttl_minutes: int | UnsetType | None = UNSET
+    """It is deleted so many minutes from now; None: not by itself."""
 
 
 class CreateVps(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,4 +43,6 @@ class CreateVps(msgspec.Struct, frozen=True, kw_only=True):
     offloaded_user_data: OffloadedText | None = None
     """The same, where it is too large for an event."""
     labels: dict[str, str] = {}
+    ttl_minutes: int | None = None
+    """It is deleted so many minutes from now; None: not by itself."""
     token_id: TokenId | None = None

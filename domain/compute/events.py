@@ -13,6 +13,9 @@ StopReason = Literal["requested", "unpaid", "limit", "frozen", "expired"]
 OffReason = Literal["requested", "unpaid", "limit", "frozen", "expired", "guest", "lost", "failed"]
 """``guest``: it went off by itself; ``lost``: it is not the start that we made; ``failed``: after an error."""
 
+DeleteReason = Literal["requested", "ttl", "closed"]
+"""``ttl``: its time was over; ``closed``: the account was closed."""
+
 
 class VpsRequested(Event, frozen=True, tag="compute.vps-requested.v2"):
     """A VPS was asked for and admitted; it is made as generation 1."""
@@ -147,11 +150,29 @@ class VpsLabelled(Event, frozen=True, tag="compute.vps-labelled.v1"):
     at: Instant
 
 
-class VpsDeleteRequested(Event, frozen=True, tag="compute.vps-delete-requested.v1"):
-    """The VPS is gone for its owner; what is left of it on the host is removed."""
+class VpsExpirySet(Event, frozen=True, tag="compute.vps-expiry-set.v1"):
+    """The VPS is deleted at ``expires_at``, instead of when it was to be before; None: not by itself."""
+
+    expires_at: Instant | None
+    at: Instant
+
+
+class VpsExpiryWarned(Event, frozen=True, tag="compute.vps-expiry-warned.v1"):
+    """Whoever follows the VPS is told that it is deleted at ``expires_at``, unless its owner sets another time."""
+
+    expires_at: Instant
+    at: Instant
+
+
+class VpsDeleteRequested(Event, frozen=True, tag="compute.vps-delete-requested.v2"):
+    """The VPS is gone for its owner; what is left of it on the host is removed.
+
+    The first version did not tell why; what it leaves open was asked for by its owner, or by closing the account.
+    """
 
     generation: int
     at: Instant
+    reason: DeleteReason = "requested"
 
 
 class VpsTemplateUsed(Event, frozen=True, tag="compute.vps-template-used.v1"):
@@ -259,6 +280,8 @@ VpsEvent = (
     | VpsHostFound
     | VpsRenamed
     | VpsLabelled
+    | VpsExpirySet
+    | VpsExpiryWarned
     | VpsDeleteRequested
     | VpsDeleted
     | VpsTemplateUsed

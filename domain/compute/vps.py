@@ -10,6 +10,7 @@ from domain.compute import events as recorded
 from domain.compute import snapshot as snapshots
 from domain.compute.commands import CreateVps
 from domain.compute.snapshot import Snapshot
+from domain.compute.ttl import expires_in
 from domain.deciding import AggregateRef, Fold
 from domain.errors import NotFound, Refusal
 from domain.events import Event
@@ -105,6 +106,10 @@ class Vps(msgspec.Struct, frozen=True, kw_only=True):
     """Oldest first, those included that are being deleted."""
     restoring: SnapshotId | None = None
     """The snapshot to which its disk is to be set back."""
+    expires_at: Instant | None = None
+    """When it is deleted by itself; None: it is not."""
+    expiry_warned: bool = False
+    """Whether it was told that it is deleted then."""
 
     @property
     def kept_disk_gb(self) -> int:
@@ -181,6 +186,7 @@ def create(command: CreateVps, now: Instant) -> tuple[Event, ...]:
             created_at=now,
         ),
         *made_from,
+        *(() if command.ttl_minutes is None else (expires_in(command.ttl_minutes, now),)),
     )
 
 
@@ -230,11 +236,11 @@ def restart(vps: Vps, now: Instant) -> tuple[Event, ...]:
     return (recorded.VpsRestartRequested(generation=vps.generation, at=now),)
 
 
-def delete(vps: Vps, now: Instant) -> tuple[Event, ...]:
+def delete(vps: Vps, now: Instant, reason: recorded.DeleteReason = "requested") -> tuple[Event, ...]:
     """Return what is recorded when a VPS is to go; legal in every state."""
     if vps.gone:
         return ()
-    return (recorded.VpsDeleteRequested(generation=vps.generation, at=now),)
+    return (recorded.VpsDeleteRequested(generation=vps.generation, at=now, reason=reason),)
 
 
 def lose_host(vps: Vps | None, host_id: HostId, since: Instant, now: Instant) -> tuple[Event, ...]:
@@ -356,6 +362,10 @@ def _evolved(vps: Vps, event: recorded.VpsEvent) -> Vps:
             return replace(vps, name=event.name)
         case recorded.VpsLabelled():
             return replace(vps, labels=event.labels)
+        case recorded.VpsExpirySet():
+            return replace(vps, expires_at=event.expires_at, expiry_warned=False)
+        case recorded.VpsExpiryWarned():
+            return replace(vps, expiry_warned=True)
         case recorded.VpsDeleteRequested():
             return replace(vps, pending="delete", wanted_on=False, since=event.at)
         case recorded.VpsDeleted():

@@ -53,6 +53,13 @@ class OpenWork(Protocol):
         """Return every VPS placed on a host that is not deleted."""
         ...
 
+    async def expiring(self, before: Instant, now: Instant, after: VpsId | None, limit: int) -> Sequence[VpsId]:
+        """Return VPSs of which the expiry is to be told, or done, in the order of their ids, past ``after``.
+
+        Those that expire by ``now``, and those that do by ``before`` and of which that was not told.
+        """
+        ...
+
     async def open_jobs(self, requested_before: Instant, limit: int) -> Sequence[JobId]:
         """Return jobs that are not finished, the oldest first; those leased or postponed left out, accounts in turn."""
         ...

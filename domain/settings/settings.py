@@ -17,6 +17,7 @@ from domain.wallet.boots import FAILED_STARTS_OF_ACCOUNT_MAX
 from domain.wallet.vps_limits import VPS_DISK_GB_MAX_HIGHEST, VPS_MAX_HIGHEST, VpsLimits
 
 ISSUER_CHARACTERS_MAX = 200
+TTL_WARNING_MINUTES_MAX = 7 * 24 * 60
 
 
 class OperatorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -40,6 +41,8 @@ class OperatorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How much disk may be promised to VPSs, in percent of what a host has for them."""
     host_lost_after_minutes: int = 3
     """For how long a host gives no answer before it is taken to be gone."""
+    ttl_warning_minutes: int = 10
+    """How long before a VPS is deleted, since its time is over, that is told."""
     refund_keeps_fee: bool = False
     """Whether what Stripe kept of a payment is kept of its refunds, too, those of a closed account included."""
     tax: tuple[TaxRate, ...] = ()
@@ -62,6 +65,7 @@ BOUNDS: dict[str, tuple[int, int]] = {
     "snapshots_per_vps": (0, 1_000),
     "host_cpu_percent": (1, PERCENT_MAX),
     "host_disk_percent": (1, PERCENT_MAX),
+    "ttl_warning_minutes": (0, TTL_WARNING_MINUTES_MAX),
     "host_lost_after_minutes": (1, 1_440),
 }
 

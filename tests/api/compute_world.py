@@ -20,6 +20,7 @@ from adapters.simulated.host import SimulatedHost
 from adapters.simulated.hypervisor import SimulatedHypervisor
 from api.application.blobs import offloaded_texts
 from api.application.capacity import ensure_registered, room_refs
+from api.application.expiry import expire_due
 from api.application.metering import settle_account
 from api.application.repository import AggregateRepository, CommandContext, Loaded
 from api.application.worker_context import WorkerContext
@@ -296,6 +297,13 @@ class World:
             return snapshots.delete_snapshot(loaded.of(ref), self.account_id, name, now)
 
         await worker.aggregates.execute([ref], decide, self.context("delete-snapshot"))
+
+    async def expired(self, worker: WorkerContext, vps_id: VpsId) -> None:
+        """Have the task that deletes what has expired run until it has met a VPS."""
+        async with asyncio.timeout(WAIT_S):
+            while (vps := await worker.vps(vps_id)) is not None and not vps.gone:
+                await expire_due(worker)
+                await asyncio.sleep(0.005)
 
     @asynccontextmanager
     async def working(self, worker: WorkerContext) -> AsyncIterator[Worker]:

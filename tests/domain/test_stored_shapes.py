@@ -4,7 +4,7 @@ from adapters.sealing.sealer import AccountSealer
 from domain import codec
 from domain.blobs import Blob
 from domain.codec import decode, decode_metadata, encode, misplaced_fields
-from domain.compute.events import HostRegistered, VpsRequested
+from domain.compute.events import HostRegistered, VpsDeleteRequested, VpsRequested
 from domain.exec.events import JobRequested
 from domain.ids import HostId, JobId, VpsId
 from domain.wallet.events import MeterStarted
@@ -56,6 +56,27 @@ SECOND_JOB_REQUESTED = (
     '"command":{"size_bytes":5000,"sha256":"c0ffee"},"timeout_seconds":30,'
     '"background":false,"cwd":null,"env":null,"stdin":{"size_bytes":7,"sha256":"c0ffee"},"user":null}'
 )
+
+
+FIRST_VPS_DELETE_REQUESTED = '{"type":"compute.vps-delete-requested.v1","generation":2,"at":1700000000000000}'
+SECOND_VPS_DELETE_REQUESTED = (
+    '{"type":"compute.vps-delete-requested.v2","generation":2,"at":1700000000000000,"reason":"ttl"}'
+)
+
+
+def test_a_vps_that_was_to_go_before_it_was_told_why_was_asked_to_by_its_owner() -> None:
+    requested = decode(stored("compute.vps-delete-requested.v1", FIRST_VPS_DELETE_REQUESTED))
+
+    assert requested == VpsDeleteRequested(2, NOW, "requested")
+
+
+def test_why_a_vps_is_to_go_is_told_in_the_same_bytes_as_at_first(sealer: AccountSealer) -> None:
+    requested = VpsDeleteRequested(2, NOW, "ttl")
+
+    new = encode(ROOM, 1, requested, PLAIN, NOW, sealer)
+
+    assert (new.type, new.payload) == ("compute.vps-delete-requested.v2", SECOND_VPS_DELETE_REQUESTED)
+    assert decode(recorded(new)) == requested
 
 
 def test_a_meter_that_was_started_before_it_told_its_host_leaves_it_open() -> None:

@@ -183,6 +183,13 @@ class Customer:
         answer = self._ask("PATCH", f"/api/vps/{self.vps_id}", {"name": name})
         assert answer.status_code == httpx.codes.OK, answer.text
 
+    def let_expire(self) -> None:
+        """Give the VPS a minute to live, if it has no end yet; asked again, it may be gone."""
+        vps = self.look()
+        if vps is not None and vps["expires_at"] is None:
+            answer = self._ask("PATCH", f"/api/vps/{self.vps_id}", {"ttl_minutes": 1})
+            assert answer.status_code == httpx.codes.OK, answer.text
+
     def exec(self, command: str, key: str, stdin: str | None = None) -> dict[str, Any]:
         """Run a command, once a key."""
         answer = self._ask("POST", f"/api/vps/{self.vps_id}/exec", {"command": command, "stdin": stdin}, key)

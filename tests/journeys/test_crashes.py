@@ -30,8 +30,8 @@ pytestmark = pytest.mark.anyio
 
 FUNDS = 1_000_000
 SCRIPT = "#!/bin/sh\n" + "echo ready\n" * 500
-IN_TROUBLE = ("fail", "differ")
-"""What is only recorded where something goes wrong with a guest."""
+IN_TROUBLE = ("fail", "differ", "expire")
+"""What is only recorded where something goes wrong with a guest, or nobody deletes it."""
 
 
 class Journey:
@@ -200,11 +200,21 @@ class Journey:
             assert self.crashes, "a VPS that was not deleted is there"
         await self.settled()
 
+    async def time_is_over(self) -> None:
+        """It was given a minute to live, and that is over."""
+        vps = await self.world.worker().vps(self.vps_id)
+        assert vps is not None
+        if vps.expires_at is None:
+            await self.world.change(self.worker, self.vps_id, ttl_minutes=1)
+            self.world.clock.advance(60)
+        await self.world.expired(self.worker, self.vps_id)
+        assert (await self.settled()).deleted
+
     def legs(self, *, in_trouble: bool) -> list[Callable[[], Awaitable[None]]]:
         if in_trouble:
             return [
                 *(self.create, self.run_a_while, self.guest_dies, self.start),
-                *(self.host_key_changes, self.start, self.run_a_while, self.delete, self.orphan_appears),
+                *(self.host_key_changes, self.start, self.run_a_while, self.time_is_over, self.orphan_appears),
             ]
         return [
             *(self.create, self.run_a_while, self.exec, self.change, self.run_a_while, self.restart, self.run_a_while),

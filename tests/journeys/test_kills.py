@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import UUID
@@ -39,6 +40,8 @@ A_HANDFUL = {
 """Killed at in every run of the tests; at all there are with LITEVPS_LONG."""
 CHOSEN = set(failpoints.ALL) if os.environ.get("LITEVPS_LONG") else A_HANDFUL
 
+IN_TROUBLE = ("fail", "differ", "expire")
+"""What is only recorded where something goes wrong with a guest, or nobody deletes it."""
 NEW_HOST_KEY = (
     "cd /etc/ssh && ssh-keygen -q -t ed25519 -N '' -f new"
     " && mv new ssh_host_ed25519_key && mv new.pub ssh_host_ed25519_key.pub"
@@ -106,6 +109,15 @@ class Journey:
         self.customer.change("restart", "another key")
         self.customer.await_state("error")
 
+    def expire(self) -> None:
+        self.customer.let_expire()
+        for _ in range(300):
+            self.service.check_alive()
+            if self.customer.look() is None:
+                return self._await_nothing_on_host()
+            time.sleep(0.5)
+        raise AssertionError("its time is over, and it is still there")
+
     def remove(self) -> None:
         self.customer.delete()
         assert self.customer.look() is None
@@ -164,7 +176,7 @@ def test_whatever_the_service_dies_of_the_vps_is_made_kept_billed_and_removed_on
 
     events = journey.service.events()
     assert journey.service.kills == len(journey.met)
-    assert set(journey.met) == {name for name in CHOSEN if name.partition(":")[0] not in ("fail", "differ")}
+    assert set(journey.met) == {name for name in CHOSEN if name.partition(":")[0] not in IN_TROUBLE}
     assert [type(event) for event in events].count(VpsRequested) == 1
     assert [type(event) for event in events].count(VpsDeleted) == 1
     assert [event.generation for event in events if isinstance(event, VpsRunning)] == [1, 2]
@@ -199,9 +211,9 @@ def test_whatever_the_service_dies_of_a_guest_that_went_its_own_way_is_dealt_wit
     journey.begin_again()
     assert journey.customer.exec(NEW_HOST_KEY, "new key")["exit_code"] == 0
     journey.kill_at(journey.fail, "fail")
-    journey.remove()
+    journey.kill_at(journey.expire, "expire")
 
-    assert journey.service.kills == len(journey.met) == 6
+    assert journey.service.kills == len(journey.met) == 8
     check_minutes(minutes_of(UUID(journey.customer.vps_id), journey.service.events()), waived_max=1)
 
     assert journey.service.run("audit", "verify").returncode == 0

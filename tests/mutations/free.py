@@ -44,9 +44,23 @@ FREE: tuple[Mutation, ...] = (
     Mutation(
         "a boot that is ended by a delete is noted",
         "domain/compute/admission.py",
-        "(*_abandoned_boot(vps, wallet, now), *released), life.delete(vps, now))",
-        "released, life.delete(vps, now))",
+        "(*boots, *released), life.delete(vps, now, reason))",
+        "released, life.delete(vps, now, reason))",
         _TESTS,
+    ),
+    Mutation(
+        "no VPS is deleted before its time is over",
+        "domain/compute/expiry.py",
+        "if now >= vps.expires_at else NOTHING",
+        "",
+        "tests/domain/compute/test_expiry.py",
+    ),
+    Mutation(
+        "the end of a VPS is told once",
+        "domain/compute/expiry.py",
+        "return not vps.expiry_warned and now",
+        "return now",
+        "tests/domain/compute/test_expiry.py",
     ),
     Mutation("a start that the guest let fail is noted", _OUTCOMES, "    if by_guest:\n", "    if False:\n", _TESTS),
     Mutation(

@@ -10,6 +10,8 @@ from adapters.postgres.leases import PostgresLeases
 from domain.compute.events import (
     VpsDeleted,
     VpsDeleteRequested,
+    VpsExpirySet,
+    VpsExpiryWarned,
     VpsLaunched,
     VpsPlaced,
     VpsPrepared,
@@ -105,6 +107,24 @@ async def test_user_data_is_awaited_of_what_runs_until_its_end_is_told(
     await history.record(account_id, (vps_stream(RUNNING), VpsUserDataEnded("done", "the end", at(40))))
     await followed.caught_up(await history.store.head(), COMPUTE_WORK)
     assert list(await work.awaiting_user_data([HOST], None, 10)) == []
+
+
+async def test_vpss_are_met_whose_end_is_to_be_told_or_has_come_and_no_others(
+    work: OpenWork, history: History, followed: ReadModels
+) -> None:
+    account_id = await history.registered(email="eve@example.com")
+    soon, told, over, never, gone = (VpsId(UUID(int=k)) for k in range(21, 26))
+    await _vps(history, account_id, soon, VpsExpirySet(at(200), at(50)))
+    await _vps(history, account_id, told, VpsExpirySet(at(200), at(50)), VpsExpiryWarned(at(200), at(60)))
+    await _vps(history, account_id, over, VpsExpirySet(at(100), at(50)), VpsExpiryWarned(at(100), at(60)))
+    await _vps(history, account_id, never, VpsExpirySet(at(100), at(50)), VpsExpirySet(None, at(60)))
+    await _vps(history, account_id, gone, VpsExpirySet(at(100), at(50)), VpsDeleteRequested(1, at(60)))
+    await followed.caught_up(await history.store.head(), COMPUTE_WORK, timeout_s=30)
+
+    assert list(await work.expiring(at(199), at(99), None, 10)) == []
+    assert list(await work.expiring(at(200), at(100), None, 10)) == [soon, over]
+    assert list(await work.expiring(at(200), at(100), soon, 10)) == [over]
+    assert list(await work.expiring(at(200), at(200), None, 2)) == [soon, told]
 
 
 async def test_jobs_that_are_not_finished_are_open_once_they_are_old_enough(work: OpenWork) -> None:

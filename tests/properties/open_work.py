@@ -44,6 +44,19 @@ class MemoryOpenWork:
         await self._catch_up()
         return [vps.vps_id for vps in self._vpss.values() if vps.host_id == host_id and not vps.deleted]
 
+    async def expiring(self, before: Instant, now: Instant, after: VpsId | None, limit: int) -> list[VpsId]:
+        """Return VPSs of which the expiry is to be told, or done; see ``OpenWork.expiring``."""
+        await self._catch_up()
+        due = [
+            vps.vps_id
+            for vps in self._vpss.values()
+            if vps.expires_at is not None
+            and not vps.gone
+            and vps.expires_at <= (now if vps.expiry_warned else before)
+            and (after is None or vps.vps_id > after)
+        ]
+        return sorted(due)[:limit]
+
     async def open_jobs(self, requested_before: Instant, limit: int) -> list[JobId]:
         """Return jobs that are not finished and nobody is at; see ``OpenWork.open_jobs``."""
         await self._catch_up()

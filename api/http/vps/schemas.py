@@ -26,6 +26,7 @@ from domain import codec
 from domain.compute.boot_script import SCRIPT_BYTES_MAX
 from domain.compute.commands import ChangeVps
 from domain.compute.labels import LABEL_CHARACTERS_MAX, LABELS_MAX
+from domain.compute.ttl import TTL_MINUTES_MAX
 from domain.compute.vps import Pending, State, UserDataState, Vps, labels_of
 from domain.errors import Invalid
 from domain.events import personal_fields
@@ -38,6 +39,7 @@ SSH_KEYS_MAX = 32
 
 Label = Annotated[str, msgspec.Meta(max_length=LABEL_CHARACTERS_MAX)]
 Size = Annotated[int, msgspec.Meta(ge=1, le=2**31)]
+Minutes = Annotated[int, msgspec.Meta(ge=1, le=TTL_MINUTES_MAX)]
 SSH_USER: Literal["root"] = "root"
 
 VPS_EXAMPLE: dict[str, Any] = {
@@ -132,6 +134,12 @@ class NewVps(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         dict[Label, Label],
         msgspec.Meta(max_length=LABELS_MAX, description="Key and value. A key is not empty and has no `=`."),
     ] = {}
+    ttl_minutes: Annotated[
+        Minutes | UnsetType | None,
+        msgspec.Meta(
+            description="It is deleted so many minutes from now; null: not by itself. Left out: as its template says."
+        ),
+    ] = UNSET
 
     def to_command(self) -> VpsSpecification:
         """Return what this asks for."""
@@ -145,6 +153,7 @@ class NewVps(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             disk_gb=self.disk_gb,
             user_data=self.user_data,
             labels=self.labels,
+            ttl_minutes=self.ttl_minutes,
         )
 
 
@@ -159,10 +168,16 @@ class ChangedVps(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         Annotated[dict[Label, Label], msgspec.Meta(max_length=LABELS_MAX)] | UnsetType,
         msgspec.Meta(description="All labels that it is to have; those before are gone."),
     ] = UNSET
+    ttl_minutes: Annotated[
+        Minutes | UnsetType | None,
+        msgspec.Meta(description="It is deleted so many minutes from now; null: not by itself any more."),
+    ] = UNSET
 
     def to_command(self, vps_id: VpsId, account_id: AccountId) -> ChangeVps:
         """Return what this asks for."""
-        return ChangeVps(vps_id=vps_id, account_id=account_id, name=self.name, labels=self.labels)
+        return ChangeVps(
+            vps_id=vps_id, account_id=account_id, name=self.name, labels=self.labels, ttl_minutes=self.ttl_minutes
+        )
 
 
 class VpsQuery(Page, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -262,9 +277,9 @@ class VpsResponse(msgspec.Struct, frozen=True, kw_only=True):
             labels=labels_of(vps),
             created_at=to_rfc3339(vps.created_at),
             started_at=optional_time(vps.started_at),
-            expires_at=None,
             user_data=vps.user_data_state,
             user_data_output=vps.user_data_output,
+            expires_at=optional_time(vps.expires_at),
             metered_minutes=meter.paid_n if meter else 0,
             cost=amount_number(meter.paid if meter else ZERO),
             error=vps.error,

@@ -1,5 +1,6 @@
 """Templates over HTTP: what is offered to everybody, one's own, and VPSs that are made from them."""
 
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from tests.api.houses import Customer, House
 
 pytestmark = pytest.mark.anyio
 
+MINUTE = timedelta(minutes=1)
 OWN: dict[str, Any] = {"name": "worker", "description": "Takes jobs.", "vcpu": 1, "memory_mb": 512, "disk_gb": 10}
 
 
@@ -230,3 +232,15 @@ async def test_images_are_recorded_in_a_stream_of_their_own(here: House) -> None
     await bring_full_image(here)
     kinds = [event.type for event in await here.runtime.store.read_stream(IMAGES_STREAM, 0, 100)]
     assert kinds == ["images.image-registered.v1", "images.image-brought.v1"], "said twice, recorded once"
+
+
+async def test_a_vps_lives_as_long_as_its_template_says_unless_it_is_told_otherwise(ann: Customer) -> None:
+    assert (await ann.ask("POST", "/api/templates", json=OWN | {"ttl_minutes": 60})).status_code == 201
+
+    async def lives(**asked: Any) -> float | None:
+        made = (await ann.ask("POST", "/api/vps", json={"name": "a", "template": "worker", **asked})).json()
+        if made["expires_at"] is None:
+            return None
+        return (datetime.fromisoformat(made["expires_at"]) - datetime.fromisoformat(made["created_at"])) / MINUTE
+
+    assert [await lives(), await lives(ttl_minutes=5), await lives(ttl_minutes=None)] == [60, 5, None]

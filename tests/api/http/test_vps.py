@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -221,6 +222,23 @@ async def test_a_change_that_cannot_be_meant_changes_nothing(here: House, ann: C
     refused = await ann.ask("PATCH", f"/api/vps/{vps_id}", json=body)
 
     assert (refused.status_code, await here.runtime.store.head()) == (400, head)
+
+
+async def test_a_vps_tells_when_its_time_is_over_and_can_be_given_more_or_no_end(here: House, ann: Customer) -> None:
+    body = {"name": "web", "plan_id": await here.nano(), "ttl_minutes": 5}
+    made = await ann.ask("POST", "/api/vps", json=body)
+    assert made.status_code == 201
+    path = f"/api/vps/{made.json()['id']}"
+    created_at, expires_at = map(datetime.fromisoformat, (made.json()["created_at"], made.json()["expires_at"]))
+    assert expires_at - created_at == timedelta(minutes=5)
+
+    longer = (await ann.ask("PATCH", path, json={"ttl_minutes": 60})).json()
+    assert datetime.fromisoformat(longer["expires_at"]) >= created_at + timedelta(minutes=60)
+    endless = (await ann.ask("PATCH", path, json={"ttl_minutes": None})).json()
+    assert endless["expires_at"] is None
+    for wrong in (0, -5, 1.5, "5", 10**9):
+        assert (await ann.ask("PATCH", path, json={"ttl_minutes": wrong})).status_code == 400
+        assert (await ann.ask("POST", "/api/vps", json=body | {"ttl_minutes": wrong})).status_code == 400
 
 
 async def test_a_plan_follows_from_sizes(here: House, ann: Customer) -> None:
