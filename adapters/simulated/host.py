@@ -18,6 +18,8 @@ class SimulatedGuest:
 
     def __init__(self, spec: GuestSpec, ledger_id: LedgerId | None = None) -> None:
         self.spec = spec
+        self.prepared_as = spec
+        """What disk and seed were made by; ``spec`` is that of its last start."""
         self.ledger_id = ledger_id
         self.host_key_public = public_half(spec.host_key_private)
         self.seeded = False

@@ -1,7 +1,9 @@
 """The full image: built, booted, logged into by its keys alone, and user data done by cloud-init."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +12,8 @@ from adapters.guest_image.full import FULL
 from adapters.libvirt.hypervisor import LibvirtHypervisor
 from adapters.libvirt_host.host import EmbeddedHost
 from adapters.ssh.guest_shell import SshGuestShell
+from api.application.settings import Settings
+from api.bootstrap.images import built_image
 from domain.compute.ports import GuestAddress
 from tests.adapters.libvirt.conftest import BootedGuest, check_who_gets_in
 from tests.contracts.guest_shells import job
@@ -74,6 +78,18 @@ async def until_user_data_failed(shell: SshGuestShell, address: GuestAddress) ->
             await asyncio.sleep(2)
     assert not seen.succeeded
     assert b"told by runcmd" in seen.output
+
+
+def test_it_is_registered_as_it_was_built(full_image: GuestImage, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "images").symlink_to(full_image.folder.parent)
+    command = built_image(Settings(home=str(home)), FULL.name, print)
+    assert (command.name, command.key, command.boots, command.user_data) == (
+        *("debian-12", full_image.key, "kernel", "cloud-init"),
+    )
+    assert command.sha256 == hashlib.sha256(full_image.disk.read_bytes()).hexdigest()
+    assert command.disk_gb_min == 2
 
 
 async def test_a_full_guest_is_a_debian_that_only_its_keys_let_in(

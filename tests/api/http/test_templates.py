@@ -205,6 +205,17 @@ async def test_a_vps_is_placed_where_its_image_is(here: House, ann: Customer) ->
     assert (await ann.ask("POST", "/api/vps", json={"name": "b", "template": "worker"})).status_code == 503
 
 
+async def test_a_host_is_told_which_files_its_image_has(here: House, ann: Customer) -> None:
+    await bring_full_image(here)
+    await ann.ask("POST", "/api/templates", json=OWN | {"image": FULL_IMAGE, "user_data": "#cloud-config\n"})
+    for template, key, user_data in (("worker", "debian-12-0123", "#cloud-config\n"), ("ubuntu-22-small", "", None)):
+        made = (await ann.ask("POST", "/api/vps", json={"name": "a", "template": template})).json()
+        async with here.working():
+            await ann.until(made["id"], "running")
+        prepared_as = here.host.guests[VpsId(UUID(made["id"]))].prepared_as
+        assert (prepared_as.image_key, prepared_as.user_data) == (key, user_data)
+
+
 async def test_a_disk_is_never_smaller_than_its_image(here: House, ann: Customer) -> None:
     await bring_full_image(here)
     refused = await ann.ask("POST", "/api/templates", json=OWN | {"image": FULL_IMAGE, "disk_gb": 1})
