@@ -53,8 +53,11 @@ _DUE = """
     ORDER BY row_number() OVER (PARTITION BY folded::json ->> 'account_id' ORDER BY since), since LIMIT %s
 """
 _AWAITING_USER_DATA = """
-    SELECT vps_id FROM compute_work
-    WHERE awaits_user_data AND host_id = ANY(%s::uuid[]) AND (%s::uuid IS NULL OR vps_id > %s)
+    SELECT vps_id FROM compute_work AS waiting
+    WHERE awaits_user_data AND host_id = ANY(%s::uuid[]) AND (%s::uuid IS NULL OR vps_id > %s) AND NOT EXISTS (
+        SELECT FROM work.lease
+        WHERE scope = 'user-data' AND key = waiting.vps_id AND leased_until > clock_timestamp()
+    )
     ORDER BY vps_id LIMIT %s
 """
 _ON_HOST = "SELECT vps_id FROM compute_work WHERE host_id = %s"

@@ -46,7 +46,10 @@ class OpenWork(Protocol):
         ...
 
     async def awaiting_user_data(self, host_ids: Sequence[HostId], after: VpsId | None, limit: int) -> Sequence[VpsId]:
-        """Return VPSs on these hosts that run, and of whose user data it is not known how it ended, by their ids."""
+        """Return VPSs on these hosts that run, and of whose user data it is not known how it ended, by their ids.
+
+        Those leased or postponed are left out.
+        """
         ...
 
     async def vpss_on(self, host_id: HostId) -> Sequence[VpsId]:

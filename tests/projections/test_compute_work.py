@@ -135,8 +135,11 @@ async def test_jobs_that_are_not_finished_are_open_once_they_are_old_enough(work
 async def test_what_is_leased_or_postponed_is_left_out(work: OpenWork, leases: Leases) -> None:
     await leases.take("vps", REQUESTED, 30)
     await leases.take("job", OPEN, 30)
+    await leases.take("user-data", RUNNING, 30)
     assert list(await work.due_vpss([HOST], 1)) == [DELETING]
     assert list(await work.open_jobs(at(99), 10)) == []
+
+    assert list(await work.awaiting_user_data([HOST], None, 10)) == []
 
     await leases.postpone("job", OPEN, 30)
     assert list(await work.open_jobs(at(99), 10)) == []
