@@ -44,8 +44,8 @@ from tests.storage import OpenStorage
 pytestmark = pytest.mark.anyio
 
 POISONED = 3
-TRIES = 8
-"""In five minutes: after 1, 2, 4 … 128 seconds."""
+TRIES = 6
+"""In 70 seconds: after 1, 2, 4 … 32 seconds."""
 
 
 class Customers:
@@ -90,10 +90,10 @@ async def recorded(here: Customers, kind: type) -> list[AccountId]:
 
 
 async def let_pauses_grow(here: Customers, go: Callable[[Runtime], object]) -> tuple[int, int]:
-    """Go rounds for five minutes, one a second; return how often what is poisoned was tried, and how often told."""
+    """Go rounds for 70 seconds, one a second; return how often what is poisoned was tried, and how often told."""
     here.store.tried = 0
     with capture_logs() as logs:
-        for _ in range(300):
+        for _ in range(70):
             await go(here.runtime)  # type: ignore[misc]
             here.clock.advance(1)
     return here.store.tried, len(logs)

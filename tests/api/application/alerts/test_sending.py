@@ -205,7 +205,8 @@ async def test_the_same_code_is_mailed_again_after_a_crash(mailed: Mailed) -> No
 async def test_a_mail_server_that_hangs_holds_up_no_stop(mailed: Mailed, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(smtp, "SEND_TIMEOUT_S", 3)
     await mailed.ann.credit(4_200)
-    silent = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0)
+    asked = asyncio.Event()
+    silent = await asyncio.start_server(lambda _reader, _writer: asked.set(), "127.0.0.1", 0)
     async with silent, mailed.house.working():
         port = silent.sockets[0].getsockname()[1]
         await mailed.watch(1.00)
@@ -221,6 +222,7 @@ async def test_a_mail_server_that_hangs_holds_up_no_stop(mailed: Mailed, monkeyp
             await mailed.ann.until(str(vps_id), "stopped")
         assert not mailed.house.host.guests[vps_id].running
         assert (await mailed.ann.ask("GET", "/api/me")).json()["balance_micros"] == MicroUsd(0)
+        await asyncio.wait_for(asked.wait(), 30)
         postman.cancel()
         await asyncio.wait([postman])
         assert len(await mailed.recorded(MailFailed)) == 1, "the mail server was asked, and hung"
