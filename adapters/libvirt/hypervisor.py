@@ -13,7 +13,9 @@ from adapters.libvirt.connection import HostConnection
 from adapters.libvirt.domain_xml import BootFiles, GuestMark, write_domain
 from adapters.libvirt.folders import GuestFolder, HostFolders, guests_with_files
 from adapters.libvirt.guest_files import ensure_files, ensure_no_files
+from adapters.libvirt.measuring import measure_all
 from adapters.libvirt.observations import MarkReader, never_started, new_start, see_all, see_one
+from domain.compute.metrics import HostMetrics
 from domain.compute.ports import (
     Denial,
     GuestNetwork,
@@ -193,6 +195,16 @@ class LibvirtHypervisor:
     async def observe(self) -> HostObservation:
         """Return what the host shows of all guests that are ours, those without a domain yet included."""
         return await self._observe(self._see_all)
+
+    async def measure(self) -> HostMetrics:
+        """Return what all guests of ours that are on have used since their start, by one call."""
+
+        def collect(connection: libvirt.virConnect) -> HostMetrics:
+            self._marks.forget_after(self._connection.opened)
+            collected_at = self._clock.now()
+            return HostMetrics(collected_at=collected_at, guests=tuple(measure_all(connection, self._marks)))
+
+        return await self._connection.call(collect)
 
     async def close(self) -> None:
         """Let go of the connection; guests are left as they are."""

@@ -4,6 +4,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 
 from adapters.simulated.faults import Faults
 from adapters.simulated.jobs import PlayedJob
+from domain.compute.metrics import GuestMetrics
 from domain.compute.ports import Denial, GuestSeen, GuestSpec, HostObservation, UserDataSeen
 from domain.ids import HostId, JobId, LedgerId, SnapshotId, VpsId
 from domain.ports import Clock
@@ -50,6 +51,20 @@ class SimulatedGuest:
             start_id=self.start_id if self.running else "",
             running=self.running and not self.halted,
             cpu_ns=self._cpu_ns_at(now) if self.running else 0,
+        )
+
+    def measured(self, now: Instant) -> GuestMetrics:
+        """Return what the host measured of this guest since its start."""
+        lasted = max(0, now - self.started_at)
+        return GuestMetrics(
+            vps_id=self.spec.vps_id,
+            generation=self.generation,
+            cpu_ns=self._cpu_ns_at(now),
+            memory_bytes=self.spec.memory_mb * 1024 * 1024,
+            disk_read_bytes=lasted // 1000,
+            disk_written_bytes=lasted // 500,
+            network_received_bytes=None,
+            network_sent_bytes=None,
         )
 
     def turn_on(self, start_id: str, now: Instant, boot_us: int) -> None:

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from adapters.simulated.host import SimulatedGuest, SimulatedHost
+from domain.compute.metrics import HostMetrics
 from domain.compute.ports import Denial, GuestSeen, GuestSpec, HostObservation, HypervisorUnavailable
 from domain.ids import LedgerId, SnapshotId, VpsId
 
@@ -146,6 +147,14 @@ class SimulatedHypervisor:
             seen = self._observation([guest for guest in ours if guest.spec.vps_id not in self._host.hidden])
             self._host.shown_last = seen
             return seen
+
+    async def measure(self) -> HostMetrics:
+        """Return what all guests that are on have used; they read and write a little all the time."""
+        async with self._call("measure"):
+            now = self._host.clock.now()
+            ours = [guest for guest in self._host.guests.values() if guest.ledger_id == self._ledger_id]
+            shown = tuple(guest.measured(now) for guest in ours if guest.running)
+            return HostMetrics(collected_at=now, guests=shown)
 
     async def close(self) -> None:
         """Nothing is held open; guests are left as they are."""

@@ -13,6 +13,7 @@ from api.application.vps_queries import VpsList
 from api.application.worker_context import WorkerContext
 from domain.accounts.ports import Captcha, Leftovers, OpenClosings, Passwords, RateCounters, Sessions
 from domain.alerts.ports import AlertWork, Mailer
+from domain.compute.metrics import MetricsStore
 from domain.ids import AccountId
 from domain.money import MicroUsd
 from domain.ports import Clock, EventStore, Ids, Sealer
@@ -43,6 +44,8 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     sessions: Sessions
     token_secrets: TokenSecrets
     last_uses: LastUses
+    metrics: MetricsStore
+    """What hosts measured of their guests within the last hour."""
     """When tokens were last used."""
     captcha: Captcha
     rate_counters: RateCounters

@@ -23,6 +23,7 @@ from adapters.passwords import Argon2Passwords
 from adapters.postgres.blobs import PostgresBlobs
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.evidence import PostgresEvidence
+from adapters.postgres.guest_metrics import PostgresGuestMetrics
 from adapters.postgres.last_uses import PostgresLastUses
 from adapters.postgres.leases import PostgresLeases
 from adapters.postgres.leftovers import PostgresLeftovers
@@ -185,6 +186,7 @@ async def opened_runtime(
             sessions=sessions,
             token_secrets=MarkedTokenSecrets(sealer.keyed_hash),
             last_uses=PostgresLastUses(pool),
+            metrics=PostgresGuestMetrics(pool),
             captcha=_closed_by(stack, _captcha(settings)),
             rate_counters=_closed_by(stack, PostgresRateCounters(database.service_url)),
             worker=worker,

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import uvloop
 
-from api.application import closing, erasing
+from api.application import closing, erasing, guest_metrics
 from api.application.blobs import sweep_blobs
 from api.application.expiry import EXPIRE_EVERY_S, expire_due
 from api.application.runtime import Runtime
@@ -41,6 +41,7 @@ from api.workers.database_watch import watch_database
 from api.workers.provisioning import Worker
 from api.workers.reconciler import Reconciler
 from api.workers.scheduler import OBSERVE_EVERY_S, SETTLE_EVERY_S, SWEEP_EVERY_S, PeriodicTask, Scheduler
+from domain.compute.metrics import GRAIN_S
 from projections.catalogue import READ_MODELS
 from projections.generation import SCHEMA
 from projections.runner import Runner
@@ -185,6 +186,8 @@ def _host_services(runtime: Runtime) -> dict[str, BackgroundService]:
             PeriodicTask("payments", payment_reconciliation.PaymentReconciler(runtime.payments).run, payments_every_s),
             PeriodicTask("statements", partial(issue_due, runtime), ISSUE_EVERY_S),
             PeriodicTask("claims", runtime.sweep_claims, SWEEP_EVERY_S),
+            PeriodicTask("metrics", partial(guest_metrics.collect_metrics, runtime), GRAIN_S),
+            PeriodicTask("old metrics", partial(guest_metrics.sweep_metrics, runtime), SWEEP_EVERY_S),
             PeriodicTask("blobs", partial(sweep_blobs, runtime.worker.blobs), SWEEP_EVERY_S),
         ],
     )

@@ -6,6 +6,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from domain.compute.egress import NONE, Egress
+from domain.compute.metrics import HostMetrics
 from domain.ids import HostId, JobId, SnapshotId, VpsId
 from domain.time import Instant
 
@@ -144,6 +145,10 @@ class Hypervisor(Protocol):
 
     async def observe(self) -> HostObservation:
         """Return what the host shows of all guests that are ours."""
+        ...
+
+    async def measure(self) -> HostMetrics:
+        """Return what all guests of ours that are on have used since their start."""
         ...
 
     async def close(self) -> None:

@@ -15,6 +15,7 @@ from adapters.clock import SystemClock
 from adapters.ids import TimeOrderedIds
 from adapters.jwt import JwtSessions
 from adapters.passwords import Argon2Passwords
+from adapters.postgres.guest_metrics import PostgresGuestMetrics
 from adapters.postgres.last_uses import PostgresLastUses
 from adapters.postgres.rate_counters import PostgresRateCounters
 from adapters.sealing.master_key import MasterKey
@@ -206,6 +207,7 @@ async def running_runtime(
         sessions=JwtSessions({"1": JWT_KEY}, "1"),
         token_secrets=MarkedTokenSecrets(sealer.keyed_hash),
         last_uses=PostgresLastUses(storage.pool),
+        metrics=PostgresGuestMetrics(storage.pool),
         captcha=DevelopmentCaptcha(),
         rate_counters=rate_counters,
         worker=worker,

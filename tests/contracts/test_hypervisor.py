@@ -252,6 +252,23 @@ async def test_an_absent_guest_has_no_snapshots_and_gets_none(host: Host) -> Non
         await host.hypervisor.ensure_restored(ABSENT, snapshot_id, generation=1)
 
 
+async def test_what_guests_that_are_on_use_is_measured_and_only_grows(host: Host) -> None:
+    spec, _ = await host.running()
+    off, _ = await host.running()
+    await host.hypervisor.ensure_off(off.vps_id, grace_s=0)
+    first = await host.hypervisor.measure()
+    host.some_time_passes()
+    second = await host.hypervisor.measure()
+    before, after = ({one.vps_id: one for one in shown.guests} for shown in (first, second))
+    assert first.collected_at < second.collected_at
+    assert off.vps_id not in after
+    assert after[spec.vps_id].generation == 1
+    assert after[spec.vps_id].memory_bytes > 0
+    assert before[spec.vps_id].cpu_ns <= after[spec.vps_id].cpu_ns
+    assert before[spec.vps_id].disk_read_bytes <= after[spec.vps_id].disk_read_bytes
+    assert (await host.of_another_ledger.measure()).guests == ()
+
+
 async def test_an_observation_is_no_younger_than_it_says(host: Host) -> None:
     spec, _ = await host.running()
     first = await host.hypervisor.observe()

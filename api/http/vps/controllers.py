@@ -6,6 +6,7 @@ from litestar import Controller, delete, get, patch, post
 from litestar.params import FromPath, RequestBody
 
 from api.application import vps as vpss
+from api.application.guest_metrics import metrics_of_vps
 from api.application.vps import VpsDetails, VpsQuote
 from api.application.vps_queries import LOOKED_THROUGH_MAX
 from api.http.openapi.docs import Docs, ResponseDocs
@@ -13,6 +14,7 @@ from api.http.pages import PAGE_HEADERS, Page, page_of, paged
 from api.http.pipeline.idempotency import once
 from api.http.pipeline.request import ApiRequest
 from api.http.pipeline.responses import ApiResponse, accepted, created, ok
+from api.http.vps.metrics_schemas import METRICS_EXAMPLE, MetricsResponse
 from api.http.vps.schemas import (
     CREATING_EXAMPLE,
     QUOTE_EXAMPLE,
@@ -217,6 +219,22 @@ class VpsController(Controller):
         """Tell the whole recorded life of a VPS, newest first."""
         recorded = await vpss.list_vps_events(request.runtime, request.caller, vps_id)
         return paged(request, [(f"{one.position:019d}", VpsEventResponse.of(one)) for one in recorded])
+
+    @get(
+        "/{vps_id:str}/metrics",
+        operation_id="get_vps_metrics",
+        summary="What does this VPS use",
+        description=(
+            "As its host sees it, for the last hour, a sample about every ten seconds while it is on. Rates are those"
+            " since the sample before, and null where there is none, such as at the first after a start. Nothing is"
+            " charged by them."
+        ),
+        scope="vps:read",
+        docs=Docs("The samples, oldest first.", METRICS_EXAMPLE, refuses=(NotFound,)),
+    )
+    async def get_metrics(self, request: ApiRequest, vps_id: FromPath[VpsId]) -> MetricsResponse:
+        """Tell what a VPS used within the last hour."""
+        return MetricsResponse.of(await metrics_of_vps(request.runtime, request.caller, vps_id))
 
 
 def _quoted(quoted: VpsQuote, would_be: int) -> ApiResponse[Any]:
