@@ -6,6 +6,7 @@ import msgspec
 
 from domain.blobs import INLINE_BYTES_MAX, Blob
 from domain.compute.boot_script import wrong_boot_script
+from domain.compute.ttl import wrong_ttl
 from domain.deciding import NOTHING, AggregateRef, Decision, Fold, recorded_in
 from domain.errors import Invalid, NotFound, Refusal
 from domain.events import Event
@@ -25,7 +26,6 @@ from domain.time import Instant
 TEMPLATES_MAX = 50
 """How many an account can have, and how many are offered to everybody."""
 DESCRIPTION_CHARACTERS_MAX = 1_000
-TTL_MINUTES_MAX = 366 * 24 * 60
 
 
 class TemplateNameTaken(Refusal):
@@ -279,8 +279,8 @@ def _wrong_fields(
             yield field, f"must be from 1 to {size_max}"
     if image is not None and command.disk_gb < image.disk_gb_min:
         yield "disk_gb", f"image {image.name} takes {image.disk_gb_min}"
-    if command.ttl_minutes is not None and not 1 <= command.ttl_minutes <= TTL_MINUTES_MAX:
-        yield "ttl_minutes", f"must be from 1 to {TTL_MINUTES_MAX}"
+    if command.ttl_minutes is not None and (wrong := wrong_ttl(command.ttl_minutes)):
+        yield "ttl_minutes", wrong
     if command.user_data is not None and image is not None:
         understood = image.user_data == "cloud-init"
         if wrong := wrong_boot_script(command.user_data, image.name, cloud_config=understood):

@@ -6,7 +6,8 @@ import msgspec
 
 from api.application.templates import TemplateSpecification, TemplateView
 from domain.compute.boot_script import SCRIPT_BYTES_MAX
-from domain.images.templates import DESCRIPTION_CHARACTERS_MAX, TTL_MINUTES_MAX
+from domain.compute.ttl import TTL_MINUTES_MAX
+from domain.images.templates import DESCRIPTION_CHARACTERS_MAX
 
 Size = Annotated[int, msgspec.Meta(ge=1, le=2**31)]
 

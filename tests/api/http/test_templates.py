@@ -101,6 +101,19 @@ async def test_the_user_data_of_a_template_is_that_of_its_vpss(here: House, ann:
         assert texts == {"user_data": script}
 
 
+async def test_a_vps_lives_as_long_as_its_template_says_unless_told_otherwise(ann: Customer) -> None:
+    await ann.ask("POST", "/api/templates", json=OWN | {"ttl_minutes": 60})
+
+    async def lifetime(**told: object) -> timedelta | None:
+        made = (await ann.ask("POST", "/api/vps", json={"name": "a", "template": "worker", **told})).json()
+        created, expires = datetime.fromisoformat(made["created_at"]), made["expires_at"]
+        return None if expires is None else datetime.fromisoformat(expires) - created
+
+    assert await lifetime() == timedelta(minutes=60)
+    assert await lifetime(ttl_minutes=5) == timedelta(minutes=5)
+    assert await lifetime(ttl_minutes=None) is None, "told to have none"
+
+
 async def test_a_template_of_ones_own_is_kept_told_and_removed(ann: Customer, bob: Customer) -> None:
     kept = await ann.ask("POST", "/api/templates", json=OWN | {"ttl_minutes": 60})
     assert kept.status_code == 201
