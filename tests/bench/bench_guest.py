@@ -30,14 +30,16 @@ BY_HAND = "the same guest by `virsh`, reached by stock `ssh`"
 async def run() -> list[Figure]:
     """Build an image from nothing, then start guests both ways in turns."""
     folder = Path(tempfile.mkdtemp(prefix="litevps-bench-"))
-    built, figures = await _built(folder)
-    kvm = probe_kvm(built.kernel, built.initrd, cache=cache_folder() / "kvm.json").usable
-    host = EmbeddedHost(folder / "host", images=built.folder.parent, kvm=kvm)
     try:
-        host.ensure_started()
-        return [*figures, await _started_both_ways(host, built, folder, kvm=kvm)]
+        built, figures = await _built(folder)
+        kvm = probe_kvm(built.kernel, built.initrd, cache=cache_folder() / "kvm.json").usable
+        host = EmbeddedHost(folder / "host", images=built.folder.parent, kvm=kvm)
+        try:
+            host.ensure_started()
+            return [*figures, await _started_both_ways(host, built, folder, kvm=kvm)]
+        finally:
+            host.remove()
     finally:
-        host.remove()
         shutil.rmtree(folder)
 
 
