@@ -20,6 +20,7 @@ from uuid_utils.compat import uuid7
 
 from adapters.guest_image.builder import GuestImage, ensure_built
 from adapters.libvirt.folders import HostFolders
+from adapters.libvirt.host_files import LocalHostFiles
 from adapters.libvirt.hypervisor import LibvirtHypervisor
 from adapters.libvirt_host.host import EmbeddedHost
 from adapters.libvirt_host.kvm_probe import probe_kvm
@@ -142,8 +143,7 @@ def hypervisor_on(
         host_id=HostId(UUID(str(uuid7()))),
         ledger_id=ledger_id,
         uri=host.uri,
-        folders=folders_of(host),
-        images={image.name: image.key},
+        files=LocalHostFiles(folders_of(host), {image.name: image.key}, ledger_id),
         accelerated=accelerated,
         clock=SystemClock(),
         revive=host.ensure_started if revived else None,

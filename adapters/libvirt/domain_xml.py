@@ -1,6 +1,6 @@
 """Writes the domain of a guest as libvirt wants it, with as few devices as a guest can do with."""
 
-from pathlib import Path
+from pathlib import PurePath
 from xml.etree import ElementTree as ET
 
 import msgspec
@@ -51,13 +51,13 @@ class GuestMark(msgspec.Struct, frozen=True):
 class BootFiles(msgspec.Struct, frozen=True):
     """The files a guest is started from, as libvirt sees them."""
 
-    disk: Path
-    base_disk: Path
-    seed: Path
-    kernel: Path | None
+    disk: PurePath
+    base_disk: PurePath
+    seed: PurePath
+    kernel: PurePath | None
     """None: the disk has a boot loader of its own."""
-    initrd: Path
-    console_log: Path
+    initrd: PurePath
+    console_log: PurePath
 
 
 def write_domain(
@@ -114,7 +114,7 @@ def _devices(domain: ET.Element, files: BootFiles) -> ET.Element:
     return devices
 
 
-def _disk(devices: ET.Element, kind: str, source: Path, *, target: str) -> ET.Element:
+def _disk(devices: ET.Element, kind: str, source: PurePath, *, target: str) -> ET.Element:
     disk = ET.SubElement(devices, "disk", {"type": "file", "device": "disk"})
     ET.SubElement(disk, "driver", {"name": "qemu", "type": kind})
     ET.SubElement(disk, "source", {"file": str(source)})

@@ -91,6 +91,15 @@ def undefine(connection: libvirt.virConnect, vps_id: VpsId) -> None:
         _fine_if_done(lambda: domain.undefineFlags(_UNDEFINE_ALL))
 
 
+def has_kvm(connection: libvirt.virConnect) -> bool:
+    """Return whether libvirt says that guests can run by KVM."""
+    try:
+        connection.getDomainCapabilities(None, "x86_64", None, "kvm", 0)
+    except libvirt.libvirtError:
+        return False
+    return True
+
+
 def _running(connection: libvirt.virConnect, vps_id: VpsId) -> libvirt.virDomain:
     domain = find(connection, vps_id)
     if domain is None or not domain.isActive():

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from adapters.libvirt.folders import GuestFolder
 from adapters.libvirt.seed import write_seed
@@ -42,7 +42,7 @@ def ensure_files(folder: GuestFolder, spec: GuestSpec, images: Mapping[str, str]
         with _put_in_place(folder.seed) as part:
             write_seed(spec, part)
         with _put_in_place(folder.disk) as part:
-            _make_overlay(part, base=folder.image_inside() / "disk.qcow2", size_gb=spec.disk_gb)
+            make_overlay(part, base=folder.image_inside() / "disk.qcow2", size_gb=spec.disk_gb)
 
 
 def ensure_no_files(folder: GuestFolder) -> None:
@@ -69,7 +69,7 @@ def _alone(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _make_overlay(target: Path, *, base: Path, size_gb: int) -> None:
+def make_overlay(target: Path, *, base: PurePath, size_gb: int) -> None:
     """Make an empty qcow2 over ``base``, named as QEMU will see it, which is why it is not opened here."""
     options = ("-u", "-f", "qcow2", "-F", "qcow2", "-b", str(base))
     command = ("qemu-img", "create", "-q", *options, str(target), f"{size_gb}G")

@@ -3,16 +3,14 @@
 import asyncio
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Sequence
 
 import libvirt
 
 from adapters.libvirt import domains, snapshots
 from adapters.libvirt.connection import HostConnection
-from adapters.libvirt.domain_xml import BootFiles, GuestMark, write_domain
-from adapters.libvirt.folders import GuestFolder, HostFolders, guests_with_files
-from adapters.libvirt.guest_files import ensure_files, ensure_no_files
+from adapters.libvirt.domain_xml import GuestMark, write_domain
+from adapters.libvirt.host_files import HostFiles
 from adapters.libvirt.measuring import measure_all
 from adapters.libvirt.observations import MarkReader, never_started, new_start, see_all, see_one
 from domain.compute.metrics import HostMetrics
@@ -26,22 +24,20 @@ from domain.compute.ports import (
 )
 from domain.ids import HostId, LedgerId, SnapshotId, VpsId
 from domain.ports import Clock
-from domain.time import Instant
 
 POLL_S = 0.1
 PRESS_AGAIN_S = 3.0
 """A guest that is still booting does not notice its power button: it is pressed again."""
 
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-
 
 class LibvirtHypervisor:
-    """Implements ``domain.compute.ports.Hypervisor`` for a libvirtd on this machine.
+    """Implements ``domain.compute.ports.Hypervisor`` for a libvirtd, here or elsewhere.
 
-    ``images`` maps an image's name to its key, the folder in ``folders.images`` that new guests are made
-    from. ``ledger_id``: whose guests it makes, sees and touches; None: only to look, at everybody's.
-    ``revive`` may start libvirtd again when it does not answer. ``network``: what guests hang on; None: each
-    guest's card ends in its own QEMU, and only SSH gets in. ``ssh_host``: where guests' SSH ports are reached.
+    ``files``: those of its guests. ``ledger_id``: whose guests it makes, sees and touches; None: only to look, at
+    everybody's. ``accelerated``: by KVM; None: if libvirt says that it can. ``revive`` may start libvirtd again, or
+    make the way there anew, when it does not answer.
+    ``network``: what guests hang on; None: each guest's card ends in its own QEMU, and only SSH gets in. ``ssh_host``:
+    where guests' SSH ports are reached.
     """
 
     def __init__(
@@ -50,9 +46,8 @@ class LibvirtHypervisor:
         host_id: HostId,
         ledger_id: LedgerId | None,
         uri: str,
-        folders: HostFolders,
-        images: Mapping[str, str],
-        accelerated: bool,
+        files: HostFiles,
+        accelerated: bool | None,
         clock: Clock,
         revive: Callable[[], object] | None = None,
         network: GuestNetwork | None = None,
@@ -62,17 +57,18 @@ class LibvirtHypervisor:
         self.ssh_host = ssh_host
         self._network = network
         self._ledger_id = ledger_id
-        self._folders = folders
-        self._images = images
+        self._files = files
         self._accelerated = accelerated
         self._clock = clock
         self._connection = HostConnection(uri, revive=revive)
         self._marks = MarkReader(ledger_id)
-        self._boot_id = _BOOT_ID.read_text().strip()
+        self._boot_id = ""
+        self._boot_read_of = 0
+        """Over which connection, counted from 1, the boot was read: the next may be to another boot."""
 
     async def ensure_prepared(self, spec: GuestSpec) -> None:
         """Have disk and seed ready; a disk that is there is left alone."""
-        await asyncio.to_thread(ensure_files, self._folder(spec.vps_id), spec, self._images, self._ledger_id)
+        await self._connection.call(lambda _: self._files.ensure_guest(spec))
 
     async def ensure_running(self, spec: GuestSpec) -> GuestSeen:
         """Have the guest started as this generation.
@@ -120,7 +116,7 @@ class LibvirtHypervisor:
             domains.undefine(connection, vps_id)
             if self._network is not None:
                 self._network.ensure_no_guest(vps_id)
-            ensure_no_files(self._folder(vps_id))
+            self._files.ensure_no_guest(vps_id)
 
         await self._connection.call(remove)
 
@@ -128,7 +124,7 @@ class LibvirtHypervisor:
         """Have a snapshot of the guest's disk, which runs or is off."""
 
         def take(connection: libvirt.virConnect) -> None:
-            snapshots.take(_must_be_defined(connection, vps_id), snapshot_id, self._disk_inside(vps_id))
+            snapshots.take(_must_be_defined(connection, vps_id), snapshot_id, self._files.disk(vps_id))
 
         await self._connection.call(take)
 
@@ -138,7 +134,7 @@ class LibvirtHypervisor:
         def remove(connection: libvirt.virConnect) -> None:
             domain = domains.find(connection, vps_id)
             if domain is not None:
-                snapshots.remove(domain, snapshot_id, self._disk_inside(vps_id))
+                snapshots.remove(domain, snapshot_id, self._files.disk(vps_id))
 
         await self._connection.call(remove)
 
@@ -206,12 +202,25 @@ class LibvirtHypervisor:
 
         return await self._connection.call(collect)
 
+    async def bring_image(self, key: str) -> None:
+        """Have an image's files there. Raises HypervisorUnavailable, also while they are on their way."""
+        await self._connection.call(lambda _: self._files.ensure_image(key))
+
+    async def power(self) -> tuple[int, int]:
+        """Return what memory the host's machine has, MiB, and how many processors."""
+
+        def ask(connection: libvirt.virConnect) -> tuple[int, int]:
+            _, memory_mb, processors, *_ = connection.getInfo()
+            return memory_mb, processors
+
+        return await self._connection.call(ask)
+
     async def close(self) -> None:
         """Let go of the connection; guests are left as they are."""
         await self._connection.close()
 
     def _ensure_running(self, connection: libvirt.virConnect, spec: GuestSpec) -> GuestSeen:
-        self._marks.forget_after(self._connection.opened)
+        self._look_after_boot()
         domain = domains.find(connection, spec.vps_id)
         if domain is not None and domain.isActive():
             mark = self._marks.of_running(domain)
@@ -222,17 +231,22 @@ class LibvirtHypervisor:
                 domains.forget_start(domain)
                 return self._must_see(connection, spec.vps_id)
             domains.force_off(connection, spec.vps_id)
-        folder = self._folder(spec.vps_id)
-        if not folder.disk.exists():
+        files = self._files.boot_files(spec.vps_id)
+        if files is None:
             raise HypervisorUnavailable("the guest has no disk: it was not prepared")
         mark = GuestMark(ledger=str(self._ledger_id or ""), generation=spec.generation, start=new_start())
         # Let in before it is started: from its first packet on, the filter knows it.
         card = None if self._network is None else self._network.ensure_guest(spec)
-        xml = write_domain(spec, mark, _boot_files(folder), accelerated=self._accelerated, card=card)
+        xml = write_domain(spec, mark, files, accelerated=self._is_accelerated(connection), card=card)
         domains.start(connection.defineXML(xml))
         if self._network is not None and card is not None:
             self._network.ensure_isolated(card)
         return self._must_see(connection, spec.vps_id)
+
+    def _is_accelerated(self, connection: libvirt.virConnect) -> bool:
+        if self._accelerated is None:
+            self._accelerated = domains.has_kvm(connection)
+        return self._accelerated
 
     async def _press_until(
         self, done: Callable[[], Awaitable[bool]], press: Callable[[libvirt.virConnect], None], grace_s: float
@@ -252,18 +266,24 @@ class LibvirtHypervisor:
         return False
 
     async def _observe(self, look: Callable[[libvirt.virConnect], tuple[GuestSeen, ...]]) -> HostObservation:
-        def collect(connection: libvirt.virConnect) -> tuple[Instant, tuple[GuestSeen, ...]]:
-            self._marks.forget_after(self._connection.opened)
-            collected_at = self._clock.now()
-            return collected_at, look(connection)
+        def collect(connection: libvirt.virConnect) -> HostObservation:
+            self._look_after_boot()
+            collected_at, boot_id = self._clock.now(), self._boot_id
+            return HostObservation(collected_at=collected_at, boot_id=boot_id, guests=look(connection))
 
-        collected_at, guests = await self._connection.call(collect)
-        return HostObservation(collected_at=collected_at, boot_id=self._boot_id, guests=guests)
+        return await self._connection.call(collect)
+
+    def _look_after_boot(self) -> None:
+        """Forget what may not hold over a connection that was opened anew, and read which boot it is to."""
+        opened = self._connection.opened
+        self._marks.forget_after(opened)
+        if opened != self._boot_read_of:
+            self._boot_id = self._files.boot_id()
+            self._boot_read_of = opened
 
     def _see_all(self, connection: libvirt.virConnect) -> tuple[GuestSeen, ...]:
         seen = {guest.vps_id: guest for guest in see_all(connection, self._marks, self._boot_id)}
-        with_files = guests_with_files(self._folders, self._ledger_id)
-        only_files = (vps_id for vps_id in with_files if vps_id not in seen)
+        only_files = (vps_id for vps_id in self._files.guests() if vps_id not in seen)
         return (*seen.values(), *map(never_started, only_files))
 
     def _see_some(self, connection: libvirt.virConnect, vps_id: VpsId) -> tuple[GuestSeen, ...]:
@@ -277,28 +297,9 @@ class LibvirtHypervisor:
             raise HypervisorUnavailable("the guest went away while it was looked at")
         return seen[0]
 
-    def _disk_inside(self, vps_id: VpsId) -> Path:
-        folder = self._folder(vps_id)
-        return folder.inside / folder.disk.name
-
-    def _folder(self, vps_id: VpsId) -> GuestFolder:
-        return GuestFolder(self._folders, vps_id)
-
 
 def _must_be_defined(connection: libvirt.virConnect, vps_id: VpsId) -> libvirt.virDomain:
     domain = domains.find(connection, vps_id)
     if domain is None:
         raise HypervisorUnavailable("the guest was never started here")
     return domain
-
-
-def _boot_files(folder: GuestFolder) -> BootFiles:
-    image = folder.image_inside()
-    return BootFiles(
-        disk=folder.inside / folder.disk.name,
-        base_disk=image / "disk.qcow2",
-        seed=folder.inside / folder.seed.name,
-        kernel=image / "kernel" if folder.has_kernel else None,
-        initrd=image / "initrd",
-        console_log=folder.inside / "console.log",
-    )

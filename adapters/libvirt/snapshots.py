@@ -6,7 +6,7 @@ The disk is the only truth; libvirt's own list of snapshots is written along, fo
 """
 
 import json
-from pathlib import Path
+from pathlib import PurePath
 from typing import Any
 from uuid import UUID
 from xml.etree import ElementTree as ET
@@ -21,7 +21,7 @@ DISK = "vda"
 """The guest's own disk; its seed and whatever else it has are not part of a snapshot."""
 
 
-def take(domain: libvirt.virDomain, snapshot_id: SnapshotId, disk: Path) -> None:
+def take(domain: libvirt.virDomain, snapshot_id: SnapshotId, disk: PurePath) -> None:
     """Have a snapshot of the disk; one that is there stays as it is. ``disk``: its path as QEMU has it."""
     if snapshot_id in listed(domain):
         return
@@ -34,7 +34,7 @@ def take(domain: libvirt.virDomain, snapshot_id: SnapshotId, disk: Path) -> None
     domain.snapshotCreateXML(_text(_written(snapshot_id, _described(domain))), 0)
 
 
-def remove(domain: libvirt.virDomain, snapshot_id: SnapshotId, disk: Path) -> None:
+def remove(domain: libvirt.virDomain, snapshot_id: SnapshotId, disk: PurePath) -> None:
     """Have no such snapshot; absent is done."""
     if domain.isActive():
         _ask(domain, "blockdev-snapshot-delete-internal-sync", disk, snapshot_id, fine="does not exist")
@@ -92,7 +92,7 @@ def _text(element: ET.Element) -> str:
     return ET.tostring(element, encoding="unicode")
 
 
-def _ask(domain: libvirt.virDomain, command: str, disk: Path, snapshot_id: SnapshotId, *, fine: str) -> None:
+def _ask(domain: libvirt.virDomain, command: str, disk: PurePath, snapshot_id: SnapshotId, *, fine: str) -> None:
     """Have QEMU do something to a snapshot of the disk; ``fine``: what it says where that is done already."""
     answer = _monitor(domain, command, {"device": _node_of(domain, disk), "name": str(snapshot_id)})
     told = answer.get("error", {}).get("desc", "")
@@ -100,7 +100,7 @@ def _ask(domain: libvirt.virDomain, command: str, disk: Path, snapshot_id: Snaps
         raise HypervisorUnavailable(f"{command}: {told}")
 
 
-def _node_of(domain: libvirt.virDomain, disk: Path) -> str:
+def _node_of(domain: libvirt.virDomain, disk: PurePath) -> str:
     """Return what QEMU calls the disk."""
     for block in _monitor(domain, "query-block", {}).get("return", ()):
         inserted = block.get("inserted", {})

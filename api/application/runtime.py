@@ -74,5 +74,7 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """What payments are dealt with: the ledger, and Stripe."""
     stand_in: StandIn | None = None
     """None in production, and in development where Stripe itself is asked."""
+    register_hosts: Callable[[], Awaitable[object]] | None = None
+    """Records the hosts elsewhere that answer by now; None where there are none."""
     ending: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
     """Set once the service ends and calls that only wait for something are to wait no longer."""

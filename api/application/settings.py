@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from api.application.host_uris import BadHostUri, is_remote, parse_remote_uri
+
 PREFIX = "LITEVPS_"
 FILE_NAME = "litevps.toml"
 TURNSTILE_TEST_SECRET_PREFIXES = ("1x00", "2x00", "3x00")
@@ -64,6 +66,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """With ``nat``: networks parted by commas that no guest reaches, besides those that none ever does."""
     guest_name_servers: str = ""
     """With ``nat``: where guests' names are asked for, parted by commas; without it, those of /etc/resolv.conf."""
+    host_ssh_key_file: str | None = None
+    """The file of the SSH key that opens hosts elsewhere."""
+    host_known_hosts_file: str | None = None
+    """The file of their host keys, as OpenSSH's known_hosts; no others are accepted."""
     public_url: str | None = None
     """The address that customers use; without it, host and port."""
     master_key: str | None = None
@@ -201,6 +207,7 @@ def check_servable(settings: Settings) -> None:
     problems += _problems_of_network(settings)
     if settings.public_url is not None and urlsplit(settings.public_url).scheme not in ("http", "https"):
         problems.append("public_url must begin with http:// or https://")
+    problems += problems_of_hosts(settings)
     if problems:
         raise SettingsRefused("cannot start:\n" + "\n".join(f"- {problem}" for problem in problems))
 
@@ -212,6 +219,22 @@ def _network(text: str) -> Network:
     if mapped is None or network.prefixlen < _MAPPED_BITS:
         return network
     return ipaddress.ip_network((mapped, network.prefixlen - _MAPPED_BITS))
+
+
+def problems_of_hosts(settings: Settings) -> list[str]:
+    """Return why hosts elsewhere cannot be reached with these settings."""
+    remote = [uri for uri in map(str.strip, settings.compute.split(",")) if is_remote(uri)]
+    problems = []
+    for uri in remote:
+        try:
+            parse_remote_uri(uri)
+        except BadHostUri as problem:
+            problems.append(f"compute: {problem}")
+    for name in ("host_ssh_key_file", "host_known_hosts_file"):
+        file = getattr(settings, name)
+        if remote and (file is None or not os.access(file, os.R_OK)):
+            problems.append(f"{PREFIX}{name.upper()} must name a file that can be read, for hosts elsewhere")
+    return problems
 
 
 def _problems_of_development(settings: Settings) -> list[str]:

@@ -76,5 +76,9 @@ def address_of(vps: Vps) -> GuestAddress:
     assert vps.ssh_port is not None
     assert vps.host_key_public is not None, "a VPS is prepared before it is reached"
     return GuestAddress(
-        vps_id=vps.vps_id, ssh_host=vps.ssh_host, ssh_port=vps.ssh_port, host_key_public=vps.host_key_public
+        vps_id=vps.vps_id,
+        ssh_host=vps.ssh_host,
+        ssh_port=vps.ssh_port,
+        host_key_public=vps.host_key_public,
+        host_id=vps.host_id,
     )

@@ -3,16 +3,18 @@
 import asyncio
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from uuid import UUID, uuid4, uuid5
 
 import msgspec
+import structlog
 
 from adapters.clock import SystemClock
 from adapters.guest_image.builder import ensure_built
 from adapters.libvirt.folders import HostFolders
+from adapters.libvirt.host_files import LocalHostFiles
 from adapters.libvirt.hypervisor import LibvirtHypervisor
 from adapters.libvirt_host.host import EmbeddedHost
 from adapters.libvirt_host.kvm_probe import KvmVerdict, known_verdict, probe_kvm
@@ -20,11 +22,14 @@ from adapters.simulated.guest_shell import SimulatedGuestShell
 from adapters.simulated.host import SimulatedHost
 from adapters.simulated.hypervisor import SimulatedHypervisor
 from adapters.ssh.guest_shell import SshGuestShell
+from adapters.ssh.routed_shell import RoutedGuestShell
 from api.application.capacity import ensure_registered
+from api.application.host_uris import is_remote
 from api.application.images import bring_images
 from api.application.settings import Settings
 from api.application.worker_context import WorkerContext
 from api.bootstrap.networks import OpenedNetwork, network_of
+from api.bootstrap.remote_hosts import RemoteHost, driven, made_ways, remote_hosts
 from domain.compute.events import HostRegistered
 from domain.compute.ports import GuestShell, HostObservation, Hypervisor, HypervisorUnavailable
 from domain.ids import HostId, LedgerId
@@ -39,6 +44,8 @@ MACHINE_ID_FILE = Path("/etc/machine-id")
 LOOPBACK = "127.0.0.1"
 _KVM_FILE = "kvm.json"
 _HOSTS = UUID("6c697465-7670-5000-8000-00000000686f")
+
+_log = structlog.get_logger(__name__)
 
 OnProgress = Callable[[str], None]
 """Tells a person what is being done."""
@@ -61,6 +68,8 @@ class Compute(msgspec.Struct, frozen=True, eq=False):
     """What this machine has for its guests; None: as much as they like."""
     images: Path | None = None
     """A folder an image, of all its hosts; None: they have none but what is played."""
+    remote: Mapping[HostId, RemoteHost] = {}
+    """Those of the hosts that are elsewhere."""
 
 
 async def opened_compute(
@@ -72,21 +81,26 @@ async def opened_compute(
         hypervisors = {} if ledger_id is None else {host.host_id: SimulatedHypervisor(host, ledger_id)}
         return Compute(hypervisors, SimulatedGuestShell([host]), None)
     network = await asyncio.to_thread(network_of, settings)
-    shell = SshGuestShell(private_key) if network is None else SshGuestShell(private_key, dial=network.dial)
+    remote = {host.host_id: host for host in remote_hosts(settings)}
+    machines = {host_id: host.machine for host_id, host in remote.items()}
+    direct = SshGuestShell(private_key) if network is None else SshGuestShell(private_key, dial=network.dial)
+    shell = RoutedGuestShell(direct, machines)
     if ledger_id is None:
         return Compute({}, shell, None)
     return Compute(
-        await asyncio.to_thread(_driven_hosts, settings, ledger_id, clock, network, on_progress),
+        await asyncio.to_thread(_driven_hosts, settings, remote.values(), ledger_id, clock, network, on_progress),
         shell,
         _this_machine(settings.home_folder),
         settings.home_folder / "images",
+        remote,
     )
 
 
 async def register_hosts(worker: WorkerContext, compute: Compute) -> None:
-    """Record the hosts, so that VPSs can be placed on them."""
-    machine, hosts = compute.machine, len(compute.hypervisors)
-    for number, hypervisor in enumerate(compute.hypervisors.values(), 1):
+    """Record the hosts on this machine, so that VPSs can be placed on them."""
+    here = [hypervisor for host_id, hypervisor in compute.hypervisors.items() if host_id not in compute.remote]
+    machine, hosts = compute.machine, len(here)
+    for number, hypervisor in enumerate(here, 1):
         await ensure_registered(
             worker,
             HostRegistered(
@@ -102,14 +116,58 @@ async def register_hosts(worker: WorkerContext, compute: Compute) -> None:
             ),
         )
         if compute.images is not None:
-            keys = frozenset(disk.parent.name for disk in compute.images.glob("*/disk.qcow2"))
-            await bring_images(worker, hypervisor.host_id, keys)
+            await bring_images(worker, hypervisor.host_id, _keys_of(compute.images))
+
+
+async def register_remote_hosts(worker: WorkerContext, compute: Compute) -> None:
+    """Record the hosts elsewhere that answer now, with what they have; for the others, what was recorded holds."""
+    await asyncio.gather(*(_register_remote(worker, compute, host) for host in compute.remote.values()))
+
+
+async def _register_remote(worker: WorkerContext, compute: Compute, host: RemoteHost) -> None:
+    hypervisor = compute.hypervisors[host.host_id]
+    assert isinstance(hypervisor, LibvirtHypervisor)
+    try:
+        memory_mb, vcpu = await hypervisor.power()
+        disk_bytes = await asyncio.to_thread(host.machine.disk_bytes, host.uri.folder)
+    except HypervisorUnavailable as problem:
+        _log.warning("host cannot be registered now", host=host.uri.hostname, problem=str(problem))
+        return
+    registered = HostRegistered(
+        host_id=host.host_id,
+        name=host.uri.hostname,
+        ssh_host=hypervisor.ssh_host,
+        port_from=SSH_PORT_FROM,
+        port_to=SSH_PORT_TO,
+        memory_mb=memory_for_guests_mb(memory_mb),
+        vcpu=vcpu,
+        disk_gb=disk_for_guests_gb(disk_bytes),
+    )
+    await ensure_registered(worker, registered)
+    await _bring_images(worker, compute, hypervisor)
+
+
+async def _bring_images(worker: WorkerContext, compute: Compute, hypervisor: LibvirtHypervisor) -> None:
+    """Have the images of this home on a host elsewhere; one that is on its way is left to the next time."""
+    assert compute.images is not None, "only played hosts have none"
+    for key in _keys_of(compute.images):
+        try:
+            await hypervisor.bring_image(key)
+        except HypervisorUnavailable as problem:
+            _log.info("image is not on the host yet", host_id=str(hypervisor.host_id), key=key, problem=str(problem))
+            continue
+        await bring_images(worker, hypervisor.host_id, frozenset({key}))
+
+
+def _keys_of(images: Path) -> frozenset[str]:
+    return frozenset(disk.parent.name for disk in images.glob("*/disk.qcow2"))
 
 
 async def close_compute(compute: Compute) -> None:
     """Let go of hosts and guests; they are left as they are."""
-    await compute.shell.close()
+    # First the hosts: those elsewhere are reached through what the shell closes.
     await asyncio.gather(*(hypervisor.close() for hypervisor in compute.hypervisors.values()))
+    await compute.shell.close()
 
 
 def embedded_host(settings: Settings, verdict: KvmVerdict | None, on_progress: OnProgress) -> EmbeddedHost:
@@ -130,8 +188,7 @@ async def observe_embedded_host(settings: Settings) -> HostObservation | None:
         host_id=host_id_of(settings.home_folder, EMBEDDED),
         ledger_id=None,
         uri=embedded.uri,
-        folders=_folders_of(embedded),
-        images={},
+        files=LocalHostFiles(_folders_of(embedded), {}, None),
         accelerated=False,
         clock=SystemClock(),
     )
@@ -144,7 +201,12 @@ async def observe_embedded_host(settings: Settings) -> HostObservation | None:
 
 
 def _driven_hosts(
-    settings: Settings, ledger_id: LedgerId, clock: Clock, network: OpenedNetwork | None, on_progress: OnProgress
+    settings: Settings,
+    remote: Iterable[RemoteHost],
+    ledger_id: LedgerId,
+    clock: Clock,
+    network: OpenedNetwork | None,
+    on_progress: OnProgress,
 ) -> dict[HostId, Hypervisor]:
     """Have the guest image built and the hosts running; blocks."""
     home = settings.home_folder
@@ -156,8 +218,12 @@ def _driven_hosts(
         # Before libvirtd: guests may be there already, and none is to be a moment without the filter.
         on_progress("setting up the guests' network")
         network.guests.ensure_up()
-    hosts: dict[HostId, Hypervisor] = {}
+    made_ways(home)
+    images = {image.name: image.key}
+    hosts: dict[HostId, Hypervisor] = {host.host_id: driven(host, home, images, ledger_id, clock) for host in remote}
     for uri in filter(None, map(str.strip, settings.compute.split(","))):
+        if is_remote(uri):
+            continue
         host_id = host_id_of(home, uri)
         revive: Callable[[], object] | None = None
         if uri == EMBEDDED:
@@ -171,8 +237,7 @@ def _driven_hosts(
             host_id=host_id,
             ledger_id=ledger_id,
             uri=address,
-            folders=folders,
-            images={image.name: image.key},
+            files=LocalHostFiles(folders, images, ledger_id),
             accelerated=verdict.usable,
             clock=clock,
             revive=revive,

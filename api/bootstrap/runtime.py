@@ -49,7 +49,14 @@ from api.application.settings import Settings
 from api.application.statements.source import StatementSource
 from api.application.vps_queries import VpsList
 from api.application.worker_context import WorkerContext
-from api.bootstrap.hosts import OnProgress, close_compute, made_folder, opened_compute, register_hosts
+from api.bootstrap.hosts import (
+    OnProgress,
+    close_compute,
+    made_folder,
+    opened_compute,
+    register_hosts,
+    register_remote_hosts,
+)
 from api.bootstrap.keys import key_ring, let_go, look_for_signing_keys, opened_sessions
 from api.bootstrap.mail import mail_folder, mailer_of
 from api.bootstrap.payments import opened_payments
@@ -171,7 +178,7 @@ async def opened_runtime(
         read_models = _closed_by(stack, ReadModels(database.service_url))
         await read_models.open()
         dependencies = _Dependencies(store, aggregates, sealer, clock, ids, pool, blobs, read_models)
-        worker = await _opened_worker_context(
+        worker, register = await _opened_worker_context(
             stack, settings, dependencies, with_hosts=with_hosts, on_progress=on_progress
         )
         payments = await stack.enter_async_context(opened_payments(settings, worker, ids, read_models))
@@ -193,6 +200,7 @@ async def opened_runtime(
             settle_due=partial(
                 settle_due, aggregates, TabledDueAccounts(read_models), clock, Pauses(clock, PAUSE_MAX_S)
             ),
+            register_hosts=register,
             sweep_claims=store.sweep_claims,
             vps_list=VpsList(read_models, store, sealer),
             statements=StatementSource(read_models, store, sealer),
@@ -223,7 +231,7 @@ class _Dependencies(msgspec.Struct, frozen=True, eq=False):
 
 async def _opened_worker_context(
     stack: AsyncExitStack, settings: Settings, dependencies: _Dependencies, *, with_hosts: bool, on_progress: OnProgress
-) -> WorkerContext:
+) -> tuple[WorkerContext, Callable[[], Awaitable[object]] | None]:
     home = settings.home_folder
     private_key, public_key = ensure_service_key(home / "ssh")
     ledger_id = await ensure_founded(dependencies.aggregates, dependencies.ids) if with_hosts else None
@@ -246,7 +254,7 @@ async def _opened_worker_context(
         settle=partial(settle_account, dependencies.aggregates),
     )
     await register_hosts(worker, compute)
-    return worker
+    return worker, partial(register_remote_hosts, worker, compute) if compute.remote else None
 
 
 @asynccontextmanager

@@ -40,7 +40,7 @@ from api.workers import gc_tuning, mail, payment_reconciliation
 from api.workers.database_watch import watch_database
 from api.workers.provisioning import Worker
 from api.workers.reconciler import Reconciler
-from api.workers.scheduler import OBSERVE_EVERY_S, SETTLE_EVERY_S, SWEEP_EVERY_S, PeriodicTask, Scheduler
+from api.workers.scheduler import HOSTS_EVERY_S, OBSERVE_EVERY_S, SETTLE_EVERY_S, SWEEP_EVERY_S, PeriodicTask, Scheduler
 from domain.compute.metrics import GRAIN_S
 from projections.catalogue import READ_MODELS
 from projections.generation import SCHEMA
@@ -185,6 +185,7 @@ def _host_services(runtime: Runtime) -> dict[str, BackgroundService]:
             PeriodicTask("erasures", partial(erasing.finish_erasures, runtime), erasing.EVERY_S),
             PeriodicTask("payments", payment_reconciliation.PaymentReconciler(runtime.payments).run, payments_every_s),
             PeriodicTask("statements", partial(issue_due, runtime), ISSUE_EVERY_S),
+            *([] if runtime.register_hosts is None else [PeriodicTask("hosts", runtime.register_hosts, HOSTS_EVERY_S)]),
             PeriodicTask("claims", runtime.sweep_claims, SWEEP_EVERY_S),
             PeriodicTask("metrics", partial(guest_metrics.collect_metrics, runtime), GRAIN_S),
             PeriodicTask("old metrics", partial(guest_metrics.sweep_metrics, runtime), SWEEP_EVERY_S),

@@ -6,7 +6,7 @@ from api.application.worker_context import WorkerContext
 from domain.compute import host as hosts
 from domain.compute.host import host_ref
 from domain.compute.ports import HostObservation, Hypervisor
-from domain.deciding import Decision, recorded_in
+from domain.deciding import NOTHING, Decision, recorded_in
 from domain.ids import host_stream
 from domain.time import Instant
 
@@ -20,7 +20,8 @@ async def observe_host(worker: WorkerContext, hypervisor: Hypervisor) -> HostObs
 
     def decide(loaded: Loaded, _now: Instant) -> Decision:
         host = loaded.of(ref)
-        assert host is not None, "a host is registered before it is driven"
+        if host is None:
+            return NOTHING  # One elsewhere that has not told yet what it has: nothing is placed on it either.
         return recorded_in(host_stream(host.host_id), *hosts.observe(host, seen))
 
     await worker.record([ref], decide, "observe", None)

@@ -15,6 +15,7 @@ from projections.reading import ProjectionBehind
 OBSERVE_EVERY_S = 20.0
 SETTLE_EVERY_S = 10.0
 SWEEP_EVERY_S = 600.0
+HOSTS_EVERY_S = 60.0
 DRAIN_S = 10.0
 """How long what is under way may take once the service ends; what it leaves undone, the next life does."""
 

@@ -211,6 +211,8 @@ class GuestAddress(msgspec.Struct, frozen=True):
     ssh_port: int
     host_key_public: str
     """OpenSSH public key text; no other key is accepted."""
+    host_id: HostId | None = None
+    """The host whose address that is: the way to it may be known to us alone."""
 
 
 class GuestUnreachable(Exception):

@@ -1,7 +1,11 @@
 """The hypervisors that are held to one contract, with what a test does to a guest behind their backs."""
 
+import shutil
+import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path, PurePosixPath
 from uuid import UUID
 
 import libvirt
@@ -9,13 +13,18 @@ import msgspec
 import pytest
 from uuid_utils.compat import uuid7
 
+from adapters.guest_image.builder import GuestImage
+from adapters.libvirt.hypervisor import LibvirtHypervisor
+from adapters.libvirt.remote_files import RemoteHostFiles
 from adapters.libvirt_host.host import EmbeddedHost
 from adapters.simulated.clock import ManualClock
 from adapters.simulated.host import SimulatedHost
 from adapters.simulated.hypervisor import SimulatedHypervisor
+from adapters.ssh.machine import MachineLogin, SshMachine
 from domain.compute.ports import GuestSeen, GuestSpec, Hypervisor
-from domain.ids import HostId, VpsId
-from tests.guests import ANOTHER_LEDGER, LEDGER, KeyPair, guest_spec, hypervisor_on, new_key_pair
+from domain.ids import HostId, LedgerId, VpsId
+from tests.guests import ANOTHER_LEDGER, LEDGER, KeyPair, SystemClock, guest_spec, hypervisor_on, new_key_pair
+from tests.ssh_machines import running_ssh_server
 
 ABSENT = VpsId(UUID(int=404))
 
@@ -92,3 +101,60 @@ def _libvirt(request: pytest.FixtureRequest) -> Host:
         some_time_passes=lambda: time.sleep(0.3),
         made=[],
     )
+
+
+@pytest.fixture
+async def host_elsewhere(request: pytest.FixtureRequest) -> AsyncIterator[Host]:
+    """Give a host that is elsewhere, and remove afterwards what a test made on it."""
+    async with _elsewhere(request) as host:
+        yield host
+        for spec in host.made:
+            await host.hypervisor.ensure_removed(spec.vps_id)
+
+
+@pytest.fixture(scope="session")
+def folder_elsewhere() -> Iterator[Path]:
+    """Give the folder of a host elsewhere, that QEMU's user may pass through; images that were brought stay in it."""
+    folder = Path(tempfile.mkdtemp(prefix="litevps-elsewhere-"))
+    folder.chmod(0o711)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@asynccontextmanager
+async def _elsewhere(request: pytest.FixtureRequest) -> AsyncIterator[Host]:
+    """Give the same libvirt as seen from another machine: nothing of it is reached but by SSH."""
+    image: GuestImage = request.getfixturevalue("guest_image")
+    embedded: EmbeddedHost = request.getfixturevalue("libvirt_host")
+    folder: Path = request.getfixturevalue("folder_elsewhere")
+    here = _libvirt(request)
+    with running_ssh_server() as server:
+        login = MachineLogin("127.0.0.1", server.port, "root", server.client.private, server.known_hosts)
+        machines = [SshMachine(login), SshMachine(login)]
+
+        def driven(machine: SshMachine, ledger_id: LedgerId) -> LibvirtHypervisor:
+            way = folder / f"{ledger_id.int}.sock"
+            return LibvirtHypervisor(
+                host_id=HostId(UUID(str(uuid7()))),
+                ledger_id=ledger_id,
+                uri=f"qemu:///system?socket={way}",
+                files=RemoteHostFiles(
+                    machine, PurePosixPath(folder), image.folder.parent, {image.name: image.key}, ledger_id
+                ),
+                accelerated=None,
+                clock=SystemClock(),
+                revive=lambda: machine.lead_socket(way, str(embedded.socket)),
+            )
+
+        ours, others = driven(machines[0], LEDGER), driven(machines[1], ANOTHER_LEDGER)
+        yield Host(
+            hypervisor=ours,
+            of_another_ledger=others,
+            keys=new_key_pair(),
+            guest_ends_by_itself=here.guest_ends_by_itself,
+            some_time_passes=here.some_time_passes,
+            made=[],
+        )
+        for hypervisor, machine in zip((ours, others), machines, strict=True):
+            await hypervisor.close()
+            await machine.close()

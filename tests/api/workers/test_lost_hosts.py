@@ -1,11 +1,10 @@
 """A host that is gone takes nothing but its own VPSs with it, and nobody pays for what was not run there."""
 
 import asyncio
-import time
 
 import pytest
 
-from adapters.simulated.faults import SimulatedCrash
+from adapters.simulated.faults import TOO_SLOW_S, SimulatedCrash
 from api.application.fail_points import ALL_OF_HOSTS, armed
 from api.application.metering import settle_account
 from api.application.worker_context import WorkerContext
@@ -243,7 +242,7 @@ async def _lost_and_back(world: World) -> None:
     world.host.faults.unreachable = False
 
 
-async def test_a_host_that_hangs_keeps_no_reconcile_host_another_waiting_and_is_asked_once_at_a_time(
+async def test_a_host_that_hangs_keeps_no_look_at_another_waiting_and_is_asked_once_at_a_time(
     worlds: Worlds,
 ) -> None:
     world = await worlds(hosts=2)
@@ -252,12 +251,10 @@ async def test_a_host_that_hangs_keeps_no_reconcile_host_another_waiting_and_is_
     async with world.working(worker):
         hung, other = await _one_on_each(world, worker)
         world.host.faults.slow_down("observe")
-        began_s = time.monotonic()
-        await _pass(world, reconciler, 400)
-        took_s = time.monotonic() - began_s
+        async with asyncio.timeout(TOO_SLOW_S / 60):
+            await _pass(world, reconciler, 400)
         await settle_account(worker.aggregates, world.account_id)
 
-        assert took_s < 3, "a look waits for so long and no longer"
         assert len((await world.minutes(other))[0]) == 7
         assert (await _vps(worker, hung)).host_lost_at is not None
         looks = [task for task in asyncio.all_tasks() if "_reconcile_host" in repr(task.get_coro())]
