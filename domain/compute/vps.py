@@ -93,6 +93,10 @@ class Vps(msgspec.Struct, frozen=True, kw_only=True):
     boots_since: Instant | None = None
     """Since when the guest has been on at this start without a login; None: it is not, or has ended by now."""
     error: str | None = None
+    failed_step: str | None = None
+    """The step that put it in error."""
+    off_reason: recorded.OffReason | None = None
+    """Why it is off; None: it is not, or never was on."""
     host_lost_at: Instant | None = None
     """When its host was taken to be gone; None: it is not, or the VPS needs nothing of it."""
     deleted: bool = False
@@ -343,6 +347,7 @@ def _evolved(vps: Vps, event: recorded.VpsEvent) -> Vps:
                 pending="start",
                 wanted_on=True,
                 stop_reason=None,
+                off_reason=None,
                 generation=event.generation,
                 since=event.at,
                 changed_at=event.at,
@@ -353,7 +358,7 @@ def _evolved(vps: Vps, event: recorded.VpsEvent) -> Vps:
             return replace(vps, pending=None, since=event.at, changed_at=event.at)
         case recorded.VpsFailed():
             in_error = {"state": "error", "pending": None, "wanted_on": False, "restoring": None}
-            return replace(vps, **in_error, error=event.error, since=event.at)
+            return replace(vps, **in_error, error=event.error, failed_step=event.step, since=event.at)
         case recorded.VpsHostLost():
             return replace(vps, host_lost_at=event.at)
         case recorded.VpsHostFound():
@@ -419,6 +424,7 @@ def _stopped(vps: Vps, event: recorded.VpsStopped) -> Vps:
         wanted_on=False,
         stop_reason=None,
         power="off",
+        off_reason=event.reason,
         host_lost_at=None,
         error=vps.error if state == "error" else None,
         since=event.off_at,

@@ -26,6 +26,7 @@ from domain import codec
 from domain.compute.boot_script import SCRIPT_BYTES_MAX
 from domain.compute.commands import ChangeVps
 from domain.compute.labels import LABEL_CHARACTERS_MAX, LABELS_MAX
+from domain.compute.status import StatusReason, status_reason, told_error
 from domain.compute.ttl import TTL_MINUTES_MAX
 from domain.compute.vps import Pending, State, UserDataState, Vps, labels_of
 from domain.errors import Invalid
@@ -46,6 +47,7 @@ VPS_EXAMPLE: dict[str, Any] = {
     "id": "01937b1e-5c00-7000-8000-000000000003",
     "name": "web-01",
     "state": "running",
+    "status_reason": None,
     "pending": None,
     "plan_id": "01937b1e-5c00-7000-8000-0000000000aa",
     "template": None,
@@ -71,6 +73,7 @@ VPS_EXAMPLE: dict[str, Any] = {
 }
 CREATING_EXAMPLE = VPS_EXAMPLE | {
     "state": "creating",
+    "status_reason": "scheduling",
     "ssh_host_key": None,
     "started_at": None,
     "metered_minutes": 0,
@@ -226,6 +229,8 @@ class VpsResponse(msgspec.Struct, frozen=True, kw_only=True):
     id: UUID
     name: str
     state: State
+    status_reason: StatusReason | None
+    """Why it is in this state, as a stable word; null where it just runs."""
     pending: Pending | None
     plan_id: UUID
     template: str | None
@@ -252,6 +257,7 @@ class VpsResponse(msgspec.Struct, frozen=True, kw_only=True):
     metered_minutes: int
     cost: Amount
     error: str | None
+    """Where ``state`` is ``error``: the cause, and what its owner can do about it."""
 
     @classmethod
     def of(cls, details: VpsDetails) -> "VpsResponse":
@@ -261,6 +267,7 @@ class VpsResponse(msgspec.Struct, frozen=True, kw_only=True):
             id=vps.vps_id,
             name=vps.name,
             state=vps.state,
+            status_reason=status_reason(vps),
             pending=vps.pending,
             plan_id=vps.plan_id,
             template=vps.template,
@@ -282,7 +289,7 @@ class VpsResponse(msgspec.Struct, frozen=True, kw_only=True):
             expires_at=optional_time(vps.expires_at),
             metered_minutes=meter.paid_n if meter else 0,
             cost=amount_number(meter.paid if meter else ZERO),
-            error=vps.error,
+            error=told_error(vps),
         )
 
 

@@ -11,6 +11,7 @@ from api.workers.steps import booting, ending, snapshots
 from api.workers.steps.attempt import Attempt, now_s
 from domain.compute.capacity import NoCapacity
 from domain.compute.ports import GuestUnreachable, HostKeyChanged, HypervisorUnavailable
+from domain.compute.status import HOST_KEY_CHANGED
 from domain.compute.steps import ENDLESS_PAUSES, Pauses, Step, StepName, next_step
 from domain.compute.vps import Vps
 from domain.errors import Contended
@@ -65,7 +66,7 @@ class ProcessManager:
             try:
                 await TAKE[step.name](self._attempt, vps, step)
             except HostKeyChanged:
-                await ending.give_up(self._context, vps, step, "the guest has another host key", by_guest=True)
+                await ending.give_up(self._context, vps, step, HOST_KEY_CHANGED, by_guest=True)
             except (GuestUnreachable, HypervisorUnavailable, NoCapacity, Contended) as problem:
                 await self._missed(vps, step, problem)
             except (StoreFailed, RetryLater):

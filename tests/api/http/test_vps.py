@@ -79,6 +79,8 @@ async def test_a_name_is_a_host_name_label(shared: House, anybody: Customer, nam
 async def test_a_vps_is_stopped_started_and_restarted(here: House, ann: Customer) -> None:
     async with here.working():
         vps_id = (await ann.ask("POST", "/api/vps", json={"name": "a", "plan_id": await here.nano()})).json()["id"]
+        made = (await ann.ask("GET", f"/api/vps/{vps_id}")).json()
+        assert made["status_reason"] in ("scheduling", "booting", None)
         early = await ann.ask("POST", f"/api/vps/{vps_id}/stop")
         assert (early.status_code, early.json()["error"]) == (409, "vps is creating")
         await ann.until(vps_id, "running")
@@ -92,6 +94,7 @@ async def test_a_vps_is_stopped_started_and_restarted(here: House, ann: Customer
         await ann.until(vps_id, "stopped")
         again = await ann.ask("POST", f"/api/vps/{vps_id}/stop")
         assert (again.status_code, again.json()["state"]) == (200, "stopped")
+        assert again.json()["status_reason"] == "requested"
         ran = await ann.ask("POST", f"/api/vps/{vps_id}/exec", json={"command": "true"})
         assert (ran.status_code, ran.json()["error"]) == (409, "vps is not running")
         started = await ann.ask("POST", f"/api/vps/{vps_id}/start")
