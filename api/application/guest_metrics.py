@@ -1,12 +1,14 @@
 """Metrics of guests: hosts are asked now and then, and whoever owns a VPS is told of its last hour."""
 
+import asyncio
+
 import structlog
 
 from api.application.caller import Caller
 from api.application.runtime import Runtime
 from domain.compute import vps as vpss
-from domain.compute.metrics import KEPT_S, Rates, Sample, rates
-from domain.compute.ports import HypervisorUnavailable
+from domain.compute.metrics import GRAIN_S, KEPT_S, Rates, Sample, rates
+from domain.compute.ports import Hypervisor, HypervisorUnavailable
 from domain.compute.vps import vps_ref
 from domain.ids import VpsId
 from domain.time import Instant, seconds
@@ -16,13 +18,17 @@ _log = structlog.get_logger(__name__)
 
 async def collect_metrics(runtime: Runtime) -> None:
     """Keep what each host that this process drives shows of its guests now; one that does not answer costs itself."""
-    for hypervisor in runtime.worker.hypervisors.values():
-        try:
-            shown = await hypervisor.measure()
-        except HypervisorUnavailable as problem:
-            _log.info("no metrics of a host", host_id=str(hypervisor.host_id), problem=str(problem))
-            continue
-        await runtime.metrics.keep(hypervisor.host_id, shown)
+    async with asyncio.TaskGroup() as together:
+        for hypervisor in runtime.worker.hypervisors.values():
+            together.create_task(_collect_from(runtime, hypervisor))
+
+
+async def _collect_from(runtime: Runtime, hypervisor: Hypervisor) -> None:
+    try:
+        async with asyncio.timeout(GRAIN_S):
+            await runtime.metrics.keep(hypervisor.host_id, await hypervisor.measure())
+    except (HypervisorUnavailable, TimeoutError) as problem:
+        _log.info("no metrics of a host", host_id=str(hypervisor.host_id), problem=str(problem))
 
 
 async def sweep_metrics(runtime: Runtime) -> None:

@@ -20,6 +20,7 @@ STRIPE_TEST_KEY_PREFIXES = ("sk_test_", "rk_test_")
 
 Source = Literal["flag", "variable", "file", "default"]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+METRICS_TOKEN_CHARACTERS_MIN = 32
 GUEST_NETWORK_BITS = 16
 """The rest of a guest's address is the port that leads to its SSH."""
 _MAPPED_BITS = 96
@@ -85,6 +86,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     stripe_api_base: str | None = None
     """Where Stripe's API is, for tests; without it, at Stripe."""
     smtp_url: str | None = None
+    metrics_token: str | None = None
+    """What Prometheus shows to read the metrics of all guests at ``/metrics``; without it, nobody does."""
     trusted_proxies: str = ""
     """Networks parted by commas, whose ``X-Forwarded-For`` is believed."""
     operator_email: str = "operator@litevps.example"
@@ -153,6 +156,7 @@ SECRETS = frozenset(
         "stripe_secret_key",
         "stripe_webhook_secret",
         "smtp_url",
+        "metrics_token",
     }
 )
 """These are masked where settings are shown, have no flag, and may be given as ``LITEVPS_…_FILE``."""
@@ -204,7 +208,7 @@ def check_servable(settings: Settings) -> None:
         _ = settings.proxy_networks
     except ValueError as error:
         problems.append(f"trusted_proxies: {error}")
-    problems += _problems_of_network(settings)
+    problems += [*_problems_of_network(settings), *_problems_of_metrics(settings)]
     if settings.public_url is not None and urlsplit(settings.public_url).scheme not in ("http", "https"):
         problems.append("public_url must begin with http:// or https://")
     problems += problems_of_hosts(settings)
@@ -257,6 +261,13 @@ def _problems_of_production(settings: Settings) -> list[str]:
     if settings.compute == "simulated":
         problems.append("compute is simulated: nothing would run")
     return problems
+
+
+def _problems_of_metrics(settings: Settings) -> list[str]:
+    token = settings.metrics_token
+    if token is None or (len(token) >= METRICS_TOKEN_CHARACTERS_MIN and token.isascii()):
+        return []
+    return [f"metrics_token must have at least {METRICS_TOKEN_CHARACTERS_MIN} ASCII characters"]
 
 
 def _problems_of_network(settings: Settings) -> list[str]:

@@ -159,4 +159,18 @@ WIRE: tuple[Mutation, ...] = (
         "        self._ended.clear()\n",
         _WRONG,
     ),
+    Mutation(
+        "metrics of all guests take the operator's token",
+        "api/http/service/controllers.py",
+        'if not hmac.compare_digest(shown, b"Bearer " + expected.encode()):',
+        "if False:",
+        "tests/api/http/test_vps_metrics.py",
+    ),
+    Mutation(
+        "metrics of a VPS are its owner's",
+        "api/application/guest_metrics.py",
+        "    vpss.owned((await runtime.aggregates.load(ref)).of(ref), caller.account_id)\n",
+        "",
+        "tests/api/http/test_vps_metrics.py",
+    ),
 )

@@ -71,6 +71,7 @@ def test_production_starts_with_its_secrets() -> None:
         {"turnstile_secret": "1x0000000000000000000000000000000AA"},
         {"compute": "simulated"},
         {"trusted_proxies": "everybody"},
+        {"metrics_token": "short"},
         {"public_url": "ftp://a"},
         {"port": 70_000},
         {"development": True, "host": "0.0.0.0"},

@@ -2,9 +2,12 @@
 
 import asyncio
 
+import httpx
+import msgspec
 import pytest
 
 from api.application.guest_metrics import collect_metrics, sweep_metrics
+from api.http.app import create_app
 from tests.api.houses import Customer, House
 
 pytestmark = pytest.mark.anyio
@@ -36,3 +39,26 @@ async def test_a_host_that_does_not_answer_keeps_no_other_from_being_asked(here:
     await collect_metrics(here.runtime)
 
     assert (await ann.ask("GET", f"/api/vps/{vps_id}/metrics")).json()["samples"] == []
+
+
+async def test_prometheus_reads_all_of_it_by_a_token_and_nobody_else_does(here: House, ann: Customer) -> None:
+    token = "t" * 32
+    async with here.working():
+        vps_id = (await ann.ask("POST", "/api/vps", json={"name": "a", "plan_id": await here.nano()})).json()["id"]
+        await ann.until(vps_id, "running")
+        await collect_metrics(here.runtime)
+    unset = await here.client.get("/metrics", headers={"authorization": f"Bearer {token}"})
+    settings = msgspec.structs.replace(here.runtime.settings, metrics_token=token)
+    app = create_app(msgspec.structs.replace(here.runtime, settings=settings))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://litevps.test") as prometheus:
+        told = await prometheus.get("/metrics", headers={"authorization": f"Bearer {token}"})
+        wrong = await prometheus.get("/metrics", headers={"authorization": f"Bearer {token}x"})
+        none = await prometheus.get("/metrics")
+
+    assert (unset.status_code, wrong.status_code, none.status_code) == (404, 401, 401)
+    assert told.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    lines = told.text.splitlines()
+    assert any(line.startswith(f'litevps_vps_memory_bytes{{vps_id="{vps_id}",host_id="') for line in lines)
+    assert "# TYPE litevps_vps_cpu_seconds_total counter" in lines
+    assert lines[-1] == "litevps_vps_on 1"
+    assert not any("network" in line and not line.startswith("#") for line in lines), "what nobody saw is not told as 0"
