@@ -8,7 +8,8 @@ from domain.compute import events as recorded
 from domain.ids import SnapshotId
 from domain.time import Instant
 
-SnapshotState = Literal["creating", "ready", "error", "deleting"]
+SnapshotState = Literal["creating", "ready", "error", "deleting", "left"]
+"""``left``: it could not be removed, and its owner has given its name to another; it is removed with the next one."""
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,7 +27,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def gone(self) -> bool:
         """Return whether it does not exist for its owner any more."""
-        return self.state == "deleting"
+        return self.state in ("deleting", "left")
 
 
 def evolve(snapshots: tuple[Snapshot, ...], event: recorded.SnapshotEvent) -> tuple[Snapshot, ...]:
@@ -38,13 +39,24 @@ def evolve(snapshots: tuple[Snapshot, ...], event: recorded.SnapshotEvent) -> tu
         case recorded.SnapshotTaken():
             return _changed(snapshots, event.snapshot_id, state="ready", taken_at=event.at)
         case recorded.SnapshotFailed():
-            return _changed(snapshots, event.snapshot_id, state="error", error=event.error)
+            # Back beside one of its own name, neither could be told from the other.
+            state = "left" if _has_lost_its_name(snapshots, event.snapshot_id) else "error"
+            return _changed(snapshots, event.snapshot_id, state=state, error=event.error)
         case recorded.SnapshotDeleteRequested():
-            return _changed(snapshots, event.snapshot_id, state="deleting", error=None)
+            again = (one.snapshot_id for one in snapshots if one.state == "left")
+            for snapshot_id in (event.snapshot_id, *again):
+                snapshots = _changed(snapshots, snapshot_id, state="deleting", error=None)
+            return snapshots
         case recorded.SnapshotDeleted():
             return tuple(one for one in snapshots if one.snapshot_id != event.snapshot_id)
         case _:
             return snapshots
+
+
+def _has_lost_its_name(snapshots: tuple[Snapshot, ...], snapshot_id: SnapshotId) -> bool:
+    """Return whether the owner of a snapshot has deleted it and given its name to another."""
+    name = next((one.name for one in snapshots if one.snapshot_id == snapshot_id and one.gone), None)
+    return any(one.name == name for one in snapshots if not one.gone)
 
 
 def _changed(snapshots: tuple[Snapshot, ...], snapshot_id: SnapshotId, **fields: object) -> tuple[Snapshot, ...]:

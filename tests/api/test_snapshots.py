@@ -5,10 +5,13 @@ from uuid import UUID
 
 import pytest
 
+from adapters.simulated.faults import Faults
 from adapters.simulated.guest_shell import SimulatedGuestShell
 from api.workers.reconciler import Reconciler
+from api.workers.steps import booting
 from domain.compute.events import SnapshotFailed, VpsFailed, VpsRunning, VpsStopped
 from domain.compute.ports import GuestAddress, GuestUnreachable, JobOutcome, JobSpec
+from domain.compute.snapshots import SnapshotNameTaken
 from domain.compute.vps import VpsIsRestoring
 from domain.wallet.vps_limits import VpsDiskLimitReached
 from tests.api.compute_world import Worlds
@@ -196,3 +199,85 @@ async def test_a_guest_that_does_not_answer_is_kept_as_its_disk_is(
         (vps,) = await world.settled(worker, vps_id)
 
     assert (asked, vps.snapshots[0].state) == (["sync"], "ready")
+
+
+async def test_a_guest_that_never_writes_out_holds_up_no_stop(monkeypatch: pytest.MonkeyPatch, worlds: Worlds) -> None:
+    writing_out = asyncio.Event()
+
+    async def endless(_shell: object, _address: GuestAddress, _job: JobSpec) -> JobOutcome:
+        writing_out.set()
+        await asyncio.sleep(3_600)
+        raise AssertionError
+
+    monkeypatch.setattr(SimulatedGuestShell, "run", endless)
+    monkeypatch.setattr(booting, "LOOK_AGAIN_S", 0.01)
+    world = await worlds()
+    async with world.with_vps() as (worker, vps_id):
+        await world.take_snapshot(worker, vps_id, "before")
+        await writing_out.wait()
+        await world.ask(worker, "stop", vps_id)
+        # Sooner than the guest has time to write out: what it is on for after its stop is free.
+        (vps,) = await world.settled(worker, vps_id)
+
+    assert (vps.state, world.host.guests[vps_id].running) == ("stopped", False)
+    assert vps.snapshots[0].state == "ready", "it is taken once the guest is off"
+
+
+async def test_a_snapshot_that_could_not_be_removed_does_not_come_back_beside_one_of_its_name(
+    monkeypatch: pytest.MonkeyPatch, worlds: Worlds
+) -> None:
+    change_steps(monkeypatch, "remove-snapshot", deadline_s=0.05, pauses=SHORT)
+    world = await worlds()
+    async with world.with_vps() as (worker, vps_id):
+        await world.take_snapshot(worker, vps_id, "daily")
+        await world.settled(worker, vps_id)
+        world.host.faults.fail_next("ensure_snapshot_removed", times=1_000)
+        await world.delete_snapshot(worker, vps_id, "daily")
+        newer = await world.take_snapshot(worker, vps_id, "daily")
+        (told,) = await world.settled(worker, vps_id)
+        held_gb = (await world.reserved()).disk_gb
+        world.host.faults = Faults()
+        await world.delete_snapshot(worker, vps_id, "daily")
+        (vps,) = await world.settled(worker, vps_id)
+
+    assert [(one.snapshot_id, one.state) for one in told.snapshots if not one.gone] == [(newer, "ready")]
+    assert held_gb == 15, "what may be there counts, whoever sees it"
+    assert vps.snapshots == ()
+    assert world.host.guests[vps_id].snapshots == {}, "with the next one that is deleted, it goes as well"
+    assert len(await world.events(SnapshotFailed)) == 1
+
+
+async def test_of_two_processes_that_take_a_snapshot_of_one_name_one_is_refused(worlds: Worlds) -> None:
+    world = await worlds()
+    async with world.with_vps() as (worker, vps_id):
+        asked = [world.take_snapshot(world.worker(), vps_id, "daily") for _ in range(4)]
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        (vps,) = await world.settled(worker, vps_id)
+
+    assert [type(answer) for answer in answers if isinstance(answer, Exception)] == [SnapshotNameTaken] * 3
+    assert len(vps.snapshots) == 1
+
+
+async def test_a_delete_ends_a_vps_while_its_disk_is_kept_restored_or_its_snapshots_are_removed(
+    worlds: Worlds,
+) -> None:
+    for call in ("ensure_snapshot", "ensure_restored", "ensure_snapshot_removed"):
+        world = await worlds()
+        async with world.with_vps() as (worker, vps_id):
+            await world.take_snapshot(worker, vps_id, "one")
+            await world.settled(worker, vps_id)
+            world.host.faults.fail_next(call, times=1_000)
+            match call:
+                case "ensure_snapshot":
+                    await world.take_snapshot(worker, vps_id, "two")
+                case "ensure_restored":
+                    await world.restore(worker, vps_id, "one")
+                case _:
+                    await world.delete_snapshot(worker, vps_id, "one")
+            await asyncio.sleep(0.05)
+            await world.ask(worker, "delete", vps_id)
+            (vps,) = await world.settled(worker, vps_id)
+        assert vps.deleted, call
+        assert world.host.guests == {}
+        assert (await world.reserved()).disk_gb == 0
+        assert not (await world.wallet()).meters

@@ -49,6 +49,13 @@ FREE: tuple[Mutation, ...] = (
         _TESTS,
     ),
     Mutation(
+        "a guest that never writes out holds up no stop",
+        "api/workers/steps/snapshots.py",
+        "await while_wanted(worker, vps, step, _write_out(worker, vps, snapshot_id))",
+        "(await _write_out(worker, vps, snapshot_id), True)[1]",
+        "tests/api/test_snapshots.py",
+    ),
+    Mutation(
         "no VPS is deleted before its time is over",
         "domain/compute/expiry.py",
         "if now >= vps.expires_at else NOTHING",

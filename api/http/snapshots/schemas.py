@@ -1,12 +1,12 @@
 """What requests about snapshots take and tell."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
 
 from api.http.rendering import Time, optional_time
-from domain.compute.snapshot import Snapshot
+from domain.compute.snapshot import Snapshot, SnapshotState
 from domain.time import to_rfc3339
 
 EXAMPLE: dict[str, Any] = {
@@ -31,7 +31,7 @@ class SnapshotResponse(msgspec.Struct, frozen=True, kw_only=True):
 
     id: UUID
     name: str
-    state: Literal["creating", "ready", "error", "deleting"]
+    state: SnapshotState
     """``ready``: it can be restored; ``error``: it could not be taken, or not be removed."""
     disk_gb: int
     """What it counts as, GiB: as much as the disk had."""

@@ -86,7 +86,7 @@ async def login(attempt: Attempt, vps: Vps, step: Step) -> None:
         await launch(attempt, vps, step)
     worker = attempt.worker
     fail_point("login:before-guest")
-    if not await _while_wanted(worker, vps, step, worker.shell.login(address_of(vps))):
+    if not await while_wanted(worker, vps, step, worker.shell.login(address_of(vps))):
         return
     at, waited = worker.clock.now(), seconds(now_s() - attempt.guest_waited_for_since_s)
     fail_point("login:after-guest")
@@ -104,7 +104,7 @@ async def reboot(attempt: Attempt, vps: Vps, step: Step) -> None:
     if not attempt.rebooted:
         await _start_anew(worker, vps, step)
         attempt.rebooted = True
-    if not await _while_wanted(worker, vps, step, worker.shell.login(address_of(vps))):
+    if not await while_wanted(worker, vps, step, worker.shell.login(address_of(vps))):
         return
     ref = vps_ref(vps.vps_id)
 
@@ -118,7 +118,7 @@ async def _start_anew(worker: WorkerContext, vps: Vps, step: Step) -> None:
     await worker.shell.forget(vps.vps_id)
     fail_point("reboot:before-host")
     rebooting = hypervisor_of(worker, vps).ensure_rebooted(vps.vps_id, grace_s=step.row.grace_s)
-    await _while_wanted(worker, vps, step, rebooting)
+    await while_wanted(worker, vps, step, rebooting)
     fail_point("reboot:after-host")
 
 
@@ -131,7 +131,7 @@ def hypervisor_of(worker: WorkerContext, vps: Vps) -> Hypervisor:
     return hypervisor
 
 
-async def _while_wanted(worker: WorkerContext, vps: Vps, step: Step, effect: Awaitable[object]) -> bool:
+async def while_wanted(worker: WorkerContext, vps: Vps, step: Step, effect: Awaitable[object]) -> bool:
     """Wait for what a guest can draw out, for as long as the step is to be taken; return whether it came to its end.
 
     What a guest is on for after its stop or delete was accepted is free: it must not hold that up by never answering.

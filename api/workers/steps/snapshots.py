@@ -6,7 +6,7 @@ from api.application.fail_points import fail_point
 from api.application.repository import Loaded
 from api.application.worker_context import WorkerContext, address_of
 from api.workers.steps.attempt import Attempt
-from api.workers.steps.booting import hypervisor_of
+from api.workers.steps.booting import hypervisor_of, while_wanted
 from api.workers.steps.ending import prove_last_minutes
 from domain.compute import snapshots
 from domain.compute.capacity import capacity_ref
@@ -27,8 +27,8 @@ WRITE_OUT_TIMEOUT_S = 10
 async def take(attempt: Attempt, vps: Vps, step: Step) -> None:
     """Have the disk kept as it is, of a guest that is on or off."""
     worker, snapshot_id = attempt.worker, _snapshot_id(step)
-    if vps.power == "up":
-        await _write_out(worker, vps, snapshot_id)
+    if vps.power == "up" and not await while_wanted(worker, vps, step, _write_out(worker, vps, snapshot_id)):
+        return  # It is to be off, which comes first, and free of charge: no guest may draw that out.
     fail_point("take-snapshot:before-host")
     await hypervisor_of(worker, vps).ensure_snapshot(vps.vps_id, snapshot_id)
     fail_point("take-snapshot:after-host")
