@@ -167,6 +167,12 @@ class Customer:
         credited = self._service.run("account", "credit", EMAIL, "10", "--reason", "to be spent")
         assert credited.returncode == 0, credited.stderr
 
+    def another(self) -> "Customer":
+        """Return the same customer, who asks for another VPS."""
+        same = Customer(self._service)
+        same._authorization = self._authorization
+        return same
+
     def create(self, key: str) -> None:
         """Ask for a VPS, once a key."""
         answer = self._ask("POST", "/api/vps", {"name": "web", "vcpu": 1, "user_data": SCRIPT}, key)
