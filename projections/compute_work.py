@@ -134,7 +134,7 @@ async def _apply(connection: Connection, batch: Sequence[Entry]) -> None:
 def _row(vps: Vps) -> tuple[object, ...]:
     step = next_step(vps)
     # Nothing of what its owner said is needed here, sealed or not.
-    sealed = {"name": "", "labels": None, "template": None, "user_data_output": None}
+    sealed = {"name": "", "labels": None, "egress": None, "template": None, "user_data_output": None}
     kept = msgspec.structs.replace(without_names(vps), **sealed, authorized_keys=(), user_data=None)
     name = None if step is None else step.name
     expires_at = None if vps.gone else vps.expires_at

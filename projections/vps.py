@@ -72,6 +72,7 @@ _SEALED: dict[type[Event], dict[str, str]] = {
     events.VpsRequested: {"name": "name", "labels": "labels"},
     events.VpsRenamed: {"name": "name"},
     events.VpsLabelled: {"labels": "labels"},
+    events.VpsEgressSet: {"egress": "egress"},
     events.VpsTemplateUsed: {"template": "template"},
     events.VpsUserDataEnded: {"user_data_output": "output"},
 }

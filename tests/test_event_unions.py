@@ -172,6 +172,8 @@ NO_STOP = kinds(
     compute.VpsLabelled,
     compute.VpsExpirySet,
     compute.VpsExpiryWarned,
+    compute.VpsEgressSet,
+    compute.VpsEgressApplied,
     compute.VpsDeleteRequested,
     compute.VpsDeleted,
     compute.VpsTemplateUsed,

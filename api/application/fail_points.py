@@ -19,6 +19,7 @@ POINTS: dict[str, tuple[str, ...]] = {
     "exec": ("blobs", "append", "guest", "output"),
     "exec-end": ("append",),
     "change": ("append",),
+    "filter": ("host", "append"),
     "restart": ("append",),
     "reboot": ("host", "append"),
     "snapshot": ("append",),

@@ -20,6 +20,7 @@ from domain.blobs import OffloadedText
 from domain.compute import admission, changing
 from domain.compute import vps as vpss
 from domain.compute.commands import ChangeVps, CreateVps
+from domain.compute.egress import WantedEgress
 from domain.compute.sizes import choose_plan
 from domain.compute.vps import Vps, vps_ref
 from domain.deciding import AggregateRef, Decision
@@ -54,6 +55,7 @@ class VpsSpecification(msgspec.Struct, frozen=True, kw_only=True):
     labels: dict[str, str] = {}
     ttl_minutes: int | UnsetType | None = UNSET
     """Unset: as its template says; None: it is not deleted by itself."""
+    egress: WantedEgress | None = None
 
 
 class VpsDetails(msgspec.Struct, frozen=True, kw_only=True):
@@ -267,6 +269,7 @@ class _Creation(msgspec.Struct, frozen=True, eq=False):
             offloaded_user_data=self.offloaded_user_data,
             ttl_minutes=None if specification.ttl_minutes is UNSET else specification.ttl_minutes,
             labels=specification.labels,
+            egress=specification.egress,
             token_id=self.caller.token_id,
         )
 

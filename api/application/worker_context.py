@@ -7,9 +7,8 @@ import msgspec
 
 from api.application.repository import AggregateRepository, CommandContext, CommandResult, Decide
 from domain.blobs import Blobs
-from domain.compute.egress import OPEN
 from domain.compute.ports import GuestAddress, GuestShell, GuestSpec, Hypervisor
-from domain.compute.vps import Vps, vps_ref
+from domain.compute.vps import Vps, egress_of, vps_ref
 from domain.compute.work import Leases, OpenWork
 from domain.deciding import AggregateRef
 from domain.events import Actor
@@ -66,7 +65,7 @@ def spec_of(
         host_key_private=host_key_private,
         user_data=user_data,
         image_key=image_key,
-        egress=OPEN,
+        egress=egress_of(vps),
     )
 
 

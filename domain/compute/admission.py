@@ -9,6 +9,7 @@ from domain.compute import vps as life
 from domain.compute.boot_script import wrong_boot_script
 from domain.compute.capacity import Reserved, Room
 from domain.compute.commands import CreateVps
+from domain.compute.egress import wrong_egress
 from domain.compute.events import DeleteReason
 from domain.compute.labels import wrong_labels
 from domain.compute.sizes import wrong_name
@@ -54,6 +55,7 @@ def create_vps(
         "user_data": _wrong_user_data(command),
         "disk_gb": _wrong_disk(command),
         "ttl_minutes": None if command.ttl_minutes is None else wrong_ttl(command.ttl_minutes),
+        "egress": None if command.egress is None else wrong_egress(command.egress),
     }
     if fields := {field: reason for field, reason in reasons.items() if reason is not None}:
         raise Invalid(fields=fields)

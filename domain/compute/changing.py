@@ -5,6 +5,7 @@ from msgspec import UNSET
 from domain.compute import vps as life
 from domain.compute.admission import both
 from domain.compute.commands import ChangeVps
+from domain.compute.egress import settled, wrong_egress
 from domain.compute.expiry import set_expiry
 from domain.compute.labels import wrong_labels
 from domain.compute.sizes import wrong_name
@@ -27,6 +28,8 @@ def change_vps(vps: Vps | None, command: ChangeVps, now: Instant) -> Decision:
         events += life.label(vps, command.labels, now)
     if command.ttl_minutes is not UNSET:
         events += set_expiry(vps, command.ttl_minutes, now)
+    if command.egress is not UNSET:
+        events += life.set_egress(vps, settled(command.egress), now)
     return both(vps.account_id, vps.vps_id, (), events)
 
 
@@ -35,6 +38,7 @@ def _check_fields(command: ChangeVps) -> None:
         "name": None if command.name is UNSET else wrong_name(command.name),
         "labels": None if command.labels is UNSET else wrong_labels(command.labels),
         "ttl_minutes": wrong_ttl(command.ttl_minutes) if isinstance(command.ttl_minutes, int) else None,
+        "egress": None if command.egress is UNSET else wrong_egress(command.egress),
     }
     if fields := {field: reason for field, reason in reasons.items() if reason is not None}:
         raise Invalid(fields=fields)

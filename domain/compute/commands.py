@@ -4,6 +4,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from domain.blobs import OffloadedText
+from domain.compute.egress import WantedEgress
 from domain.ids import AccountId, PlanId, SshKeyId, TokenId, VpsId
 
 
@@ -17,6 +18,7 @@ class ChangeVps(msgspec.Struct, frozen=True, kw_only=True):
     """All that it is to have."""
     ttl_minutes: int | UnsetType | None = UNSET
     """It is deleted so many minutes from now; None: not by itself."""
+    egress: WantedEgress | UnsetType = UNSET
 
 
 class CreateVps(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,4 +47,6 @@ class CreateVps(msgspec.Struct, frozen=True, kw_only=True):
     labels: dict[str, str] = {}
     ttl_minutes: int | None = None
     """It is deleted so many minutes from now; None: not by itself."""
+    egress: WantedEgress | None = None
+    """What its guest may reach; None: nothing was said of it, so the internet."""
     token_id: TokenId | None = None

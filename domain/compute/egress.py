@@ -54,10 +54,22 @@ class Egress(msgspec.Struct, frozen=True):
     """Networks of IPv4, none within another."""
 
 
+WantedEgress = Literal["open", "none"] | tuple[str, ...]
+"""As an owner says it: a mode, or what is to be on the list."""
 OPEN = Egress("open")
 """The internet: all that is neither private nor the host's."""
 NONE = Egress("none")
 """Nothing, names included."""
+
+
+def wrong_egress(wanted: WantedEgress) -> str | None:
+    """Return why a policy cannot be had, and what to change; None where it can."""
+    return None if isinstance(wanted, str) else wrong_allowed(wanted)
+
+
+def settled(wanted: WantedEgress) -> Egress:
+    """Return the policy that an owner wants, which was found right, in the form that is recorded."""
+    return Egress(wanted) if isinstance(wanted, str) else allowing(wanted)
 
 
 def wrong_allowed(allowed: Iterable[str]) -> str | None:

@@ -150,6 +150,23 @@ class VpsLabelled(Event, frozen=True, tag="compute.vps-labelled.v1"):
     at: Instant
 
 
+class VpsEgressSet(Event, frozen=True, tag="compute.vps-egress-set.v1"):
+    """The guest may reach what this policy says, from its next packet on; until the first one, the internet."""
+
+    egress: Personal
+    """JSON: the mode, and the names and networks of a list."""
+    at: Instant
+
+
+class VpsEgressApplied(Event, frozen=True, tag="compute.vps-egress-applied.v1"):
+    """The host has a policy in force for a guest that was on when it was set."""
+
+    generation: int
+    revision: int
+    """The how-manieth policy of the VPS it is."""
+    at: Instant
+
+
 class VpsExpirySet(Event, frozen=True, tag="compute.vps-expiry-set.v1"):
     """The VPS is deleted at ``expires_at``, instead of when it was to be before; None: not by itself."""
 
@@ -282,6 +299,8 @@ VpsEvent = (
     | VpsLabelled
     | VpsExpirySet
     | VpsExpiryWarned
+    | VpsEgressSet
+    | VpsEgressApplied
     | VpsDeleteRequested
     | VpsDeleted
     | VpsTemplateUsed

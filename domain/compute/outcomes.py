@@ -75,6 +75,13 @@ def restarted(vps: Vps | None, step: Step, now: Instant) -> Decision:
     return recorded_in(vps_stream(vps.vps_id), *steps.restarted(vps, now))
 
 
+def filtered(vps: Vps | None, step: Step, revision: int, now: Instant) -> Decision:
+    """Decide that the host has the policy in force that was the ``revision``-th; a later one is still to be applied."""
+    if vps is None or next_step(vps) != step or revision <= vps.egress_applied:
+        return NOTHING
+    return recorded_in(vps_stream(vps.vps_id), *steps.filtered(vps, revision, now))
+
+
 def failed(
     vps: Vps | None, wallet: Wallet, step: Step, error: str, now: Instant, *, by_guest: bool = False
 ) -> Decision:

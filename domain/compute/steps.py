@@ -18,7 +18,17 @@ from domain.ids import HostId, SnapshotId
 from domain.time import Instant
 
 StepName = Literal[
-    "place", "prepare", "launch", "login", "reboot", "halt", "remove", "restore", "take-snapshot", "remove-snapshot"
+    "place",
+    "prepare",
+    "launch",
+    "login",
+    "reboot",
+    "filter",
+    "halt",
+    "remove",
+    "restore",
+    "take-snapshot",
+    "remove-snapshot",
 ]
 
 Stage = Literal[
@@ -27,6 +37,7 @@ Stage = Literal[
     "prepared",
     "launched",
     "up",
+    "filtering",
     "restarting",
     "restoring",
     "snapshotting",
@@ -158,6 +169,16 @@ STEPS: tuple[StepRow, ...] = (
         trouble=_NOT_STOPPED,
     ),
     StepRow(
+        # Before a restart that waits as well: what is not to be reached any more is not to be reached meanwhile.
+        name="filter",
+        stage="filtering",
+        due=lambda vps: vps.wanted_on and vps.power == "up" and vps.egress_applied != vps.egress_revision,
+        does="has the guest reach what its owner last said",
+        leads_to="up",
+        recorded=recorded.VpsEgressApplied,
+        pauses=ENDLESS_PAUSES,
+    ),
+    StepRow(
         name="restore",
         stage="restoring",
         due=lambda vps: vps.restoring is not None,
@@ -284,6 +305,7 @@ CHANGES: tuple[ChangeRow, ...] = (
     ChangeRow("restore", ("up",), "restoring"),
     ChangeRow("snapshot", ("up",), "snapshotting"),
     ChangeRow("delete a snapshot", ("up",), "dropping"),
+    ChangeRow("another policy", ("up",), "filtering"),
     ChangeRow("seen off", ("up",), "off"),
 )
 """For the picture of it; a delete comes at every stage and leads to ``deleting``."""
@@ -357,6 +379,11 @@ def running(vps: Vps, at: Instant) -> tuple[Event, ...]:
 def restarted(vps: Vps, now: Instant) -> tuple[Event, ...]:
     """Return what is recorded once the service has logged in after a restart."""
     return (recorded.VpsRestarted(generation=vps.generation, at=now),)
+
+
+def filtered(vps: Vps, revision: int, now: Instant) -> tuple[Event, ...]:
+    """Return what is recorded once the host has a policy in force."""
+    return (recorded.VpsEgressApplied(generation=vps.generation, revision=revision, at=now),)
 
 
 def stopped(vps: Vps, off_at: Instant) -> tuple[Event, ...]:

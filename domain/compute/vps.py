@@ -9,6 +9,7 @@ from domain.blobs import Blob
 from domain.compute import events as recorded
 from domain.compute import snapshot as snapshots
 from domain.compute.commands import CreateVps
+from domain.compute.egress import OPEN, Egress, from_text, settled, to_text
 from domain.compute.snapshot import Snapshot
 from domain.compute.ttl import expires_in
 from domain.deciding import AggregateRef, Fold
@@ -99,6 +100,12 @@ class Vps(msgspec.Struct, frozen=True, kw_only=True):
     """Why it is off; None: it is not, or never was on."""
     host_lost_at: Instant | None = None
     """When its host was taken to be gone; None: it is not, or the VPS needs nothing of it."""
+    egress: str | None = None
+    """What its guest may reach, as it was recorded; None: the internet."""
+    egress_revision: int = 0
+    """How many policies it has had; the last one is wanted."""
+    egress_applied: int = 0
+    """Which of them its host has in force, or will have from the start on."""
     deleted: bool = False
     template: str | None = None
     """The name of the template that it was made from, as it was then."""
@@ -171,6 +178,9 @@ def without_names(vps: Vps) -> Vps:
 
 def create(command: CreateVps, now: Instant) -> tuple[Event, ...]:
     """Return what is recorded of a VPS that was admitted."""
+    restricted: tuple[Event, ...] = ()
+    if command.egress is not None and (policy := settled(command.egress)) != OPEN:
+        restricted = (recorded.VpsEgressSet(egress=to_text(policy), at=now),)
     made_from = () if command.template is None else (recorded.VpsTemplateUsed(template=command.template, at=now),)
     return (
         recorded.VpsRequested(
@@ -191,6 +201,7 @@ def create(command: CreateVps, now: Instant) -> tuple[Event, ...]:
         ),
         *made_from,
         *(() if command.ttl_minutes is None else (expires_in(command.ttl_minutes, now),)),
+        *restricted,
     )
 
 
@@ -273,6 +284,16 @@ def label(vps: Vps, labels: Mapping[str, str], now: Instant) -> tuple[Event, ...
     if dict(labels) == labels_of(vps):
         return ()
     return (recorded.VpsLabelled(labels=labels_as_text(labels), at=now),)
+
+
+def set_egress(vps: Vps, wanted: Egress, now: Instant) -> tuple[Event, ...]:
+    """Return what is recorded when a guest is to reach something else; nothing where that is its policy."""
+    return () if wanted == egress_of(vps) else (recorded.VpsEgressSet(egress=to_text(wanted), at=now),)
+
+
+def egress_of(vps: Vps) -> Egress:
+    """Return what the guest of a VPS may reach."""
+    return OPEN if vps.egress is None else from_text(vps.egress)
 
 
 def labels_of(vps: Vps) -> dict[str, str]:
@@ -371,6 +392,10 @@ def _evolved(vps: Vps, event: recorded.VpsEvent) -> Vps:
             return replace(vps, expires_at=event.expires_at, expiry_warned=False)
         case recorded.VpsExpiryWarned():
             return replace(vps, expiry_warned=True)
+        case recorded.VpsEgressSet():
+            return _policy_set(vps, event)
+        case recorded.VpsEgressApplied():
+            return replace(vps, egress_applied=max(vps.egress_applied, event.revision))
         case recorded.VpsDeleteRequested():
             return replace(vps, pending="delete", wanted_on=False, since=event.at)
         case recorded.VpsDeleted():
@@ -398,6 +423,19 @@ def _restored(vps: Vps, event: recorded.SnapshotRestored) -> Vps:
         restoring=None,
         since=event.at,
         changed_at=event.at,
+    )
+
+
+def _policy_set(vps: Vps, event: recorded.VpsEgressSet) -> Vps:
+    revision = vps.egress_revision + 1
+    # What was never started, or is off, is started with it; one that is on, or may be, has to be told.
+    told = vps.power == "off" or vps.host_id is None
+    return msgspec.structs.replace(
+        vps,
+        egress=event.egress,
+        egress_revision=revision,
+        egress_applied=revision if told else vps.egress_applied,
+        since=event.at if vps.power == "up" and vps.pending is None else vps.since,
     )
 
 

@@ -14,6 +14,7 @@ from api.application.worker_context import WorkerContext
 from api.workers.provisioning import LEASE_S, Worker
 from api.workers.reconciler import Reconciler
 from domain.compute.capacity import Reservations
+from domain.compute.egress import NONE
 from domain.compute.events import VpsDeleted, VpsFailed, VpsRequested, VpsRunning
 from domain.compute.ports import GuestSpec
 from domain.compute.snapshots import SnapshotNameTaken
@@ -129,6 +130,12 @@ class Journey:
         assert vps is not None
         assert (vps.name, vps.labels) == ("renamed", '{"a":"b"}')
 
+    async def close_off(self) -> None:
+        await self.world.change(self.worker, self.vps_id, egress="none")
+        vps = await self.settled()
+        assert vps.egress_applied == vps.egress_revision
+        assert self.world.host.guests[self.vps_id].spec.egress == NONE
+
     async def take_snapshot(self) -> None:
         guest = self.world.host.guests[self.vps_id]
         guest.files["/root/word"] = b"old"
@@ -217,7 +224,16 @@ class Journey:
                 *(self.host_key_changes, self.start, self.run_a_while, self.time_is_over, self.orphan_appears),
             ]
         return [
-            *(self.create, self.run_a_while, self.exec, self.change, self.run_a_while, self.restart, self.run_a_while),
+            *(
+                self.create,
+                self.run_a_while,
+                self.exec,
+                self.change,
+                self.run_a_while,
+                self.close_off,
+                self.restart,
+                self.run_a_while,
+            ),
             *(self.take_snapshot, self.run_a_while, self.restore, self.run_a_while, self.run_unseen, self.restore),
             *(self.run_unseen, self.stop, self.restore, self.start, self.run_a_while, self.delete_snapshot),
             *(self.take_snapshot, self.run_unseen, self.delete),

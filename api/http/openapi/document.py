@@ -227,6 +227,8 @@ def without_null(field: dict[str, Any]) -> dict[str, Any]:
     options = [option for option in schema.pop("anyOf", []) if option != {"type": "null"}]
     if len(options) == 1:
         schema = {**options[0], **schema}
+    elif options:
+        schema["anyOf"] = options
     if "enum" in schema:
         schema["enum"] = [value for value in schema["enum"] if value is not None]
     return schema

@@ -116,6 +116,10 @@ def _block(example: object) -> list[str]:
 def _type(schema: dict[str, Any]) -> str:
     if "enum" in schema:
         return ", ".join(f"`{json.dumps(value).strip(chr(34))}`" for value in schema["enum"])
+    if "anyOf" in schema:
+        return " or ".join(_type(each) for each in schema["anyOf"])
+    if "$ref" in schema:
+        return "object"
     bounds = [f"{schema[name]}" for name in ("minimum", "maximum") if name in schema]
     if bounds and "maximum" not in schema:
         bounds = [f"from {schema['minimum']} on"]

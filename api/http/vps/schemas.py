@@ -25,10 +25,11 @@ from api.http.rendering import (
 from domain import codec
 from domain.compute.boot_script import SCRIPT_BYTES_MAX
 from domain.compute.commands import ChangeVps
+from domain.compute.egress import ALLOWED_MAX, NAME_CHARACTERS_MAX, Egress, WantedEgress
 from domain.compute.labels import LABEL_CHARACTERS_MAX, LABELS_MAX
 from domain.compute.status import StatusReason, status_reason, told_error
 from domain.compute.ttl import TTL_MINUTES_MAX
-from domain.compute.vps import Pending, State, UserDataState, Vps, labels_of
+from domain.compute.vps import Pending, State, UserDataState, Vps, egress_of, labels_of
 from domain.errors import Invalid
 from domain.events import personal_fields
 from domain.ids import AccountId, PlanId, SshKeyId, VpsId
@@ -62,6 +63,7 @@ VPS_EXAMPLE: dict[str, Any] = {
     "ssh_host_key": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEXAMPLEHOSTKEYEXAMPLEHOSTKEYEXAMPLEHOSTKEYEX",
     "ssh_key_ids": ["01937b1e-5c00-7000-8000-000000000002"],
     "labels": {},
+    "egress": "open",
     "created_at": "2026-11-23T17:00:00Z",
     "started_at": "2026-11-23T17:00:09.214Z",
     "expires_at": None,
@@ -98,6 +100,30 @@ QUOTE_EXAMPLE: dict[str, Any] = {
     "lasts_until": "2027-03-07T21:00:00Z",
     "lasts_minutes": 150_000,
 }
+
+
+class AllowedEgress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a guest may reach, and nothing else."""
+
+    allow: Annotated[
+        tuple[Annotated[str, msgspec.Meta(max_length=NAME_CHARACTERS_MAX + 4)], ...],
+        msgspec.Meta(
+            max_length=ALLOWED_MAX,
+            description="Host names, `*.` before one for all below it, and public networks of IPv4.",
+        ),
+    ]
+
+
+EgressField = Annotated[
+    Literal["open", "none"] | AllowedEgress,
+    msgspec.Meta(
+        description=(
+            "What the guest may reach, where its host lets guests out: the internet, nothing, or a list:"
+            ' `{"allow": ["example.org", "*.debian.org", "93.184.216.0/24"]}`, where `*.` is all below a name.'
+            " It holds from the first packet on, and a change of it at once."
+        )
+    ),
+]
 
 
 class NewVps(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -143,6 +169,7 @@ class NewVps(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             description="It is deleted so many minutes from now; null: not by itself. Left out: as its template says."
         ),
     ] = UNSET
+    egress: EgressField = "open"
 
     def to_command(self) -> VpsSpecification:
         """Return what this asks for."""
@@ -157,6 +184,7 @@ class NewVps(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             user_data=self.user_data,
             labels=self.labels,
             ttl_minutes=self.ttl_minutes,
+            egress=_wanted(self.egress),
         )
 
 
@@ -176,10 +204,17 @@ class ChangedVps(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         msgspec.Meta(description="It is deleted so many minutes from now; null: not by itself any more."),
     ] = UNSET
 
+    egress: EgressField | UnsetType = UNSET
+
     def to_command(self, vps_id: VpsId, account_id: AccountId) -> ChangeVps:
         """Return what this asks for."""
         return ChangeVps(
-            vps_id=vps_id, account_id=account_id, name=self.name, labels=self.labels, ttl_minutes=self.ttl_minutes
+            vps_id=vps_id,
+            account_id=account_id,
+            name=self.name,
+            labels=self.labels,
+            egress=UNSET if self.egress is UNSET else _wanted(self.egress),
+            ttl_minutes=self.ttl_minutes,
         )
 
 
@@ -247,6 +282,7 @@ class VpsResponse(msgspec.Struct, frozen=True, kw_only=True):
     ssh_host_key: str | None
     ssh_key_ids: tuple[UUID, ...]
     labels: dict[str, str]
+    egress: Literal["open", "none"] | AllowedEgress
     created_at: Time
     started_at: Time | None
     expires_at: Time | None
@@ -282,6 +318,7 @@ class VpsResponse(msgspec.Struct, frozen=True, kw_only=True):
             ssh_host_key=vps.host_key_public,
             ssh_key_ids=vps.ssh_key_ids,
             labels=labels_of(vps),
+            egress=_egress(egress_of(vps)),
             created_at=to_rfc3339(vps.created_at),
             started_at=optional_time(vps.started_at),
             user_data=vps.user_data_state,
@@ -373,6 +410,14 @@ class QuoteResponse(msgspec.Struct, frozen=True, kw_only=True):
             lasts_until=optional_time(made.lasts_until),
             lasts_minutes=None if made.lasts_until is None else max(0, made.lasts_until - quoted.at) // MINUTE,
         )
+
+
+def _wanted(egress: Literal["open", "none"] | AllowedEgress) -> WantedEgress:
+    return egress.allow if isinstance(egress, AllowedEgress) else egress
+
+
+def _egress(policy: Egress) -> Literal["open", "none"] | AllowedEgress:
+    return AllowedEgress(allow=(*policy.names, *policy.networks)) if policy.mode == "allow" else policy.mode
 
 
 def _readable(name: str, fact: object) -> object:

@@ -7,7 +7,7 @@ import structlog
 
 from api.application.worker_context import WorkerContext
 from api.workers.concurrency_limits import Permit
-from api.workers.steps import booting, ending, snapshots
+from api.workers.steps import booting, ending, filtering, snapshots
 from api.workers.steps.attempt import Attempt, now_s
 from domain.compute.capacity import NoCapacity
 from domain.compute.ports import GuestUnreachable, HostKeyChanged, HypervisorUnavailable
@@ -27,6 +27,7 @@ TAKE: dict[StepName, Callable[[Attempt, Vps, Step], Awaitable[None]]] = {
     "launch": booting.launch,
     "login": booting.login,
     "reboot": booting.reboot,
+    "filter": filtering.apply_policy,
     "halt": ending.halt,
     "remove": ending.remove,
     "restore": snapshots.restore,

@@ -10,9 +10,10 @@ import pytest
 from adapters.simulated.hypervisor import SimulatedHypervisor
 from api.application.jobs import collect_job
 from domain.blobs import Blob
+from domain.compute.egress import NONE, OPEN, allowing
 from domain.compute.events import VpsRequested
 from domain.compute.ports import GuestSpec
-from domain.ids import JobId
+from domain.ids import JobId, VpsId
 from tests.api.houses import Customer, House
 from tests.api.http.funds import recorded
 
@@ -337,6 +338,40 @@ async def test_a_large_script_for_the_first_boot_is_kept_beside_its_event_and_co
     assert isinstance(requested, VpsRequested)
     assert isinstance(requested.user_data, Blob)
     assert (requested.user_data.size_bytes, set(scripts)) == (len(script), {script})
+
+
+async def test_an_owner_says_what_a_guest_may_reach_and_its_host_is_told(here: House, ann: Customer) -> None:
+    async with here.working():
+        wishes = ["*.Example.org", "9.9.9.9"]
+        body = {"name": "a", "plan_id": await here.nano(), "egress": {"allow": wishes}}
+        made = (await ann.ask("POST", "/api/vps", json=body)).json()
+        listed = {"allow": ["*.example.org", "9.9.9.9/32"]}
+        assert made["egress"] == listed
+        await ann.until(made["id"], "running")
+        guest = here.host.guests[VpsId(UUID(made["id"]))]
+        assert guest.spec.egress == allowing(wishes)
+        assert [vps["egress"] for vps in (await ann.ask("GET", "/api/vps")).json()] == [listed]
+
+        for wanted, policy in (("none", NONE), ("open", OPEN)):
+            path = f"/api/vps/{made['id']}"
+            assert (await ann.ask("PATCH", path, json={"egress": wanted})).json()["egress"] == wanted
+            for _ in range(500):
+                if guest.spec.egress == policy:
+                    break
+                await asyncio.sleep(0.02)
+            assert guest.spec.egress == policy
+    assert guest.boots == 1, "no start is needed for it"
+
+
+@pytest.mark.parametrize(
+    "egress",
+    ["closed", ["example.org"], {"allow": ["10.0.0.0/8"]}, {"allow": ["*"]}, {"deny": []}, {"allow": ["a.b"] * 65}],
+)
+async def test_what_no_guest_may_reach_cannot_be_asked_for(here: House, ann: Customer, egress: object) -> None:
+    body = {"name": "a", "plan_id": await here.nano(), "egress": egress}
+    refused = await ann.ask("POST", "/api/vps", json=body)
+    assert refused.status_code == 400
+    assert [field.partition(".")[0] for field in refused.json()["fields"]] == ["egress"]
 
 
 async def test_of_a_vps_that_is_refused_no_script_is_kept(here: House, bob: Customer) -> None:

@@ -6,6 +6,7 @@ from uuid import UUID
 import pytest
 
 from domain.compute import vps as life
+from domain.compute.egress import NONE
 from domain.compute.events import (
     SnapshotDeleted,
     SnapshotDeleteRequested,
@@ -14,6 +15,7 @@ from domain.compute.events import (
     SnapshotRestoreRequested,
     SnapshotTaken,
     VpsDeleted,
+    VpsEgressApplied,
     VpsRestarted,
     VpsStartRequested,
     VpsStopped,
@@ -43,6 +45,7 @@ DONE: dict[Stage, tuple[str, Event]] = {
     "placed": ("placed", PREPARED),
     "prepared": ("prepared", LAUNCHED),
     "launched": ("launched", RUNNING),
+    "filtering": ("filtering", VpsEgressApplied(1, 1, at(81))),
     "restarting": ("restarting", VpsRestarted(1, at(99))),
     "restoring": ("restoring", SnapshotRestored(SNAPSHOT, 1, at(99))),
     "snapshotting": ("snapshotting", SnapshotTaken(SNAPSHOT, at(99))),
@@ -59,6 +62,7 @@ ASKED: dict[str, Callable[[Vps], tuple[Event, ...]]] = {
     "stop, or unpaid": lambda vps: life.request_stop(vps, "unpaid", at(400)),
     "stop": lambda vps: life.stop(vps, at(400)),
     "restart": lambda vps: life.restart(vps, at(400)),
+    "another policy": lambda vps: life.set_egress(vps, NONE, at(400)),
     "seen off": lambda _: (VpsStopped("guest", 1, at(400)),),
     "restore": lambda _: (SnapshotRestoreRequested(SNAPSHOT, 1, at(400)),),
     "snapshot": lambda _: (SnapshotRequested(SnapshotId(UUID(int=6)), "later", 5, at(400)),),
@@ -86,6 +90,7 @@ rows = pytest.mark.parametrize("row", STEPS, ids=[f"{row.name} at {row.stage}" f
         ("prepared", "launch"),
         ("launched", "login"),
         ("running", None),
+        ("filtering", "filter"),
         ("restarting", "reboot"),
         ("snapshotting", "take-snapshot"),
         ("dropping", "remove-snapshot"),
@@ -163,8 +168,8 @@ def test_a_delete_is_accepted_at_every_stage_and_twice_is_once(point: str) -> No
     assert life.delete(deleting, at(401)) == ()
 
 
-def test_a_removal_and_the_end_of_what_failed_are_tried_for_ever() -> None:
-    assert [row.stage for row in STEPS if row.deadline_s is None] == ["deleting", "failed"]
+def test_a_removal_the_end_of_what_failed_and_a_policy_are_tried_for_ever() -> None:
+    assert [row.stage for row in STEPS if row.deadline_s is None] == ["deleting", "failed", "filtering"]
 
 
 def test_only_a_guest_that_somebody_logged_into_has_a_grace() -> None:
