@@ -421,7 +421,7 @@ def _egress(policy: Egress) -> Literal["open", "none"] | AllowedEgress:
 
 
 def _readable(name: str, fact: object) -> object:
-    is_instant = isinstance(fact, int) and (name == "at" or name.endswith("_at"))
+    is_instant = isinstance(fact, int) and (name in ("at", "since") or name.endswith("_at"))
     return to_rfc3339(Instant(int(str(fact)))) if is_instant else fact
 
 
