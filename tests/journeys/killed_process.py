@@ -189,6 +189,29 @@ class Customer:
         answer = self._ask("PATCH", f"/api/vps/{self.vps_id}", {"name": name})
         assert answer.status_code == httpx.codes.OK, answer.text
 
+    def take_snapshot(self, name: str, key: str) -> None:
+        """Have the disk of the VPS kept, once a key, and wait until it is."""
+        answer = self._ask("POST", f"/api/vps/{self.vps_id}/snapshots", {"name": name}, key)
+        assert answer.status_code == httpx.codes.CREATED, answer.text
+        deadline = time.monotonic() + UP_TIMEOUT_S
+        while time.monotonic() < deadline:
+            self._service.check_alive()
+            (snapshot,) = self.snapshots()
+            if snapshot["state"] == "ready":
+                return
+            time.sleep(POLL_S)
+        raise AssertionError(f"never ready: {self.snapshots()}")
+
+    def snapshots(self) -> list[dict[str, Any]]:
+        """Return the snapshots of the VPS as they are told."""
+        told: list[dict[str, Any]] = self._ask("GET", f"/api/vps/{self.vps_id}/snapshots").json()
+        return told
+
+    def delete_snapshot(self, name: str) -> None:
+        """Delete a snapshot; asked again, it is gone."""
+        answer = self._ask("DELETE", f"/api/vps/{self.vps_id}/snapshots/{name}")
+        assert answer.status_code in (httpx.codes.NO_CONTENT, httpx.codes.NOT_FOUND), answer.text
+
     def let_expire(self) -> None:
         """Give the VPS a minute to live, if it has no end yet; asked again, it may be gone."""
         vps = self.look()

@@ -86,7 +86,7 @@ async def restore(attempt: Attempt, vps: Vps, step: Step) -> None:
 async def _write_out(worker: WorkerContext, vps: Vps, snapshot_id: SnapshotId) -> None:
     """Have the guest write out what it holds in memory; one that does not answer loses it, as by a power cut."""
     address, job_id = address_of(vps), JobId(snapshot_id)
-    job = JobSpec(job_id=job_id, command="sync", timeout_s=WRITE_OUT_TIMEOUT_S, output_limit_bytes=0)
+    job = JobSpec(job_id=job_id, command="sync", timeout_s=WRITE_OUT_TIMEOUT_S, output_limit_bytes=1_000)
     try:
         async with asyncio.timeout(WRITE_OUT_TIMEOUT_S):
             await worker.shell.run(address, job)
