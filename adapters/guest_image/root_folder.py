@@ -91,6 +91,12 @@ def _have_busybox_start(root: Path) -> None:
 def _have_systemd_start(root: Path) -> None:
     run_step("chroot", str(root), "systemctl", "enable", *_ENABLED_UNITS)
     run_step("chroot", str(root), "systemctl", "mask", *_MASKED_UNITS)
+    cloud_config = root / "etc/cloud/cloud.cfg"
+    # Its user "debian", whom nobody asked for; an empty list of users would be one that cloud-init warns of.
+    without_users, found = re.subn(r"(?m)^users:\n\s*- default\n", "", cloud_config.read_text())
+    if not found:
+        raise ImageNotBuilt(f"{cloud_config.relative_to(root)} of cloud-init is not as it is known here")
+    cloud_config.write_text(without_users)
     resolver = root / "etc/resolv.conf"
     resolver.unlink(missing_ok=True)
     resolver.symlink_to("/run/systemd/resolve/stub-resolv.conf")

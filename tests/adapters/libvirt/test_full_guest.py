@@ -151,7 +151,9 @@ async def test_a_full_guest_is_a_debian_that_only_its_keys_let_in(
         *("ran", "as", "root", "early", "hello", "640"),
     ]
     assert said("sudo -u ann sudo id -un") == "root"
-    assert "told by runcmd" in said("cat /var/log/cloud-init-output.log")
+    log = said("cat /var/log/cloud-init-output.log")
+    assert ("told by runcmd" in log, "ci-info" in log, "schema" in log) == (True, False, False)
+    assert said("getent passwd debian || echo nobody") == "nobody"
     assert said("cat /root/.ssh/authorized_keys | wc -l") == "1", "cloud-init let nobody else in"
 
     before = await full_host.ensure_off(guest.spec.vps_id, grace_s=60)
