@@ -69,7 +69,7 @@ CAPACITY: tuple[Mutation, ...] = (
         "domain/compute/host.py",
         "if host.lost_at is not None and seen.collected_at > host.lost_at:",
         "if host.lost_at is not None:",
-        _LOST,
+        "tests/domain/compute/test_host.py",
     ),
     Mutation("a port leads to one VPS", _CAPACITY, "taken.get(preferred, vps_id) == vps_id", "True", _DOMAIN),
     Mutation(

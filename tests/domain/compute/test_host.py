@@ -6,10 +6,19 @@ import msgspec
 import pytest
 
 from domain.compute import host as hosts
-from domain.compute.events import HostDiffered, HostObserved, HostRegistered, VpsRestarted
+from domain.compute.events import (
+    HostDiffered,
+    HostLost,
+    HostObserved,
+    HostRebooted,
+    HostRegistered,
+    HostReturned,
+    VpsRestarted,
+)
 from domain.compute.host import Host
 from domain.compute.ports import GuestSeen, HostObservation
 from domain.ids import HostId
+from domain.time import seconds
 from domain.wallet.meter import Meter
 from tests.domain.compute.lives import HOST, LIVES, PLAN, UP, VPS, after, at, vps_in
 
@@ -147,3 +156,42 @@ def test_what_was_observed_before_the_last_change_says_nothing() -> None:
 
     assert hosts.compare(restarted, OFF, HOST, at(109)) == "agrees"
     assert hosts.compare(restarted, OFF, HOST, at(111)) == "off"
+
+
+def lost_host(lost_at_s: float) -> Host:
+    lost = hosts.evolve(host_after(seen(10)), HostLost(HOST, at(lost_at_s - 60), at(lost_at_s)))
+    assert lost is not None
+    return lost
+
+
+def test_only_what_was_seen_after_a_host_was_lost_brings_it_back() -> None:
+    host = lost_host(300)
+
+    assert hosts.observe(host, HostObservation(at(299), "boot", ())) == ()
+    assert hosts.observe(host, HostObservation(at(301), "boot", ())) == (HostReturned(HOST, "boot", at(301)),)
+
+
+def test_another_boot_is_recorded_once_and_not_by_an_answer_that_was_long_on_its_way() -> None:
+    host = host_after(seen(10))
+
+    assert hosts.observe(host, HostObservation(at(9), "earlier", ())) == ()
+    (rebooted,) = hosts.observe(host, HostObservation(at(20), "later", ()))
+    assert rebooted == HostRebooted(HOST, "boot", "later", at(20))
+    after_reboot = hosts.evolve(host, rebooted)
+    assert after_reboot is not None
+    assert hosts.observe(after_reboot, HostObservation(at(30), "later", ())) == ()
+
+
+@pytest.mark.parametrize(("silent_s", "lost"), [(179, False), (180, True)])
+def test_a_host_is_lost_after_so_long_a_silence_and_once(silent_s: float, lost: bool) -> None:
+    host = host_after(seen(10))
+    since = at(100)
+
+    events = hosts.lose(host, since, at(100 + silent_s), seconds(180))
+
+    assert events == ((HostLost(HOST, since, at(100 + silent_s)),) if lost else ())
+    assert hosts.lose(lost_host(300), since, at(1_000), seconds(180)) == ()
+
+
+def test_what_others_saw_of_a_host_meanwhile_counts() -> None:
+    assert hosts.lose(host_after(seen(200)), at(100), at(300), seconds(180)) == ()
