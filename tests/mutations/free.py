@@ -53,7 +53,7 @@ FREE: tuple[Mutation, ...] = (
         "api/workers/steps/snapshots.py",
         "await while_wanted(worker, vps, step, _write_out(worker, vps, snapshot_id))",
         "(await _write_out(worker, vps, snapshot_id), True)[1]",
-        "tests/api/test_snapshots.py",
+        "tests/api/workers/test_snapshots.py",
     ),
     Mutation(
         "no VPS is deleted before its time is over",
