@@ -144,8 +144,8 @@ TOKENS: tuple[Mutation, ...] = (
     Mutation(
         "whose VPS a token's is",
         "api/application/vps.py",
-        "            labels=specification.labels,\n            token_id=self.caller.token_id,\n",
-        "            labels=specification.labels,\n",
+        "            egress=specification.egress,\n            token_id=self.caller.token_id,\n",
+        "            egress=specification.egress,\n",
         f"{_HTTP} {_SPENDING}",
     ),
     Mutation("who starts a VPS", "api/application/vps.py", "        asked_by=caller.token_id,\n", "", _SPENDING),
