@@ -20,8 +20,8 @@ async def take_snapshot(
 ) -> Snapshot:
     """Have the disk of a VPS kept as it is.
 
-    Raises NotFound, VpsIsCreating, Invalid, SnapshotNameTaken, SnapshotLimitReached, VpsDiskLimitReached, NoCapacity
-    or Contended.
+    Raises NotFound, VpsIsCreating, Invalid, SnapshotNameTaken, SnapshotLimitReached, TooManyChanges,
+    VpsDiskLimitReached, NoCapacity or Contended.
     """
     ref, wallet, hosts = vps_ref(vps_id), wallet_ref(caller.account_id), await room_refs(runtime.worker)
     command = TakeSnapshot(snapshot_id=SnapshotId(runtime.ids.new()), name=name)
@@ -61,7 +61,7 @@ async def restore_snapshot(
     """Have the disk of a VPS as it was; one that is on is started again, if the balance covers an hour of all.
 
     Raises NotFound, VpsIsCreating, VpsIsStarting, VpsIsStopping, VpsIsRestoring, SnapshotNotReady, VpsOfAnother,
-    Contended, or what ``create_vps`` does of money and failed starts.
+    TooManyChanges, Contended, or what ``create_vps`` does of money and failed starts.
     """
     ref, wallet = vps_ref(vps_id), wallet_ref(caller.account_id)
     executed = await runtime.aggregates.execute(

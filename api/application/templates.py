@@ -45,7 +45,7 @@ class TemplateView(msgspec.Struct, frozen=True):
 async def define_template(
     runtime: Runtime, caller: Caller, wanted: TemplateSpecification, once: Once[TemplateView] | None = None
 ) -> TemplateView:
-    """Keep a template. Raises Invalid, TemplateNameTaken, TooManyTemplates or Contended."""
+    """Keep a template. Raises Invalid, TemplateNameTaken, TooManyTemplates, TooManyTemplatesToday or Contended."""
     template_id = TemplateId(runtime.ids.new())
     texts = {"user_data": wanted.user_data}
     offloaded = await offloaded_texts(runtime.sealer, template_stream(template_id), caller.account_id, texts)

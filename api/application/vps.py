@@ -146,8 +146,8 @@ async def start_vps(
 ) -> VpsDetails:
     """Switch a VPS on, if the balance covers an hour of everything that is on.
 
-    Raises NotFound, VpsIsCreating, VpsIsStopping, VpsOfAnother, NoCapacity, Contended, or what ``create_vps`` does of
-    money and failed starts.
+    Raises NotFound, VpsIsCreating, VpsIsStopping, VpsOfAnother, TooManyChanges, NoCapacity, Contended, or what
+    ``create_vps`` does of money and failed starts.
     """
     hosts = await room_refs(runtime.worker)
     return await _change(
@@ -199,7 +199,7 @@ async def restart_vps(
 
 
 async def change_vps(runtime: Runtime, caller: Caller, wanted: ChangeVps) -> VpsDetails:
-    """Have a VPS otherwise. Raises NotFound, Invalid or Contended."""
+    """Have a VPS otherwise. Raises NotFound, Invalid, TooManyChanges or Contended."""
     return await _change(
         runtime,
         caller,

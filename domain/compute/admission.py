@@ -8,6 +8,7 @@ from domain.compute import capacity
 from domain.compute import vps as life
 from domain.compute.boot_script import wrong_boot_script
 from domain.compute.capacity import Reserved, Room
+from domain.compute.changes import check_changes
 from domain.compute.commands import CreateVps
 from domain.compute.egress import wrong_egress
 from domain.compute.events import DeleteReason
@@ -103,12 +104,13 @@ def start_vps(
     """Decide to switch a VPS on; nothing where it is on, or on its way.
 
     ``asked_by``: the token that asks, None where a session does. Raises NotFound, VpsIsCreating, VpsIsStopping,
-    NoCapacity where its host has no room, and what ``admit`` does.
+    TooManyChanges, NoCapacity where its host has no room, and what ``admit`` does.
     """
     vps = life.owned(vps, account_id)
     started = life.start(vps, now)
     if not started:
         return NOTHING
+    check_changes(vps, 1, now)
     admission = AdmitVps(
         vps_id=vps.vps_id,
         generation=vps.generation + 1,

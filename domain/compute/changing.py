@@ -4,6 +4,7 @@ from msgspec import UNSET
 
 from domain.compute import vps as life
 from domain.compute.admission import both
+from domain.compute.changes import check_changes
 from domain.compute.commands import ChangeVps
 from domain.compute.egress import settled, wrong_egress
 from domain.compute.expiry import set_expiry
@@ -18,7 +19,10 @@ from domain.time import Instant
 
 
 def change_vps(vps: Vps | None, command: ChangeVps, now: Instant) -> Decision:
-    """Decide to have a VPS otherwise, in whatever state it is; nothing where it is so. Raises NotFound, Invalid."""
+    """Decide to have a VPS otherwise, in whatever state it is; nothing where it is so.
+
+    Raises NotFound, Invalid or TooManyChanges.
+    """
     vps = life.owned(vps, command.account_id)
     _check_fields(command)
     events: tuple[Event, ...] = ()
@@ -30,6 +34,7 @@ def change_vps(vps: Vps | None, command: ChangeVps, now: Instant) -> Decision:
         events += set_expiry(vps, command.ttl_minutes, now)
     if command.egress is not UNSET:
         events += life.set_egress(vps, settled(command.egress), now)
+    check_changes(vps, len(events), now)
     return both(vps.account_id, vps.vps_id, (), events)
 
 

@@ -309,6 +309,11 @@ VpsEvent = (
 )
 """Everything that can follow in the stream of a VPS after it was requested."""
 
+OwnersChange = (
+    VpsStartRequested | VpsRenamed | VpsLabelled | VpsExpirySet | SnapshotRequested | SnapshotRestoreRequested
+)
+"""What an owner can have recorded at once, at no cost, and as often as it is asked for; see ``changes.py``."""
+
 OF_VPS = ("compute.vps-", "compute.snapshot-")
 """What the stored names begin with of all that is recorded in the stream of a VPS."""
 

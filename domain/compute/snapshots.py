@@ -14,6 +14,7 @@ from domain.compute import host as hosts
 from domain.compute import vps as life
 from domain.compute.admission import both
 from domain.compute.capacity import Reservations, Room
+from domain.compute.changes import check_changes
 from domain.compute.host import Host
 from domain.compute.sizes import wrong_name
 from domain.compute.snapshot import Snapshot
@@ -86,7 +87,8 @@ def take_snapshot(
 ) -> Decision:
     """Decide to keep the disk of a VPS as it is.
 
-    Raises NotFound, VpsIsCreating, Invalid, SnapshotNameTaken, SnapshotLimitReached, VpsDiskLimitReached or NoCapacity.
+    Raises NotFound, VpsIsCreating, Invalid, SnapshotNameTaken, SnapshotLimitReached, TooManyChanges,
+    VpsDiskLimitReached or NoCapacity.
     """
     vps = life.owned(vps, account_id)
     if vps.state == "creating" or vps.host_id is None or vps.host_key_public is None:
@@ -97,6 +99,7 @@ def take_snapshot(
         raise SnapshotNameTaken
     if len(vps.snapshots) >= snapshots_max:
         raise SnapshotLimitReached(snapshots_count=len(vps.snapshots), snapshots_max=snapshots_max)
+    check_changes(vps, 1, now)
     check_disk_limit(wallet, book, limits, vps.disk_gb)
     reserved = capacity.reserve_disk(rooms, vps.host_id, vps.vps_id, vps.disk_gb)
     requested = recorded.SnapshotRequested(
@@ -136,7 +139,7 @@ def restore_snapshot(
 
     One that is on goes on counting as running until it is off for that, and is then started again; so it has to be
     admitted as one that is switched on. ``asked_by``: the token that asks. Raises NotFound, VpsIsCreating,
-    VpsIsStarting, VpsIsStopping, VpsIsRestoring, SnapshotNotReady, and what ``admit`` does.
+    VpsIsStarting, VpsIsStopping, VpsIsRestoring, SnapshotNotReady, TooManyChanges, and what ``admit`` does.
     """
     vps = life.owned(vps, account_id)
     if vps.state == "creating":
@@ -150,6 +153,7 @@ def restore_snapshot(
         raise SnapshotNotReady
     if not vps.wanted_on and vps.power != "off":
         raise VpsIsStopping
+    check_changes(vps, 1, now)
     if vps.wanted_on:
         if not vps.usable or vps.pending is not None:
             raise VpsIsStarting

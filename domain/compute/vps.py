@@ -16,7 +16,7 @@ from domain.deciding import AggregateRef, Fold
 from domain.errors import NotFound, Refusal
 from domain.events import Event
 from domain.ids import AccountId, HostId, PlanId, SnapshotId, SshKeyId, TokenId, VpsId, vps_stream
-from domain.time import Instant
+from domain.time import HOUR, Instant
 
 State = Literal["creating", "running", "stopped", "error"]
 Pending = Literal["start", "stop", "restart", "restore", "delete"]
@@ -122,6 +122,11 @@ class Vps(msgspec.Struct, frozen=True, kw_only=True):
     expiry_warned: bool = False
     """Whether it was told that it is deleted then."""
 
+    changes_hour: int = 0
+    """The hour, counted from 1970, in which its owner had it otherwise last."""
+    changes_count: int = 0
+    """How often in that hour."""
+
     @property
     def kept_disk_gb(self) -> int:
         """Return what it may take of its host's disk together with its snapshots, GiB."""
@@ -154,7 +159,8 @@ def evolve(vps: Vps | None, event: Event) -> Vps | None:
         return _requested(event)
     if vps is None or not isinstance(event, recorded.VpsEvent):
         return vps
-    return _evolved(vps, event)
+    evolved = _evolved(vps, event)
+    return _changed_again(evolved, event.at) if isinstance(event, recorded.OwnersChange) else evolved
 
 
 def has_ended(vps: Vps | None) -> bool:
@@ -410,6 +416,12 @@ def _evolved(vps: Vps, event: recorded.VpsEvent) -> Vps:
             return _restored(vps, event)
         case _:
             return replace(vps, snapshots=snapshots.evolve(vps.snapshots, event))
+
+
+def _changed_again(vps: Vps, at: Instant) -> Vps:
+    hour = at // HOUR
+    count = vps.changes_count + 1 if hour == vps.changes_hour else 1
+    return msgspec.structs.replace(vps, changes_hour=hour, changes_count=count)
 
 
 def _restored(vps: Vps, event: recorded.SnapshotRestored) -> Vps:

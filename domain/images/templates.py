@@ -21,11 +21,15 @@ from domain.images.events import (
 )
 from domain.images.images import Images, wrong_image_name
 from domain.pricing.price_book import DISK_GB_MAX, MEMORY_MB_MAX, VCPU_MAX
-from domain.time import Instant
+from domain.time import HOUR, Instant, seconds
 
 TEMPLATES_MAX = 50
 """How many an account can have, and how many are offered to everybody."""
+DEFINED_PER_DAY_MAX = 100
+"""By an account, those included that it removes again: what their VPSs are to do is kept as long as the events."""
 DESCRIPTION_CHARACTERS_MAX = 1_000
+
+_DAY = 24 * HOUR
 
 
 class TemplateNameTaken(Refusal):
@@ -40,6 +44,13 @@ class TooManyTemplates(Refusal):
 
     code = "too_many_templates"
     sentence = "too many templates"
+
+
+class TooManyTemplatesToday(Refusal):
+    """The account has kept as many templates as it may within a day, removed ones included."""
+
+    code = "too_many_templates_today"
+    sentence = "too many templates within a day"
 
 
 class TemplateIsShared(Refusal):
@@ -87,6 +98,10 @@ class Templates(msgspec.Struct, frozen=True):
     """The templates of an account, oldest first."""
 
     by_id: dict[TemplateId, Template] = {}
+    day: int = 0
+    """The day, counted from 1970, on which it kept one last."""
+    day_count: int = 0
+    """How many on that day, removed ones included."""
 
     def find(self, name: str) -> Template | None:
         """Return the one of this name."""
@@ -133,9 +148,12 @@ def evolve(templates: Templates, event: Event) -> Templates:
                 defined_at=event.at,
                 template_id=event.template_id,
             )
-            return Templates({**templates.by_id, event.template_id: template})
+            day = event.at // _DAY
+            count = templates.day_count + 1 if day == templates.day else 1
+            return Templates({**templates.by_id, event.template_id: template}, day, count)
         case TemplateRemoved():
-            return Templates({id_: kept for id_, kept in templates.by_id.items() if id_ != event.template_id})
+            kept = {id_: kept for id_, kept in templates.by_id.items() if id_ != event.template_id}
+            return msgspec.structs.replace(templates, by_id=kept)
         case _:
             return templates
 
@@ -165,12 +183,17 @@ def user_data_ref(template_id: TemplateId) -> AggregateRef[str | Blob | None]:
 def define(
     templates: Templates, shared: SharedTemplates, images: Images, command: DefineTemplate, now: Instant
 ) -> Decision:
-    """Decide to keep a template of an account. Raises Invalid, TemplateNameTaken or TooManyTemplates."""
+    """Decide to keep a template of an account.
+
+    Raises Invalid, TemplateNameTaken, TooManyTemplates, TooManyTemplatesToday.
+    """
     _refuse_invalid(_wrong_fields(command, images))
     if templates.find(command.name) is not None or command.name in shared.by_name:
         raise TemplateNameTaken(name=command.name)
     if len(templates.by_id) >= TEMPLATES_MAX:
         raise TooManyTemplates(templates_max=TEMPLATES_MAX)
+    if templates.day == now // _DAY and templates.day_count >= DEFINED_PER_DAY_MAX:
+        raise TooManyTemplatesToday(retry_after_seconds=-(-(_DAY - now % _DAY) // seconds(1)))
     defined = TemplateDefined(
         account_id=command.account_id,
         template_id=command.template_id,

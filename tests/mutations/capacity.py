@@ -87,6 +87,13 @@ CAPACITY: tuple[Mutation, ...] = (
         _API,
     ),
     Mutation(
+        "a VPS is changed so often an hour",
+        "domain/compute/changes.py",
+        "changed + count > CHANGES_PER_HOUR_MAX",
+        "False",
+        "tests/domain/compute/test_changes.py",
+    ),
+    Mutation(
         "snapshots count against the account's disk",
         _WALLET,
         ".disk_gb + meter.snapshots_gb for",

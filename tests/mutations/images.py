@@ -8,6 +8,13 @@ _TEMPLATES = "tests/api/http/test_templates.py"
 _USER_DATA = "tests/domain/compute/test_user_data.py"
 
 IMAGES: tuple[Mutation, ...] = (
+    Mutation(
+        "templates that are removed again fill no disk",
+        "domain/images/templates.py",
+        "templates.day_count >= DEFINED_PER_DAY_MAX",
+        "False",
+        _TEMPLATES,
+    ),
     Mutation("an image has no backing file", _REGISTERED, "    if backing_at:\n", "    if False:\n", _REGISTERED_TESTS),
     Mutation("an image is not encrypted", _REGISTERED, "    if encrypted:\n", "    if False:\n", _REGISTERED_TESTS),
     Mutation(

@@ -8,9 +8,10 @@ from domain.accounts.logins import CaptchaOrWait, TooManyAttempts
 from domain.accounts.public_keys import NotAPublicKey
 from domain.accounts.ssh_keys import SshKeyTaken, TooManySshKeys
 from domain.compute.capacity import NoCapacity
+from domain.compute.changes import TooManyChanges
 from domain.compute.snapshots import SnapshotLimitReached
 from domain.errors import Invalid, Refusal
-from domain.images.templates import TemplateNameTaken, TooManyTemplates
+from domain.images.templates import TemplateNameTaken, TooManyTemplates, TooManyTemplatesToday
 from domain.tokens.token import InsufficientScope, TooManyTokens
 from domain.wallet.asked_refunds import TooManyRefunds
 from domain.wallet.boots import TooManyFailedStarts
@@ -71,6 +72,8 @@ FACTS: dict[type[Refusal], dict[str, dict[str, Any]]] = {
         "refunds_max": {"type": "integer", "example": 2},
         "retry_after_seconds": {**_WAIT, "example": 1_209_600},
     },
+    TooManyChanges: {"retry_after_seconds": {**_WAIT, "example": 1800}},
+    TooManyTemplatesToday: {"retry_after_seconds": {**_WAIT, "example": 43_200}},
     TooManyFailedStarts: {"retry_after_seconds": {**_WAIT, "example": 1260}},
     SshKeyTaken: {
         "id": {"type": "string", "format": "uuid", "example": "01937b1e-5c00-7000-8000-000000000002"},

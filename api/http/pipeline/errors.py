@@ -29,11 +29,12 @@ from domain.accounts.public_keys import NotAPublicKey
 from domain.accounts.ssh_keys import SshKeyTaken, TooManySshKeys
 from domain.alerts.codes import CodeRefused
 from domain.compute.capacity import NoCapacity
+from domain.compute.changes import TooManyChanges
 from domain.compute.snapshots import SnapshotLimitReached, SnapshotNameTaken, SnapshotNotReady, VpsIsStarting
 from domain.compute.vps import VpsIsCreating, VpsIsRestoring, VpsIsStopping, VpsNotRunning
 from domain.errors import Contended, Fact, Invalid, NotFound, Refusal
 from domain.images.images import ImageInUse
-from domain.images.templates import TemplateIsShared, TemplateNameTaken, TooManyTemplates
+from domain.images.templates import TemplateIsShared, TemplateNameTaken, TooManyTemplates, TooManyTemplatesToday
 from domain.money import MicroUsd
 from domain.payments.ports import PaymentsUnavailable
 from domain.payments.refunds import NothingToRefund
@@ -211,8 +212,10 @@ STATUS: dict[type[Refusal], int] = {
     IdempotencyKeyReused: 422,
     CaptchaOrWait: 429,
     TooManyAttempts: 429,
+    TooManyChanges: 429,
     TooManyFailedStarts: 429,
     TooManyRefunds: 429,
+    TooManyTemplatesToday: 429,
     RateLimited: 429,
     HeadersTooLarge: 431,
     InternalError: 500,

@@ -13,6 +13,7 @@ from api.http.snapshots.schemas import EXAMPLE, NewSnapshot, SnapshotResponse
 from api.http.vps.controllers import NOT_ADMITTED, changed
 from api.http.vps.schemas import VPS_EXAMPLE, VpsResponse
 from domain.compute.capacity import NoCapacity
+from domain.compute.changes import TooManyChanges
 from domain.compute.snapshots import SnapshotLimitReached, SnapshotNameTaken, SnapshotNotReady, VpsIsStarting
 from domain.compute.vps import VpsIsCreating, VpsIsRestoring, VpsIsStopping
 from domain.errors import Contended, NotFound
@@ -42,7 +43,7 @@ class SnapshotsController(Controller):
             EXAMPLE | {"state": "creating", "taken_at": None},
             refuses=(
                 *(NotFound, VpsIsCreating, SnapshotNameTaken, SnapshotLimitReached),
-                *(VpsDiskLimitReached, NoCapacity, Contended),
+                *(TooManyChanges, VpsDiskLimitReached, NoCapacity, Contended),
             ),
             body_example={"name": EXAMPLE["name"]},
         ),
@@ -86,7 +87,7 @@ class SnapshotsController(Controller):
             also=(ResponseDocs(200, "It is under way already.", VpsResponse, VPS_EXAMPLE | {"pending": "restore"}),),
             refuses=(
                 *(NotFound, VpsIsCreating, VpsIsStarting, VpsIsStopping, VpsIsRestoring, SnapshotNotReady),
-                *(*NOT_ADMITTED, VpsOfAnother, TooManyFailedStarts, Contended),
+                *(*NOT_ADMITTED, VpsOfAnother, TooManyChanges, TooManyFailedStarts, Contended),
             ),
         ),
     )

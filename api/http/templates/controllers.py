@@ -17,7 +17,7 @@ from api.http.pipeline.request import ApiRequest
 from api.http.pipeline.responses import ApiResponse, created, ok
 from api.http.templates.schemas import EXAMPLE, NewTemplate, TemplateResponse
 from domain.errors import Contended, NotFound
-from domain.images.templates import TemplateIsShared, TemplateNameTaken, TooManyTemplates
+from domain.images.templates import TemplateIsShared, TemplateNameTaken, TooManyTemplates, TooManyTemplatesToday
 
 BODY_BYTES_MAX = 512 * 1024
 _OWN = {"name": "worker", "description": "Takes jobs from the queue.", "user_data": "#!/bin/sh\ntrue\n"}
@@ -39,7 +39,7 @@ class TemplatesController(Controller):
         docs=Docs(
             "The template.",
             _OWN_EXAMPLE,
-            refuses=(TemplateNameTaken, TooManyTemplates, Contended),
+            refuses=(TemplateNameTaken, TooManyTemplates, TooManyTemplatesToday, Contended),
             body_example=_OWN_EXAMPLE,
         ),
     )

@@ -28,6 +28,7 @@ from api.http.vps.schemas import (
     VpsResponse,
 )
 from domain.compute.capacity import NoCapacity
+from domain.compute.changes import TooManyChanges
 from domain.compute.vps import VpsIsCreating, VpsIsRestoring, VpsIsStopping, VpsNotRunning
 from domain.errors import Contended, NotFound
 from domain.ids import VpsId
@@ -131,7 +132,7 @@ class VpsController(Controller):
             also=(_SO_ALREADY_OR_QUOTED,),
             refuses=(
                 *(NotFound, VpsIsCreating, VpsIsStopping, VpsIsRestoring),
-                *(*NOT_ADMITTED, VpsOfAnother, TooManyFailedStarts, NoCapacity, Contended),
+                *(*NOT_ADMITTED, VpsOfAnother, TooManyChanges, TooManyFailedStarts, NoCapacity, Contended),
             ),
         ),
     )
@@ -183,7 +184,7 @@ class VpsController(Controller):
         docs=Docs(
             "The VPS as it is now.",
             VPS_EXAMPLE | {"name": "web-02", "labels": {"role": "web"}},
-            refuses=(NotFound, Contended),
+            refuses=(NotFound, TooManyChanges, Contended),
             body_example={"name": "web-02", "labels": {"role": "web"}},
         ),
     )

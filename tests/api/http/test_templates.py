@@ -14,6 +14,7 @@ from domain.events import Actor
 from domain.ids import IMAGES_STREAM, HostId, VpsId
 from domain.images.commands import RegisterImage
 from domain.images.images import IMAGES, LITE, register, retire
+from domain.images.templates import DEFINED_PER_DAY_MAX
 from tests.api.houses import Customer, House
 
 pytestmark = pytest.mark.anyio
@@ -268,3 +269,13 @@ async def test_a_vps_lives_as_long_as_its_template_says_unless_it_is_told_otherw
         return (datetime.fromisoformat(made["expires_at"]) - datetime.fromisoformat(made["created_at"])) / MINUTE
 
     assert [await lives(), await lives(ttl_minutes=5), await lives(ttl_minutes=None)] == [60, 5, None]
+
+
+async def test_templates_that_are_kept_and_removed_again_fill_no_disk(ann: Customer) -> None:
+    for _ in range(DEFINED_PER_DAY_MAX):
+        assert (await ann.ask("POST", "/api/templates", json=OWN)).status_code == 201
+        assert (await ann.ask("DELETE", "/api/templates/worker")).status_code == 204
+    one_more = await ann.ask("POST", "/api/templates", json=OWN)
+
+    assert (one_more.status_code, one_more.json()["code"]) == (429, "too_many_templates_today")
+    assert 0 < int(one_more.headers["retry-after"]) <= 24 * 3_600
