@@ -310,7 +310,13 @@ VpsEvent = (
 """Everything that can follow in the stream of a VPS after it was requested."""
 
 OwnersChange = (
-    VpsStartRequested | VpsRenamed | VpsLabelled | VpsExpirySet | SnapshotRequested | SnapshotRestoreRequested
+    VpsStartRequested
+    | VpsRenamed
+    | VpsLabelled
+    | VpsEgressSet
+    | VpsExpirySet
+    | SnapshotRequested
+    | SnapshotRestoreRequested
 )
 """What an owner can have recorded at once, at no cost, and as often as it is asked for; see ``changes.py``."""
 

@@ -68,7 +68,7 @@ HOST_PAUSES = Pauses(1.0, 4.0)
 GUEST_PAUSES = Pauses(0.1, 0.1)
 """A guest that does not let anybody in yet: it may at any moment, and its minutes begin with that."""
 ENDLESS_PAUSES = Pauses(1.0, 60.0)
-"""What is tried for ever; in between it is anyone's to take up."""
+"""What is tried for ever, of a VPS that is to be off or gone: in between, nothing else is done about it either."""
 
 
 class StepRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -176,7 +176,6 @@ STEPS: tuple[StepRow, ...] = (
         does="has the guest reach what its owner last said",
         leads_to="up",
         recorded=recorded.VpsEgressApplied,
-        pauses=ENDLESS_PAUSES,
     ),
     StepRow(
         name="restore",

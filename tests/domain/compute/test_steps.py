@@ -21,7 +21,19 @@ from domain.compute.events import (
     VpsStopped,
     VpsStopRequested,
 )
-from domain.compute.steps import CHANGES, STEPS, ChangeRow, Pauses, Stage, StepRow, failed, next_step, row_of, stage_of
+from domain.compute.steps import (
+    CHANGES,
+    HOST_PAUSES,
+    STEPS,
+    ChangeRow,
+    Pauses,
+    Stage,
+    StepRow,
+    failed,
+    next_step,
+    row_of,
+    stage_of,
+)
 from domain.compute.vps import Vps
 from domain.events import Event
 from domain.ids import SnapshotId
@@ -178,3 +190,10 @@ def test_only_a_guest_that_somebody_logged_into_has_a_grace() -> None:
 
 def test_pauses_double_up_to_the_longest() -> None:
     assert [Pauses(1, 5).after(failures) for failures in (0, 1, 2, 3, 10**6)] == [1, 2, 4, 5, 5]
+
+
+def test_nothing_that_is_tried_for_ever_keeps_a_stop_waiting() -> None:
+    for_ever = [row for row in STEPS if row.deadline_s is None and row.stage not in ("deleting", "failed")]
+
+    assert [row.name for row in for_ever] == ["filter"]
+    assert all(row.pauses == HOST_PAUSES for row in for_ever), "until it is tried again, no stop is taken up"
