@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 
 from adapters.host_network.network import LET_IN_AHEAD_S, NatNetwork
@@ -33,6 +34,7 @@ from tests.networks import (
     World,
     make_world,
     tcp,
+    wait_until,
 )
 
 pytestmark = pytest.mark.slow
@@ -231,6 +233,63 @@ while sys.stdin.readline():
     finally:
         program.kill()
         program.communicate()
+
+
+def test_datagrams_that_a_new_policy_refuses_stay_refused_however_often_they_are_sent(
+    world: World, network: NatNetwork
+) -> None:
+    guest = Guest(world, network, OPEN)
+    talk = f"""
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(0.5); s.connect(({EVIL!r}, 7))
+def asked():
+    for _ in range(4):
+        try: s.send(b"on?"); return s.recv(10) == b"on?"
+        except OSError: pass
+    return False
+print(asked(), flush=True); sys.stdin.readline(); print(asked(), flush=True)
+"""
+    program = subprocess.Popen(
+        ("nsenter", f"--net={guest.inside.path}", "--", sys.executable, "-I", "-c", talk),
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert program.stdout is not None
+    assert program.stdout.readline() == "True\n"
+    guest.change(LISTED)
+    assert program.communicate("\n", timeout=20)[0] == "False\n"
+
+
+def test_nothing_goes_out_under_another_guest_s_address_though_no_answer_would_come_back(
+    world: World, network: NatNetwork
+) -> None:
+    thief, owner = Guest(world, network, NONE), Guest(world, network, OPEN)
+    thief.reached(tcp(EVIL))  # So that it knows its router, and need not ask for it in another's name.
+    thief.inside.run("ip", "address", "add", f"{owner.address}/32", "dev", "eth0")
+    send = f"""
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(({owner.address!r}, 4000))
+for _ in range(100): s.sendto(b"x", ({EVIL!r}, 7))
+"""
+    before = received(owner)
+    thief.inside.run(sys.executable, "-I", "-c", send)
+    time.sleep(0.5)
+    assert received(owner) - before < 50, "answers to what was sent in its name"
+    owner.inside.run(sys.executable, "-I", "-c", send)
+    wait_until(lambda: received(owner) - before >= 100)
+
+
+def received(guest: Guest) -> int:
+    """Return how many packets came to a guest."""
+    (link,) = msgspec.json.decode(guest.inside.run("ip", "-j", "-s", "link", "show", "eth0"))
+    return int(link["stats64"]["rx"]["packets"])
+
+
+def test_a_stolen_card_is_given_no_address(world: World, network: NatNetwork) -> None:
+    thief, owner = Guest(world, network, OPEN), Guest(world, network, OPEN)
+    thief.inside.run("ip", "address", "flush", "dev", "eth0")
+    thief.inside.run("ip", "link", "set", "eth0", "address", owner.mac)
+    assert thief.inside.run(sys.executable, "-I", "-c", LEASE, owner.mac, check=False) == ""
+    assert owner.inside.run(sys.executable, "-I", "-c", LEASE, owner.mac).startswith(owner.address)
 
 
 def test_a_name_that_was_resolved_under_an_older_list_leads_nowhere(world: World, network: NatNetwork) -> None:
