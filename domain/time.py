@@ -9,6 +9,7 @@ Instant = NewType("Instant", int)
 MICROSECONDS_PER_SECOND = 1_000_000
 MINUTE = 60 * MICROSECONDS_PER_SECOND
 HOUR = 60 * MINUTE
+DAY = 24 * HOUR
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

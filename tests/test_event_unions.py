@@ -174,6 +174,7 @@ NO_STOP = kinds(
     compute.VpsExpiryWarned,
     compute.VpsEgressSet,
     compute.VpsEgressApplied,
+    compute.VpsEgressDenied,
     compute.VpsDeleteRequested,
     compute.VpsDeleted,
     compute.VpsTemplateUsed,

@@ -36,7 +36,7 @@ from api.http.server import (
     listen,
     run_services,
 )
-from api.workers import gc_tuning, mail, payment_reconciliation
+from api.workers import denials, gc_tuning, mail, payment_reconciliation
 from api.workers.database_watch import watch_database
 from api.workers.provisioning import Worker
 from api.workers.reconciler import Reconciler
@@ -180,6 +180,7 @@ def _host_services(runtime: Runtime) -> dict[str, BackgroundService]:
         tasks=[
             PeriodicTask("user data", user_data_queue(runtime.worker).work_off, USER_DATA_EVERY_S),
             PeriodicTask("expiry", partial(expire_due, runtime.worker), EXPIRE_EVERY_S),
+            PeriodicTask("denials", partial(denials.collect_denials, runtime.worker), denials.EVERY_S),
             PeriodicTask("mail", partial(mail.send_due_mail, runtime), mail.EVERY_S),
             PeriodicTask("closings", partial(closing.finish_closings, runtime), closing.EVERY_S),
             PeriodicTask("erasures", partial(erasing.finish_erasures, runtime), erasing.EVERY_S),

@@ -181,6 +181,15 @@ class VpsExpiryWarned(Event, frozen=True, tag="compute.vps-expiry-warned.v1"):
     at: Instant
 
 
+class VpsEgressDenied(Event, frozen=True, tag="compute.vps-egress-denied.v1"):
+    """The guest was kept from reaching something, so many times since this was last recorded of it."""
+
+    count: int
+    targets: Personal
+    """JSON list of objects with ``protocol``, ``target``, ``port``, ``count``: of those tried most."""
+    at: Instant
+
+
 class VpsDeleteRequested(Event, frozen=True, tag="compute.vps-delete-requested.v2"):
     """The VPS is gone for its owner; what is left of it on the host is removed.
 
@@ -301,6 +310,7 @@ VpsEvent = (
     | VpsExpiryWarned
     | VpsEgressSet
     | VpsEgressApplied
+    | VpsEgressDenied
     | VpsDeleteRequested
     | VpsDeleted
     | VpsTemplateUsed

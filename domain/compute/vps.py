@@ -16,7 +16,7 @@ from domain.deciding import AggregateRef, Fold
 from domain.errors import NotFound, Refusal
 from domain.events import Event
 from domain.ids import AccountId, HostId, PlanId, SnapshotId, SshKeyId, TokenId, VpsId, vps_stream
-from domain.time import HOUR, Instant
+from domain.time import DAY, HOUR, Instant
 
 State = Literal["creating", "running", "stopped", "error"]
 Pending = Literal["start", "stop", "restart", "restore", "delete"]
@@ -106,6 +106,10 @@ class Vps(msgspec.Struct, frozen=True, kw_only=True):
     """How many policies it has had; the last one is wanted."""
     egress_applied: int = 0
     """Which of them its host has in force, or will have from the start on."""
+    denied_at: Instant | None = None
+    """When it was last recorded that its guest was kept from something."""
+    denied_of_day: int = 0
+    """How often that was recorded on that day of UTC."""
     deleted: bool = False
     template: str | None = None
     """The name of the template that it was made from, as it was then."""
@@ -400,6 +404,9 @@ def _evolved(vps: Vps, event: recorded.VpsEvent) -> Vps:
             return replace(vps, expiry_warned=True)
         case recorded.VpsEgressSet():
             return _policy_set(vps, event)
+        case recorded.VpsEgressDenied():
+            same_day = vps.denied_at is not None and vps.denied_at // DAY == event.at // DAY
+            return replace(vps, denied_at=event.at, denied_of_day=vps.denied_of_day + 1 if same_day else 1)
         case recorded.VpsEgressApplied():
             return replace(vps, egress_applied=max(vps.egress_applied, event.revision))
         case recorded.VpsDeleteRequested():
