@@ -70,11 +70,11 @@ class NatNetwork:
 
     def ensure_guest(self, spec: GuestSpec) -> GuestCard:
         """Have the guest's address and policy in force; whoever had its port before is out."""
-        entry = entry_of(spec.vps_id, spec.ssh_port, spec.egress)
         with self._alone():
             for port, other in self._entries().items():
                 if other.vps_id == spec.vps_id and port != spec.ssh_port:
                     self._file(port).unlink(missing_ok=True)
+            entry = self._with_own_mark(entry_of(spec.vps_id, spec.ssh_port, spec.egress))
             if self._entries().get(spec.ssh_port) == entry:
                 os.utime(self._file(spec.ssh_port))
             else:
@@ -159,6 +159,18 @@ class NatNetwork:
                 entry = msgspec.json.decode(file.read_bytes(), type=GuestEntry)
                 entries[entry.ssh_port] = entry
         return dict(sorted(entries.items()))
+
+    def _with_own_mark(self, entry: GuestEntry) -> GuestEntry:
+        """Return an entry with a mark that no other guest has.
+
+        Owners choose what goes into theirs, and find two that meet within a second: overlapping networks under one mark
+        are an error to ``nft``, which would then take no change of the filter any more, for whichever guest.
+        """
+        taken = {other.mark for port, other in self._entries().items() if port != entry.ssh_port}
+        mark = entry.mark
+        while mark in taken:
+            mark = mark % 0xFFFF_FFFF + 1
+        return msgspec.structs.replace(entry, mark=mark)
 
     def _file(self, ssh_port: int) -> Path:
         return self._guests / f"{ssh_port}.json"

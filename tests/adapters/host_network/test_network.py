@@ -6,12 +6,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from itertools import count
 
 import msgspec
 import pytest
 
 from adapters.host_network.network import LET_IN_AHEAD_S, NatNetwork
-from adapters.host_network.plan import BRIDGE
+from adapters.host_network.plan import BRIDGE, entry_of
 from domain.compute.egress import NONE, OPEN, Egress, allowing
 from domain.compute.ports import GuestSpec, NetworkUnavailable
 from tests.guests import KeyPair, guest_spec
@@ -434,3 +435,30 @@ def test_a_scan_of_ports_is_refused_whole_and_told_in_part(world: World, network
 def test_two_services_cannot_share_one_bridge(world: World, network: NatNetwork) -> None:
     with pytest.raises(NetworkUnavailable, match="belongs to another"):
         NatNetwork(world.plan(folder=world.folder / "another")).ensure_up()
+
+
+def specs_of_one_mark() -> tuple[GuestSpec, GuestSpec]:
+    """Return two guests with lists that an owner has chosen so that their marks meet and their networks overlap."""
+    first, second = (guest_spec(NOBODY, NOBODY, ssh_port=next(_ports)) for _ in range(2))
+    marks = {}
+    for number in range(200_000):
+        egress = allowing([f"a{number}.example.org", "8.0.0.0/8"])
+        marks[entry_of(first.vps_id, first.ssh_port, egress).mark] = egress
+    for number in count():
+        egress = allowing([f"b{number}.example.org", "8.8.0.0/16"])
+        met = marks.get(entry_of(second.vps_id, second.ssh_port, egress).mark)
+        if met is not None:
+            return msgspec.structs.replace(first, egress=met), msgspec.structs.replace(second, egress=egress)
+    raise AssertionError
+
+
+def test_no_owner_finds_lists_by_which_nobody_is_let_in_any_more(network: NatNetwork) -> None:
+    ours = specs_of_one_mark()
+    anybodys = guest_spec(NOBODY, NOBODY, ssh_port=next(_ports), egress=OPEN)
+    try:
+        for spec in (*ours, anybodys, *ours):
+            network.ensure_guest(spec)
+        assert {spec.ssh_port for spec in (*ours, anybodys)} <= network.inventory().kept
+    finally:
+        for spec in (*ours, anybodys):
+            network.ensure_no_guest(spec.vps_id)
