@@ -123,6 +123,7 @@ NO_MONEY = kinds(
     wallet.TokenLimitEnded,
     wallet.VpsLimitsSet,
     wallet.SnapshotsKept,
+    wallet.VpsPlanChanged,
     wallet.WalletClosed,
 )
 OPENED = kinds(wallet.WalletOpened)
@@ -170,6 +171,7 @@ NO_STOP = kinds(
     compute.VpsHostFound,
     compute.VpsRenamed,
     compute.VpsLabelled,
+    compute.VpsResized,
     compute.VpsExpirySet,
     compute.VpsExpiryWarned,
     compute.VpsEgressSet,

@@ -46,6 +46,13 @@ def forget_start(domain: libvirt.virDomain) -> None:
         write_mark(domain, msgspec.structs.replace(mark, start=""), libvirt.VIR_DOMAIN_AFFECT_CONFIG)
 
 
+def grow_disk(domain: libvirt.virDomain, size_gb: int) -> None:
+    """Have the disk of a running guest at least as large as it is to be; its first boot stage grows the file system."""
+    size_bytes = size_gb * 1024**3
+    if domain.isActive() and domain.blockInfo("vda")[0] < size_bytes:
+        domain.blockResize("vda", size_bytes, libvirt.VIR_DOMAIN_BLOCK_RESIZE_BYTES)
+
+
 def resume(domain: libvirt.virDomain) -> None:
     """Let a guest that was halted, such as by a full disk, go on."""
     if domain.state()[0] == libvirt.VIR_DOMAIN_PAUSED:

@@ -228,6 +228,7 @@ class LibvirtHypervisor:
                 if self._network is not None and mark.generation == spec.generation:
                     self._network.ensure_guest(spec)
                 domains.resume(domain)
+                domains.grow_disk(domain, spec.disk_gb)
                 domains.forget_start(domain)
                 return self._must_see(connection, spec.vps_id)
             domains.force_off(connection, spec.vps_id)
@@ -238,7 +239,10 @@ class LibvirtHypervisor:
         # Let in before it is started: from its first packet on, the filter knows it.
         card = None if self._network is None else self._network.ensure_guest(spec)
         xml = write_domain(spec, mark, files, accelerated=self._is_accelerated(connection), card=card)
-        domains.start(connection.defineXML(xml))
+        domain = connection.defineXML(xml)
+        domains.start(domain)
+        # While its kernel is still coming up, so that this very boot finds it.
+        domains.grow_disk(domain, spec.disk_gb)
         if self._network is not None and card is not None:
             self._network.ensure_isolated(card)
         return self._must_see(connection, spec.vps_id)

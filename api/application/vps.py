@@ -199,14 +199,24 @@ async def restart_vps(
 
 
 async def change_vps(runtime: Runtime, caller: Caller, wanted: ChangeVps) -> VpsDetails:
-    """Have a VPS otherwise. Raises NotFound, Invalid, TooManyChanges or Contended."""
+    """Have a VPS otherwise. Raises what ``domain.compute.changing.change_vps`` does, or Contended."""
+    hosts, wallet = await room_refs(runtime.worker), wallet_ref(caller.account_id)
     return await _change(
         runtime,
         caller,
         wanted.vps_id,
         "change",
-        lambda vps, _loaded, now: changing.change_vps(vps, wanted, now),
+        lambda vps, loaded, now: changing.change_vps(
+            vps,
+            loaded.of(wallet),
+            loaded.of(PRICES),
+            hosts.rooms(loaded, new=False),
+            loaded.of(SETTINGS_REF).vps_limits,
+            wanted,
+            now,
+        ),
         None,
+        hosts.refs,
     )
 
 

@@ -235,6 +235,11 @@ def reserve_disk(rooms: Iterable[Room], host_id: HostId, vps_id: VpsId, disk_gb:
     return _with_disk(host_id, vps_id, held, held.disk_gb + disk_gb)
 
 
+def grow_disk(rooms: Iterable[Room], host_id: HostId, vps_id: VpsId, disk_gb: int) -> tuple[Event, ...]:
+    """Return what is recorded when a VPS is to have so much more disk, GiB; nothing for none. Raises NoCapacity."""
+    return (reserve_disk(rooms, host_id, vps_id, disk_gb),) if disk_gb else ()
+
+
 def release_disk(
     reserved: Reservations, host_id: HostId, vps_id: VpsId, disk_gb: int
 ) -> tuple[recorded.CapacityReserved, ...]:

@@ -16,6 +16,10 @@ class ChangeVps(msgspec.Struct, frozen=True, kw_only=True):
     name: str | UnsetType = UNSET
     labels: dict[str, str] | UnsetType = UNSET
     """All that it is to have."""
+    plan_id: PlanId | UnsetType = UNSET
+    """Of one that is off; its disk may grow by it, and never shrinks."""
+    asked_by: TokenId | None = None
+    """The token that asks, None where a session does."""
     ttl_minutes: int | UnsetType | None = UNSET
     """It is deleted so many minutes from now; None: not by itself."""
     egress: WantedEgress | UnsetType = UNSET

@@ -167,6 +167,16 @@ class VpsEgressApplied(Event, frozen=True, tag="compute.vps-egress-applied.v1"):
     at: Instant
 
 
+class VpsResized(Event, frozen=True, tag="compute.vps-resized.v1"):
+    """The VPS, which is off, has the sizes of another plan from its next start on; its disk only ever grows."""
+
+    plan_id: PlanId
+    vcpu: int
+    memory_mb: int
+    disk_gb: int
+    at: Instant
+
+
 class VpsExpirySet(Event, frozen=True, tag="compute.vps-expiry-set.v1"):
     """The VPS is deleted at ``expires_at``, instead of when it was to be before; None: not by itself."""
 
@@ -306,6 +316,7 @@ VpsEvent = (
     | VpsHostFound
     | VpsRenamed
     | VpsLabelled
+    | VpsResized
     | VpsExpirySet
     | VpsExpiryWarned
     | VpsEgressSet
@@ -323,6 +334,7 @@ OwnersChange = (
     VpsStartRequested
     | VpsRenamed
     | VpsLabelled
+    | VpsResized
     | VpsEgressSet
     | VpsExpirySet
     | SnapshotRequested

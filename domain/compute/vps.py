@@ -49,6 +49,13 @@ class VpsIsRestoring(Refusal):
     sentence = "vps is being restored"
 
 
+class VpsNotStopped(Refusal):
+    """What was asked for needs a VPS that is off."""
+
+    code = "vps_not_stopped"
+    sentence = "vps is not stopped"
+
+
 class VpsNotRunning(Refusal):
     """What was asked for needs a VPS that runs."""
 
@@ -398,6 +405,9 @@ def _evolved(vps: Vps, event: recorded.VpsEvent) -> Vps:
             return replace(vps, name=event.name)
         case recorded.VpsLabelled():
             return replace(vps, labels=event.labels)
+        case recorded.VpsResized():
+            sizes = {"vcpu": event.vcpu, "memory_mb": event.memory_mb, "disk_gb": event.disk_gb}
+            return replace(vps, plan_id=event.plan_id, **sizes)
         case recorded.VpsExpirySet():
             return replace(vps, expires_at=event.expires_at, expiry_warned=False)
         case recorded.VpsExpiryWarned():

@@ -54,6 +54,15 @@ class VpsAdmitted(Event, frozen=True, tag="wallet.vps-admitted.v1"):
     """When the VPS was created: of minutes due at one instant, the older VPS pays first."""
 
 
+class VpsPlanChanged(Event, frozen=True, tag="wallet.vps-plan-changed.v1"):
+    """A VPS that is off is of another plan: what it keeps counts by it, and its next minutes cost what that costs."""
+
+    account_id: AccountId
+    vps_id: VpsId
+    plan_id: PlanId
+    at: Instant
+
+
 class MeterStarted(Event, frozen=True, tag="wallet.meter-started.v2"):
     """A VPS runs since ``at``, the first login after its start.
 

@@ -17,6 +17,7 @@ from domain.wallet.events import (
     ReceivablePaid,
     ReleaseCause,
     VpsAdmitted,
+    VpsPlanChanged,
     VpsReleased,
     WalletOpened,
 )
@@ -129,7 +130,7 @@ def admit(wallet: Wallet, book: PriceBook, command: AdmitVps, now: Instant) -> t
         raise InvariantBroken("a VPS is switched on again only after it was off")
     if wallet.closed:
         raise Unauthorized  # Closed since the request was let in: this append is the last that can see it.
-    _check_asking(wallet, command, now)
+    check_asking(wallet, command.asked_by, command.token_id, now)
     check_boots(wallet.boots, command.vps_id, command.failed_starts_max, now)
     if command.token_id is not None:
         check_limit(wallet, book, command.token_id, command.plan_id, now)
@@ -202,14 +203,26 @@ def release(wallet: Wallet, vps_id: VpsId, at: Instant, cause: ReleaseCause) -> 
     return (VpsReleased(vps_id=vps_id, generation=meter.generation, at=at, cause=cause),)
 
 
-def _check_asking(wallet: Wallet, command: AdmitVps, now: Instant) -> None:
-    if command.asked_by is None:
+def change_plan(wallet: Wallet, vps_id: VpsId, plan_id: PlanId, now: Instant) -> tuple[Event, ...]:
+    """Note that a VPS that is off is of another plan."""
+    meter = wallet.meters.get(vps_id)
+    if meter is None or not meter.closed:
+        raise InvariantBroken("a VPS is resized only after it was off")
+    return (VpsPlanChanged(account_id=owner(wallet), vps_id=vps_id, plan_id=plan_id, at=now),)
+
+
+def check_asking(wallet: Wallet, asked_by: TokenId | None, token_id: TokenId | None, now: Instant) -> None:
+    """Raise Unauthorized for a token that is no longer good, VpsOfAnother for a limited one and another's VPS.
+
+    ``token_id``: the one that the VPS counts against.
+    """
+    if asked_by is None:
         return
     # Revoked or expired since it was let in: this append is the last that can see it.
-    limit = wallet.limits.get(command.asked_by)
+    limit = wallet.limits.get(asked_by)
     if limit is None or limit.expired(now):
         raise Unauthorized
-    if limit.limit is not None and command.token_id != command.asked_by:
+    if limit.limit is not None and token_id != asked_by:
         raise VpsOfAnother
 
 

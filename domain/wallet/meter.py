@@ -27,7 +27,9 @@ class Meter(msgspec.Struct, frozen=True, gc=False):
     paid: MicroUsd = ZERO
     """What they cost together."""
     paid_until: Instant | None = None
-    """When the last paid minute is over: until then a later start runs on it."""
+    """When the last paid minute is over: until then a later start of the same plan runs on it."""
+    paid_plan_id: PlanId | None = None
+    """The plan that was paid for it."""
     next_at: Instant | None = None
     """Before this no minute of the present start begins: when its last used one is over, or what was paid before it."""
     run_from: Instant | None = None
@@ -71,9 +73,11 @@ class Meter(msgspec.Struct, frozen=True, gc=False):
 def admitted(before: Meter | None, event: VpsAdmitted) -> Meter:
     """Return the meter of a VPS that may be on, with what its earlier starts used.
 
-    What it paid goes on covering it. A waived minute covers nothing beyond the start that it ended: whoever powers
-    a guest off just after a minute has begun, and so proves nothing of it, would else run the rest of it free.
+    What it paid goes on covering it as long as it is of the plan that was paid for: or a minute of a small plan would
+    cover a run of a large one, again and again. A waived minute covers nothing beyond the start that it ended: whoever
+    powers a guest off just after a minute has begun, and so proves nothing of it, would else run the rest of it free.
     """
+    covered = before is not None and before.paid_plan_id == event.plan_id
     return Meter(
         vps_id=event.vps_id,
         generation=event.generation,
@@ -84,7 +88,8 @@ def admitted(before: Meter | None, event: VpsAdmitted) -> Meter:
         paid_n=before.paid_n if before else 0,
         paid=before.paid if before else ZERO,
         paid_until=before.paid_until if before else None,
-        next_at=before.paid_until if before else None,
+        paid_plan_id=before.paid_plan_id if before else None,
+        next_at=before.paid_until if before and covered else None,
         snapshots_gb=before.snapshots_gb if before else 0,
     )
 
@@ -112,6 +117,7 @@ def used(meter: Meter, line: MinuteLine, *, paid: bool) -> Meter:
         paid_n=meter.paid_n + (count if paid else 0),
         paid=MicroUsd(meter.paid + (line.amount if paid else 0)),
         paid_until=over_at if paid else meter.paid_until,
+        paid_plan_id=line.plan_id if paid else meter.paid_plan_id,
         next_at=over_at,
     )
 

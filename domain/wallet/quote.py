@@ -91,7 +91,12 @@ def _switched_on(before: Meter | None, vps_id: VpsId, plan_id: PlanId, now: Inst
     on = Meter(vps_id=vps_id, generation=0, plan_id=plan_id, token_id=None, created_at=now)
     if before is None:
         return on
-    return msgspec.structs.replace(on, created_at=before.created_at, used_n=before.used_n, next_at=before.paid_until)
+    return msgspec.structs.replace(
+        on,
+        created_at=before.created_at,
+        used_n=before.used_n,
+        next_at=before.paid_until if before.paid_plan_id == plan_id else None,
+    )
 
 
 def _left_of_token(wallet: Wallet, token_id: TokenId | None, now: Instant) -> MicroUsd | None:

@@ -33,6 +33,7 @@ from domain.wallet.events import (
     TokenUnlimited,
     VpsAdmitted,
     VpsLimitsSet,
+    VpsPlanChanged,
     VpsReleased,
     WalletClosed,
     WalletOpened,
@@ -111,6 +112,8 @@ def evolve(wallet: Wallet, event: Event) -> Wallet:
             return _with_meter(wallet, released(wallet.meters[event.vps_id], event))
         case MeterClosed():
             return _with_meter(wallet, _changed(wallet, event.vps_id, closed=True))
+        case VpsPlanChanged():
+            return _with_meter(wallet, _changed(wallet, event.vps_id, plan_id=event.plan_id))
         case SnapshotsKept():
             return _with_meter(wallet, _changed(wallet, event.vps_id, snapshots_gb=event.disk_gb))
         case TokenLimited():
@@ -135,7 +138,7 @@ def evolve(wallet: Wallet, event: Event) -> Wallet:
             return _with_funds(wallet, event)
 
 
-FOLD: Fold[Wallet] = Fold(initial=Wallet(), evolve=evolve, snapshot=Wallet, snapshot_version=9)
+FOLD: Fold[Wallet] = Fold(initial=Wallet(), evolve=evolve, snapshot=Wallet, snapshot_version=10)
 
 
 def wallet_ref(account_id: AccountId) -> AggregateRef[Wallet]:

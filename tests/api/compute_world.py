@@ -260,11 +260,14 @@ class World:
 
     async def change(self, worker: WorkerContext, vps_id: VpsId, **changes: Any) -> None:
         """Ask for a VPS to be otherwise, as its owner does."""
-        ref = vps_ref(vps_id)
+        ref, wallet, hosts = vps_ref(vps_id), wallet_ref(self.account_id), await room_refs(worker)
         command = ChangeVps(vps_id=vps_id, account_id=self.account_id, **changes)
-        await worker.aggregates.execute(
-            [ref], lambda loaded, now: change_vps(loaded.of(ref), command, now), self.context("change")
-        )
+
+        def decide(loaded: Loaded, now: Instant) -> Decision:
+            rooms, limits = hosts.rooms(loaded, new=False), loaded.of(SETTINGS_REF).vps_limits
+            return change_vps(loaded.of(ref), loaded.of(wallet), loaded.of(PRICES), rooms, limits, command, now)
+
+        await worker.aggregates.execute([ref, wallet, PRICES, *hosts.refs], decide, self.context("change"))
 
     async def take_snapshot(self, worker: WorkerContext, vps_id: VpsId, name: str) -> SnapshotId:
         """Ask for a snapshot, as the owner of a VPS does."""

@@ -9,7 +9,7 @@ CUSTOMERS: tuple[Mutation, ...] = (
     Mutation(
         "a customer: only what was paid covers a later start",
         "domain/wallet/meter.py",
-        "next_at=before.paid_until if before else None,",
+        "next_at=before.paid_until if before and covered else None,",
         "next_at=before.next_at if before else None,",
         _SCHEMES,
     ),

@@ -56,6 +56,13 @@ FREE: tuple[Mutation, ...] = (
         "tests/api/workers/test_snapshots.py",
     ),
     Mutation(
+        "a minute of a small plan covers no run of a large one",
+        "domain/wallet/meter.py",
+        "before is not None and before.paid_plan_id == event.plan_id",
+        "before is not None",
+        "tests/domain/compute/test_changing.py",
+    ),
+    Mutation(
         "no VPS is deleted before its time is over",
         "domain/compute/expiry.py",
         "if now >= vps.expires_at else NOTHING",

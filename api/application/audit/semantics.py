@@ -20,7 +20,7 @@ from domain.books import chart
 from domain.books.postings import postings
 from domain.events import Event
 from domain.evidence import Evidence
-from domain.ids import AccountId, VpsId
+from domain.ids import AccountId, PlanId, VpsId
 from domain.money import MicroUsd, charge_for_minutes
 from domain.ports import Recorded
 from domain.time import MINUTE
@@ -48,7 +48,8 @@ class SemanticChecks:
         self._texts = KeptTexts()
         self.corrections = Corrections()
         self._minutes: dict[VpsId, int] = {}
-        self._paid_until: dict[VpsId, int] = {}
+        self._paid: dict[VpsId, tuple[PlanId, int]] = {}
+        """Which plan was paid last, and until when: it covers no minute of another plan."""
         self._registered: set[AccountId] = set()
         self._closed: set[AccountId] = set()
         self.shapes = Check("every event can be read")
@@ -143,9 +144,10 @@ class SemanticChecks:
                 f"position {position}: minutes {line.n_from} to {line.n_to} of VPS {line.vps_id} come after {used}",
             )
             self._minutes[line.vps_id] = max(used, line.n_to)
-            if line.at < self._paid_until.get(line.vps_id, line.at):
+            paid_plan, paid_until = self._paid.get(line.vps_id, (line.plan_id, line.at))
+            if line.plan_id == paid_plan and line.at < paid_until:
                 self.minutes.fault(f"position {position}: a minute of VPS {line.vps_id} begins while a paid one lasts")
             if paid:
-                self._paid_until[line.vps_id] = line.at + (line.n_to - line.n_from + 1) * MINUTE
+                self._paid[line.vps_id] = line.plan_id, line.at + (line.n_to - line.n_from + 1) * MINUTE
             if in_order and line.amount != charge_for_minutes(line.price_hourly, line.n_from, line.n_to):
                 self.minutes.fault(f"position {position}: {line.amount} micro-USD is not the price of its minutes")

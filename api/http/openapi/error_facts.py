@@ -9,6 +9,7 @@ from domain.accounts.public_keys import NotAPublicKey
 from domain.accounts.ssh_keys import SshKeyTaken, TooManySshKeys
 from domain.compute.capacity import NoCapacity
 from domain.compute.changes import TooManyChanges
+from domain.compute.changing import DiskCannotShrink
 from domain.compute.snapshots import SnapshotLimitReached
 from domain.errors import Invalid, Refusal
 from domain.images.templates import TemplateNameTaken, TooManyTemplates, TooManyTemplatesToday
@@ -109,6 +110,10 @@ FACTS: dict[type[Refusal], dict[str, dict[str, Any]]] = {
     VpsLimitReached: {
         "vps_count": {"type": "integer", "description": "How many VPSs it has.", "example": 20},
         "vps_max": {"type": "integer", "example": 20},
+    },
+    DiskCannotShrink: {
+        "disk_gb": {"type": "integer", "description": "GiB, of the VPS.", "example": 20},
+        "plan_disk_gb": {"type": "integer", "description": "GiB, of the plan asked for.", "example": 10},
     },
     VpsDiskLimitReached: {
         "vps_disk_gb": {

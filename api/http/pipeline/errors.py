@@ -30,8 +30,9 @@ from domain.accounts.ssh_keys import SshKeyTaken, TooManySshKeys
 from domain.alerts.codes import CodeRefused
 from domain.compute.capacity import NoCapacity
 from domain.compute.changes import TooManyChanges
+from domain.compute.changing import DiskCannotShrink
 from domain.compute.snapshots import SnapshotLimitReached, SnapshotNameTaken, SnapshotNotReady, VpsIsStarting
-from domain.compute.vps import VpsIsCreating, VpsIsRestoring, VpsIsStopping, VpsNotRunning
+from domain.compute.vps import VpsIsCreating, VpsIsRestoring, VpsIsStopping, VpsNotRunning, VpsNotStopped
 from domain.errors import Contended, Fact, Invalid, NotFound, Refusal
 from domain.images.images import ImageInUse
 from domain.images.templates import TemplateIsShared, TemplateNameTaken, TooManyTemplates, TooManyTemplatesToday
@@ -196,6 +197,8 @@ STATUS: dict[type[Refusal], int] = {
     VpsIsCreating: 409,
     VpsIsStopping: 409,
     VpsNotRunning: 409,
+    VpsNotStopped: 409,
+    DiskCannotShrink: 409,
     VpsIsRestoring: 409,
     VpsIsStarting: 409,
     SnapshotNameTaken: 409,

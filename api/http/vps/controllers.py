@@ -29,7 +29,8 @@ from api.http.vps.schemas import (
 )
 from domain.compute.capacity import NoCapacity
 from domain.compute.changes import TooManyChanges
-from domain.compute.vps import VpsIsCreating, VpsIsRestoring, VpsIsStopping, VpsNotRunning
+from domain.compute.changing import DiskCannotShrink
+from domain.compute.vps import VpsIsCreating, VpsIsRestoring, VpsIsStopping, VpsNotRunning, VpsNotStopped
 from domain.errors import Contended, NotFound
 from domain.ids import VpsId
 from domain.wallet.boots import TooManyFailedStarts
@@ -184,7 +185,10 @@ class VpsController(Controller):
         docs=Docs(
             "The VPS as it is now.",
             VPS_EXAMPLE | {"name": "web-02", "labels": {"role": "web"}},
-            refuses=(NotFound, TooManyChanges, Contended),
+            refuses=(
+                *(NotFound, VpsIsCreating, VpsNotStopped, DiskCannotShrink, VpsDiskLimitReached),
+                *(VpsOfAnother, NoCapacity, TooManyChanges, Contended),
+            ),
             body_example={"name": "web-02", "labels": {"role": "web"}},
         ),
     )
@@ -192,7 +196,7 @@ class VpsController(Controller):
         self, request: ApiRequest, vps_id: FromPath[VpsId], data: RequestBody[ChangedVps]
     ) -> ApiResponse[VpsResponse]:
         """Have a VPS otherwise."""
-        command = data.to_command(vps_id, request.caller.account_id)
+        command = data.to_command(vps_id, request.caller.account_id, request.caller.token_id)
         view = await vpss.change_vps(request.runtime, request.caller, command)
         return ok(VpsResponse.of(view), wallet=view.wallet)
 

@@ -32,7 +32,7 @@ from domain.compute.ttl import TTL_MINUTES_MAX
 from domain.compute.vps import Pending, State, UserDataState, Vps, egress_of, labels_of
 from domain.errors import Invalid
 from domain.events import personal_fields
-from domain.ids import AccountId, PlanId, SshKeyId, VpsId
+from domain.ids import AccountId, PlanId, SshKeyId, TokenId, VpsId
 from domain.money import ZERO
 from domain.ports import Recorded
 from domain.time import MINUTE, Instant, to_rfc3339
@@ -206,7 +206,17 @@ class ChangedVps(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     egress: EgressField | UnsetType = UNSET
 
-    def to_command(self, vps_id: VpsId, account_id: AccountId) -> ChangeVps:
+    plan_id: Annotated[
+        UUID | UnsetType,
+        msgspec.Meta(
+            description=(
+                "A plan on offer, of a VPS that is stopped: its sizes and its price hold from the next start on. The"
+                " disk may grow, and never shrinks. A minute that was paid for one plan covers no run of another."
+            )
+        ),
+    ] = UNSET
+
+    def to_command(self, vps_id: VpsId, account_id: AccountId, asked_by: TokenId | None) -> ChangeVps:
         """Return what this asks for."""
         return ChangeVps(
             vps_id=vps_id,
@@ -215,6 +225,8 @@ class ChangedVps(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             labels=self.labels,
             egress=UNSET if self.egress is UNSET else _wanted(self.egress),
             ttl_minutes=self.ttl_minutes,
+            plan_id=UNSET if self.plan_id is UNSET else PlanId(self.plan_id),
+            asked_by=asked_by,
         )
 
 

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from adapters.libvirt.hypervisor import LibvirtHypervisor
 from adapters.libvirt_host.host import EmbeddedHost
 from adapters.ssh.guest_shell import SshGuestShell
 from domain.compute.ports import GuestAddress, UserDataSeen
@@ -24,6 +26,22 @@ def test_a_guest_has_the_name_it_was_given(guest: BootedGuest) -> None:
 
 def test_the_file_system_is_as_large_as_the_disk_asked_for(guest: BootedGuest) -> None:
     assert said(guest, "df -BG --output=size / | tail -1") == "3G"
+
+
+async def test_a_guest_has_another_name_and_a_larger_disk_from_its_next_start_on(
+    booted: Boot, hypervisor: LibvirtHypervisor
+) -> None:
+    guest = await booted(hostname="web-1", disk_gb=2)
+    assert said(guest, "echo kept > /root/file; sync; hostname") == "web-1"
+    await hypervisor.ensure_off(guest.spec.vps_id, grace_s=0)
+    await hypervisor.ensure_running(
+        msgspec.structs.replace(
+            guest.spec, generation=2, hostname="web-2", disk_gb=3, memory_mb=guest.spec.memory_mb + 64
+        )
+    )
+    guest.login.wait()
+
+    assert said(guest, "hostname; cat /root/file; df -BG --output=size / | tail -1").split() == ["web-2", "kept", "3G"]
 
 
 def test_exactly_the_keys_given_may_log_in(guest: BootedGuest) -> None:

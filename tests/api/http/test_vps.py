@@ -9,11 +9,17 @@ import pytest
 
 from adapters.simulated.hypervisor import SimulatedHypervisor
 from api.application.jobs import collect_job
+from api.application.repository import CommandContext
 from domain.blobs import Blob
 from domain.compute.egress import NONE, OPEN, allowing
 from domain.compute.events import VpsRequested
 from domain.compute.ports import GuestSpec
-from domain.ids import JobId, VpsId
+from domain.deciding import recorded_in
+from domain.events import Actor
+from domain.ids import PRICING_STREAM, JobId, PlanId, VpsId
+from domain.money import MicroUsd
+from domain.pricing.commands import DefinePlan
+from domain.pricing.price_book import PRICES, define_plan
 from tests.api.houses import Customer, House
 from tests.api.http.funds import recorded
 
@@ -243,6 +249,40 @@ async def test_a_vps_tells_when_its_time_is_over_and_can_be_given_more_or_no_end
     for wrong in (0, -5, 1.5, "5", 10**9):
         assert (await ann.ask("PATCH", path, json={"ttl_minutes": wrong})).status_code == 400
         assert (await ann.ask("POST", "/api/vps", json=body | {"ttl_minutes": wrong})).status_code == 400
+
+
+async def test_a_vps_that_is_stopped_is_resized_and_its_disk_only_grows(here: House, ann: Customer) -> None:
+    command = DefinePlan(PlanId(here.runtime.ids.new()), "Large", 4, 2048, 40, MicroUsd(33_600))
+    await here.runtime.aggregates.execute(
+        [PRICES],
+        lambda loaded, now: recorded_in(PRICING_STREAM, *define_plan(loaded.of(PRICES), command, now)),
+        CommandContext(actor=Actor("operator"), step="plan"),
+    )
+    small, big = (await ann.ask("GET", "/api/pricing")).json()
+    async with here.working():
+        vps_id = (await ann.ask("POST", "/api/vps", json={"name": "a", "plan_id": small["id"]})).json()["id"]
+        path = f"/api/vps/{vps_id}"
+        await ann.until(vps_id, "running")
+        early = await ann.ask("PATCH", path, json={"plan_id": big["id"], "name": "b"})
+        assert (early.status_code, early.json()["code"]) == (409, "vps_not_stopped")
+        await ann.ask("POST", f"{path}/stop")
+        await ann.until(vps_id, "stopped")
+
+        resized = (await ann.ask("PATCH", path, json={"plan_id": big["id"]})).json()
+        assert {name: resized[name] for name in ("vcpu", "memory_mb", "disk_gb", "price_hourly")} == {
+            name: big[name] for name in ("vcpu", "memory_mb", "disk_gb", "price_hourly")
+        }
+        assert resized["name"] == "a"
+        back = await ann.ask("PATCH", path, json={"plan_id": small["id"]})
+        assert (back.status_code, back.json()["code"]) == (409, "disk_cannot_shrink")
+        assert (back.json()["disk_gb"], back.json()["plan_disk_gb"]) == (big["disk_gb"], small["disk_gb"])
+
+        await ann.ask("POST", f"{path}/start")
+        await ann.until(vps_id, "running")
+        spec = here.host.guests[VpsId(UUID(vps_id))].spec
+        assert (spec.vcpu, spec.memory_mb, spec.disk_gb) == (big["vcpu"], big["memory_mb"], big["disk_gb"])
+    nothing = await ann.ask("PATCH", path, json={"plan_id": "01937b1e-5c00-7000-8000-000000000001"})
+    assert nothing.status_code == 409
 
 
 async def test_a_plan_follows_from_sizes(here: House, ann: Customer) -> None:

@@ -4,7 +4,6 @@ import pytest
 
 from domain.compute.admission import delete_vps, start_vps, stop_vps
 from domain.compute.changes import CHANGES_PER_HOUR_MAX, TooManyChanges
-from domain.compute.changing import change_vps
 from domain.compute.commands import ChangeVps
 from domain.compute.events import SnapshotRestoreRequested, VpsRenamed, VpsStartRequested
 from domain.compute.snapshots import TakeSnapshot, restore_snapshot, take_snapshot
@@ -15,6 +14,7 @@ from domain.time import Instant
 from domain.wallet.vps_limits import VpsLimits
 from domain.wallet.wallet import Wallet
 from tests.domain.compute.lives import ACCOUNT, KEPT, LIVES, SNAPSHOT, VPS, after, at
+from tests.domain.compute.test_changing import change_vps
 
 NEXT_HOUR = at(2_800)
 

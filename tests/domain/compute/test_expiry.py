@@ -2,7 +2,6 @@
 
 import pytest
 
-from domain.compute.changing import change_vps
 from domain.compute.commands import ChangeVps
 from domain.compute.events import VpsDeleteRequested, VpsExpirySet, VpsExpiryWarned
 from domain.compute.expiry import expire_vps
@@ -13,6 +12,7 @@ from domain.errors import Invalid
 from domain.events import Event
 from domain.wallet.events import BootEnded, VpsReleased
 from tests.domain.compute.lives import ACCOUNT, LIVES, VPS, after, at, vps_in
+from tests.domain.compute.test_changing import change_vps
 from tests.domain.compute.test_outcomes import ADMITTED, METER_STARTED, wallet_after
 
 WARNING_MINUTES = 10
