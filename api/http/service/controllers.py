@@ -73,7 +73,7 @@ class ServiceController(Controller):
         quota=_metrics_quota,
         docs=Docs("The newest counters of every VPS that is on, for Prometheus."),
     )
-    async def get_metrics(self, request: ApiRequest) -> ApiResponse[str]:
+    async def get_metrics(self, request: ApiRequest) -> ApiResponse[bytes]:
         """Tell an operator's Prometheus what guests use. Raises NotFound where no token is set, Unauthorized."""
         expected = request.runtime.settings.metrics_token
         if expected is None:
@@ -81,7 +81,7 @@ class ServiceController(Controller):
         shown = request.context.headers.get(b"authorization", b"")
         if not hmac.compare_digest(shown, b"Bearer " + expected.encode()):
             raise Unauthorized
-        return ApiResponse(exposition(await newest_metrics(request.runtime)), media_type=MEDIA_TYPE)
+        return ApiResponse(await exposition(await newest_metrics(request.runtime)), media_type=MEDIA_TYPE)
 
     @get(
         ["/openapi.json", "/api/openapi.json"],

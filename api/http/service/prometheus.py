@@ -1,44 +1,60 @@
-"""Metrics of guests as Prometheus reads them: its text format 0.0.4 (docs/decisions/0013-own-exposition.md)."""
+"""Metrics of guests as Prometheus reads them, by its own client."""
 
+import asyncio
 from collections.abc import Callable, Iterator, Sequence
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from domain.compute.metrics import GuestMetrics, Sample
 
-MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+MEDIA_TYPE = CONTENT_TYPE_LATEST
 
-_Family = tuple[str, str, str, Callable[[GuestMetrics], float | None]]
-_FAMILIES: tuple[_Family, ...] = (
-    ("litevps_vps_cpu_seconds_total", "counter", "Processor time since its start.", lambda one: one.cpu_ns / 1e9),
-    ("litevps_vps_memory_bytes", "gauge", "What its machine takes of its host.", lambda one: one.memory_bytes),
-    ("litevps_vps_disk_read_bytes_total", "counter", "Since its start.", lambda one: one.disk_read_bytes),
-    ("litevps_vps_disk_written_bytes_total", "counter", "Since its start.", lambda one: one.disk_written_bytes),
+_LABELS = ("vps_id", "host_id")
+_SINCE = "Since its start."
+_WHERE_SEEN = "Since its start; absent where its host does not see it."
+_Family = CounterMetricFamily | GaugeMetricFamily
+_FAMILIES: tuple[tuple[type[_Family], str, str, Callable[[GuestMetrics], float | None]], ...] = (
+    (CounterMetricFamily, "litevps_vps_cpu_seconds", "Processor time since its start.", lambda one: one.cpu_ns / 1e9),
     (
-        "litevps_vps_network_received_bytes_total",
-        "counter",
-        "Since its start; absent where its host does not see it.",
-        lambda one: one.network_received_bytes,
+        GaugeMetricFamily,
+        "litevps_vps_memory_bytes",
+        "What its machine takes of its host.",
+        lambda one: one.memory_bytes,
     ),
-    (
-        "litevps_vps_network_sent_bytes_total",
-        "counter",
-        "Since its start; absent where its host does not see it.",
-        lambda one: one.network_sent_bytes,
-    ),
+    (CounterMetricFamily, "litevps_vps_disk_read_bytes", _SINCE, lambda one: one.disk_read_bytes),
+    (CounterMetricFamily, "litevps_vps_disk_written_bytes", _SINCE, lambda one: one.disk_written_bytes),
+    (CounterMetricFamily, "litevps_vps_network_received_bytes", _WHERE_SEEN, lambda one: one.network_received_bytes),
+    (CounterMetricFamily, "litevps_vps_network_sent_bytes", _WHERE_SEEN, lambda one: one.network_sent_bytes),
 )
 
 
-def exposition(samples: Sequence[Sample]) -> str:
-    """Return the newest counters of every VPS that is on. Labels are ids only: nothing in them needs escaping."""
-    return "".join(_lines(samples))
+async def exposition(samples: Sequence[Sample]) -> bytes:
+    """Return the newest counters of every VPS that is on."""
+    # In a thread: of 10,000 VPSs it is 7 MB of text, which would keep every other request waiting for 0.2 s.
+    return await asyncio.to_thread(_written, samples)
 
 
-def _lines(samples: Sequence[Sample]) -> Iterator[str]:
-    labels = [f'{{vps_id="{one.metrics.vps_id}",host_id="{one.host_id}"}}' for one in samples]
-    for name, kind, meaning, read in _FAMILIES:
-        yield f"# HELP {name} {meaning}\n# TYPE {name} {kind}\n"
-        for label, sample in zip(labels, samples, strict=True):
-            value = read(sample.metrics)
-            if value is not None:
-                yield f"{name}{label} {value}\n"
-    yield "# HELP litevps_vps_on How many VPSs are on, as hosts show them.\n# TYPE litevps_vps_on gauge\n"
-    yield f"litevps_vps_on {len(samples)}\n"
+def _written(samples: Sequence[Sample]) -> bytes:
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Samples(samples))
+    return generate_latest(registry)
+
+
+class _Samples(Collector):
+    """Collects what hosts counted and a table keeps: nothing of it is counted in this process."""
+
+    def __init__(self, samples: Sequence[Sample]) -> None:
+        self._samples = samples
+
+    def collect(self) -> Iterator[Metric]:
+        labels = [(str(one.metrics.vps_id), str(one.host_id)) for one in self._samples]
+        for kind, name, meaning, read in _FAMILIES:
+            family = kind(name, meaning, labels=_LABELS)
+            for label, sample in zip(labels, self._samples, strict=True):
+                value = read(sample.metrics)
+                if value is not None:
+                    family.add_metric(label, value)
+            yield family
+        yield GaugeMetricFamily("litevps_vps_on", "How many VPSs are on, as hosts show them.", len(self._samples))
