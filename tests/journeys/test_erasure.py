@@ -32,11 +32,13 @@ from domain.accounts.account import account_ref
 from domain.accounts.commands import EraseAccount
 from domain.alerts.ports import Mail
 from domain.blobs import offload, sealed_blob
-from domain.deciding import Decision
+from domain.compute.events import SnapshotRequested, SnapshotTaken, VpsUserDataEnded
+from domain.compute.vps import vps_ref
+from domain.deciding import Decision, recorded_in
 from domain.events import ERASED, Actor
 from domain.exec.events import JobRequested
 from domain.exec.job import Job, job_ref
-from domain.ids import AccountId, JobId, VpsId, job_stream
+from domain.ids import AccountId, JobId, SnapshotId, VpsId, job_stream
 from domain.money import MicroUsd
 from projections.catalogue import READ_MODELS
 from projections.generation import rebuild
@@ -63,9 +65,18 @@ MARKERS = {
         "env",
         "stdin",
         "out",
+        "template",
+        "description",
+        "boot",
+        "renamed",
+        "relabelled",
+        "snapshot",
+        "said",
+        "reached",
     )
 } | {"address": ADDRESS, "userhome": "/home/markerperson7f3e"}
-_READABLE = ("email", "alerts", "vps", "label", "key", "token")
+_OF_VPSS = ("template", "description", "boot", "snapshot", "said", "reached")
+_READABLE = ("email", "alerts", "renamed", "relabelled", "key", "token", *_OF_VPSS)
 
 
 def forms_of(marker: str) -> set[bytes]:
@@ -137,12 +148,22 @@ async def live(here: House, ann: Customer) -> list[str]:
     wanted = {"name": MARKERS["vps"], "ssh_key_ids": [key["id"]], "labels": {MARKERS["label"]: "x"}}
     wanted["plan_id"] = await here.nano()
     made = await post(ann, "/api/vps", wanted | {"user_data": "#!/bin/sh\n" + f"echo {MARKERS['script']}\n" * 300})
+    vps_id = VpsId(UUID(made["id"]))
+    boot = "#!/bin/sh\n" + f"echo {MARKERS['boot']}\n" * 300
+    template = {"name": MARKERS["template"], "description": MARKERS["description"], "user_data": boot}
+    await post(ann, "/api/templates", template | {"vcpu": 1, "memory_mb": 512, "disk_gb": 10})
+    await ann.ask("POST", "/api/vps", json={"name": "b", "template": MARKERS["template"]})
+    changed = {"name": MARKERS["renamed"], "labels": {MARKERS["relabelled"]: MARKERS["relabelled"]}, "ttl_minutes": 60}
+    changed["egress"] = {"allow": [f"{MARKERS['reached']}.example.org"]}
+    assert (await ann.ask("PATCH", f"/api/vps/{made['id']}", json=changed)).status_code == 200
+    await be_kept(here, ann, vps_id)
     token = await post(ann, "/api/tokens", {"name": MARKERS["token"]})
     by_token = {"authorization": f"Bearer {token['token']}"}
     assert (await here.client.get("/api/vps", headers=by_token)).status_code == 200
     await ann.ask("PUT", "/api/billing/alerts", json={"email": f"{MARKERS['alerts']}@example.org"})
-    await run(here, ann, VpsId(UUID(made["id"])))
+    await run(here, ann, vps_id)
     paths = ("/api/me", "/api/vps", "/api/ssh-keys", "/api/tokens", "/api/billing/alerts", "/api/billing/transactions")
+    paths += ("/api/templates", f"/api/vps/{made['id']}/snapshots")
     return [(await ann.ask("GET", path)).text for path in paths]
 
 
@@ -182,6 +203,19 @@ async def run(here: House, ann: Customer, vps_id: VpsId) -> None:
     text = base64.b64encode(MARKERS["out"].encode()).decode()
     output = [sealed_blob(stream, ann.id, field, text, runtime.sealer) for field in ("stdout", "stderr")]
     await runtime.worker.blobs.keep(output)
+
+
+async def be_kept(here: House, ann: Customer, vps_id: VpsId) -> None:
+    """Record a snapshot of a VPS's disk, and what its guest said of its user data, as if it had run."""
+    now, ref = here.runtime.clock.now(), vps_ref(vps_id)
+    snapshot_id = SnapshotId(uuid4())
+    events = (
+        VpsUserDataEnded(outcome="failed", output=MARKERS["said"], at=now),
+        SnapshotRequested(snapshot_id, MARKERS["snapshot"], 10, now),
+        SnapshotTaken(snapshot_id, now),
+    )
+    context = CommandContext(Actor("account", ann.id), ann.id, address=ADDRESS, user_agent=MARKERS["agent"])
+    await here.runtime.aggregates.execute((ref,), lambda *_: recorded_in(ref.stream, *events), context)
 
 
 async def job_of(runtime: Runtime, job_id: JobId) -> Job:
