@@ -5,10 +5,17 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from domain.ids import EventId, PaymentId, host_stream, wallet_stream
+from adapters.postgres.evidence import PostgresEvidence
+from api.application.audit.verify import verify
+from api.application.metering import settle_account
+from domain.deciding import recorded_in
+from domain.ids import EventId, PaymentId, PlanId, host_stream, wallet_stream
 from domain.money import MicroUsd
+from domain.pricing.commands import DefinePlan
+from domain.pricing.price_book import PRICES, define_plan
 from domain.time import MINUTE, Instant
 from domain.wallet.events import FundsCorrected
+from projections.catalogue import READ_MODELS
 from tests.api.http.seeing import BEGAN, Scene, scene
 from tests.databases import Databases
 
@@ -87,6 +94,47 @@ async def test_prices_and_starts_part_what_is_explained(here: Scene) -> None:
     assert parts[2]["stopped_by"] == []
     assert parts[0]["started_by"] == parts[1]["started_by"] != parts[2]["started_by"]
     assert parts[2]["minutes"][0]["begins_at"] == here.at(8)
+
+
+async def test_a_change_of_plan_within_a_paid_minute_is_paid_at_once_and_explained(
+    here: Scene,
+) -> None:
+    web = await here.on("web-01")
+    big = DefinePlan(PlanId(uuid4()), "Big", 2, 1_024, 10, MicroUsd(60_000))
+    await here.execute(
+        [PRICES], lambda loaded, now: recorded_in(PRICES.stream, *define_plan(loaded.of(PRICES), big, now))
+    )
+    nano = await here.house.nano()
+    await here.minutes_pass(1, web)
+    charged = []
+    for plan_id in (str(big.plan_id), nano, str(big.plan_id)):
+        here.clock.advance(10)
+        await here.off(web)
+        assert (await here.ann.ask("PATCH", f"/api/vps/{web}", json={"plan_id": plan_id})).status_code == 200
+        assert (await here.ann.ask("POST", f"/api/vps/{web}/start")).status_code == 202
+        await here.up(web)
+        await settle_account(here.house.runtime.aggregates, here.ann.id)
+        charged.append((await here.get(f"/api/vps/{web}"))["metered_minutes"])
+    renamed = await here.ann.ask("PATCH", f"/api/vps/{web}", json={"name": "web-02"})
+    told = await here.get(f"/api/billing/charges/{web}:1-5/explain")
+    transactions = await here.get("/api/billing/transactions", detail="minute")
+    usage = await here.get("/api/billing/usage", **{"from": here.at(0), "to": here.at(60), "group_by": "vps"})
+    balance = (await here.get("/api/me"))["balance_micros"]
+
+    assert charged == [3, 4, 5], "no minute of one plan covers a run of another"
+    assert [(one["n_from"], one["n_to"], one["price"]["plan"], one["amount"]) for one in told["parts"]] == [
+        (1, 2, "Nano", 0.00014),
+        (3, 3, "Big", 0.001),
+        (4, 4, "Nano", 0.00007),
+        (5, 5, "Big", 0.001),
+    ]
+    assert balance == 10_000_000 - 2_210
+    assert round(sum(one["amount"] for one in transactions) * 1_000_000) == balance
+    assert renamed.status_code == 200
+    assert "0.00221" in str(usage)
+    url = here.house.runtime.database_url
+    report = await verify(here.house.runtime.store, PostgresEvidence(url), url, READ_MODELS)
+    assert report.ok, [check for check in report.checks if check.faults]
 
 
 async def test_a_waived_minute_tells_why_nobody_pays_it(databases: Databases) -> None:
