@@ -41,6 +41,13 @@ class NoCapacity(Refusal):
         super().__init__(retry_after_seconds=RETRY_AFTER_S)
 
 
+class PlanNotOfHost(Refusal):
+    """The host that a VPS is on, with its disk, is for other plans."""
+
+    code = "plan_not_of_host"
+    sentence = "the host of the vps is for other plans"
+
+
 class Sizes(Protocol):
     """What a VPS takes of its host: processors, MiB of memory, GiB of disk."""
 
@@ -154,9 +161,12 @@ class Room(msgspec.Struct, frozen=True):
         """Return whether new VPSs of a plan are placed here, if there is room; None: of a plan that nobody knows."""
         if self.host.lost_at is not None:
             return False
+        return self.is_for(plan) and not self.reserved.drained
+
+    def is_for(self, plan: str | None) -> bool:
+        """Return whether VPSs of a plan are meant to be here; None: of a plan that nobody knows."""
         plans = self.host.labels.get(PLANS_LABEL)
-        meant = plans is None or plan is None or plan in map(str.strip, plans.split(","))
-        return meant and not self.reserved.drained
+        return plans is None or plan is None or plan in map(str.strip, plans.split(","))
 
     def score(self, sizes: Sizes) -> int:
         """Return how good a place this is for a VPS that it has room for, in points.
@@ -238,6 +248,12 @@ def reserve_disk(rooms: Iterable[Room], host_id: HostId, vps_id: VpsId, disk_gb:
 def grow_disk(rooms: Iterable[Room], host_id: HostId, vps_id: VpsId, disk_gb: int) -> tuple[Event, ...]:
     """Return what is recorded when a VPS is to have so much more disk, GiB; nothing for none. Raises NoCapacity."""
     return (reserve_disk(rooms, host_id, vps_id, disk_gb),) if disk_gb else ()
+
+
+def check_plan(rooms: Iterable[Room], host_id: HostId, plan: str) -> None:
+    """Raise PlanNotOfHost where a host is for other plans: nothing of this one is placed there, or resized to it."""
+    if any(room.host.host_id == host_id and not room.is_for(plan) for room in rooms):
+        raise PlanNotOfHost
 
 
 def release_disk(

@@ -6,7 +6,7 @@ from msgspec import UNSET
 
 from domain.compute import vps as life
 from domain.compute.admission import both
-from domain.compute.capacity import Room, grow_disk
+from domain.compute.capacity import Room, check_plan, grow_disk
 from domain.compute.changes import check_changes
 from domain.compute.commands import ChangeVps
 from domain.compute.egress import settled, wrong_egress
@@ -49,8 +49,8 @@ def change_vps(
     """Decide to have a VPS otherwise; nothing where it is so.
 
     Name, labels and time to live in whatever state it is; its plan while it is off. Raises NotFound, Invalid,
-    VpsIsCreating, VpsNotStopped, DiskCannotShrink, VpsDiskLimitReached, NoCapacity, Unauthorized,
-    VpsOfAnother or TooManyChanges.
+    VpsIsCreating, VpsNotStopped, DiskCannotShrink, PlanNotOfHost, VpsDiskLimitReached, NoCapacity,
+    Unauthorized, VpsOfAnother or TooManyChanges.
     """
     vps = life.owned(vps, command.account_id)
     _check_fields(command)
@@ -86,6 +86,9 @@ def _resize(
         raise Invalid(fields={"plan_id": "no such plan"}) from None
     if plan.disk_gb < vps.disk_gb:
         raise DiskCannotShrink(disk_gb=vps.disk_gb, plan_disk_gb=plan.disk_gb)
+    rooms = tuple(rooms)
+    if vps.host_id is not None:
+        check_plan(rooms, vps.host_id, plan.name)
     more_gb = plan.disk_gb - vps.disk_gb
     if more_gb:
         check_disk_limit(wallet, book, limits, more_gb)

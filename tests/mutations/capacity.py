@@ -25,8 +25,8 @@ CAPACITY: tuple[Mutation, ...] = (
     Mutation(
         "a drained host takes nothing new",
         _CAPACITY,
-        "return meant and not self.reserved.drained",
-        "return meant",
+        "return self.is_for(plan) and not self.reserved.drained",
+        "return self.is_for(plan)",
         _DOMAIN,
     ),
     Mutation(
@@ -85,6 +85,13 @@ CAPACITY: tuple[Mutation, ...] = (
         "return Decision(events=(reserved, *decision.events))",
         "return decision",
         _API,
+    ),
+    Mutation(
+        "a VPS is resized to no plan that its host is not for",
+        "domain/compute/changing.py",
+        "        check_plan(rooms, vps.host_id, plan.name)\n",
+        "        pass\n",
+        "tests/domain/compute/test_changing.py",
     ),
     Mutation(
         "a VPS is changed so often an hour",

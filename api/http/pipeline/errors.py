@@ -28,7 +28,7 @@ from domain.accounts.ports import CaptchaUnavailable, PasswordsBusy
 from domain.accounts.public_keys import NotAPublicKey
 from domain.accounts.ssh_keys import SshKeyTaken, TooManySshKeys
 from domain.alerts.codes import CodeRefused
-from domain.compute.capacity import NoCapacity
+from domain.compute.capacity import NoCapacity, PlanNotOfHost
 from domain.compute.changes import TooManyChanges
 from domain.compute.changing import DiskCannotShrink
 from domain.compute.snapshots import SnapshotLimitReached, SnapshotNameTaken, SnapshotNotReady, VpsIsStarting
@@ -199,6 +199,7 @@ STATUS: dict[type[Refusal], int] = {
     VpsNotRunning: 409,
     VpsNotStopped: 409,
     DiskCannotShrink: 409,
+    PlanNotOfHost: 409,
     VpsIsRestoring: 409,
     VpsIsStarting: 409,
     SnapshotNameTaken: 409,

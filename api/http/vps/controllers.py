@@ -27,7 +27,7 @@ from api.http.vps.schemas import (
     VpsQuery,
     VpsResponse,
 )
-from domain.compute.capacity import NoCapacity
+from domain.compute.capacity import NoCapacity, PlanNotOfHost
 from domain.compute.changes import TooManyChanges
 from domain.compute.changing import DiskCannotShrink
 from domain.compute.vps import VpsIsCreating, VpsIsRestoring, VpsIsStopping, VpsNotRunning, VpsNotStopped
@@ -186,7 +186,7 @@ class VpsController(Controller):
             "The VPS as it is now.",
             VPS_EXAMPLE | {"name": "web-02", "labels": {"role": "web"}},
             refuses=(
-                *(NotFound, VpsIsCreating, VpsNotStopped, DiskCannotShrink, VpsDiskLimitReached),
+                *(NotFound, VpsIsCreating, VpsNotStopped, DiskCannotShrink, PlanNotOfHost, VpsDiskLimitReached),
                 *(VpsOfAnother, NoCapacity, TooManyChanges, Contended),
             ),
             body_example={"name": "web-02", "labels": {"role": "web"}},

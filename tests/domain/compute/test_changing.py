@@ -8,7 +8,7 @@ import pytest
 from domain.accounts.account import Unauthorized
 from domain.compute import vps as life
 from domain.compute.capacity import FOLD as CAPACITY_FOLD
-from domain.compute.capacity import NoCapacity, Reservations, Room
+from domain.compute.capacity import NoCapacity, PlanNotOfHost, Reservations, Room
 from domain.compute.changing import DiskCannotShrink
 from domain.compute.changing import change_vps as decide_change
 from domain.compute.commands import ChangeVps, CreateVps
@@ -53,15 +53,21 @@ HELD = CAPACITY_FOLD.evolve(Reservations(), CapacityReserved(HOST, VPS, 1, 0, 0,
 RESIZED = ChangeVps(vps_id=VPS, account_id=ACCOUNT, plan_id=BIG)
 
 
-def rooms(disk_gb: int | None = None) -> tuple[Room, ...]:
-    host = msgspec.structs.replace(host_after(), disk_gb=disk_gb)
+def rooms(disk_gb: int | None = None, labels: dict[str, str] | None = None) -> tuple[Room, ...]:
+    host = msgspec.structs.replace(host_after(), disk_gb=disk_gb, labels=labels or {})
     return (Room(host, HELD, cpu_percent=100, disk_percent=100),)
 
 
 def change_vps(
-    vps: Vps | None, command: ChangeVps, now: Instant, *, disk_gb: int | None = None, limit_gb: int = 500
+    vps: Vps | None,
+    command: ChangeVps,
+    now: Instant,
+    *,
+    disk_gb: int | None = None,
+    limit_gb: int = 500,
+    labels: dict[str, str] | None = None,
 ) -> Decision:
-    return decide_change(vps, CLOSED, BOOK, rooms(disk_gb), VpsLimits(20, limit_gb), command, now)
+    return decide_change(vps, CLOSED, BOOK, rooms(disk_gb, labels), VpsLimits(20, limit_gb), command, now)
 
 
 RENAMED = ChangeVps(vps_id=VPS, account_id=ACCOUNT, name="db")
@@ -223,6 +229,13 @@ def test_a_disk_grows_as_far_as_account_and_host_have_room() -> None:
     with pytest.raises(NoCapacity):
         change_vps(vps_in("stopped"), RESIZED, at(500), disk_gb=19)
     assert change_vps(vps_in("stopped"), RESIZED, at(500), limit_gb=20, disk_gb=20).events
+
+
+def test_a_vps_is_resized_to_no_plan_that_its_host_is_not_for() -> None:
+    # Else a cheap plan is had on the hosts of a dear one: a VPS is made there, and resized at once.
+    with pytest.raises(PlanNotOfHost):
+        change_vps(vps_in("stopped"), RESIZED, at(500), labels={"plans": "small"})
+    assert change_vps(vps_in("stopped"), RESIZED, at(500), labels={"plans": "small, big"}).events
 
 
 def test_a_plan_that_is_not_offered_is_none() -> None:
