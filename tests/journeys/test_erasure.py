@@ -162,8 +162,10 @@ async def live(here: House, ann: Customer) -> list[str]:
     assert (await here.client.get("/api/vps", headers=by_token)).status_code == 200
     await ann.ask("PUT", "/api/billing/alerts", json={"email": f"{MARKERS['alerts']}@example.org"})
     await run(here, ann, vps_id)
-    paths = ("/api/me", "/api/vps", "/api/ssh-keys", "/api/tokens", "/api/billing/alerts", "/api/billing/transactions")
-    paths += ("/api/templates", f"/api/vps/{made['id']}/snapshots")
+    paths = (
+        *("/api/me", "/api/vps", "/api/ssh-keys", "/api/tokens", "/api/billing/alerts", "/api/billing/transactions"),
+        *("/api/templates", f"/api/vps/{made['id']}/snapshots"),
+    )
     return [(await ann.ask("GET", path)).text for path in paths]
 
 

@@ -5,6 +5,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.evidence import PostgresEvidence
 from api.application.audit.verify import verify
 from api.application.metering import settle_account
@@ -133,7 +134,8 @@ async def test_a_change_of_plan_within_a_paid_minute_is_paid_at_once_and_explain
     assert renamed.status_code == 200
     assert "0.00221" in str(usage)
     url = here.house.runtime.database_url
-    report = await verify(here.house.runtime.store, PostgresEvidence(url), url, READ_MODELS)
+    async with PostgresEventStore(url) as store:
+        report = await verify(store, PostgresEvidence(url), url, READ_MODELS)
     assert report.ok, [check for check in report.checks if check.faults]
 
 
