@@ -13,6 +13,7 @@ from domain.compute.ports import Denial, Hypervisor, HypervisorUnavailable
 from domain.compute.vps import vps_ref
 from domain.deciding import Decision
 from domain.ids import VpsId
+from domain.ports import StoreUnavailable
 from domain.time import Instant
 
 EVERY_S = 60.0
@@ -35,7 +36,12 @@ async def _collect(worker: WorkerContext, hypervisor: Hypervisor) -> None:
     for denial in denials:
         by_vps[denial.vps_id].append(denial)
     for vps_id, of_vps in by_vps.items():
-        await _record(worker, vps_id, of_vps)
+        try:
+            await _record(worker, vps_id, of_vps)
+        except StoreUnavailable:
+            raise
+        except Exception:  # noqa: BLE001 Whatever it is, it is of this one.
+            _log.exception("what a guest was kept from is lost", vps_id=str(vps_id))
 
 
 async def _record(worker: WorkerContext, vps_id: VpsId, denials: Sequence[Denial]) -> None:
