@@ -6,7 +6,7 @@ from adapters.simulated.guest_shell import SimulatedGuestShell
 from adapters.simulated.host import SimulatedHost
 from adapters.simulated.hypervisor import SimulatedHypervisor
 from domain.compute.ports import GuestAddress, GuestSeen, GuestSpec, HostObservation
-from domain.ids import VpsId
+from domain.ids import SnapshotId, VpsId
 from domain.ports import Clock
 from domain.time import MICROSECONDS_PER_SECOND as SECOND
 from domain.time import Instant
@@ -96,6 +96,13 @@ class CustomersHypervisor(SimulatedHypervisor):
             return await super().ensure_off(vps_id, grace_s=grace_s)
         finally:
             self._truth.note_off(vps_id)
+
+    async def ensure_restored(self, vps_id: VpsId, snapshot_id: SnapshotId, *, generation: int) -> None:
+        try:
+            await super().ensure_restored(vps_id, snapshot_id, generation=generation)
+        finally:
+            if not self._truth.start_on(vps_id):
+                self._truth.note_off(vps_id)
 
     async def ensure_removed(self, vps_id: VpsId) -> None:
         try:

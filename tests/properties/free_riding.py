@@ -166,7 +166,7 @@ class FreeRiding(World):
         return self.clock.now() - round(self.loop.time() * SECOND)
 
     async def _do(self, act: Act, vps_id: VpsId | None) -> VpsId | None:
-        if act in ("create", "start", "stop", "restart", "delete"):
+        if act in ("create", "start", "stop", "restart", "delete", "snapshot", "restore"):
             return await self._ask(act, vps_id)
         if vps_id is not None:
             self.truth.act(act, vps_id)
@@ -184,8 +184,11 @@ class FreeRiding(World):
             if vps_id is None:
                 return None
             before = await self.service.vps(vps_id)
-            await self.ask(self.service, act, vps_id)
+            await self._ask_of(self.service, act, vps_id)
             after = await self.service.vps(vps_id)
+            if act == "restore" and after is not None and after.wanted_on:
+                # It is put off for it, and started again; asked for twice, it is still one.
+                self.starts[vps_id] += [] if before == after else [self.loop.time()]
             if act == "start" and before is not None and after is not None and after.generation > before.generation:
                 self.starts[vps_id].append(self.loop.time())
             if act in ("stop", "delete"):
@@ -193,6 +196,15 @@ class FreeRiding(World):
             if act == "delete":
                 return None
         return vps_id
+
+    async def _ask_of(self, service: WorkerContext, act: str, vps_id: VpsId) -> None:
+        match act:
+            case "snapshot":
+                await self.take_snapshot(service, vps_id, "before")
+            case "restore":
+                await self.restore(service, vps_id, "before")
+            case _:
+                await self.ask(service, act, vps_id)
 
     async def end(self) -> None:
         """Delete all there is, and wait until it is gone and settled."""

@@ -10,6 +10,8 @@ Act = Literal[
     "stop",
     "restart",
     "delete",
+    "snapshot",
+    "restore",
     "power_off",
     "reboot",
     "kill_sshd",

@@ -136,6 +136,30 @@ SCHEMES = {
         image=Image(ignores_shutdown=True),
         funds=8_500,
     ),
+    "restores its disk as soon as it is up": Scheme(
+        [again(Move("snapshot"), Move("restore", after_s=31), times=20)], image=Image(sshd_after_s=29)
+    ),
+    "restores its disk just as each minute begins": Scheme(
+        [again(Move("snapshot"), Move("restore", "minute", 0.1), Move("nothing", after_s=10), times=10)],
+        observe_phase_s=7,
+    ),
+    "restores its disk, boots slowly and powers off once it is up": Scheme(
+        [again(Move("snapshot", after_s=1), Move("restore"), Move("nothing", after_s=175), Move("power_off"), times=6)],
+        image=Image(sshd_after_s=170),
+    ),
+    "restores its disk and is stopped while it boots": Scheme(
+        [again(Move("snapshot", after_s=1), Move("restore"), Move("stop", after_s=170), Move("start", "off"), UP)],
+        image=Image(sshd_after_s=175),
+    ),
+    "is up once, then never: restored and started in turns": Scheme(
+        [
+            [
+                *(CREATE, UP, Move("snapshot"), Move("restore", after_s=5), Move("nothing", after_s=170), Move("stop")),
+                *[Move("restore", "off"), Move("start", after_s=5), Move("stop", "boot deadline", -2)] * 8,
+            ]
+        ],
+        image=Image(sshd_after_s=179),
+    ),
     "boots several at once and lets none answer": Scheme(
         [[CREATE, *[Move("start", "off", 1)] * 5]] * 4, image=Image(sshd_after_s=None)
     ),
@@ -151,7 +175,18 @@ NEAR_S = st.one_of(
     st.sampled_from([0.0, -0.1, 0.1, 1.0, -1.0, 19.9, 20.1, 59.9, 60.0, 60.1]), st.floats(-25, 65, width=16)
 )
 POWER: tuple[Act, ...] = ("start", "stop", "power_off")
-OTHERS: tuple[Act, ...] = ("create", "delete", "restart", "reboot", "kill_sshd", "run_sshd", "halt", "nothing")
+OTHERS: tuple[Act, ...] = (
+    "create",
+    "delete",
+    "snapshot",
+    "restore",
+    "restart",
+    "reboot",
+    "kill_sshd",
+    "run_sshd",
+    "halt",
+    "nothing",
+)
 ACTS = st.one_of(st.sampled_from(POWER), st.sampled_from(OTHERS))
 MOVES = st.builds(
     Move,
