@@ -18,6 +18,9 @@ from domain.compute.ports import NetworkUnavailable
 END_TIMEOUT_S = 3.0
 START_TIMEOUT_S = 10.0
 LEASE = "1h"
+NAMES_ASKED_MAX = 20_000
+"""Names of all guests that others are asked for at once. One guest may ask for 200 a second (``filter.nft``), and each
+may wait ten seconds for servers of its own that never answer: that leaves room for the rest."""
 _TOLD_CHARACTERS = 500
 
 
@@ -116,7 +119,7 @@ def _names(plan: NetworkPlan) -> HostService:
         "domain-needed",
         "filter-AAAA",
         "cache-size=10000",
-        "dns-forward-max=500",
+        f"dns-forward-max={NAMES_ASKED_MAX}",
         *(("no-resolv", *(f"server={server}" for server in plan.name_servers)) if plan.name_servers else ()),
     ]
     return _dnsmasq(plan, "names", lines)
