@@ -10,11 +10,12 @@ import structlog
 
 from api.application.jobs import collect_job
 from api.application.worker_context import WorkerContext
-from api.workers.concurrency_limits import FairSemaphore
+from api.workers.concurrency_limits import FairSemaphore, Permit
 from api.workers.steps.runner import ProcessManager, RetryLater
 from domain.compute.events import OF_VPS
 from domain.compute.host import host_ref
-from domain.compute.steps import Pauses, next_step
+from domain.compute.steps import Pauses, Step, next_step
+from domain.compute.vps import Vps
 from domain.ids import HostId, JobId, VpsId
 from domain.ports import StoreFailed, StoreUnavailable
 from domain.time import Instant, seconds
@@ -28,6 +29,10 @@ OPEN_MAX = 500
 BOOTING_MAX = 4
 """How many guests boot at once; one that keeps its worker waiting is soon not counted, see ``PERMIT_KEPT_S``."""
 ENDING_MAX = 8
+SNAPSHOTS_MAX = 4
+"""How many snapshots are taken or removed at once; a guest can draw out one that is taken, and no stop waits for it."""
+LOOK_AGAIN_S = 0.5
+"""How soon what waits for its turn is looked at again, once something was recorded of it: it may be to be stopped."""
 JOBS_COLLECTED_MAX = 32
 JOB_TURN_S = 10.0
 """How long a command that still runs is waited for before another one gets its turn."""
@@ -56,6 +61,7 @@ class Worker:
         # Half of them are left to others where there are others.
         self._booting = FairSemaphore(booting_max, booting_max // 2)
         self._ending = FairSemaphore(ENDING_MAX, ENDING_MAX // 2)
+        self._snapshots = FairSemaphore(SNAPSHOTS_MAX, SNAPSHOTS_MAX // 2)
         self._collecting = 0
         """How many jobs are being collected."""
         self._busy: dict[UUID, asyncio.Task[None]] = {}
@@ -147,9 +153,42 @@ class Worker:
             # It is tried for ever, and nothing of it can be done now: it needs no slot, in which it would hang.
             await self._leased("vps", key, partial(_fail, RetryLater("the host does not answer")))
             return
-        semaphore = self._booting if step.row.boots else self._ending
-        with await semaphore.take(vps.account_id) as permit:
+        permit = await self._permit(vps, step)
+        if permit is None:
+            # Something else is due by now: it is taken up anew.
+            self._offered_again.add(key)
+            return
+        with permit:
             await self._leased("vps", key, ProcessManager(self._context, vps_id, self._ended, permit).attend)
+
+    async def _permit(self, vps: Vps, step: Step) -> Permit | None:
+        """Wait for the permit that a step needs; None where another one is due by now that needs another permit."""
+        semaphore = self._semaphore_of(step)
+        turn = asyncio.create_task(semaphore.take(vps.account_id))
+        taken = False
+        try:
+            while not (await asyncio.wait([turn], timeout=LOOK_AGAIN_S))[0]:
+                if await self._needs_another(vps.vps_id, semaphore):
+                    return None
+            taken = True
+            return turn.result()
+        finally:
+            if not taken:
+                turn.cancel()
+                with suppress(asyncio.CancelledError):
+                    (await turn).release()  # It was handed out just now.
+
+    async def _needs_another(self, vps_id: VpsId, semaphore: FairSemaphore) -> bool:
+        if vps_id not in self._offered_again:
+            return False
+        self._offered_again.discard(vps_id)
+        step = next_step(await self._context.vps(vps_id))
+        return step is None or self._semaphore_of(step) is not semaphore
+
+    def _semaphore_of(self, step: Step) -> FairSemaphore:
+        if step.row.boots:
+            return self._booting
+        return self._ending if step.snapshot_id is None else self._snapshots
 
     async def _is_lost(self, host_id: HostId | None) -> bool:
         if host_id is None:

@@ -49,6 +49,20 @@ FREE: tuple[Mutation, ...] = (
         _TESTS,
     ),
     Mutation(
+        "a stop waits for no snapshots",
+        "api/workers/provisioning.py",
+        "return self._ending if step.snapshot_id is None else self._snapshots",
+        "return self._ending",
+        "tests/api/workers/test_snapshots.py",
+    ),
+    Mutation(
+        "a stop waits for no turn that its VPS needs no more",
+        "api/workers/provisioning.py",
+        "if await self._needs_another(vps.vps_id, semaphore):",
+        "if False:",
+        "tests/api/workers/test_snapshots.py",
+    ),
+    Mutation(
         "a guest that never writes out holds up no stop",
         "api/workers/steps/snapshots.py",
         "await while_wanted(worker, vps, step, _write_out(worker, vps, snapshot_id))",

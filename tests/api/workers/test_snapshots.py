@@ -7,6 +7,7 @@ import pytest
 
 from adapters.simulated.faults import Faults
 from adapters.simulated.guest_shell import SimulatedGuestShell
+from api.workers import provisioning
 from api.workers.reconciler import Reconciler
 from api.workers.steps import booting
 from domain.compute.events import SnapshotFailed, VpsFailed, VpsRunning, VpsStopped
@@ -281,3 +282,27 @@ async def test_a_delete_ends_a_vps_while_its_disk_is_kept_restored_or_its_snapsh
         assert world.host.guests == {}
         assert (await world.reserved()).disk_gb == 0
         assert not (await world.wallet()).meters
+
+
+async def test_a_stop_waits_for_no_snapshots_that_guests_draw_out_not_even_for_its_own_turn(
+    monkeypatch: pytest.MonkeyPatch, worlds: Worlds
+) -> None:
+    async def endless(_shell: object, _address: GuestAddress, _job: JobSpec) -> JobOutcome:
+        await asyncio.sleep(3_600)
+        raise AssertionError
+
+    monkeypatch.setattr(SimulatedGuestShell, "run", endless)
+    monkeypatch.setattr(provisioning, "LOOK_AGAIN_S", 0.01)
+    world = await worlds()
+    async with world.with_vps() as (worker, large):
+        drawn_out = [await world.create(worker) for _ in range(provisioning.ENDING_MAX + 1)]
+        await world.settled(worker, *drawn_out)
+        for vps_id in drawn_out:
+            await world.take_snapshot(worker, vps_id, "before")
+        await asyncio.sleep(0.1)
+        # What it is on for after its stop is free: sooner than one guest has time to write out, it is off.
+        for vps_id in (large, drawn_out[-1]):
+            await world.ask(worker, "stop", vps_id)
+            for _ in range(200):
+                await asyncio.sleep(0.01)
+            assert not world.host.guests[vps_id].running
