@@ -45,12 +45,17 @@ async def test_both_at_once_make_one_vps(here: House, ann: Customer) -> None:
     assert len((await ann.ask("GET", "/api/vps")).json()) == 1
 
 
-@pytest.mark.parametrize(("path", "refusal"), [("/api/ssh-keys", 409), ("/api/vps", 402)])
+@pytest.mark.parametrize(("path", "refusal"), [("/api/ssh-keys", 409), ("/api/templates", 409), ("/api/vps", 402)])
 async def test_both_at_once_get_the_first_answer_where_a_second_is_refused(
     here: House, bob: Customer, path: str, refusal: int
 ) -> None:
     await bob.credit(5_000)  # An hour of one Nano, and no more.
-    body = {"name": "k", "public_key": KEY} if path == "/api/ssh-keys" else {"name": "a", "plan_id": await here.nano()}
+    bodies = {
+        "/api/ssh-keys": {"name": "k", "public_key": KEY},
+        "/api/templates": {"name": "t", "vcpu": 1, "memory_mb": 512, "disk_gb": 10, "user_data": "#!/bin/sh\n"},
+        "/api/vps": {"name": "a", "plan_id": await here.nano()},
+    }
+    body = bodies[path]
     answers = await asyncio.gather(*(bob.ask("POST", path, headers=FIRST, json=body) for _ in range(10)))
     second = await bob.ask("POST", path, json=body)
 

@@ -116,3 +116,20 @@ async def test_anothers_snapshots_do_not_exist(here: House, ann: Customer, bob: 
         ):
             refused = await bob.ask(method, f"{path}/snapshots{end}", json=body)
             assert refused.content == b'{"error":"not found","code":"not_found"}'
+
+
+async def test_a_restore_that_is_asked_for_again_under_one_key_is_done_once(here: House, ann: Customer) -> None:
+    async with here.working():
+        path = await running(here, ann)
+        await taken(ann, path, "before")
+        key = {"Idempotency-Key": "k"}
+        first = await ann.ask("POST", f"{path}/snapshots/before/restore", headers=key)
+        while (await ann.ask("GET", path)).json()["pending"] is not None:
+            pass
+        again = await ann.ask("POST", f"{path}/snapshots/before/restore", headers=key)
+        other = await ann.ask("POST", f"{path}/restart", headers=key)
+        events = [one["event"] for one in (await ann.ask("GET", f"{path}/events", params={"limit": 100})).json()]
+
+    assert (first.status_code, again.status_code, other.status_code) == (202, 202, 422)
+    assert again.headers["idempotency-replayed"] == "true"
+    assert events.count("compute.snapshot-restore-requested.v1") == 1
