@@ -25,8 +25,8 @@ async def register_image(runtime: Runtime, command: RegisterImage) -> Image:
 
 
 async def list_images(runtime: Runtime) -> list[Image]:
-    """Return the images on offer but the lite one."""
-    return list((await runtime.aggregates.load(IMAGES)).of(IMAGES).by_name.values())
+    """Return all images on offer, the lite one first."""
+    return list((await runtime.aggregates.load(IMAGES)).of(IMAGES).on_offer())
 
 
 async def retire_image(runtime: Runtime, name: str) -> Image:

@@ -28,7 +28,7 @@ def image() -> None:
 @with_form
 @with_settings()
 def list_all(in_force: SettingsInForce, form: Form) -> None:
-    """Show the images that are registered."""
+    """Show the images that guests can start from: the one that ships, and those that are registered."""
     _tell(form, run_with_runtime(in_force.settings, list_images))
 
 
@@ -92,10 +92,14 @@ def _facts(one: Image) -> dict[str, object]:
     return {
         **msgspec.structs.asdict(one),
         "host_ids": sorted(map(str, one.host_ids)),
-        "registered_at": to_rfc3339(one.registered_at),
+        "registered_at": None if one.ships else to_rfc3339(one.registered_at),
+        "ships": one.ships,
     }
 
 
 def _row(one: Image) -> tuple[str, ...]:
+    if one.ships:
+        # Each host builds its own: of which size, and under which key, is told nowhere.
+        return (one.name, one.boots, one.user_data, str(one.disk_gb_min), "", "all", "ships, built by each host")
     sizes = (str(one.disk_gb_min), f"{one.size_bytes / 1e6:.0f}", str(len(one.host_ids)))
     return (one.name, one.boots, one.user_data, *sizes, one.key)

@@ -42,13 +42,22 @@ class Image(msgspec.Struct, frozen=True):
     sha256: str
     registered_at: Instant
     host_ids: frozenset[HostId] = frozenset()
-    """Hosts that have its files."""
+    """Hosts that have its files; none is recorded of the lite one, which all have."""
+
+    @property
+    def ships(self) -> bool:
+        """Return whether it is the lite one, which nobody registered and nobody can remove."""
+        return self.name == LITE
 
 
 class Images(msgspec.Struct, frozen=True):
     """All images on offer but the lite one, which needs no registration."""
 
     by_name: dict[str, Image] = {}
+
+    def on_offer(self) -> tuple[Image, ...]:
+        """Return all images that guests can start from, the lite one first."""
+        return _LITE, *self.by_name.values()
 
     def find(self, name: str) -> Image | None:
         """Return an image on offer; None: there is none of this name."""

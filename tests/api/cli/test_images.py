@@ -27,19 +27,22 @@ def qcow2(tmp_path: Path) -> str:
 
 @pytest.mark.usefixtures("ledger")
 def test_an_image_is_added_listed_and_removed(typed: Type, qcow2: str, tmp_path: Path) -> None:
-    assert json.loads(typed("image", "list", "-o", "json").stdout) == []
+    (lite,) = json.loads(typed("image", "list", "-o", "json").stdout)
+    assert (lite["name"], lite["ships"], lite["registered_at"]) == ("debian-12-lite", True, None)
+    assert "ships" in typed("image", "list").stdout
     (added,) = json.loads(typed("image", "add", "rocky-9", qcow2, "-o", "json").stdout)
     assert (added["name"], added["boots"], added["user_data"], added["disk_gb_min"]) == (
         *("rocky-9", "loader", "cloud-init", 3),
     )
-    assert len(added["host_ids"]) == 1
-    assert json.loads(typed("image", "list", "-o", "json").stdout) == [added]
+    assert (len(added["host_ids"]), added["ships"]) == (1, False)
+    assert json.loads(typed("image", "list", "-o", "json").stdout) == [lite, added]
     assert "rocky-9" in typed("image", "list").stdout
     disk = tmp_path / "home" / "images" / added["key"] / "disk.qcow2"
     assert disk.is_file()
     removed = typed("image", "remove", "rocky-9")
     assert (removed.exit_code, disk.exists()) == (0, False)
     assert typed("image", "remove", "rocky-9").exit_code == 1
+    assert typed("image", "remove", "debian-12-lite").exit_code == 1
 
 
 @pytest.mark.usefixtures("ledger")
@@ -58,7 +61,7 @@ def test_an_image_that_cannot_be_one_is_refused_and_leaves_nothing(typed: Type, 
     for words in (("rocky-9", str(tmp_path / "text")), ("Rocky", qcow2), ("rocky-9", qcow2, "--sha256", "00" * 32)):
         assert typed("image", "add", *words).exit_code == 1
     assert typed("image", "add", "debian-12-lite", qcow2).exit_code == 1
-    assert json.loads(typed("image", "list", "-o", "json").stdout) == []
+    assert [one["name"] for one in json.loads(typed("image", "list", "-o", "json").stdout)] == ["debian-12-lite"]
 
 
 @pytest.mark.usefixtures("ledger")
