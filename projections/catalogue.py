@@ -10,7 +10,6 @@ from projections.jobs import JOBS
 from projections.meters import METERS
 from projections.payments import PAYMENTS
 from projections.read_model import ReadModel
-from projections.ssh_keys import SSH_KEYS
 from projections.statements import STATEMENTS
 from projections.totals import TOTALS
 from projections.vps import VPS
@@ -25,7 +24,6 @@ READ_MODELS: tuple[ReadModel, ...] = (
     JOBS,
     METERS,
     PAYMENTS,
-    SSH_KEYS,
     STATEMENTS,
     TOTALS,
     VPS,

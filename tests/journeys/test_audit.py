@@ -201,9 +201,9 @@ DAMAGES = {
         "balances: 4 rows of balance differ",
     ),
     "a row missing in a read model": (
-        "DELETE FROM read_models.ssh_key WHERE position = (SELECT min(position) FROM read_models.ssh_key)",
+        "DELETE FROM read_models.job WHERE position = (SELECT min(position) FROM read_models.job)",
         "every read model is what the events fold into",
-        "ssh_keys: 1 rows of ssh_key differ",
+        "jobs: 1 rows of job differ",
     ),
     "a read model that stopped": (
         "UPDATE read_models.projection SET failed_at = 3, failure = 'KeyError at x' WHERE name = 'vps'",

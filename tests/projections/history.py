@@ -9,7 +9,7 @@ from adapters.sealing.sealer import AccountSealer
 from adapters.simulated.clock import ManualClock
 from domain import ids
 from domain.accounts.account import EMAIL_CLAIM
-from domain.accounts.events import AccountRegistered, RolesSet, SshKeyAdded, SshKeyRemoved
+from domain.accounts.events import AccountRegistered, RolesSet, SshKeyAdded
 from domain.alerts.events import AddressGiven, AddressVerified, AlertRaised, MailSent, VerificationRequested
 from domain.blobs import Blobs, offload
 from domain.codec import decode_metadata, encode
@@ -127,23 +127,16 @@ class History:
         event = RolesSet(account_id=account_id, roles=roles)  # type: ignore[arg-type]
         await self.record(account_id, (ids.account_stream(account_id), event))
 
-    async def key_added(self, account_id: AccountId, name: str) -> SshKeyId:
+    async def key_added(self, account_id: AccountId, name: str) -> None:
         """Record an SSH key."""
-        key_id = SshKeyId(uuid4())
         event = SshKeyAdded(
             account_id=account_id,
-            ssh_key_id=key_id,
+            ssh_key_id=SshKeyId(uuid4()),
             name=name,
             public_key="ssh-ed25519 AAAA",
             fingerprint="SHA256:abc",
             at=self.clock.now(),
         )
-        await self.record(account_id, (ids.ssh_keys_stream(account_id), event))
-        return key_id
-
-    async def key_removed(self, account_id: AccountId, key_id: SshKeyId) -> None:
-        """Record that an SSH key is no longer offered."""
-        event = SshKeyRemoved(account_id=account_id, ssh_key_id=key_id)
         await self.record(account_id, (ids.ssh_keys_stream(account_id), event))
 
     async def vps_requested(self, account_id: AccountId, name: str = "web-01") -> VpsId:

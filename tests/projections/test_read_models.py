@@ -12,7 +12,6 @@ from projections.generation import SCHEMA
 from projections.jobs import JOBS, jobs_of_vps
 from projections.reading import ReadModels
 from projections.runner import Folding, connect
-from projections.ssh_keys import SSH_KEYS, ssh_keys_of
 from projections.totals import TOTALS, totals, trial_balance
 from projections.vps import VPS, count_of, vpss_after, vpss_by_ids, vpss_of
 from tests.projections.history import PLAN, History
@@ -126,20 +125,6 @@ async def test_totals_of_postings_mirror_the_balances_and_sum_to_zero(history: H
         assert await trial_balance(connection) == 0
 
 
-async def test_ssh_keys_are_listed_until_they_are_removed(history: History, followed: ReadModels) -> None:
-    ada = await history.registered()
-    old, new = await history.key_added(ada, "old"), await history.key_added(ada, "new")
-    async with followed.at(await history.store.head(), SSH_KEYS) as connection:
-        keys, count = await ssh_keys_of(connection, ada, 20, 0)
-    assert [key.id for key in keys] == [new, old]
-    assert [opened(history.sealer, key.name) for key in keys] == ["new", "old"]
-    assert count == 2
-    await history.key_removed(ada, old)
-    async with followed.at(await history.store.head(), SSH_KEYS) as connection:
-        keys, count = await ssh_keys_of(connection, ada, 20, 0)
-    assert ([key.id for key in keys], count) == ([new], 1)
-
-
 async def test_a_job_tells_who_asked_and_how_it_ended(history: History, followed: ReadModels) -> None:
     ada = await history.registered()
     vps_id = await history.vps_requested(ada)
@@ -188,12 +173,11 @@ async def test_no_read_model_holds_personal_text_in_the_clear(
 ) -> None:
     ada: AccountId = await history.registered(micros=500, email="secret-address")
     vps_id = await history.vps_requested(ada, "secret-name")
-    await history.key_added(ada, "secret-key-name")
     await history.job_requested(ada, vps_id, "secret-command")
-    async with followed.at(await history.store.head(), VPS, ACCOUNTS, JOBS, SSH_KEYS) as connection:
+    async with followed.at(await history.store.head(), VPS, ACCOUNTS, JOBS) as connection:
         cursor = await connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'read_models'")
         tables = [name for (name,) in await cursor.fetchall()]
         for table in tables:
             everything = await connection.execute(f"SELECT t::text FROM {table} AS t".encode())
             assert not [row for row in await everything.fetchall() if "secret" in row[0]]
-    assert {"vps", "account", "job", "ssh_key"} <= set(tables)
+    assert {"vps", "account", "job"} <= set(tables)

@@ -85,6 +85,19 @@ def test_output_that_was_kept_before_there_were_blobs_is_found_among_them(empty_
     assert set(blobs) == outputs | {(job_id, account_id, "stderr", err, True) for job_id, account_id, _, err in kept}
 
 
+def test_a_read_model_that_nobody_reads_any_more_keeps_no_service_from_being_ready(empty_owner_url: str) -> None:
+    migrate(empty_owner_url, None, [one for one in migrations() if one.name < "0012"])
+    with psycopg.connect(empty_owner_url) as owner:
+        owner.execute("CREATE TABLE read_models.ssh_key (id uuid)")
+        owner.execute("INSERT INTO read_models.projection (name, shape) VALUES ('ssh_keys', 'old'), ('vps', 'old')")
+
+    migrate(empty_owner_url, None)
+
+    with psycopg.connect(empty_owner_url) as owner:
+        assert owner.execute("SELECT name FROM read_models.projection").fetchall() == [("vps",)]
+        assert owner.execute("SELECT to_regclass('read_models.ssh_key')").fetchall() == [(None,)]
+
+
 def test_the_service_logs_in_and_owns_nothing(database_url: str) -> None:
     with psycopg.connect(database_url) as connection:
         owned = connection.execute("SELECT relname FROM pg_class WHERE relowner = current_user::regrole").fetchall()
