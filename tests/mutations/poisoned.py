@@ -21,6 +21,13 @@ POISONED: tuple[Mutation, ...] = (
         "pauses grow", _QUEUES, "PAUSE_S * float(2 ** min(failures, 30))", "PAUSE_S * float(failures < 0)", _BY_QUEUES
     ),
     Mutation(
+        "pauses grow no longer than an hour",
+        _QUEUES,
+        "PAUSE_S * float(2 ** min(failures, 30)), PAUSE_MAX_S)",
+        "PAUSE_S * float(2 ** min(failures, 30)), 1e9)",
+        _BY_QUEUES,
+    ),
+    Mutation(
         "a round goes on where it was cut",
         _QUEUES,
         "                if moves:\n",

@@ -1,4 +1,4 @@
-"""Work to do is what the next step of each VPS says."""
+"""Work to do is what the next step of each VPS says, also where a property folds it in memory."""
 
 from collections.abc import AsyncIterator
 from uuid import UUID
@@ -6,6 +6,7 @@ from uuid import UUID
 import pytest
 from psycopg_pool import AsyncConnectionPool
 
+from adapters.memory.leases import LeaseTable, MemoryLeases
 from adapters.postgres.leases import PostgresLeases
 from domain.compute.events import (
     VpsDeleted,
@@ -27,6 +28,7 @@ from projections.compute_work import COMPUTE_WORK, TabledWork
 from projections.jobs import JOBS
 from projections.reading import ReadModels
 from tests.projections.history import PLAN, History
+from tests.properties.open_work import MemoryOpenWork
 
 pytestmark = pytest.mark.anyio
 
@@ -58,14 +60,28 @@ async def _job(history: History, account_id: AccountId, job_id: JobId, *, finish
 
 
 @pytest.fixture
-async def leases(database_url: str) -> AsyncIterator[Leases]:
+def lease_table(history: History) -> LeaseTable:
+    return LeaseTable(history.clock)
+
+
+@pytest.fixture(params=["table", "memory"])
+def kept_in(request: pytest.FixtureRequest) -> str:
+    """Return where open work and leases are: in the tables of production, or in memory."""
+    return str(request.param)
+
+
+@pytest.fixture
+async def leases(database_url: str, kept_in: str, lease_table: LeaseTable) -> AsyncIterator[Leases]:
     """Give leases of a holder."""
+    if kept_in == "memory":
+        yield MemoryLeases(lease_table, HOLDER)
+        return
     async with AsyncConnectionPool(database_url, min_size=1, kwargs={"autocommit": True}) as pool:
         yield PostgresLeases(pool, HOLDER)
 
 
 @pytest.fixture
-async def work(history: History, followed: ReadModels) -> OpenWork:
+async def work(history: History, followed: ReadModels, kept_in: str, lease_table: LeaseTable) -> OpenWork:
     account_id = await history.registered()
     up = (
         VpsPlaced(HOST, "127.0.0.1", 2201, at(20)),
@@ -80,7 +96,7 @@ async def work(history: History, followed: ReadModels) -> OpenWork:
     await _job(history, account_id, OPEN, finished=False)
     await _job(history, account_id, FINISHED, finished=True)
     await followed.caught_up(await history.store.head(), COMPUTE_WORK, JOBS)
-    return TabledWork(followed)
+    return TabledWork(followed) if kept_in == "table" else MemoryOpenWork(history.store, lease_table)
 
 
 async def test_vpss_with_a_step_to_take_are_due_the_longest_waiting_first(work: OpenWork) -> None:

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from adapters.memory.leases import LeaseTable, MemoryLeases
 from adapters.simulated.clock import ManualClock
-from api.application.queues import Later, Queue, RoundEnds
+from api.application.queues import Later, Pauses, Queue, RoundEnds, pause_after
 from domain.ports import StoreUnable, StoreUnavailable
 
 pytestmark = pytest.mark.anyio
@@ -91,6 +91,42 @@ async def test_a_poisoned_one_is_tried_again_after_pauses_that_grow_and_told_onc
     assert tried_at == [0, 1, 3, 7, 15, 31, 63]
     assert len([one for one in logs if one["event"] == "failed, left for later"]) == len(tried_at)
     assert len(logs) == len(tried_at)
+
+
+def test_pauses_double_up_to_an_hour_however_often_it_fails() -> None:
+    doubled = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048]
+
+    assert [pause_after(failures) for failures in range(14)] == [*doubled, 3600, 3600]
+    assert pause_after(10**6) == 3600
+
+
+async def test_a_poisoned_one_is_tried_once_an_hour_at_last() -> None:
+    here = Waiting(1, poisoned=[1])
+    queue = here.queue()
+    for failures in range(20):
+        await queue.work_off()
+        assert len(here.tried) == failures + 1
+        here.clock.advance(pause_after(failures) - 1)
+        await queue.work_off()
+        assert len(here.tried) == failures + 1, "it was not left alone for so long"
+        here.clock.advance(1)
+
+
+def test_what_has_no_lease_is_left_alone_for_no_longer_than_was_said_and_forgotten_once_done() -> None:
+    clock = ManualClock()
+    pauses = Pauses[str](clock, pause_max_s=60)
+    for pause_s in (1, 2, 4, 8, 16, 32, 60, 60):
+        pauses.failed("it")
+        clock.advance(pause_s - 1)
+        assert not pauses.is_over("it")
+        clock.advance(1)
+        assert pauses.is_over("it")
+    assert pauses.is_over("another")
+
+    pauses.done("it")
+    pauses.failed("it")
+    clock.advance(1)
+    assert pauses.is_over("it"), "it was told anew, from the first pause on"
 
 
 async def test_what_is_dealt_with_at_last_is_forgotten() -> None:
