@@ -60,7 +60,6 @@ HOST = kinds(
     compute.HostRegistered,
     compute.HostOvercommitSet,
     compute.HostLabelled,
-    compute.HostImageKept,
     compute.HostObserved,
     compute.HostLost,
     compute.HostReturned,

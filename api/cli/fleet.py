@@ -6,6 +6,7 @@ from typing import Literal
 import click
 
 from api.application.capacity import room_refs
+from api.application.images import list_images
 from api.application.operators import drain_host, label_host, set_overcommit, undrain_host
 from api.application.runtime import Runtime
 from api.application.settings import SettingsInForce
@@ -17,6 +18,7 @@ from api.cli.sessions import print_progress, run_with_runtime
 from domain.compute.capacity import Room
 from domain.errors import Invalid
 from domain.ids import HostId
+from domain.images.images import Image
 from domain.time import to_rfc3339
 
 _host = click.argument("named", metavar="HOST")
@@ -40,14 +42,14 @@ def list_hosts(in_force: SettingsInForce, wanted: str | None, form: Form) -> Non
 def show(in_force: SettingsInForce, named: str, form: Form) -> None:
     """Show one host, and every VPS that holds something of it."""
 
-    async def read(runtime: Runtime) -> Room:
-        return _found(await _rooms(runtime), named)
+    async def read(runtime: Runtime) -> tuple[Room, list[Image]]:
+        return _found(await _rooms(runtime), named), await list_images(runtime)
 
-    room = run_with_runtime(in_force.settings, read)
+    room, images = run_with_runtime(in_force.settings, read)
     held = sorted(room.reserved.by_vps.items())
     facts = {
         **_facts(room),
-        "images": sorted(room.host.images),
+        "images": [image.name for image in images if image.is_on(room.host.host_id)],
         "observed_at": None if room.host.observed_at is None else to_rfc3339(room.host.observed_at),
         "boot_id": room.host.boot_id,
         "held": [{"vps_id": str(vps_id), "on": one.on, "memory_mb": one.memory_mb, "vcpu": one.vcpu,

@@ -22,8 +22,6 @@ from domain.time import Instant
 
 PLANS_LABEL = "plans"
 """The label of a host that names the plans it is for, such as ``small,medium``; a host without it is for all."""
-IMAGE_POINTS = 10
-"""How many points the host that has the image already is ahead of another: so much fuller it may be."""
 EQUAL_POINTS = 2
 """Hosts that are no further behind the best are as good as that: which of them is taken depends on the VPS's id, so
 that those who place at the same time seldom meet at one host and have to decide again."""
@@ -59,8 +57,6 @@ class Sizes(Protocol):
     def memory_mb(self) -> int: ...
     @property
     def disk_gb(self) -> int: ...
-    @property
-    def image(self) -> str: ...
 
 
 class Reservation(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -171,16 +167,15 @@ class Room(msgspec.Struct, frozen=True):
     def score(self, sizes: Sizes) -> int:
         """Return how good a place this is for a VPS that it has room for, in points.
 
-        The percentage that is left of the scarcest of memory, processors and disk once the VPS is there, and
-        ``IMAGE_POINTS`` more where its image is. By the scarcest, so that none is used up while others lie idle.
+        The percentage that is left of the scarcest of memory, processors and disk once the VPS is there. By the
+        scarcest, so that none is used up while others lie idle.
         """
         reserved = self.reserved
-        left = min(
+        return min(
             _left_percent(reserved.memory_mb + sizes.memory_mb, self.host.memory_mb),
             _left_percent(reserved.vcpu + sizes.vcpu, self.vcpu),
             _left_percent(reserved.disk_gb + sizes.disk_gb, self.disk_gb),
         )
-        return left + (IMAGE_POINTS if sizes.image in self.host.images else 0)
 
 
 class Reserved(msgspec.Struct, frozen=True):

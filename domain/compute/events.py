@@ -387,13 +387,6 @@ class HostLabelled(Event, frozen=True, tag="compute.host-labelled.v1"):
     labels: dict[str, str]
 
 
-class HostImageKept(Event, frozen=True, tag="compute.host-image-kept.v1"):
-    """A host has an image by now, since a VPS was prepared from it there."""
-
-    host_id: HostId
-    image: str
-
-
 class HostDrained(Event, frozen=True, tag="compute.host-drained.v1"):
     """No new VPS is placed on the host. Recorded among its reservations, so that none slips in beside it."""
 

@@ -56,8 +56,6 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     lost_at: Instant | None = None
     """When it was taken to be gone."""
     labels: dict[str, str] = {}
-    images: frozenset[str] = frozenset()
-    """Those that it has, since VPSs were prepared from them."""
 
 
 HostState = Host | None
@@ -73,8 +71,6 @@ def evolve(host: HostState, event: Event) -> HostState:
             return msgspec.structs.replace(host, cpu_percent=event.cpu_percent, disk_percent=event.disk_percent)
         case recorded.HostLabelled() if host is not None:
             return msgspec.structs.replace(host, labels=event.labels)
-        case recorded.HostImageKept() if host is not None:
-            return msgspec.structs.replace(host, images=host.images | {event.image})
         case recorded.HostObserved() if host is not None:
             return _observed(host, event)
         case recorded.HostLost() if host is not None:
@@ -150,11 +146,6 @@ def label(host: Host, labels: dict[str, str]) -> tuple[Event, ...]:
     if (wrong := wrong_labels(labels)) is not None:
         raise Invalid(fields={"labels": wrong})
     return () if labels == host.labels else (recorded.HostLabelled(host.host_id, dict(sorted(labels.items()))),)
-
-
-def keep_image(host: HostState, image: str) -> tuple[Event, ...]:
-    """Return what is recorded once a VPS was prepared from an image on a host; nothing where it was known there."""
-    return () if host is None or image in host.images else (recorded.HostImageKept(host.host_id, image),)
 
 
 def observe(host: Host, seen: HostObservation) -> tuple[Event, ...]:

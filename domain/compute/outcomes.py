@@ -38,15 +38,11 @@ def placed(vps: Vps | None, step: Step, rooms: Iterable[Room], now: Instant) -> 
     return Decision(events=(reserved, *recorded_in(vps_stream(vps.vps_id), *events).events))
 
 
-def prepared(vps: Vps | None, step: Step, host_key_public: str, now: Instant, host: Host | None = None) -> Decision:
-    """Decide that disk and seed of a VPS are on its host, and with them its image."""
+def prepared(vps: Vps | None, step: Step, host_key_public: str, now: Instant) -> Decision:
+    """Decide that disk and seed of a VPS are on its host."""
     if vps is None or next_step(vps) != step:
         return NOTHING
-    decision = recorded_in(vps_stream(vps.vps_id), *steps.prepared(host_key_public, now))
-    if host is None:
-        return decision
-    kept = recorded_in(host_stream(host.host_id), *hosts.keep_image(host, vps.image))
-    return Decision(events=(*kept.events, *decision.events))
+    return recorded_in(vps_stream(vps.vps_id), *steps.prepared(host_key_public, now))
 
 
 def launched(vps: Vps | None, step: Step, start_id: str, now: Instant) -> Decision:

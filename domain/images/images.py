@@ -49,6 +49,10 @@ class Image(msgspec.Struct, frozen=True):
         """Return whether it is the lite one, which nobody registered and nobody can remove."""
         return self.name == LITE
 
+    def is_on(self, host_id: HostId) -> bool:
+        """Return whether this host has it."""
+        return self.ships or host_id in self.host_ids
+
 
 class Images(msgspec.Struct, frozen=True):
     """All images on offer but the lite one, which needs no registration."""
@@ -66,12 +70,12 @@ class Images(msgspec.Struct, frozen=True):
     def on_some_host(self, name: str) -> bool:
         """Return whether a guest can start from it somewhere."""
         image = self.find(name)
-        return image is not None and (name == LITE or bool(image.host_ids))
+        return image is not None and (image.ships or bool(image.host_ids))
 
     def on_host(self, name: str, host_id: HostId) -> bool:
         """Return whether this host has it."""
         image = self.find(name)
-        return image is not None and (name == LITE or host_id in image.host_ids)
+        return image is not None and image.is_on(host_id)
 
 
 _LITE = Image(LITE, "", "kernel", "script", 1, 0, "", Instant(0))

@@ -11,7 +11,6 @@ from api.application.repository import Loaded
 from api.application.worker_context import WorkerContext, address_of, spec_of
 from api.workers.steps.attempt import Attempt, now_s
 from domain.compute import outcomes
-from domain.compute.host import host_ref
 from domain.compute.ports import Hypervisor, HypervisorUnavailable
 from domain.compute.steps import Step, next_step
 from domain.compute.vps import Vps, vps_ref
@@ -43,7 +42,6 @@ async def prepare(attempt: Attempt, vps: Vps, step: Step) -> None:
     worker = attempt.worker
     private, public = host_key(worker.sealer, vps.vps_id)
     fail_point("prepare:before-host")
-    hypervisor = hypervisor_of(worker, vps)
     stream, told = vps_stream(vps.vps_id), {"user_data": vps.user_data}
     texts = await texts_of(worker.blobs, worker.sealer, stream, vps.account_id, told)
     image = (await worker.aggregates.load(IMAGES)).of(IMAGES).find(vps.image)
@@ -54,14 +52,14 @@ async def prepare(attempt: Attempt, vps: Vps, step: Step) -> None:
         user_data=texts["user_data"],
         image_key="" if image is None else image.key,
     )
-    await hypervisor.ensure_prepared(spec)
+    await hypervisor_of(worker, vps).ensure_prepared(spec)
     fail_point("prepare:after-host")
-    ref, host = vps_ref(vps.vps_id), host_ref(hypervisor.host_id)
+    ref = vps_ref(vps.vps_id)
 
     def decide(loaded: Loaded, now: Instant) -> Decision:
-        return outcomes.prepared(loaded.of(ref), step, public, now, loaded.of(host))
+        return outcomes.prepared(loaded.of(ref), step, public, now)
 
-    await worker.record([ref, host], decide, "prepare", vps.account_id)
+    await worker.record([ref], decide, "prepare", vps.account_id)
 
 
 async def launch(attempt: Attempt, vps: Vps, step: Step) -> None:

@@ -12,7 +12,7 @@ from api.application.worker_context import WorkerContext
 from api.workers.reconciler import ORPHAN_GRACE_S, Reconciler
 from domain.compute import capacity
 from domain.compute.capacity import NoCapacity, capacity_ref
-from domain.compute.events import CapacityReleased, CapacityReserved, HostDrained, HostImageKept, HostJoined, VpsPlaced
+from domain.compute.events import CapacityReleased, CapacityReserved, HostDrained, HostJoined, VpsPlaced
 from domain.deciding import Decision, recorded_in
 from domain.ids import VpsId, vps_stream
 from domain.ports import Append, NewEvent
@@ -123,16 +123,6 @@ async def test_a_hundred_creates_at_once_on_room_for_ten_of_two_processes_make_t
     reserved = await world.reserved()
     assert (reserved.memory_mb, len(reserved.ports)) == (2_560, 10)
     assert len(list((await world.wallet()).meters_on())) == 10
-
-
-async def test_a_host_is_known_to_have_an_image_once_a_vps_was_prepared_from_it(worlds: Worlds) -> None:
-    world = await worlds()
-    worker = await world.founded()
-    async with world.working(worker):
-        await _on(world, worker)
-        await _on(world, worker)
-
-    assert await world.events(HostImageKept) == [HostImageKept(world.host.host_id, "lite")]
 
 
 async def test_of_creates_at_once_with_a_drain_none_is_placed_after_it(worlds: Worlds) -> None:

@@ -69,7 +69,8 @@ def test_a_drained_host_is_shown_as_such_until_it_is_undrained(typed: Type, host
     (drained,) = json.loads(typed("host", "drain", "host-1", "-o", "json").stdout)
     assert drained["state"] == "drained"
     assert typed("host", "drain", host).exit_code == 0, "asked twice, it is so"
-    assert json.loads(typed("host", "show", host, "-o", "json").stdout)["state"] == "drained"
+    shown = json.loads(typed("host", "show", host, "-o", "json").stdout)
+    assert (shown["state"], shown["images"]) == ("drained", ["debian-12-lite"])
     (open_again,) = json.loads(typed("host", "undrain", host, "-o", "json").stdout)
     assert open_again["state"] == "open"
 

@@ -19,7 +19,7 @@ from domain.compute.events import (
     HostOvercommitSet,
     HostUndrained,
 )
-from domain.compute.host import Host, evolve, keep_image, label, overcommit
+from domain.compute.host import Host, evolve, label, overcommit
 from domain.errors import Invalid
 from domain.ids import HostId, VpsId
 from tests.domain.compute.lives import CREATE, HOST, at
@@ -88,18 +88,6 @@ def test_a_new_vps_goes_where_the_scarcest_is_least_scarce(scarce: dict[str, int
     assert {capacity.reserve(rooms, wanted(number), 1).host.host_id for number in range(1, 9)} == {BIG}
 
 
-def test_a_host_that_has_the_image_may_be_a_tenth_fuller() -> None:
-    # Each VPS takes a hundredth of these hosts.
-    big = room(host=BIG, memory_mb=25_600)
-
-    def small(vpss: int) -> Room:
-        full = room(*(held(100 + k, 3_000 + k) for k in range(vpss)), memory_mb=25_600)
-        return msgspec.structs.replace(full, host=msgspec.structs.replace(full.host, images=frozenset({"lite"})))
-
-    assert capacity.reserve([small(5), big], wanted(1), 1).host.host_id == SMALL
-    assert capacity.reserve([small(15), big], wanted(1), 1).host.host_id == BIG
-
-
 def test_a_host_is_for_the_plans_that_its_label_names_and_without_one_for_all() -> None:
     def labelled(plans: str) -> Room:
         plain = room()
@@ -140,14 +128,6 @@ def test_hosts_are_labelled_by_whole_sets_and_one_that_is_so_is_not_recorded_aga
     assert label(host, {"zone": "a", "plans": "small"}) == ()
     with pytest.raises(Invalid):
         label(host, {"a=b": "c"})
-
-
-def test_an_image_is_recorded_of_a_host_once() -> None:
-    (kept,) = keep_image(host_after(), "lite")
-    host = evolve(host_after(), kept)
-
-    assert keep_image(host, "lite") == ()
-    assert keep_image(None, "lite") == ()
 
 
 @given(st.integers(2, 6), st.lists(st.uuids(version=4), min_size=1, max_size=60, unique=True))
