@@ -10,12 +10,14 @@ import asyncio
 import ctypes
 import os
 import pwd
+import resource
 import signal
 import socket
 import struct
 import subprocess
 import sys
 import time
+from collections import Counter
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -39,6 +41,10 @@ from domain.compute.egress import NEVER_REACHED, allows_name
 USER = "nobody"
 ASKED_AT_ONCE_MAX = 1_000
 ASKED_AT_ONCE_OF_ONE_MAX = 64
+CONNECTIONS_MAX = 1_000
+CONNECTIONS_OF_ONE_MAX = 16
+FILES_MAX = 2 * ASKED_AT_ONCE_MAX + CONNECTIONS_MAX + 100
+"""A question that is asked of others takes a socket or two: with no room for them no guest had answers any more."""
 TCP_IDLE_S = 5.0
 UPSTREAM_TIMEOUT_S = 4.0
 ADDRESSES_MAX = 16
@@ -168,6 +174,7 @@ class Resolver:
         self._door = door
         self._upstream = upstream
         self._asking: dict[str, int] = {}
+        self._connected: Counter[str] = Counter()
 
     async def answer(self, wire: bytes, source: str) -> bytes | None:
         """Return the answer to a question; None for what is none, or is one too many."""
@@ -226,8 +233,12 @@ class Resolver:
         return found
 
     async def serve_tcp(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer questions over one connection until it is idle or breaks."""
+        """Answer questions over one connection until it is idle or breaks; one too many is closed at once."""
         source = writer.get_extra_info("peername")[0]
+        if self._connected[source] >= CONNECTIONS_OF_ONE_MAX or self._connected.total() >= CONNECTIONS_MAX:
+            writer.close()
+            return
+        self._connected[source] += 1
         try:
             while True:
                 async with asyncio.timeout(TCP_IDLE_S):
@@ -243,6 +254,9 @@ class Resolver:
             return
         finally:
             writer.close()
+            self._connected[source] -= 1
+            if not self._connected[source]:
+                del self._connected[source]
 
 
 class _Datagrams(asyncio.DatagramProtocol):
@@ -322,6 +336,9 @@ def _element(mark: int, address: bytes, seconds: int) -> str:
 def main(configuration: Path) -> None:
     """Serve until it is told to end."""
     settings = msgspec.json.decode(configuration.read_bytes(), type=ResolverSettings)
+    _, files_max = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES_MAX if files_max == resource.RLIM_INFINITY else min(FILES_MAX, files_max)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, files_max))
     user = pwd.getpwnam(USER)
     datagrams, connections = _bound(settings.listen, socket.SOCK_DGRAM), _bound(settings.listen, socket.SOCK_STREAM)
     guests, denials = (os.open(folder, os.O_RDONLY | os.O_DIRECTORY) for folder in (settings.guests, settings.denials))

@@ -160,6 +160,13 @@ WIRE: tuple[Mutation, ...] = (
         _WRONG,
     ),
     Mutation(
+        "a guest has a few connections with the resolver of lists",
+        "adapters/host_network/resolver.py",
+        "self._connected[source] >= CONNECTIONS_OF_ONE_MAX or ",
+        "",
+        "tests/adapters/host_network/test_resolver.py",
+    ),
+    Mutation(
         "metrics of all guests take the operator's token",
         "api/http/service/controllers.py",
         'if not hmac.compare_digest(shown, b"Bearer " + expected.encode()):',
