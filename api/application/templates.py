@@ -1,5 +1,7 @@
 """Templates, whoever asks: an account's own and those that are offered to everybody."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from api.application.blobs import offloaded_texts, texts_of
@@ -85,10 +87,8 @@ async def list_templates(runtime: Runtime, caller: Caller) -> list[TemplateView]
     ref = templates_ref(caller.account_id)
     loaded = await runtime.aggregates.load(ref, SHARED_TEMPLATES, IMAGES)
     shown, images = visible(loaded.of(ref), loaded.of(SHARED_TEMPLATES)), loaded.of(IMAGES)
-    return [
-        TemplateView(template, template.starts(images), await _user_data_of(runtime, caller, template))
-        for template in shown
-    ]
+    texts = await _user_data_of(runtime, caller, shown)
+    return [TemplateView(template, template.starts(images), text) for template, text in zip(shown, texts, strict=True)]
 
 
 async def get_template(runtime: Runtime, caller: Caller, name: str) -> TemplateView:
@@ -98,8 +98,8 @@ async def get_template(runtime: Runtime, caller: Caller, name: str) -> TemplateV
     template = find_visible(loaded.of(ref), loaded.of(SHARED_TEMPLATES), name)
     if template is None:
         raise NotFound
-    image = template.starts(loaded.of(IMAGES))
-    return TemplateView(template, image, await _user_data_of(runtime, caller, template))
+    (user_data,) = await _user_data_of(runtime, caller, [template])
+    return TemplateView(template, template.starts(loaded.of(IMAGES)), user_data)
 
 
 async def remove_template(runtime: Runtime, caller: Caller, name: str) -> None:
@@ -139,11 +139,19 @@ async def remove_shared_template(runtime: Runtime, name: str) -> None:
     )
 
 
-async def _user_data_of(runtime: Runtime, caller: Caller, template: Template) -> str | None:
-    if template.template_id is None or not template.has_user_data:
-        return template.user_data
-    ref = user_data_ref(template.template_id)
-    told = (await runtime.aggregates.load(ref)).of(ref)
-    blobs = runtime.worker.blobs
-    texts = await texts_of(blobs, runtime.sealer, ref.stream, caller.account_id, {"user_data": told})
-    return texts["user_data"]
+async def _user_data_of(runtime: Runtime, caller: Caller, shown: Sequence[Template]) -> list[str | None]:
+    """Return the user data of each template; the streams of all of them are read at once."""
+    refs = {one.template_id: user_data_ref(one.template_id) for one in shown if one.template_id and one.has_user_data}
+    if not refs:
+        return [template.user_data for template in shown]
+    loaded = await runtime.aggregates.load(*refs.values())
+    found: list[str | None] = []
+    for template in shown:
+        ref = None if template.template_id is None else refs.get(template.template_id)
+        if ref is None:
+            found.append(template.user_data)
+            continue
+        told = {"user_data": loaded.of(ref)}
+        texts = await texts_of(runtime.worker.blobs, runtime.sealer, ref.stream, caller.account_id, told)
+        found.append(texts["user_data"])
+    return found

@@ -102,6 +102,15 @@ async def test_the_user_data_of_a_template_is_that_of_its_vpss(here: House, ann:
         assert texts == {"user_data": script}
 
 
+async def test_a_list_tells_the_user_data_of_each_template_however_long_it_is(ann: Customer) -> None:
+    given = {"none": None, "short": "#!/bin/sh\ntrue\n", "long": "#!/bin/sh\n" + "#" * 20_000}
+    for name, script in given.items():
+        await ann.ask("POST", "/api/templates", json=OWN | {"name": name, "user_data": script})
+    told = {one["name"]: one["user_data"] for one in (await ann.ask("GET", "/api/templates")).json()}
+    assert {name: told[name] for name in given} == given
+    assert told["ubuntu-22-small"] is None
+
+
 async def test_a_vps_lives_as_long_as_its_template_says_unless_told_otherwise(ann: Customer) -> None:
     await ann.ask("POST", "/api/templates", json=OWN | {"ttl_minutes": 60})
 
