@@ -40,6 +40,10 @@ class RemoteMachine(Protocol):
         """Bring a file there, whole and on disk, with its folder; one that is there stays as it is."""
         ...
 
+    def remove_abandoned(self, folder: PurePosixPath) -> None:
+        """Have nothing left in a folder of files whose bringing was broken off long ago."""
+        ...
+
     def remove(self, folder: PurePosixPath) -> None:
         """Have no such folder, whatever is in it."""
         ...
@@ -159,6 +163,9 @@ class RemoteHostFiles:
             if not (self._our_images / key / _DISK).is_file():
                 raise HypervisorUnavailable(f"there are no files of image {key} to be brought to the host")
             there = self._machine.names(self._there / key)
+            if any(name.endswith(".part") for name in there):
+                # Over a slow line an image is given up and begun anew: each time as much would be left as had come.
+                self._machine.remove_abandoned(self._there / key)
             for file in sorted((self._our_images / key).iterdir()):
                 if not file.name.startswith(".") and file.name not in there:
                     self._machine.put(file, self._there / key / file.name, mode=0o644)

@@ -5,6 +5,7 @@ else of the machine that we run on: no configuration, no agent, no other key.
 """
 
 import asyncio
+import shlex
 from collections.abc import Coroutine
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
@@ -72,6 +73,10 @@ class SshMachine:
     def put(self, ours: Path, file: PurePosixPath, *, mode: int) -> None:
         """Bring a file there, whole and on disk, with its folder; one that is there stays as it is; blocks."""
         self._wait(self._put(ours, file, mode), PUT_TIMEOUT_S)
+
+    def remove_abandoned(self, folder: PurePosixPath) -> None:
+        """Have nothing left in a folder of files whose bringing was broken off long ago; blocks."""
+        self._wait(self._remove_abandoned(folder), CALL_TIMEOUT_S)
 
     def remove(self, folder: PurePosixPath) -> None:
         """Have no such folder, whatever is in it; blocks."""
@@ -173,6 +178,12 @@ class SshMachine:
             if not await files.exists(file):
                 raise
         await files.remove(part)
+
+    async def _remove_abandoned(self, folder: PurePosixPath) -> None:
+        # By the machine's own clock: who still brings one has written to it since.
+        quoted, minutes = shlex.quote(str(folder)), int(PUT_TIMEOUT_S // 60) + 1
+        found = f"find {quoted} -maxdepth 1 -name '.*.part' -mmin +{minutes} -delete"
+        await (await self._opened()).run(f"[ ! -d {quoted} ] || {found}", check=True)
 
     async def _remove(self, folder: PurePosixPath) -> None:
         files = await self._files()

@@ -1,6 +1,8 @@
 """The files of guests on a host elsewhere are brought there whole, once, and never over what a guest has written."""
 
 import asyncio
+import os
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path, PurePosixPath
 from uuid import UUID
@@ -129,6 +131,22 @@ async def test_a_guest_without_an_image_or_one_whose_disk_was_lost_is_not_made_a
         await asyncio.to_thread(files.ensure_guest, msgspec.structs.replace(spec, **changed))
 
     assert "there" not in [path.name for path in there.parent.iterdir()]
+
+
+async def test_what_is_left_of_an_image_that_was_given_up_is_gone_but_not_what_somebody_still_brings(
+    files: RemoteHostFiles, there: Path, spec: GuestSpec
+) -> None:
+    image = there / "images" / KEY
+    image.mkdir(parents=True)
+    long_ago = time.time() - 3600
+    for name, brought_at in ((".disk.qcow2.0.part", long_ago), (".disk.qcow2.1.part", time.time())):
+        (image / name).write_text("half of it")
+        os.utime(image / name, (brought_at, brought_at))
+
+    await asyncio.to_thread(files.ensure_guest, spec)
+
+    left = {"disk.qcow2", "initrd", "kernel", ".disk.qcow2.1.part"}
+    assert {path.name for path in image.iterdir()} == left
 
 
 async def test_an_image_that_nobody_has_here_is_told_to_be_missing(files: RemoteHostFiles, spec: GuestSpec) -> None:
