@@ -8,6 +8,7 @@ from api.application.queues import Queue
 from api.application.repository import CommandContext, Loaded
 from api.application.worker_context import WorkerContext
 from domain.compute.expiry import expire_vps
+from domain.compute.steps import Pauses
 from domain.compute.vps import vps_ref
 from domain.deciding import Decision
 from domain.events import Actor
@@ -19,8 +20,8 @@ from domain.wallet.wallet import wallet_ref
 EXPIRE_EVERY_S = 5.0
 LEASE_S = 30.0
 LEASE_SCOPE = "expiry"
-PAUSE_MAX_S = 60.0
-"""How long one that cannot be deleted is left alone at most, since it goes on costing its owner."""
+PAUSES = Pauses(1.0, 60.0)
+"""One that cannot be deleted is left alone for no longer, since it goes on costing its owner."""
 
 
 async def expire_due(worker: WorkerContext) -> int:
@@ -41,7 +42,7 @@ async def expire_due(worker: WorkerContext) -> int:
         partial(_expire, worker),
         lease_key=_lease_key,
         lease_s=LEASE_S,
-        pause_s=_pause_s,
+        pause_s=PAUSES.after,
     )
     return await queue.work_off()
 
@@ -61,7 +62,3 @@ async def _expire(worker: WorkerContext, vps_id: VpsId) -> bool:
 
 def _lease_key(vps_id: VpsId) -> UUID:
     return vps_id
-
-
-def _pause_s(failures: int) -> float:
-    return min(float(2 ** min(failures, 30)), PAUSE_MAX_S)

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from api.application.queues import Pauses
+from api.application.queues import Backoffs
 from api.application.repository import AggregateRepository, CommandContext, Loaded
 from domain.compute.host import HostState, host_ref, proof_of, proof_of_meter
 from domain.compute.vps import Vps, request_stop, vps_ref
@@ -40,7 +40,7 @@ _log = structlog.get_logger(__name__)
 
 
 async def settle_due(
-    aggregates: AggregateRepository, due: DueAccounts, clock: Clock, pauses: Pauses[AccountId] | None = None
+    aggregates: AggregateRepository, due: DueAccounts, clock: Clock, pauses: Backoffs[AccountId] | None = None
 ) -> int:
     """Settle every account of which a minute is due; return how many of them had anything to record.
 
@@ -48,7 +48,7 @@ async def settle_due(
     does not keep the others waiting; it is told of in the log, and met again after a pause that grows to
     ``PAUSE_MAX_S``. ``pauses``: what is known of that from earlier ticks. Raises StoreUnavailable.
     """
-    tick = _Tick(aggregates, Pauses(clock, PAUSE_MAX_S) if pauses is None else pauses)
+    tick = _Tick(aggregates, Backoffs(clock, PAUSE_MAX_S) if pauses is None else pauses)
     after = None
     try:
         while accounts := await due.due_accounts(clock.now(), after, BATCH_ACCOUNTS_MAX):
@@ -77,7 +77,7 @@ class _Seen:
 class _Tick:
     """Accounts being settled side by side, so many at once."""
 
-    def __init__(self, aggregates: AggregateRepository, pauses: Pauses[AccountId]) -> None:
+    def __init__(self, aggregates: AggregateRepository, pauses: Backoffs[AccountId]) -> None:
         self._aggregates = aggregates
         self._pauses = pauses
         self._room = asyncio.Semaphore(UNDER_WAY_MAX)

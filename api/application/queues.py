@@ -80,7 +80,7 @@ async def leased(
     return Done(result)
 
 
-class Pauses(Generic[K]):
+class Backoffs(Generic[K]):
     """What failed lately in this process and is left alone for now: of things so many that none has a lease."""
 
     def __init__(self, clock: Clock, pause_max_s: float) -> None:

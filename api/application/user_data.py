@@ -8,6 +8,7 @@ from api.application.repository import Loaded
 from api.application.worker_context import WorkerContext, address_of
 from domain.compute import user_data
 from domain.compute.ports import GuestUnreachable, HostKeyChanged
+from domain.compute.steps import Pauses
 from domain.compute.vps import vps_ref
 from domain.deciding import Decision
 from domain.errors import Contended
@@ -19,8 +20,8 @@ LEASE_S = 60.0
 LOOK_WITHIN_S = 20.0
 """A guest that never answers is none's to wait for."""
 AT_ONCE_MAX = 8
-PAUSE_S, PAUSE_MAX_S = 2.0, 300.0
-"""Before a guest is asked again; doubled each time. A script may go on for ever."""
+PAUSES = Pauses(2.0, 300.0)
+"""Before a guest is asked again. A script may go on for ever."""
 
 
 def user_data_queue(worker: WorkerContext) -> Queue[VpsId]:
@@ -40,7 +41,7 @@ def user_data_queue(worker: WorkerContext) -> Queue[VpsId]:
         lease_key=lambda vps_id: vps_id,
         lease_s=LEASE_S,
         at_once_max=AT_ONCE_MAX,
-        pause_s=lambda failures: min(PAUSE_S * 2.0 ** min(failures, 30), PAUSE_MAX_S),
+        pause_s=PAUSES.after,
         foreseen=(GuestUnreachable, HostKeyChanged, Contended, TimeoutError),
     )
 

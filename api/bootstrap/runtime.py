@@ -42,7 +42,7 @@ from api.application.audit.verify import EventReader
 from api.application.ledger_identity import ensure_founded
 from api.application.metering import PAUSE_MAX_S, settle_account, settle_due
 from api.application.payments.refunding import request_refund_of_all
-from api.application.queues import Pauses
+from api.application.queues import Backoffs
 from api.application.repository import AggregateRepository
 from api.application.runtime import Runtime
 from api.application.settings import Settings
@@ -198,7 +198,7 @@ async def opened_runtime(
             rate_counters=_closed_by(stack, PostgresRateCounters(database.service_url)),
             worker=worker,
             settle_due=partial(
-                settle_due, aggregates, TabledDueAccounts(read_models), clock, Pauses(clock, PAUSE_MAX_S)
+                settle_due, aggregates, TabledDueAccounts(read_models), clock, Backoffs(clock, PAUSE_MAX_S)
             ),
             register_hosts=register,
             sweep_claims=store.sweep_claims,

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.simulated.clock import ManualClock
 from api.application.metering import BATCH_ACCOUNTS_MAX, PAUSE_MAX_S, settle_due
-from api.application.queues import Pauses
+from api.application.queues import Backoffs
 from domain.codec import decode
 from domain.compute.events import VpsStopRequested
 from domain.compute.ports import GuestSeen
@@ -277,7 +277,7 @@ async def test_an_account_that_can_never_be_settled_is_met_again_after_pauses_of
 ) -> None:
     storage, store, houses = failing
     clock, aggregates, due = houses[0].clock, House(store, houses[0].clock).aggregates, due_in(storage)
-    pauses = Pauses[AccountId](clock, PAUSE_MAX_S)
+    pauses = Backoffs[AccountId](clock, PAUSE_MAX_S)
     tried_at = []
     with capture_logs() as logs:
         for second in range(0, 400, 10):
@@ -300,7 +300,7 @@ async def test_an_account_that_can_never_be_settled_is_met_again_after_pauses_of
 async def test_what_passes_by_itself_gives_nobody_a_pause(failing: TwoHouses) -> None:
     storage, store, houses = failing
     store.problem = StoreUnable
-    pauses = Pauses[AccountId](houses[0].clock, PAUSE_MAX_S)
+    pauses = Backoffs[AccountId](houses[0].clock, PAUSE_MAX_S)
     with capture_logs() as logs:
         for _ in range(5):
             await settle_due(House(store, houses[0].clock).aggregates, due_in(storage), houses[0].clock, pauses)

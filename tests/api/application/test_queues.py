@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from adapters.memory.leases import LeaseTable, MemoryLeases
 from adapters.simulated.clock import ManualClock
-from api.application.queues import Later, Pauses, Queue, RoundEnds, pause_after
+from api.application.queues import Backoffs, Later, Queue, RoundEnds, pause_after
 from domain.ports import StoreUnable, StoreUnavailable
 
 pytestmark = pytest.mark.anyio
@@ -114,7 +114,7 @@ async def test_a_poisoned_one_is_tried_once_an_hour_at_last() -> None:
 
 def test_what_has_no_lease_is_left_alone_for_no_longer_than_was_said_and_forgotten_once_done() -> None:
     clock = ManualClock()
-    pauses = Pauses[str](clock, pause_max_s=60)
+    pauses = Backoffs[str](clock, pause_max_s=60)
     for pause_s in (1, 2, 4, 8, 16, 32, 60, 60):
         pauses.failed("it")
         clock.advance(pause_s - 1)
