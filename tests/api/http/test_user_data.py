@@ -7,6 +7,7 @@ import pytest
 from api.application import user_data
 from api.application.user_data import user_data_queue
 from domain.compute.ports import UserDataSeen
+from domain.compute.steps import Pauses
 from domain.ids import VpsId
 from tests.api.houses import Customer, House
 
@@ -56,7 +57,7 @@ async def test_a_vps_without_user_data_tells_of_none(here: House, ann: Customer)
 async def test_it_is_asked_for_again_until_it_has_ended(
     here: House, ann: Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(user_data, "PAUSE_S", 0.0)
+    monkeypatch.setattr(user_data, "PAUSES", Pauses(0.0, 0.0))
     vps_id = await running(here, ann, None)
     queue = user_data_queue(here.runtime.worker)
     await queue.work_off()
