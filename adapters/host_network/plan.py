@@ -9,8 +9,6 @@ import msgspec
 from domain.compute.egress import Egress
 from domain.ids import VpsId
 
-PREFIX_BITS = 16
-"""The last 16 bits of a guest's address are the port that leads to its SSH: one is as free as the other."""
 TABLE = "litevps"
 BRIDGE = "litevps0"
 PORTS = "lvps"
@@ -42,7 +40,7 @@ class NetworkPlan(msgspec.Struct, frozen=True, kw_only=True):
         return self.network[1]
 
     def address_of(self, ssh_port: int) -> IPv4Address:
-        """Return the address of the guest that has a port."""
+        """Return the address of the guest that has a port: its last 16 bits, so that one is as free as the other."""
         return self.network[ssh_port]
 
     @staticmethod

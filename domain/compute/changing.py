@@ -9,7 +9,7 @@ from domain.compute.admission import both
 from domain.compute.capacity import Room, check_plan, grow_disk
 from domain.compute.changes import check_changes
 from domain.compute.commands import ChangeVps
-from domain.compute.egress import settled, wrong_egress
+from domain.compute.egress import normalized, wrong_egress
 from domain.compute.events import VpsResized
 from domain.compute.expiry import set_expiry
 from domain.compute.labels import wrong_labels
@@ -62,7 +62,7 @@ def change_vps(
     if command.ttl_minutes is not UNSET:
         events += set_expiry(vps, command.ttl_minutes, now)
     if command.egress is not UNSET:
-        events += life.set_egress(vps, settled(command.egress), now)
+        events += life.set_egress(vps, normalized(command.egress), now)
     is_resized = command.plan_id is not UNSET and command.plan_id != vps.plan_id
     check_changes(vps, len(events) + is_resized, now)
     changed = both(vps.account_id, vps.vps_id, (), events)

@@ -67,7 +67,7 @@ def wrong_egress(wanted: WantedEgress) -> str | None:
     return None if isinstance(wanted, str) else wrong_allowed(wanted)
 
 
-def settled(wanted: WantedEgress) -> Egress:
+def normalized(wanted: WantedEgress) -> Egress:
     """Return the policy that an owner wants, which was found right, in the form that is recorded."""
     return Egress(wanted) if isinstance(wanted, str) else allowing(wanted)
 

@@ -9,7 +9,7 @@ from domain.blobs import Blob
 from domain.compute import events as recorded
 from domain.compute import snapshot as snapshots
 from domain.compute.commands import CreateVps
-from domain.compute.egress import OPEN, Egress, from_text, settled, to_text
+from domain.compute.egress import OPEN, Egress, from_text, normalized, to_text
 from domain.compute.snapshot import Snapshot
 from domain.compute.ttl import expires_in
 from domain.deciding import AggregateRef, Fold
@@ -196,7 +196,7 @@ def without_names(vps: Vps) -> Vps:
 def create(command: CreateVps, now: Instant) -> tuple[Event, ...]:
     """Return what is recorded of a VPS that was admitted."""
     restricted: tuple[Event, ...] = ()
-    if command.egress is not None and (policy := settled(command.egress)) != OPEN:
+    if command.egress is not None and (policy := normalized(command.egress)) != OPEN:
         restricted = (recorded.VpsEgressSet(egress=to_text(policy), at=now),)
     made_from = () if command.template is None else (recorded.VpsTemplateUsed(template=command.template, at=now),)
     return (
