@@ -8,7 +8,7 @@ from domain.compute import capacity
 from domain.compute import vps as life
 from domain.compute.boot_script import wrong_boot_script
 from domain.compute.capacity import Reserved, Room
-from domain.compute.changes import check_changes
+from domain.compute.change_limit import check_changes
 from domain.compute.commands import CreateVps
 from domain.compute.egress import wrong_egress
 from domain.compute.events import DeleteReason

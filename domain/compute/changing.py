@@ -7,7 +7,7 @@ from msgspec import UNSET
 from domain.compute import vps as life
 from domain.compute.admission import both
 from domain.compute.capacity import Room, check_plan, grow_disk
-from domain.compute.changes import check_changes
+from domain.compute.change_limit import check_changes
 from domain.compute.commands import ChangeVps
 from domain.compute.egress import normalized, wrong_egress
 from domain.compute.events import VpsResized

@@ -14,7 +14,7 @@ from domain.compute import host as hosts
 from domain.compute import vps as life
 from domain.compute.admission import both
 from domain.compute.capacity import Reservations, Room
-from domain.compute.changes import check_changes
+from domain.compute.change_limit import check_changes
 from domain.compute.host import Host
 from domain.compute.sizes import wrong_name
 from domain.compute.snapshot import Snapshot

@@ -95,10 +95,10 @@ CAPACITY: tuple[Mutation, ...] = (
     ),
     Mutation(
         "a VPS is changed so often an hour",
-        "domain/compute/changes.py",
+        "domain/compute/change_limit.py",
         "changed + count > CHANGES_PER_HOUR_MAX",
         "False",
-        "tests/domain/compute/test_changes.py",
+        "tests/domain/compute/test_change_limit.py",
     ),
     Mutation(
         "snapshots count against the account's disk",

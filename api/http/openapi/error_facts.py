@@ -8,7 +8,7 @@ from domain.accounts.logins import CaptchaOrWait, TooManyAttempts
 from domain.accounts.public_keys import NotAPublicKey
 from domain.accounts.ssh_keys import SshKeyTaken, TooManySshKeys
 from domain.compute.capacity import NoCapacity
-from domain.compute.changes import TooManyChanges
+from domain.compute.change_limit import TooManyChanges
 from domain.compute.changing import DiskCannotShrink
 from domain.compute.snapshots import SnapshotLimitReached
 from domain.errors import Invalid, Refusal

@@ -29,7 +29,7 @@ from domain.accounts.public_keys import NotAPublicKey
 from domain.accounts.ssh_keys import SshKeyTaken, TooManySshKeys
 from domain.alerts.codes import CodeRefused
 from domain.compute.capacity import NoCapacity, PlanNotOfHost
-from domain.compute.changes import TooManyChanges
+from domain.compute.change_limit import TooManyChanges
 from domain.compute.changing import DiskCannotShrink
 from domain.compute.snapshots import SnapshotLimitReached, SnapshotNameTaken, SnapshotNotReady, VpsIsStarting
 from domain.compute.vps import VpsIsCreating, VpsIsRestoring, VpsIsStopping, VpsNotRunning, VpsNotStopped

@@ -13,7 +13,7 @@ from api.http.snapshots.schemas import EXAMPLE, NewSnapshot, SnapshotResponse
 from api.http.vps.controllers import NOT_ADMITTED, changed
 from api.http.vps.schemas import VPS_EXAMPLE, VpsResponse
 from domain.compute.capacity import NoCapacity
-from domain.compute.changes import TooManyChanges
+from domain.compute.change_limit import TooManyChanges
 from domain.compute.snapshots import SnapshotLimitReached, SnapshotNameTaken, SnapshotNotReady, VpsIsStarting
 from domain.compute.vps import VpsIsCreating, VpsIsRestoring, VpsIsStopping
 from domain.errors import Contended, NotFound

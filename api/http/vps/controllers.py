@@ -28,7 +28,7 @@ from api.http.vps.schemas import (
     VpsResponse,
 )
 from domain.compute.capacity import NoCapacity, PlanNotOfHost
-from domain.compute.changes import TooManyChanges
+from domain.compute.change_limit import TooManyChanges
 from domain.compute.changing import DiskCannotShrink
 from domain.compute.vps import VpsIsCreating, VpsIsRestoring, VpsIsStopping, VpsNotRunning, VpsNotStopped
 from domain.errors import Contended, NotFound

@@ -3,7 +3,7 @@
 import pytest
 
 from domain.compute.admission import delete_vps, start_vps, stop_vps
-from domain.compute.changes import CHANGES_PER_HOUR_MAX, TooManyChanges
+from domain.compute.change_limit import CHANGES_PER_HOUR_MAX, TooManyChanges
 from domain.compute.commands import ChangeVps
 from domain.compute.events import SnapshotRestoreRequested, VpsRenamed, VpsStartRequested
 from domain.compute.snapshots import TakeSnapshot, restore_snapshot, take_snapshot
