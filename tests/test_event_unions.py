@@ -182,6 +182,7 @@ NO_STOP = kinds(
     compute.VpsUserDataEnded,
     compute.SnapshotEvent,
 )
+"""Every event of a VPS but the one that a stop is asked for by: a new one is added here."""
 MAILING = kinds(alerts.CodeRequested, alerts.AlertRaised, alerts.MailSent, alerts.MailFailed, alerts.MailGivenUp)
 CODES_TRIED = kinds(
     alerts.VerificationFailed,
@@ -191,7 +192,36 @@ CODES_TRIED = kinds(
     alerts.PasswordResetDone,
 )
 
+NO_OWNERS = kinds(
+    compute.VpsPlaced,
+    compute.VpsPrepared,
+    compute.VpsLaunched,
+    compute.VpsRunning,
+    compute.VpsStopped,
+    compute.VpsRestarted,
+    compute.VpsFailed,
+    compute.VpsHostLost,
+    compute.VpsHostFound,
+    compute.VpsExpiryWarned,
+    compute.VpsEgressApplied,
+    compute.VpsEgressDenied,
+    compute.VpsDeleted,
+    compute.VpsTemplateUsed,
+    compute.VpsUserDataEnded,
+    compute.SnapshotTaken,
+    compute.SnapshotFailed,
+    compute.SnapshotDeleted,
+    compute.SnapshotRestored,
+)
+
 LEFT_OUT: Mapping[str, Mapping[str, Kinds]] = {
+    "OwnersChange": {
+        "the service's own, or of a VPS's first start": NO_OWNERS,
+        "there is one of a VPS": kinds(compute.VpsRequested, compute.VpsDeleteRequested),
+        "is never refused for how often, and comes once a start": kinds(compute.VpsStopRequested),
+        "waits until the one before is done": kinds(compute.VpsRestartRequested),
+        "comes once a snapshot": kinds(compute.SnapshotDeleteRequested),
+    },
     "fold of payment": {
         "the refund failed, which is told beside it: its fee means nothing any more": kinds(payments.RefundFeeForgone),
     },
@@ -243,6 +273,7 @@ LEFT_OUT: Mapping[str, Mapping[str, Kinds]] = {
 
 UNIONS: dict[str, Kinds] = {
     "VpsEvent": kinds(compute.VpsEvent),
+    "OwnersChange": kinds(compute.OwnersChange),
     "Followed": kinds(*get_args(Followed)),
     "Moving": kinds(Moving),
     "Single": kinds(Single),

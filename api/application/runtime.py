@@ -44,9 +44,9 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     sessions: Sessions
     token_secrets: TokenSecrets
     last_uses: LastUses
+    """When tokens were last used."""
     metrics: MetricsStore
     """What hosts measured of their guests within the last hour."""
-    """When tokens were last used."""
     captcha: Captcha
     rate_counters: RateCounters
     worker: WorkerContext

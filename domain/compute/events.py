@@ -340,7 +340,7 @@ OwnersChange = (
     | SnapshotRequested
     | SnapshotRestoreRequested
 )
-"""What an owner can have recorded at once, at no cost, and as often as it is asked for; see ``changes.py``."""
+"""What an owner can have recorded at once, at no cost, and as often as it is asked for; see ``change_limit.py``."""
 
 OF_VPS = ("compute.vps-", "compute.snapshot-")
 """What the stored names begin with of all that is recorded in the stream of a VPS."""

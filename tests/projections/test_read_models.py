@@ -1,23 +1,35 @@
 """Tests of what each read model answers."""
 
+import json
+
 import psycopg
 import pytest
 
 from domain.books.chart import prepaid, revenue
-from domain.ids import AccountId
+from domain.compute.events import OF_VPS
+from domain.events import Event, all_events, personal_fields
+from domain.ids import AccountId, vps_stream
 from domain.sealed import SealBroken
 from projections.accounts import ACCOUNTS, list_accounts
 from projections.balances import BALANCES, balances_of
+from projections.compute_work import COMPUTE_WORK
 from projections.generation import SCHEMA
 from projections.jobs import JOBS, jobs_of_vps
 from projections.reading import ReadModels
 from projections.runner import Folding, connect
 from projections.totals import TOTALS, totals, trial_balance
 from projections.vps import VPS, count_of, vpss_after, vpss_by_ids, vpss_of
+from tests.made_up import made_up
 from tests.projections.history import PLAN, History
 from tests.sealed_text import opened
 
 pytestmark = pytest.mark.anyio
+
+SEALED = "s1."
+"""What every sealed text begins with."""
+PERSONAL_OF_A_VPS = [
+    kind for name, kind in sorted(all_events().items()) if name.startswith(OF_VPS) and personal_fields(kind)
+]
 
 
 async def test_vpss_are_listed_newest_first_with_their_number(history: History, followed: ReadModels) -> None:
@@ -181,3 +193,21 @@ async def test_no_read_model_holds_personal_text_in_the_clear(
             everything = await connection.execute(f"SELECT t::text FROM {table} AS t".encode())
             assert not [row for row in await everything.fetchall() if "secret" in row[0]]
     assert {"vps", "account", "job"} <= set(tables)
+
+
+@pytest.mark.parametrize("kind", PERSONAL_OF_A_VPS, ids=lambda kind: kind.__name__)
+async def test_what_is_personal_of_a_vps_says_where_it_was_sealed_or_is_left_out(
+    history: History, followed: ReadModels, owner_url: str, kind: type[Event]
+) -> None:
+    ada = await history.registered()
+    vps_id = await history.vps_requested(ada)
+    await history.record(ada, (vps_stream(vps_id), made_up(kind, "secret")))
+    await followed.caught_up(await history.store.head(), VPS, COMPUTE_WORK)
+
+    with psycopg.connect(owner_url) as owner:
+        [(folded, sealed_in)] = owner.execute(f"SELECT folded, sealed_in FROM {SCHEMA}.vps".encode()).fetchall()
+        [(work,)] = owner.execute(f"SELECT folded FROM {SCHEMA}.compute_work".encode()).fetchall()
+    # Whatever else of it is sealed could never be opened, and would be told as it is.
+    kept = {name for name, value in json.loads(folded).items() if SEALED in json.dumps(value)}
+    assert kept == set(json.loads(sealed_in))
+    assert SEALED not in work
