@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from domain.compute import steps
-from domain.compute.steps import Pauses, StepName
+from domain.compute.steps import StepName
+from domain.pauses import Pauses
 
 SHORT = Pauses(0.01, 0.01)
 

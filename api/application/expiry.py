@@ -8,11 +8,11 @@ from api.application.queues import Queue
 from api.application.repository import CommandContext, Loaded
 from api.application.worker_context import WorkerContext
 from domain.compute.expiry import expire_vps
-from domain.compute.steps import Pauses
 from domain.compute.vps import vps_ref
 from domain.deciding import Decision
 from domain.events import Actor
 from domain.ids import VpsId
+from domain.pauses import Pauses
 from domain.settings.settings import SETTINGS_REF
 from domain.time import MINUTE, Instant
 from domain.wallet.wallet import wallet_ref

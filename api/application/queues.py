@@ -15,12 +15,13 @@ import structlog
 
 from domain.compute.work import Leases
 from domain.ids import AccountId
+from domain.pauses import Pauses
 from domain.ports import Clock, StoreFailed, StoreUnavailable
 from domain.time import Instant, seconds
 from projections.reading import ProjectionBehind
 
-PAUSE_S, PAUSE_MAX_S = 1.0, 3600.0
-"""Before something that failed is tried again; doubled each time."""
+PAUSES = Pauses(1.0, 3600.0)
+"""Before something that failed is tried again."""
 BATCH_MAX = 100
 """How many are looked up together."""
 
@@ -38,11 +39,6 @@ class RoundEnds(Exception):
     """What this one met, any other would meet as well: the rest is left to the next round."""
 
 
-def pause_after(failures: int) -> float:
-    """Return for how many seconds something is left alone that failed so often before."""
-    return min(PAUSE_S * float(2 ** min(failures, 30)), PAUSE_MAX_S)
-
-
 class Done(msgspec.Struct, Generic[R], frozen=True):
     """What was done under a lease came to this."""
 
@@ -56,7 +52,7 @@ async def leased(
     work: Callable[[], Awaitable[R]],
     *,
     lease_s: float,
-    pause_s: Callable[[int], float] = pause_after,
+    pause_s: Callable[[int], float] = PAUSES.after,
 ) -> Done[R] | None:
     """Do something and return what it came to; None where somebody else is at it, or it is to be left alone.
 
@@ -96,7 +92,7 @@ class Backoffs(Generic[K]):
     def failed(self, key: K) -> None:
         """Have it left alone, longer each time."""
         failures, _ = self._failed.get(key, (0, None))
-        pause_s = min(pause_after(failures), self._pause_max_s)
+        pause_s = min(PAUSES.after(failures), self._pause_max_s)
         self._failed[key] = failures + 1, Instant(self._clock.now() + seconds(pause_s))
 
     def done(self, key: K) -> None:
@@ -118,7 +114,7 @@ class Queue(Generic[K]):
         lease_s: float,
         at_once_max: int = 1,
         batch_max: int = BATCH_MAX,
-        pause_s: Callable[[int], float] = pause_after,
+        pause_s: Callable[[int], float] = PAUSES.after,
         foreseen: tuple[type[Exception], ...] = (),
     ) -> None:
         """``scope``: of the leases, and what the log calls it.

@@ -124,7 +124,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def webhook_secrets(self) -> tuple[str, ...]:
         """The secrets of which any may sign Stripe's webhooks."""
-        return tuple(part.strip() for part in (self.stripe_webhook_secret or "").split(",") if part.strip())
+        return tuple(_parts(self.stripe_webhook_secret or ""))
+
+    @property
+    def compute_uris(self) -> tuple[str, ...]:
+        """The hosts that guests run on."""
+        return tuple(_parts(self.compute))
 
     @property
     def proxy_networks(self) -> tuple[Network, ...]:
@@ -227,7 +232,7 @@ def _network(text: str) -> Network:
 
 def problems_of_hosts(settings: Settings) -> list[str]:
     """Return why hosts elsewhere cannot be reached with these settings."""
-    remote = [uri for uri in map(str.strip, settings.compute.split(",")) if is_remote(uri)]
+    remote = [uri for uri in settings.compute_uris if is_remote(uri)]
     problems = []
     for uri in remote:
         try:

@@ -8,11 +8,11 @@ from api.application.repository import Loaded
 from api.application.worker_context import WorkerContext, address_of
 from domain.compute import user_data
 from domain.compute.ports import GuestUnreachable, HostKeyChanged
-from domain.compute.steps import Pauses
 from domain.compute.vps import vps_ref
 from domain.deciding import Decision
 from domain.errors import Contended
 from domain.ids import VpsId
+from domain.pauses import Pauses
 from domain.time import Instant
 
 EVERY_S = 2.0

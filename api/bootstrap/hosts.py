@@ -221,7 +221,7 @@ def _driven_hosts(
     made_ways(home)
     images = {image.name: image.key}
     hosts: dict[HostId, Hypervisor] = {host.host_id: driven(host, home, images, ledger_id, clock) for host in remote}
-    for uri in filter(None, map(str.strip, settings.compute.split(","))):
+    for uri in settings.compute_uris:
         if is_remote(uri):
             continue
         host_id = host_id_of(home, uri)

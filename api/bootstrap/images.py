@@ -80,8 +80,7 @@ def images_folder(settings: Settings) -> Path:
 
 def hosts_here(settings: Settings) -> tuple[HostId, ...]:
     """Return the hosts of these settings, which all have the images of the home folder."""
-    named = filter(None, map(str.strip, settings.compute.split(",")))
-    return tuple(host_id_of(settings.home_folder, uri) for uri in named)
+    return tuple(host_id_of(settings.home_folder, uri) for uri in settings.compute_uris)
 
 
 def _text(file: Path) -> str:

@@ -35,7 +35,7 @@ def remote_hosts(settings: Settings) -> list[RemoteHost]:
 
     None with settings that no service is started with.
     """
-    uris = [uri for uri in map(str.strip, settings.compute.split(",")) if is_remote(uri)]
+    uris = [uri for uri in settings.compute_uris if is_remote(uri)]
     if not uris or problems_of_hosts(settings):
         return []
     assert settings.host_ssh_key_file is not None, "that would be a problem"

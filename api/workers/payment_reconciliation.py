@@ -11,12 +11,13 @@ from api.application.payments.applying import apply_payment, read_from_stripe
 from api.application.payments.checkouts import ensure_opened
 from api.application.payments.dependencies import LEASE_S, PaymentsContext, as_service
 from api.application.payments.refunding import ensure_refunded
-from api.application.payments.webhooks import EVENT_LEASE, HANDLED_KINDS, keep_event, look_up, pause_after
+from api.application.payments.webhooks import EVENT_LEASE, HANDLED_KINDS, PAUSES, keep_event, look_up
 from api.application.queues import Later, Queue, RoundEnds
 from api.application.repository import Loaded
 from domain.deciding import AggregateRef, Decision
 from domain.errors import Contended
 from domain.ids import STRIPE_STREAM, PaymentId, stripe_event_stream, stripe_transaction_stream
+from domain.pauses import Pauses
 from domain.payments.cursors import CURSORS, What, note_swept
 from domain.payments.events import StripeBalanceMoved
 from domain.payments.inbox import inbox_ref
@@ -68,13 +69,13 @@ class PaymentReconciler:
         self._misses = 0
         """How often in a row Stripe did not answer."""
         self._kept_events = self._queue(
-            EVENT_LEASE, payments.open_payments.pending_events, self._look_up, stripe_event_stream, pause_after
+            EVENT_LEASE, payments.open_payments.pending_events, self._look_up, stripe_event_stream, PAUSES.after
         )
         self._due_payments = self._queue(
             PAYMENT_LEASE, self._payments_due, self._look_at, lambda payment_id: payment_id, self._looked_again
         )
         self._pending_transactions = self._queue(
-            TRANSACTION_LEASE, self._transactions_due, self._look_again, stripe_transaction_stream, pause_after
+            TRANSACTION_LEASE, self._transactions_due, self._look_again, stripe_transaction_stream, PAUSES.after
         )
 
     def _queue(
@@ -157,7 +158,7 @@ class PaymentReconciler:
         return await self._payments.open_payments.due_payments(self._payments.clock.now(), after, limit)
 
     def _looked_again(self, failures: int) -> float:
-        return min(self._looked_again_s * float(2 ** min(failures, 16)), LOOKED_AGAIN_S_MAX)
+        return Pauses(self._looked_again_s, LOOKED_AGAIN_S_MAX).after(failures)
 
     async def _look_at(self, payment_id: PaymentId) -> None:
         payment = await self._payments.payment(payment_id)

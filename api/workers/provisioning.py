@@ -14,9 +14,10 @@ from api.workers.concurrency_limits import FairSemaphore, Permit
 from api.workers.steps.runner import ProcessManager, RetryLater
 from domain.compute.events import OF_VPS
 from domain.compute.host import host_ref
-from domain.compute.steps import Pauses, Step, next_step
+from domain.compute.steps import Step, next_step
 from domain.compute.vps import Vps
 from domain.ids import HostId, JobId, VpsId
+from domain.pauses import Pauses
 from domain.ports import StoreFailed, StoreUnavailable
 from domain.time import Instant, seconds
 

@@ -111,7 +111,19 @@ def start_vps(
     if not started:
         return NOTHING
     check_changes(vps, 1, now)
-    admission = AdmitVps(
+    admission = next_start(vps, asked_by, failed_starts_max)
+    if vps.host_id is None:
+        place = capacity.reserve(rooms, vps, admission.generation, book.plan(vps.plan_id).name)
+    else:
+        place = capacity.reserve_again(rooms, vps.host_id, vps, admission.generation, vps.ssh_port)
+    admitted = admit(wallet, book, admission, now)
+    moved = () if (vps.host_id, vps.ssh_port) == (place.host.host_id, place.ssh_port) else _placed(place, now)
+    return _with_place(place, both(account_id, vps.vps_id, admitted, (*started, *moved)))
+
+
+def next_start(vps: Vps, asked_by: TokenId | None, failed_starts_max: int) -> AdmitVps:
+    """Return what a wallet is asked before a VPS that is off, or will be, is on once more."""
+    return AdmitVps(
         vps_id=vps.vps_id,
         generation=vps.generation + 1,
         plan_id=vps.plan_id,
@@ -120,13 +132,6 @@ def start_vps(
         asked_by=asked_by,
         failed_starts_max=failed_starts_max,
     )
-    if vps.host_id is None:
-        place = capacity.reserve(rooms, vps, admission.generation, book.plan(vps.plan_id).name)
-    else:
-        place = capacity.reserve_again(rooms, vps.host_id, vps, admission.generation, vps.ssh_port)
-    admitted = admit(wallet, book, admission, now)
-    moved = () if (vps.host_id, vps.ssh_port) == (place.host.host_id, place.ssh_port) else _placed(place, now)
-    return _with_place(place, both(account_id, vps.vps_id, admitted, (*started, *moved)))
 
 
 def stop_vps(vps: Vps | None, wallet: Wallet, account_id: AccountId, now: Instant) -> Decision:

@@ -12,7 +12,7 @@ from domain.compute import capacity
 from domain.compute import events as recorded
 from domain.compute import host as hosts
 from domain.compute import vps as life
-from domain.compute.admission import both
+from domain.compute.admission import both, next_start
 from domain.compute.capacity import Reservations, Room
 from domain.compute.change_limit import check_changes
 from domain.compute.host import Host
@@ -28,7 +28,6 @@ from domain.pricing.price_book import PriceBook
 from domain.time import Instant
 from domain.wallet import wallet as wallets
 from domain.wallet.boots import FAILED_STARTS_OF_ACCOUNT_MAX
-from domain.wallet.commands import AdmitVps
 from domain.wallet.events import SnapshotsKept, VpsAdmitted
 from domain.wallet.funds import admit
 from domain.wallet.metering import close_meter
@@ -157,15 +156,7 @@ def restore_snapshot(
     if vps.wanted_on:
         if not vps.usable or vps.pending is not None:
             raise VpsIsStarting
-        again = AdmitVps(
-            vps_id=vps.vps_id,
-            generation=vps.generation + 1,
-            plan_id=vps.plan_id,
-            created_at=vps.created_at,
-            token_id=vps.token_id,
-            asked_by=asked_by,
-            failed_starts_max=failed_starts_max,
-        )
+        again = next_start(vps, asked_by, failed_starts_max)
         # As if it were off already: recorded it is once it is, see ``restored``.
         admit(_folded(wallet, close_meter(wallet, vps.vps_id, None, now, book)), book, again, now)
     asked = recorded.SnapshotRestoreRequested(snapshot.snapshot_id, vps.generation, now)

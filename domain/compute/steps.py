@@ -15,6 +15,7 @@ from domain.compute.snapshot import SnapshotState
 from domain.compute.vps import Vps
 from domain.events import Event
 from domain.ids import HostId, SnapshotId
+from domain.pauses import Pauses
 from domain.time import Instant
 
 StepName = Literal[
@@ -50,17 +51,6 @@ Stage = Literal[
     "gone",
 ]
 """How far a VPS has come on its way to where it is wanted; ``up``, ``off`` and ``gone`` are where ways end."""
-
-
-class Pauses(msgspec.Struct, frozen=True):
-    """How long something that failed is left alone before it is tried again: doubled each time, up to a longest."""
-
-    first_s: float
-    longest_s: float
-
-    def after(self, failures: int) -> float:
-        """Return how long to wait after one more failure; ``failures``: how many came before it."""
-        return min(self.first_s * float(2 ** min(failures, 30)), self.longest_s)
 
 
 HOST_PAUSES = Pauses(1.0, 4.0)

@@ -12,8 +12,9 @@ from domain.compute.capacity import Reservations
 from domain.compute.egress import NONE
 from domain.compute.events import HostObserved
 from domain.compute.ports import HypervisorUnavailable
-from domain.compute.steps import STEPS, Pauses, Step, StepName, next_step
+from domain.compute.steps import STEPS, Step, StepName, next_step
 from domain.compute.vps import Vps
+from domain.pauses import Pauses
 from tests.api.compute_world import World, Worlds
 from tests.journeys.minutes import check_minutes, minutes_of
 from tests.journeys.test_crashes import FUNDS, Journey

@@ -7,6 +7,7 @@ _SWEEP = "api/workers/payment_reconciliation.py"
 _BY_QUEUES = "tests/api/application/test_queues.py"
 _BY_SWEEPS = "tests/api/workers/test_payment_reconciliation.py"
 _BY_TICKS = "tests/api/application/test_metering.py"
+_PAUSES = "domain/pauses.py"
 _BY_LOOKS = "tests/api/workers/test_reconciler.py"
 
 POISONED: tuple[Mutation, ...] = (
@@ -18,13 +19,17 @@ POISONED: tuple[Mutation, ...] = (
         "tests/api/application/test_poisoned.py",
     ),
     Mutation(
-        "pauses grow", _QUEUES, "PAUSE_S * float(2 ** min(failures, 30))", "PAUSE_S * float(failures < 0)", _BY_QUEUES
+        "pauses grow",
+        _PAUSES,
+        "self.first_s * float(2 ** min(failures, 30))",
+        "self.first_s * float(failures < 0)",
+        _BY_QUEUES,
     ),
     Mutation(
         "pauses grow no longer than an hour",
-        _QUEUES,
-        "PAUSE_S * float(2 ** min(failures, 30)), PAUSE_MAX_S)",
-        "PAUSE_S * float(2 ** min(failures, 30)), 1e9)",
+        _PAUSES,
+        "self.first_s * float(2 ** min(failures, 30)), self.longest_s)",
+        "self.first_s * float(2 ** min(failures, 30)), 1e9)",
         _BY_QUEUES,
     ),
     Mutation(

@@ -9,12 +9,13 @@ import pytest
 from api.application.worker_context import WorkerContext
 from api.workers.reconciler import ORPHAN_GRACE_S, Reconciler
 from domain.compute.capacity import Reservations
-from domain.compute.steps import Pauses, next_step
+from domain.compute.steps import next_step
 from domain.compute.vps import Vps
 from domain.deciding import recorded_in
 from domain.errors import Refusal
 from domain.ids import AccountId, VpsId
 from domain.money import MicroUsd
+from domain.pauses import Pauses
 from domain.wallet.events import FundsCredited, WalletOpened
 from domain.wallet.wallet import wallet_ref
 from tests.api.compute_world import IDS, World, Worlds

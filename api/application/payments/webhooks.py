@@ -9,6 +9,7 @@ from api.application.payments.dependencies import PaymentsContext, as_service
 from api.application.repository import Loaded
 from domain.deciding import Decision
 from domain.ids import UNKNOWN_PAYER, AccountId, PaymentId, stripe_event_stream
+from domain.pauses import Pauses
 from domain.payments.inbox import Inbox, inbox_ref, note_applied, receive
 from domain.payments.payment import Payment
 from domain.payments.ports import SeenPayment, StripeEvent
@@ -18,6 +19,8 @@ from domain.time import Instant
 
 WEBHOOK_PATH = "/api/billing/webhook"
 EVENT_LEASE = "stripe-event"
+PAUSES = Pauses(1.0, 300.0)
+"""Before what Stripe told is looked at again that could not be applied."""
 HANDLED_KINDS = frozenset(
     {
         "checkout.session.completed",
@@ -73,12 +76,7 @@ async def apply_event(payments: PaymentsContext, stripe_event_id: str) -> bool:
     async def apply() -> None:
         await look_up(payments, stripe_event_id)
 
-    return await payments.leased(EVENT_LEASE, stripe_event_stream(stripe_event_id), apply, pause_after)
-
-
-def pause_after(failures: int) -> float:
-    """Return for how many seconds something is left alone that failed so often before."""
-    return float(min(2 ** min(failures, 10), 300))
+    return await payments.leased(EVENT_LEASE, stripe_event_stream(stripe_event_id), apply, PAUSES.after)
 
 
 async def look_up(payments: PaymentsContext, stripe_event_id: str) -> None:

@@ -1,4 +1,4 @@
-"""Making statements: computed up, numbered where the month is over, put into words."""
+"""Making statements: computed, numbered where the month is over, put into words."""
 
 from collections.abc import Sequence
 from uuid import UUID, uuid5

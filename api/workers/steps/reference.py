@@ -3,7 +3,8 @@
 import sys
 from collections.abc import Iterable
 
-from domain.compute.steps import CHANGES, STEPS, Pauses, StepRow
+from domain.compute.steps import CHANGES, STEPS, StepRow
+from domain.pauses import Pauses
 
 _HEAD = """# Steps
 

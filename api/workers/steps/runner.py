@@ -12,10 +12,11 @@ from api.workers.steps.attempt import Attempt, now_s
 from domain.compute.capacity import NoCapacity
 from domain.compute.ports import GuestUnreachable, HostKeyChanged, HypervisorUnavailable
 from domain.compute.status import HOST_KEY_CHANGED
-from domain.compute.steps import ENDLESS_PAUSES, Pauses, Step, StepName, next_step
+from domain.compute.steps import ENDLESS_PAUSES, Step, StepName, next_step
 from domain.compute.vps import Vps
 from domain.errors import Contended
 from domain.ids import VpsId
+from domain.pauses import Pauses
 from domain.ports import StoreFailed
 
 PERMIT_KEPT_S = 20.0

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from adapters.memory.leases import LeaseTable, MemoryLeases
 from adapters.simulated.clock import ManualClock
-from api.application.queues import Backoffs, Later, Queue, RoundEnds, pause_after
+from api.application.queues import PAUSES, Backoffs, Later, Queue, RoundEnds
 from domain.ports import StoreUnable, StoreUnavailable
 
 pytestmark = pytest.mark.anyio
@@ -96,8 +96,8 @@ async def test_a_poisoned_one_is_tried_again_after_pauses_that_grow_and_told_onc
 def test_pauses_double_up_to_an_hour_however_often_it_fails() -> None:
     doubled = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048]
 
-    assert [pause_after(failures) for failures in range(14)] == [*doubled, 3600, 3600]
-    assert pause_after(10**6) == 3600
+    assert [PAUSES.after(failures) for failures in range(14)] == [*doubled, 3600, 3600]
+    assert PAUSES.after(10**6) == 3600
 
 
 async def test_a_poisoned_one_is_tried_once_an_hour_at_last() -> None:
@@ -106,7 +106,7 @@ async def test_a_poisoned_one_is_tried_once_an_hour_at_last() -> None:
     for failures in range(20):
         await queue.work_off()
         assert len(here.tried) == failures + 1
-        here.clock.advance(pause_after(failures) - 1)
+        here.clock.advance(PAUSES.after(failures) - 1)
         await queue.work_off()
         assert len(here.tried) == failures + 1, "it was not left alone for so long"
         here.clock.advance(1)

@@ -7,8 +7,8 @@ import pytest
 from api.application import user_data
 from api.application.user_data import user_data_queue
 from domain.compute.ports import UserDataSeen
-from domain.compute.steps import Pauses
 from domain.ids import VpsId
+from domain.pauses import Pauses
 from tests.api.houses import Customer, House
 
 pytestmark = pytest.mark.anyio

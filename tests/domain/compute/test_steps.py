@@ -26,7 +26,6 @@ from domain.compute.steps import (
     HOST_PAUSES,
     STEPS,
     ChangeRow,
-    Pauses,
     Stage,
     StepRow,
     failed,
@@ -37,6 +36,7 @@ from domain.compute.steps import (
 from domain.compute.vps import Vps
 from domain.events import Event
 from domain.ids import SnapshotId
+from domain.pauses import Pauses
 from tests.domain.compute.lives import (
     LAUNCHED,
     LIVES,
